@@ -1,0 +1,290 @@
+"""Expressions: immutable, hash-consed nodes for scalars and for tensors.
+
+A tensor is *a loop nest with a scalar body*: `loops((m, n), body)` is the tensor whose element at
+(o0, o1) is `body`. Bodies read other tensors at index expressions and reduce over further
+variables, so matmul is
+
+    loops((m, n), reduce("sum", [(r1, k)], mul(read(a, o0, r1), read(b, r1, o1)), order="dot"))
+
+Equal expressions are one object, so equality is identity. The table is weak: what nobody holds is
+forgotten. This room knows what an expression is; it must not know how it runs.
+"""
+
+from __future__ import annotations
+
+import struct
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+from . import dtype as dt
+from .dtype import DType
+from .extent import Extent, symbolic_key
+from .scalar import Number, apply, cast as cast_value
+
+# Reductions: identity is the value over no terms (None: an empty reduction is an error).
+REDUCTIONS = ("sum", "prod", "max", "min", "argmax", "argmin")
+# The order in which a reduction's terms are combined, part of its meaning (rounding):
+#   seq    one running value, in row-major order of its variables
+#   lanes  a fixed number of running values, each taking every n-th term, combined in a fixed tree
+#   dot    like seq, with one fused multiply-add for each product
+ORDERS = ("seq", "lanes", "dot")
+
+_table: weakref.WeakValueDictionary[tuple[Any, ...], Node] = weakref.WeakValueDictionary()
+
+
+class Node:
+    """One expression. `shape` is () for scalars inside a body.
+
+    op      src                       arg                         meaning
+    const   ()                        value key                   a number
+    extent  ()                        Extent key                  a runtime size as int64
+    out     ()                        i                           output variable i of the loops around it
+    red     ()                        id                          variable of a reduction around it
+    axis    ()                        Axis object                 a user's axis, replaced when closed
+    read    (tensor, index…)          None                        one element of a tensor
+    cast    (x,)                      None                        x in the type `dtype`
+    where   (cond, a, b)              None                        a if cond else b
+    reduce  (body,)                   (kind, ((id, extent)…), order)
+    <name>  (x…)                      None                        pointwise, see scalar.FLOAT …
+    buffer  ()                        handle                      memory (tensor)
+    loops   (body,)                   None                        tensor: body for each out variables
+    reshape (tensor,)                 None                        same elements in row-major order
+    leaf    (tensor,)                 uid                         identity; derivatives are taken here
+    detach  (tensor,)                 None                        identity; derivatives stop here
+    """
+
+    __slots__ = (
+        "op", "dtype", "shape", "src", "arg", "value", "depth", "tracked", "line", "cache",
+        "__weakref__",
+    )  # fmt: skip
+
+    op: str
+    dtype: DType
+    shape: tuple[int, ...]
+    src: tuple[Node, ...]
+    arg: Any
+    value: Any  # const: the number; extent: the Extent; buffer: the memory's handle
+    depth: int  # larger than the id of every reduction variable bound inside
+    tracked: bool  # a derivative may flow through here to a leaf
+    line: str | None  # the user's source line, for errors; not part of the identity
+    cache: Any  # scratch for later floors (for example: realised memory)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __repr__(self) -> str:
+        from .show import show
+
+        return show(self)
+
+
+def make(
+    op: str, dtype: DType, shape: tuple[int, ...], src: tuple[Node, ...], arg: Any, value: Any = None
+) -> Node:
+    """The node with these parts, made at most once."""
+    key = (op, dtype, shape, arg, symbolic_key(shape) if shape else None, src)
+    node = _table.get(key)
+    if node is not None:
+        return node
+    node = Node()
+    node.op, node.dtype, node.shape, node.src, node.arg, node.value = (
+        op, dtype, shape, src, arg, value,
+    )  # fmt: skip
+    depth, tracked = 0, op == "leaf"
+    for s in src:
+        if s.depth > depth:
+            depth = s.depth
+        if s.tracked:
+            tracked = True
+    if op == "reduce":
+        depth = max(depth, max(i for i, _ in arg[1]))
+    node.depth, node.tracked = depth, tracked and op != "detach"
+    node.line = node.cache = None
+    _table[key] = node
+    return node
+
+
+def table_size() -> int:
+    """How many nodes are alive."""
+    return len(_table)
+
+
+# ---- scalars -----------------------------------------------------------------------------------
+
+
+def const(value: Number, dtype: DType) -> Node:
+    """A number of a given type (converted as `cast` would)."""
+    if type(value) is Extent:
+        node = extent(value)
+        return node if dtype is dt.int64 else cast(node, dtype)
+    value = cast_value(value, dtype)
+    # Floats are keyed by their bits: NaN is equal to itself, -0.0 differs from 0.0.
+    key = struct.pack("<d", value) if dtype.is_float else int(value)
+    return make("const", dtype, (), (), key, value)
+
+
+def index(value: int | Node) -> Node:
+    """An integer (or Extent) as an index expression of type int64."""
+    return value if isinstance(value, Node) else const(value, dt.int64)
+
+
+def extent(value: int) -> Node:
+    """A size as an int64 scalar that stays a runtime value when the size is one."""
+    if not isinstance(value, Extent):
+        return const(value, dt.int64)
+    return make("extent", dt.int64, (), (), value.key, value)
+
+
+def out(i: int) -> Node:
+    """Output variable `i` of the enclosing loops."""
+    return make("out", dt.int64, (), (), i)
+
+
+def red(uid: int) -> Node:
+    """The reduction variable with this id."""
+    return make("red", dt.int64, (), (), uid)
+
+
+def axis(handle: object) -> Node:
+    """A user's axis (any hashable object) standing for its value; closed later."""
+    return make("axis", dt.int64, (), (), handle)
+
+
+def read(tensor: Node, *indices: Node) -> Node:
+    """One element of a tensor; index expressions are int64 and count from the front."""
+    if len(indices) != len(tensor.shape):
+        raise ValueError(f"{len(indices)} indices for a tensor of {len(tensor.shape)} axes")
+    return make("read", tensor.dtype, (), (tensor, *indices), None)
+
+
+def cast(x: Node, dtype: DType) -> Node:
+    """x converted to another type."""
+    if x.dtype is dtype:
+        return x
+    if x.op == "const":
+        return const(x.value, dtype)
+    return make("cast", dtype, (), (x,), None)
+
+
+_COMMUTATIVE_ZERO = {"add", "or", "xor"}
+
+
+def alu(op: str, *src: Node) -> Node:
+    """A pointwise operation on scalars of one type; constants fold, exact identities vanish."""
+    a = src[0]
+    dtype = a.dtype
+    for s in src[1:]:
+        if s.dtype is not dtype:
+            raise TypeError(f"{op} of {' and '.join(s.dtype.name for s in src)}: one type expected")
+    if a.op == "const" and all(s.op == "const" for s in src):
+        value = apply(op, dtype, tuple(s.value for s in src))
+        return const(value, dt.bool_ if op in ("lt", "le", "eq", "ne") else dtype)
+    if dtype is dt.int64 and len(src) == 2:
+        simple = _simplify_integer(op, a, src[1])
+        if simple is not None:
+            return simple
+    return make(op, dt.bool_ if op in ("lt", "le", "eq", "ne") else dtype, (), src, None)
+
+
+def _simplify_integer(op: str, a: Node, b: Node) -> Node | None:
+    """Exact identities of index arithmetic, constants to the right, sums of constants joined."""
+    if a.op == "const" and op in ("add", "mul"):
+        a, b = b, a
+    if b.op != "const":
+        return None
+    v = b.value
+    if op in ("add", "sub"):
+        if v == 0:
+            return a
+        if op == "sub":
+            return alu("add", a, const(-v, dt.int64))
+        if a.op == "add" and a.src[1].op == "const":
+            return alu("add", a.src[0], const(a.src[1].value + v, dt.int64))
+        return make("add", dt.int64, (), (a, b), None)
+    if op == "mul":
+        if v == 0 or v == 1:
+            return b if v == 0 else a
+        if a.op == "mul" and a.src[1].op == "const":
+            return alu("mul", a.src[0], const(a.src[1].value * v, dt.int64))
+        return make("mul", dt.int64, (), (a, b), None)
+    if v == 1 and op == "floordiv":
+        return a
+    if v == 1 and op == "mod":
+        return const(0, dt.int64)
+    return None
+
+
+def where(cond: Node, a: Node, b: Node) -> Node:
+    """a where cond holds, else b; only the chosen branch is evaluated."""
+    if a.dtype is not b.dtype:
+        raise TypeError(f"where of {a.dtype.name} and {b.dtype.name}: one type expected")
+    if cond.op == "const":
+        return a if cond.value else b
+    if a is b:
+        return a
+    return make("where", a.dtype, (), (cond, a, b), None)
+
+
+def reduce(
+    kind: str, variables: Sequence[tuple[int, int]], body: Node, order: str = "seq"
+) -> Node:
+    """Combine `body` over variables (id, extent), in row-major order of the variables.
+
+    Ids must be larger than `body.depth` without them; take them from `fresh`.
+    """
+    if not variables:
+        return body if not kind.startswith("arg") else const(0, dt.int64)
+    dtype = dt.int64 if kind.startswith("arg") else body.dtype
+    key = tuple((i, e) for i, e in variables)
+    symbolic = symbolic_key(tuple(e for _, e in key))
+    arg = (kind, key, order) if symbolic is None else (kind, key, order, symbolic)
+    return make("reduce", dtype, (), (body,), arg)
+
+
+def fresh(depth: int, extents: Sequence[int]) -> tuple[list[Node], list[tuple[int, int]]]:
+    """Variables for a reduction over bodies no deeper than `depth`: (nodes, (id, extent) pairs)."""
+    ids = range(depth + 1, depth + 1 + len(extents))
+    return [red(i) for i in ids], list(zip(ids, extents))
+
+
+# ---- tensors -----------------------------------------------------------------------------------
+
+
+def buffer(handle: object, shape: tuple[int, ...], dtype: DType) -> Node:
+    """Memory: row-major elements behind a handle that later floors understand."""
+    return make("buffer", dtype, shape, (), handle, handle)
+
+
+def loops(shape: tuple[int, ...], body: Node) -> Node:
+    """The tensor of this shape whose element at (out 0, out 1, …) is `body`."""
+    return make("loops", body.dtype, shape, (body,), None)
+
+
+def reshape(tensor: Node, shape: tuple[int, ...]) -> Node:
+    """The same elements, in row-major order, in another shape."""
+    if tensor.shape == shape and symbolic_key(tensor.shape) == symbolic_key(shape):
+        return tensor
+    if tensor.op == "reshape":
+        return reshape(tensor.src[0], shape)
+    return make("reshape", tensor.dtype, shape, (tensor,), None)
+
+
+def leaf(tensor: Node, uid: object) -> Node:
+    """`tensor`, marked as a place where derivatives are asked for."""
+    return make("leaf", tensor.dtype, tensor.shape, (tensor,), uid)
+
+
+def detach(tensor: Node) -> Node:
+    """`tensor` with no derivative flowing through it."""
+    if not tensor.tracked:
+        return tensor
+    return tensor.src[0] if tensor.op == "leaf" else make(
+        "detach", tensor.dtype, tensor.shape, (tensor,), None
+    )
+
+
+def outs(n: int) -> list[Node]:
+    """Output variables 0 … n-1."""
+    return [out(i) for i in range(n)]

@@ -1,0 +1,128 @@
+"""Walking and rewriting expressions, without recursion on the depth of a graph.
+
+Floors above use these instead of walks of their own. Must not know why an expression is rewritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from .node import Node, alu, cast, detach, extent, leaf, loops, make, read, reshape, where
+
+TENSOR_OPS = frozenset(("buffer", "loops", "reshape", "leaf", "detach"))
+
+
+def toposort(roots: Iterable[Node], stop: Callable[[Node], bool] = lambda n: False) -> list[Node]:
+    """Every node reachable from the roots, sources first; `stop` nodes are kept but not entered."""
+    order: list[Node] = []
+    done: set[Node] = set()
+    stack: list[tuple[Node, bool]] = [(r, False) for r in reversed(list(roots))]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+            continue
+        if node in done:
+            continue
+        done.add(node)
+        stack.append((node, True))
+        if not stop(node):
+            stack.extend((s, False) for s in reversed(node.src) if s not in done)
+    return order
+
+
+def body_nodes(body: Node) -> list[Node]:
+    """The nodes of one body, sources first; tensors that it reads are listed, not entered."""
+    return toposort([body], stop=lambda n: n.op in TENSOR_OPS)
+
+
+def rebuild(node: Node, src: tuple[Node, ...]) -> Node:
+    """The same operation on other sources, simplified anew."""
+    if src == node.src:
+        return node
+    op = node.op
+    if op == "read":
+        return read(*src)
+    if op == "where":
+        return where(*src)
+    if op == "cast":
+        return cast(src[0], node.dtype)
+    if op == "loops":
+        return loops(node.shape, src[0])
+    if op == "reshape":
+        return reshape(src[0], node.shape)
+    if op == "leaf":
+        return leaf(src[0], node.arg)
+    if op == "detach":
+        return detach(src[0])
+    if op == "reduce":
+        return make("reduce", node.dtype, (), src, node.arg)
+    return alu(op, *src)
+
+
+def substitute(body: Node, mapping: Mapping[Node, Node]) -> Node:
+    """Replace variables (or whole sub-expressions) of one body; tensors that it reads stay.
+
+    Bound variables need no renaming: by construction an inner reduction's ids are smaller than
+    those of every reduction whose variables can be put into it (see node.fresh).
+    """
+    result: dict[Node, Node] = dict(mapping)
+    for node in toposort([body], stop=lambda n: n in result or n.op in TENSOR_OPS):
+        if node in result:
+            continue
+        if node.op in TENSOR_OPS or not node.src:
+            result[node] = node
+        else:
+            result[node] = rebuild(node, tuple(result[s] for s in node.src))
+    return result[body]
+
+
+def element(tensor: Node, indices: tuple[Node, ...]) -> Node:
+    """The scalar expression of one element: the body of loops with its variables replaced, else
+    a read."""
+    while tensor.op in ("leaf", "detach"):
+        tensor = tensor.src[0]
+    if tensor.op != "loops":
+        return read(tensor, *indices)
+    from .node import out
+
+    return substitute(tensor.src[0], {out(i): ix for i, ix in enumerate(indices)})
+
+
+def free_variables(body: Node) -> set[Node]:
+    """The out, red and axis variables a body depends on that no reduction inside it binds."""
+    free: dict[Node, frozenset[Node]] = {}
+    for node in body_nodes(body):
+        if node.op in ("out", "red", "axis"):
+            free[node] = frozenset((node,))
+            continue
+        if node.op in TENSOR_OPS:
+            free[node] = frozenset()
+            continue
+        names = frozenset().union(*(free[s] for s in node.src)) if node.src else frozenset()
+        if node.op == "reduce":
+            bound = {i for i, _ in node.arg[1]}
+            names = frozenset(v for v in names if v.op != "red" or v.arg not in bound)
+        free[node] = names
+    return set(free[body])
+
+
+def row_major(shape: tuple[int, ...], indices: tuple[Node, ...]) -> Node:
+    """The position of an element in row-major order."""
+    from .node import const
+    from .dtype import int64
+
+    position = const(0, int64)
+    for size, ix in zip(shape, indices):
+        position = alu("add", alu("mul", position, extent(size)), ix)
+    return position
+
+
+def unravel(position: Node, shape: tuple[int, ...]) -> list[Node]:
+    """The indices of the element at a row-major position."""
+    indices: list[Node] = []
+    for i, size in enumerate(reversed(shape)):
+        last = i == len(shape) - 1
+        indices.append(position if last else alu("mod", position, extent(size)))
+        position = alu("floordiv", position, extent(size))
+    return indices[::-1]
