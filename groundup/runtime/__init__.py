@@ -1,0 +1,20 @@
+"""Floor 1: bytes, memory, threads, machine code, the kernel cache. It must not know shapes or
+operations. LLVM is loaded when the first function is compiled, not on import."""
+
+from .code import CompileError, assembly, compile_object, function, functions
+from .memory import Buffer, allocate
+from .pool import get_num_threads, set_num_threads
+from .program import Program
+
+__all__ = [
+    "Buffer",
+    "CompileError",
+    "Program",
+    "allocate",
+    "assembly",
+    "compile_object",
+    "function",
+    "functions",
+    "get_num_threads",
+    "set_num_threads",
+]

@@ -1,0 +1,177 @@
+"""Machine code: LLVM IR text in, addresses of loaded functions out, through the kernel cache.
+It must not know what the functions compute. No IR optimisation pipeline runs: the emitter writes
+the code it wants, and LLVM only selects instructions and registers (half the compile time)."""
+
+from __future__ import annotations
+
+import functools
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import cache, target
+
+OPT_LEVEL = 2
+
+_lock = threading.RLock()  # LLVM's context and the memo; held over a fork too
+_memo: dict[Any, tuple[int, ...]] = {}
+# A library is unloaded when its tracker dies. Ours live until the process ends, and then LLVM's
+# objects are not disposed of at all (llvmlite sees to that): a worker may still be in their code.
+_kept: list[object] = []
+_stats: dict[str, float] = {"compiled": 0, "loaded_from_cache": 0, "compile_seconds": 0.0}
+
+
+class CompileError(RuntimeError):
+    """LLVM refused a piece of IR; the message holds LLVM's words and the line they speak of."""
+
+
+def function(
+    ir_text: str,
+    symbol: str,
+    *,
+    key: str | None = None,
+    imports: Mapping[str, int] | None = None,
+) -> int:
+    """The address of `symbol`, defined in `ir_text`; compiled once, and cached on disk.
+
+    `key` may stand for the text in this process (it must determine it), `imports` gives addresses
+    of functions that the text declares and the process does not export. The code stays loaded
+    until the process ends. Raises CompileError.
+
+    >>> address = function("define i64 @two() {\\n  ret i64 2\\n}", "two")
+    >>> ctypes.CFUNCTYPE(ctypes.c_int64)(address)()
+    2
+    """
+    return functions(ir_text, (symbol,), key=key, imports=imports)[0]
+
+
+def functions(
+    ir_text: str,
+    symbols: Sequence[str],
+    *,
+    key: str | None = None,
+    imports: Mapping[str, int] | None = None,
+) -> tuple[int, ...]:
+    """The addresses of several symbols of one text; see `function`."""
+    name = (key if key is not None else ir_text, key is None, *symbols)
+    found = _memo.get(name)
+    if found is not None:
+        return found
+    with _lock:
+        found = _memo.get(name)
+        if found is None:
+            found = _memo[name] = _load(_object(ir_text), symbols, imports or {})
+        return found
+
+
+def known(symbol: str, key: str) -> int | None:
+    """The address that `function` gave for this key, so that the text need not be written."""
+    found = _memo.get((key, False, symbol))
+    return found[0] if found else None
+
+
+def compile_object(ir_text: str) -> bytes:
+    """IR text to a relocatable object file, past all caches. Raises CompileError."""
+    with _lock:
+        return bytes(_machine().emit_object(_parse(ir_text)))
+
+
+def assembly(ir_text: str) -> str:
+    """IR text to assembly text, to be read by people and by tests. Raises CompileError."""
+    with _lock:
+        return str(_machine().emit_assembly(_parse(ir_text)))
+
+
+def stats() -> dict[str, float]:
+    """`compiled` and `loaded_from_cache` objects so far, and `compile_seconds` spent on both."""
+    return dict(_stats)
+
+
+def _object(ir_text: str) -> bytes:
+    """The object code of a text, from the disk if it is there."""
+    start = time.perf_counter()
+    entry = cache.digest(target.host().key, str(OPT_LEVEL), ir_text)
+    code = cache.load(entry)
+    if code is None:
+        code = compile_object(ir_text)
+        cache.store(entry, code)
+        _stats["compiled"] += 1
+    else:
+        _stats["loaded_from_cache"] += 1
+    _stats["compile_seconds"] += time.perf_counter() - start
+    return code
+
+
+def _load(code: bytes, symbols: Sequence[str], imports: Mapping[str, int]) -> tuple[int, ...]:
+    """Link object code into this process."""
+    import llvmlite.binding as llvm
+
+    start = time.perf_counter()
+    builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+    for symbol in symbols:
+        builder.export_symbol(symbol)
+    for symbol, address in imports.items():
+        builder.import_symbol(symbol, address)
+    try:
+        tracker = builder.link(_jit(), f"code{len(_kept)}")
+    except RuntimeError as error:
+        raise CompileError(f"cannot link {', '.join(symbols)}: {error}") from None
+    _kept.append(tracker)
+    _stats["compile_seconds"] += time.perf_counter() - start
+    return tuple(int(tracker[symbol]) for symbol in symbols)
+
+
+@functools.cache
+def _machine() -> Any:
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    host = target.host()
+    return llvm.Target.from_triple(host.triple).create_target_machine(
+        cpu=host.cpu, features=host.features, opt=OPT_LEVEL, reloc="pic", codemodel="jitdefault"
+    )
+
+
+@functools.cache
+def _jit() -> Any:
+    import llvmlite.binding as llvm
+
+    return llvm.create_lljit_compiler(_machine())
+
+
+def _parse(ir_text: str) -> Any:
+    import llvmlite.binding as llvm
+
+    try:
+        module = llvm.parse_assembly(ir_text)
+        module.verify()
+    except RuntimeError as error:
+        raise CompileError(_explain(str(error), ir_text)) from None
+    return module
+
+
+def _explain(message: str, ir_text: str) -> str:
+    """LLVM's message, with the line it speaks of and the lines around it."""
+    lines = ir_text.splitlines()
+    place = re.search(r"<string>:(\d+):", message)
+    number = int(place.group(1)) if place else _line_of_instruction(message, lines)
+    if number is None:
+        return message.strip()
+    shown = [
+        f"{'->' if n == number else '  '} {n:5d}  {lines[n - 1]}"
+        for n in range(max(1, number - 2), min(len(lines), number + 2) + 1)
+    ]
+    return "\n".join([message.strip(), *shown])
+
+
+def _line_of_instruction(message: str, lines: Sequence[str]) -> int | None:
+    """The verifier quotes an instruction, not a line number: look for it in the text."""
+    for quoted in message.splitlines():
+        words = " ".join(quoted.split())
+        for number, line in enumerate(lines, 1):
+            if words and words.split(",")[0] in " ".join(line.split()):
+                return number
+    return None

@@ -1,0 +1,107 @@
+"""A program: a table of steps (function, argument words, threads) that runs as one native call.
+It must not know what the steps compute; the words are addresses, extents and scalars to others."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+from . import memory, pool
+
+_HEADER = 8  # words: steps, table, status block, pool, threads (see pool.py), padding
+_STATUS = 8
+_RUN = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
+
+
+class Program:
+    """Steps `(function address, argument words, threads)`, run in order.
+
+    Each function is `void kernel(ptr args, i64 tid, i64 nthreads)`; `args` points to the step's own
+    64-bit words. `threads` is 1 (only the calling thread), 0 (all threads) or a largest number.
+    A step sees all that earlier steps wrote. The caller keeps alive what the words point to.
+
+    >>> program = Program([(address, [buffer.address, 1024], 0)])
+    >>> program.words(0)[1] = 512
+    >>> program.run()
+    0
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_block",
+        "_call",
+        "_header",
+        "_most",
+        "_offsets",
+        "_prepared",
+        "_storage",
+        "status_address",
+    )
+
+    def __init__(self, steps: Sequence[tuple[int, Sequence[int], int]]) -> None:
+        table = _HEADER + _STATUS
+        start = table + 4 * len(steps)
+        size = start + sum(len(words) for _, words, _ in steps)
+        self._storage = memory.allocate(8 * size)
+        base = self._storage.address
+        block = (ctypes.c_int64 * size).from_buffer(self._storage.memoryview())
+        block[:] = [0] * size
+        self._offsets: list[tuple[int, int]] = []
+        for index, (function, words, threads) in enumerate(steps):
+            if not function:
+                raise ValueError(f"step {index} has no function: its address is {function!r}")
+            if threads < 0:
+                raise ValueError(f"step {index} asks for {threads} threads; 0 means all, 1 one")
+            parallel = threads != 1
+            more = index + 1 < len(steps)
+            barrier = more and (parallel or steps[index + 1][2] != 1)
+            record = table + 4 * index
+            block[record : record + 4] = [function, base + 8 * start, threads, barrier]
+            block[start : start + len(words)] = list(words)
+            self._offsets.append((8 * start, len(words)))
+            start += len(words)
+        asked = [threads for _, _, threads in steps]
+        self._most = pool.MAX_THREADS if 0 in asked else max(asked, default=1)
+        self.status_address = base + 8 * _HEADER
+        block[0:3] = [len(steps), base + 8 * table, self.status_address]
+        self._block = block
+        self._header = ctypes.c_void_p(base)
+        self._prepared: object = None
+        self._call = _RUN(0)
+
+    def run(self, threads: int | None = None) -> int:
+        """Run all steps, on `threads` threads (`set_num_threads`'s by default); the status word 0.
+
+        One native call, with the GIL released; runs of several Python threads follow each other.
+        """
+        with pool.lock:
+            if threads is not None:
+                self._prepare(threads)
+            elif self._prepared is not pool._setting or self._prepared is None:
+                self._prepared = self._prepare(pool.get_num_threads())
+            return self._call(self._header)
+
+    def _prepare(self, threads: int) -> object:
+        """Choose the driver for so many threads and start the workers; the setting now in force."""
+        self._prepared = None
+        team = min(threads, self._most)
+        if team > 1:
+            self._block[3] = pool.pool(team).address
+            self._block[4] = team
+            self._call = _RUN(pool.entry_points()[0])
+        else:
+            self._call = _RUN(pool.serial_entry())
+        return pool.setting()
+
+    def words(self, step: int) -> ctypes.Array[ctypes.c_int64]:
+        """The argument words of a step, to be read and patched between runs; keeps them alive."""
+        offset, count = self._offsets[step]
+        return (ctypes.c_int64 * count).from_buffer(self._block, offset)
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    @property
+    def status(self) -> tuple[int, ...]:
+        """Eight words that kernels may write at `status_address`; all 0 when a run starts."""
+        return tuple(self._block[_HEADER : _HEADER + _STATUS])
