@@ -32,6 +32,7 @@ class PortableSystem:
         """Give memory of `map` back to the operating system."""
         assert isinstance(handle, mmap.mmap)
         handle.close()
+        ctypes.pythonapi.Py_DecRef(ctypes.py_object(handle))
 
     def _map(self, nbytes: int) -> tuple[int, mmap.mmap]:
         try:
@@ -42,6 +43,9 @@ class PortableSystem:
                 area = mmap.mmap(-1, nbytes)
         except (OSError, OverflowError, ValueError) as error:
             raise MemoryError(str(error)) from None
+        # Finalisation of the interpreter must not unmap what a thread may still be using: only
+        # unmap, or the end of the process, gives memory back.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(area))
         return ctypes.addressof(ctypes.c_char.from_buffer(area)), area
 
     # -- threads --------------------------------------------------------------------------------
