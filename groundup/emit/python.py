@@ -1,0 +1,147 @@
+"""The Python emitter: plain nested loops, run by Python itself.
+
+The reference that every other emitter is compared with, and what a debugger steps through. It
+knows loop nests and scalar semantics; it must not know schedules, fusion or machine code.
+"""
+
+from __future__ import annotations
+
+import linecache
+import struct
+import weakref
+from collections.abc import Callable, Sequence
+from itertools import count
+
+from ..ir import dtype as dt
+from ..ir.extent import product
+from ..ir.node import Node
+from ..ir.scalar import Number
+from ..ir.transform import TENSOR_OPS, toposort
+from ..runtime import Buffer, allocate
+from .python_body import body_source
+from .python_support import namespace
+
+_numbers = count()
+_compiled: weakref.WeakKeyDictionary[Node, Callable[..., None]] = weakref.WeakKeyDictionary()
+
+
+def evaluate(roots: Sequence[Node]) -> list[Buffer]:
+    """The memory of each tensor: computed by plain Python loops, or its own where it has one.
+
+    Raises IndexError for a read outside a tensor and ValueError for the greatest of nothing.
+    """
+    known = _run(roots)
+    buffers = []
+    for root in roots:
+        handle = _memory(_source_of(root))
+        if handle is None:
+            numbers = known[root]
+            handle = allocate(max(1, len(numbers) * root.dtype.itemsize))
+            store(handle, numbers, root.dtype)
+        buffers.append(handle)
+    return buffers
+
+
+def values(roots: Sequence[Node]) -> list[list[Number]]:
+    """The elements of each tensor as a flat list of Python numbers, in row-major order."""
+    known = _run(roots)
+    return [known[root] for root in roots]
+
+
+def source(node: Node) -> str:
+    """The Python source of a tensor's loops, with those of the tensors it needs before it."""
+    order = toposort([node], stop=lambda n: _memory(n) is not None)
+    names = _names(order)
+    texts = [body_source(n, names) for n in order if n.op == "loops" and _memory(n) is None]
+    return "\n\n".join(texts)
+
+
+# ---- memory --------------------------------------------------------------------------------------
+
+
+def load(handle: Buffer, dtype: dt.DType, size: int) -> list[Number]:
+    """The first `size` elements of memory, as Python numbers."""
+    raw = handle.read_bytes(0, size * dtype.itemsize)
+    if dtype is dt.bfloat16:
+        halves = struct.unpack(f"={size}H", raw)
+        words = struct.pack(f"={size}I", *(h << 16 for h in halves))
+        return list(struct.unpack(f"={size}f", words))
+    return list(struct.unpack(f"={size}{dtype.fmt}", raw))
+
+
+def store(handle: Buffer, numbers: Sequence[Number], dtype: dt.DType) -> None:
+    """Write Python numbers, each a value of the type, to the start of memory."""
+    size = len(numbers)
+    if dtype is dt.bfloat16:
+        words = struct.unpack(f"={size}I", struct.pack(f"={size}f", *numbers))
+        raw = struct.pack(f"={size}H", *(w >> 16 for w in words))
+    else:
+        raw = struct.pack(f"={size}{dtype.fmt}", *numbers)
+    handle.write_bytes(raw)
+
+
+def _memory(node: Node) -> Buffer | None:
+    """The memory that already holds this tensor, or None."""
+    handle = node.value if node.op == "buffer" else node.cache
+    return handle if isinstance(handle, Buffer) else None
+
+
+def _source_of(node: Node) -> Node:
+    """The tensor whose row-major elements are this one's."""
+    while node.op in ("reshape", "leaf", "detach") and _memory(node) is None:
+        node = node.src[0]
+    return node
+
+
+# ---- running -------------------------------------------------------------------------------------
+
+
+def _run(roots: Sequence[Node]) -> dict[Node, list[Number]]:
+    known: dict[Node, list[Number]] = {}
+    for node in toposort(roots, stop=lambda n: _memory(n) is not None):
+        if node.op not in TENSOR_OPS:
+            continue
+        handle = _memory(node)
+        if handle is not None:
+            known[node] = load(handle, node.dtype, product(node.shape))
+        elif node.op == "buffer":
+            raise TypeError(f"buffer of shape {node.shape} has no memory: {node.value!r}")
+        elif node.op == "loops":
+            out: list[Number] = [0] * product(node.shape)
+            _function(node)(out, *(known[t] for t in _reads(node)))
+            known[node] = out
+        else:
+            known[node] = known[node.src[0]]
+    return known
+
+
+def _reads(node: Node) -> list[Node]:
+    """The tensors that a loops node reads, each once."""
+    return [t for t in toposort([node.src[0]], stop=_is_tensor) if _is_tensor(t)]
+
+
+def _is_tensor(node: Node) -> bool:
+    return node.op in TENSOR_OPS
+
+
+def _names(order: Sequence[Node]) -> dict[Node, str]:
+    """Short names for tensors: A, B, … then T26, T27, …"""
+    tensors = [n for n in order if _is_tensor(n)]
+    return {n: chr(65 + i) if i < 26 else f"T{i}" for i, n in enumerate(tensors)}
+
+
+def _function(node: Node) -> Callable[..., None]:
+    """The compiled loops of one tensor; a traceback or debugger can enter its source."""
+    function = _compiled.get(node)
+    if function is None:
+        text = body_source(node, _names([*_reads(node), node]))
+        filename = f"<groundup loops {next(_numbers)}>"
+        scope = namespace()
+        exec(compile(text, filename, "exec"), scope)
+        lines = text.splitlines(keepends=True)
+        linecache.cache[filename] = (len(text), None, lines, filename)
+        weakref.finalize(node, linecache.cache.pop, filename, None)
+        function = _compiled[node] = next(
+            f for name, f in scope.items() if name.startswith("compute_")
+        )
+    return function
