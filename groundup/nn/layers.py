@@ -1,0 +1,466 @@
+"""The layers as modules: parameters, hyper-parameters as plain attributes, and a call to functional.
+
+Names, arguments, shapes and initial distributions are PyTorch's. Must not know about training loops.
+"""
+
+from __future__ import annotations
+
+import math
+
+from groundup.tensor import DType, Tensor, empty, float32, int64, no_grad, ones, zeros
+
+from . import functional as F
+from . import init
+from .functional import Pair, pair
+from .module import Module, Parameter
+
+
+class Identity(Module):
+    """y = x"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x itself."""
+        return x
+
+
+class Linear(Module):
+    """y[…, o] = Σ_k x[…, k] · w[o, k] + b[o]
+
+    in_features: k; out_features: o; bias: whether there is a b. Weight: (o, k); bias: (o,). Both
+    start as U(−1/√k, 1/√k), PyTorch's default (see `init.torch_default_`).
+    Raises ValueError, on call, for an input whose last axis is not k long.
+
+    >>> Linear(784, 50)(gu.zeros(64, 784)).shape
+    (64, 50)
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, dtype: DType = float32
+    ) -> None:
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = Parameter(empty(out_features, in_features, dtype=dtype))
+        self.bias = Parameter(empty(out_features, dtype=dtype)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the initial weights again."""
+        init.torch_default_(self.weight, self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, k) to (…, o)."""
+        if x.ndim < 1 or x.shape[-1] != self.in_features:
+            raise ValueError(
+                f"{self} expects a last axis of {self.in_features}, the input has shape"
+                f" {tuple(x.shape)}{self._advice(x)}"
+            )
+        return F.linear(x, self.weight, self.bias)
+
+    def _advice(self, x: Tensor) -> str:
+        if x.ndim > 2 and math.prod(x.shape[1:]) == self.in_features:
+            return ": put nn.Flatten() before it"
+        if x.ndim == 2 and x.shape[0] == self.in_features:
+            return ": is it transposed?"
+        return f": did you mean Linear({int(x.shape[-1])}, {self.out_features})?" if x.ndim else ""
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}"
+        )
+
+
+class Conv2d(Module):
+    """y[n,o,p,q] = Σ_{c,u,v} x[n, c, s·p + d·u − pad, s·q + d·v − pad] · w[o,c,u,v] + b[o]
+
+    Weight: (out_channels, in_channels / groups, kernel); bias: (out_channels,). Both start as
+    U(−1/√fan_in, 1/√fan_in), fan_in = in_channels / groups · |kernel| (`init.torch_default_`).
+    Raises ValueError, on call, for an input that is not (n, in_channels, h, w).
+
+    >>> Conv2d(1, 6, 5, padding=2)(gu.zeros(2, 1, 28, 28)).shape
+    (2, 6, 28, 28)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        stride: Pair = 1,
+        padding: Pair = 0,
+        dilation: Pair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        dtype: DType = float32,
+    ) -> None:
+        super().__init__()
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"Conv2d: {groups} groups must divide {in_channels} input and {out_channels}"
+                " output channels"
+            )
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size = pair(kernel_size, "kernel_size")
+        self.stride = pair(stride, "stride")
+        self.padding = pair(padding, "padding", 0)
+        self.dilation = pair(dilation, "dilation")
+        shape = (out_channels, in_channels // groups, *self.kernel_size)
+        self.weight = Parameter(empty(*shape, dtype=dtype))
+        self.bias = Parameter(empty(out_channels, dtype=dtype)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the initial weights again."""
+        init.torch_default_(self.weight, self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, in_channels, h, w) to (n, out_channels, h', w')."""
+        if x.ndim != 4 or x.shape[1] != self.in_channels:
+            raise ValueError(
+                f"{self} expects images (n, {self.in_channels}, h, w), the input has shape"
+                f" {tuple(x.shape)}"
+            )
+        return F.conv2d(
+            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+        )
+
+    def extra_repr(self) -> str:
+        parts = [
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}",
+            f"stride={self.stride}",
+        ]
+        if self.padding != (0, 0):
+            parts.append(f"padding={self.padding}")
+        if self.dilation != (1, 1):
+            parts.append(f"dilation={self.dilation}")
+        if self.groups != 1:
+            parts.append(f"groups={self.groups}")
+        if self.bias is None:
+            parts.append("bias=False")
+        return ", ".join(parts)
+
+
+# ---- normalisation -------------------------------------------------------------------------------
+
+
+class _BatchNorm(Module):
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        dtype: DType = float32,
+    ) -> None:
+        super().__init__()
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        self.weight = Parameter(ones(num_features, dtype=dtype)) if affine else None
+        self.bias = Parameter(zeros(num_features, dtype=dtype)) if affine else None
+        self.running_mean: Tensor | None = None
+        self.running_var: Tensor | None = None
+        self.num_batches_tracked: Tensor | None = None
+        if track_running_stats:
+            self.register_buffer("running_mean", zeros(num_features, dtype=dtype))
+            self.register_buffer("running_var", ones(num_features, dtype=dtype))
+            self.register_buffer("num_batches_tracked", zeros((), dtype=int64))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Weight 1, bias 0, running mean 0 and variance 1."""
+        for tensor, value in (
+            (self.weight, 1.0), (self.bias, 0.0), (self.running_mean, 0.0),
+            (self.running_var, 1.0), (self.num_batches_tracked, 0),
+        ):  # fmt: skip
+            if tensor is not None:
+                init.constant_(tensor, value)
+
+    def check(self, x: Tensor) -> None:
+        """Raise ValueError for an input of the wrong shape."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise each channel over the batch (training) or by the running statistics (eval)."""
+        self.check(x)
+        momentum: float | Tensor = 0.0 if self.momentum is None else self.momentum
+        if self.training and self.num_batches_tracked is not None:
+            with no_grad():
+                self.num_batches_tracked.add_(1)
+            if self.momentum is None:  # the plain average of all batches so far
+                momentum = 1.0 / self.num_batches_tracked.to(x.dtype)
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias,
+            self.training, momentum, self.eps,
+        )  # fmt: skip
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+        )
+
+
+class BatchNorm1d(_BatchNorm):
+    """y[n,c,…] = (x[n,c,…] − μ[c]) / √(σ²[c] + eps) · weight[c] + bias[c] on (n, c) or (n, c, l)
+
+    num_features: c. eps: added to the variance. momentum: PyTorch's convention, the share of the
+    *new* batch in the running statistics (0.1 where Keras would say 0.9); None: their plain average.
+    affine: whether there are weight (starts at 1) and bias (at 0). track_running_stats: keep
+    statistics for evaluation. Source: Ioffe & Szegedy 2015; eps and momentum are PyTorch's.
+    """
+
+    def check(self, x: Tensor) -> None:
+        if x.ndim not in (2, 3) or x.shape[1] != self.num_features:
+            raise ValueError(
+                f"{self} expects (n, {self.num_features}) or (n, {self.num_features}, l), the input"
+                f" has shape {tuple(x.shape)}"
+            )
+
+
+class BatchNorm2d(_BatchNorm):
+    """y[n,c,h,w] = (x[n,c,h,w] − μ[c]) / √(σ²[c] + eps) · weight[c] + bias[c]
+
+    Arguments as for BatchNorm1d.
+    """
+
+    def check(self, x: Tensor) -> None:
+        if x.ndim != 4 or x.shape[1] != self.num_features:
+            raise ValueError(
+                f"{self} expects images (n, {self.num_features}, h, w), the input has shape"
+                f" {tuple(x.shape)}"
+            )
+
+
+# ---- pointwise -----------------------------------------------------------------------------------
+
+
+class ReLU(Module):
+    """max(x, 0)"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Element by element."""
+        return F.relu(x)
+
+
+class GeneralReLU(Module):
+    """min(leaky(x) − sub, maxv): the lesson's shifted rectifier.
+
+    leak: the slope below 0 (None: 0). sub: what is subtracted, to bring the mean of a rectified
+    normal (1/√(2π) ≈ 0.4) back towards 0 (None: nothing). maxv: the largest value (None: no limit).
+
+    >>> GeneralReLU(leak=0.1, sub=0.5)(gu.tensor([-1.0, 2.0])).tolist()
+    [-0.6000000238418579, 1.5]
+    """
+
+    def __init__(
+        self, leak: float | None = None, sub: float | None = None, maxv: float | None = None
+    ) -> None:
+        super().__init__()
+        self.leak, self.sub, self.maxv = leak, sub, maxv
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Element by element."""
+        return F.general_relu(x, self.leak, self.sub, self.maxv)
+
+    def extra_repr(self) -> str:
+        return f"leak={self.leak}, sub={self.sub}, maxv={self.maxv}"
+
+
+class LeakyReLU(Module):
+    """x where x > 0, else negative_slope · x"""
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        super().__init__()
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Element by element."""
+        return F.leaky_relu(x, self.negative_slope)
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope}"
+
+
+class Tanh(Module):
+    """tanh(x)"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Element by element."""
+        return x.tanh()
+
+
+class Sigmoid(Module):
+    """1 / (1 + exp(−x))"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Element by element."""
+        return x.sigmoid()
+
+
+class GELU(Module):
+    """x · Φ(x), Φ the normal distribution function; approximate='tanh' for the paper's formula."""
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.approximate = approximate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Element by element."""
+        return F.gelu(x, self.approximate)
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
+
+
+class Softmax(Module):
+    """exp(x) / Σ exp(x) over axis `dim`"""
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Along one axis."""
+        return F.softmax(x, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class LogSoftmax(Module):
+    """x − log Σ exp(x) over axis `dim`"""
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Along one axis."""
+        return F.log_softmax(x, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Dropout(Module):
+    """In training, each element is 0 with probability p and x / (1 − p) otherwise; else x."""
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        if not 0.0 <= p <= 1.0:
+            raise ValueError(f"Dropout: the probability p must be between 0 and 1, not {p}")
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Element by element."""
+        return F.dropout(x, self.p, self.training)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+# ---- shape and pooling ---------------------------------------------------------------------------
+
+
+class Flatten(Module):
+    """(n, c, h, w) to (n, c·h·w): axes start_dim to end_dim become one."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same elements in fewer axes."""
+        return x.flatten(self.start_dim, self.end_dim)
+
+    def extra_repr(self) -> str:
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class MaxPool2d(Module):
+    """y[n,c,p,q] = max_{u,v} x[n, c, s·p + d·u − pad, s·q + d·v − pad]; s is the kernel's by default"""
+
+    def __init__(
+        self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1
+    ) -> None:
+        super().__init__()
+        self.kernel_size, self.padding, self.dilation = kernel_size, padding, dilation
+        self.stride = kernel_size if stride is None else stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) to (n, c, h', w')."""
+        return F.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation)
+
+    def extra_repr(self) -> str:
+        return (
+            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
+            f"dilation={self.dilation}"
+        )
+
+
+class AvgPool2d(Module):
+    """y[n,c,p,q] = the mean over u, v of x[n, c, s·p + u − pad, s·q + v − pad], 0 beyond the edges"""
+
+    def __init__(
+        self,
+        kernel_size: Pair,
+        stride: Pair | None = None,
+        padding: Pair = 0,
+        count_include_pad: bool = True,
+    ) -> None:
+        super().__init__()
+        self.kernel_size, self.padding = kernel_size, padding
+        self.stride = kernel_size if stride is None else stride
+        self.count_include_pad = count_include_pad
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) to (n, c, h', w')."""
+        return F.avg_pool2d(
+            x, self.kernel_size, self.stride, self.padding, self.count_include_pad
+        )
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AdaptiveAvgPool2d(Module):
+    """(n, c, h, w) to (n, c, P, Q): means of windows that divide the image as evenly as can be."""
+
+    def __init__(self, output_size: int | None | tuple[int | None, int | None]) -> None:
+        super().__init__()
+        self.output_size = output_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) to (n, c, P, Q)."""
+        return F.adaptive_avg_pool2d(x, self.output_size)
+
+    def extra_repr(self) -> str:
+        return f"output_size={self.output_size}"
+
+
+# ---- losses --------------------------------------------------------------------------------------
+
+
+class CrossEntropyLoss(Module):
+    """functional.cross_entropy as a module."""
+
+    def __init__(self, reduction: str = "mean", label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.reduction, self.label_smoothing = reduction, label_smoothing
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        """The loss of scores (n, C, …) for class indices (n, …)."""
+        return F.cross_entropy(x, target, self.reduction, self.label_smoothing)
+
+
+class MSELoss(Module):
+    """functional.mse_loss as a module."""
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        """The loss of an input for a target of the same shape."""
+        return F.mse_loss(x, target, self.reduction)
