@@ -17,9 +17,7 @@ def _checked(owner: Module, module: object) -> Module:
         hint = f": write {type(owner).__name__}({module.__name__}(), …)" if isinstance(
             module, type
         ) and issubclass(module, Module) else ""  # fmt: skip
-        raise TypeError(
-            f"{type(owner).__name__} holds modules, not {type(module).__name__}{hint}"
-        )
+        raise TypeError(f"{type(owner).__name__} holds modules, not {type(module).__name__}{hint}")
     return module
 
 

@@ -139,7 +139,13 @@ def _window_sizes(
 
 
 def _pool(
-    name: str, x: Tensor, kernel: Pair, stride: Pair | None, padding: Pair, dilation: Pair, fill: float
+    name: str,
+    x: Tensor,
+    kernel: Pair,
+    stride: Pair | None,
+    padding: Pair,
+    dilation: Pair,
+    fill: float,
 ) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
     """(the windows x[n, c, s·p + d·u − pad, …], their axes (n, c, p, q), the window's (u, v))."""
     if x.ndim != 4:
@@ -201,7 +207,9 @@ def avg_pool2d(
     return total / window.sum(*inside).order(*where_)
 
 
-def adaptive_avg_pool2d(x: Tensor, output_size: int | None | tuple[int | None, int | None]) -> Tensor:
+def adaptive_avg_pool2d(
+    x: Tensor, output_size: int | tuple[int | None, int | None] | None
+) -> Tensor:
     """y[n,c,p,q] = the mean of rows ⌊p·h/P⌋ to ⌈(p+1)·h/P⌉ − 1 and of columns likewise.
 
     output_size: (P, Q), or one number for both; None keeps the input's. Where P divides h, these
@@ -276,9 +284,10 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
 
 
 def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
-    """x · m / (1 − p), m[…] = 1 with probability 1 − p, else 0 (Srivastava et al. 2014, section 10).
+    """x · m / (1 − p), m[…] = 1 with probability 1 − p, else 0.
 
     The division keeps the expectation, so evaluation (training=False) is the identity.
+    Source: Srivastava et al. 2014, section 10.
     """
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"dropout: the probability p must be between 0 and 1, not {p}")
@@ -378,7 +387,8 @@ def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """
     if tuple(x.shape) != tuple(target.shape):
         raise ValueError(
-            "mse_loss: input and target need the same shape" + _show(input=x.shape, target=target.shape)
+            "mse_loss: input and target need the same shape"
+            + _show(input=x.shape, target=target.shape)
         )
     difference = x - target
     return _reduced(difference * difference, reduction)
@@ -388,13 +398,14 @@ def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """mean (or sum, or each) of |x − target|; raises ValueError when the shapes differ."""
     if tuple(x.shape) != tuple(target.shape):
         raise ValueError(
-            "l1_loss: input and target need the same shape" + _show(input=x.shape, target=target.shape)
+            "l1_loss: input and target need the same shape"
+            + _show(input=x.shape, target=target.shape)
         )
     return _reduced((x - target).abs(), reduction)
 
 
 def _check_classes(name: str, x: Tensor, target: Tensor) -> None:
-    if x.ndim < 1 or (*x.shape[:1], *x.shape[2:]) != tuple(target.shape) and x.ndim > 1:
+    if x.ndim < 1 or ((*x.shape[:1], *x.shape[2:]) != tuple(target.shape) and x.ndim > 1):
         raise ValueError(
             f"{name}: expected an input (n, classes, …) and one class index for each target (n, …)"
             + _show(input=x.shape, target=target.shape)

@@ -1,6 +1,6 @@
-"""The layers as modules: parameters, hyper-parameters as plain attributes, and a call to functional.
+"""The layers as modules: parameters, plain numbers as attributes, and a call to functional.
 
-Names, arguments, shapes and initial distributions are PyTorch's. Must not know about training loops.
+Names, arguments, shapes and initial distributions are PyTorch's. Must not know training loops.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ class BatchNorm1d(_BatchNorm):
     """y[n,c,…] = (x[n,c,…] − μ[c]) / √(σ²[c] + eps) · weight[c] + bias[c] on (n, c) or (n, c, l)
 
     num_features: c. eps: added to the variance. momentum: PyTorch's convention, the share of the
-    *new* batch in the running statistics (0.1 where Keras would say 0.9); None: their plain average.
+    *new* batch in the running statistics (Keras counts the old: 0.9); None: their plain average.
     affine: whether there are weight (starts at 1) and bias (at 0). track_running_stats: keep
     statistics for evaluation. Source: Ioffe & Szegedy 2015; eps and momentum are PyTorch's.
     """
@@ -379,7 +379,7 @@ class Flatten(Module):
 
 
 class MaxPool2d(Module):
-    """y[n,c,p,q] = max_{u,v} x[n, c, s·p + d·u − pad, s·q + d·v − pad]; s is the kernel's by default"""
+    """y[n,c,p,q] = max_{u,v} x[n, c, s·p + d·u − pad, s·q + d·v − pad]; s = k by default"""
 
     def __init__(
         self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1
@@ -400,7 +400,7 @@ class MaxPool2d(Module):
 
 
 class AvgPool2d(Module):
-    """y[n,c,p,q] = the mean over u, v of x[n, c, s·p + u − pad, s·q + v − pad], 0 beyond the edges"""
+    """y[n,c,p,q] = the mean over u, v of x[n, c, s·p + u − pad, s·q + v − pad], 0 outside"""
 
     def __init__(
         self,
@@ -416,9 +416,7 @@ class AvgPool2d(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) to (n, c, h', w')."""
-        return F.avg_pool2d(
-            x, self.kernel_size, self.stride, self.padding, self.count_include_pad
-        )
+        return F.avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.count_include_pad)
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
@@ -427,7 +425,7 @@ class AvgPool2d(Module):
 class AdaptiveAvgPool2d(Module):
     """(n, c, h, w) to (n, c, P, Q): means of windows that divide the image as evenly as can be."""
 
-    def __init__(self, output_size: int | None | tuple[int | None, int | None]) -> None:
+    def __init__(self, output_size: int | tuple[int | None, int | None] | None) -> None:
         super().__init__()
         self.output_size = output_size
 

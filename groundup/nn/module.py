@@ -135,7 +135,7 @@ class Module:
     # ---- modes -----------------------------------------------------------------------------
 
     def train(self: Self, mode: bool = True) -> Self:
-        """Put this module and all below it into training mode (dropout drops, batch norm learns)."""
+        """Put this module and all below it into training mode (dropout, batch norm)."""
         for module in self.modules():
             module.training = mode
         return self

@@ -55,9 +55,9 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """p ← p − lr · m̂ / (√v̂ + eps), m̂ and v̂ the corrected averages of g and g² (g + λ·p with decay)
+    """p ← p − lr · m̂ / (√v̂ + eps), m̂ and v̂ the corrected averages of g and g²
 
-    params: tensors or groups. lr: the learning rate. betas: (β₁, β₂), the shares of the old averages.
+    params: tensors or groups. lr: the learning rate. betas: (β₁, β₂), the old averages' shares.
     eps: added to the root. weight_decay: λ, added to the gradient (see AdamW for decoupled decay).
     Raises ValueError for negative numbers and for betas of 1 or more.
     Source: Kingma & Ba, "Adam", ICLR 2015, algorithm 1, with its defaults.

@@ -1,8 +1,8 @@
 """Optimizer: PyTorch's interface around a chain of steppers, one realisation for all parameters.
 
 A step is built as one graph (every parameter and every state tensor) and then realised at once, so
-it runs as one fused update. Hyper-parameters are numbers in `param_groups`; each is mirrored in a 0-d
-tensor that the graph reads, so a new learning rate compiles nothing. Must not know models or loops.
+it runs as one fused update. Hyper-parameters are numbers in `param_groups`; each is mirrored in a
+0-d tensor that the graph reads, so a new rate compiles nothing. Must not know models or loops.
 """
 
 from __future__ import annotations
@@ -273,7 +273,8 @@ class Optimizer:
 
     def __repr__(self) -> str:
         lines = [
-            f"  group {i}: " + ", ".join(f"{k}={v}" for k, v in group.items() if k != "params")
+            f"  group {i}: "
+            + ", ".join(f"{k}={v}" for k, v in group.items() if k != "params")
             + f", {len(group['params'])} tensors"
             for i, group in enumerate(self.param_groups)
         ]

@@ -90,9 +90,7 @@ def one_cycle(
     return combine([pct_start, 1.0 - pct_start], [up, down])
 
 
-def one_cycle_momentum(
-    high: float = 0.95, low: float = 0.85, pct_start: float = 0.25
-) -> Schedule:
+def one_cycle_momentum(high: float = 0.95, low: float = 0.85, pct_start: float = 0.25) -> Schedule:
     """The momentum that goes with `one_cycle`: down while the rate goes up, then up again.
 
     0.95 and 0.85 are the values of Smith, "A disciplined approach to neural network

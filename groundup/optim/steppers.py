@@ -43,9 +43,9 @@ def nesterov(u: Tensor, p: Tensor, state: State, h: Hyper) -> Tensor:
 def adam(u: Tensor, p: Tensor, state: State, h: Hyper) -> Tensor:
     """m ← β₁m + (1 − β₁)u; v ← β₂v + (1 − β₂)u²; the direction is m̂ / (√v̂ + eps)
 
-    with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ), t the steps so far (Kingma & Ba 2015, algorithm 1).
-    eps stands outside of the root, so 0 / 0 cannot happen. The corrections are float64: in float32,
-    1 − 0.999 has lost a third of its digits.
+    with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ), t the steps so far (Kingma & Ba 2015,
+    algorithm 1). eps stands outside of the root, so 0 / 0 cannot happen. The corrections are
+    float64: in float32, 1 − 0.999 has lost a third of its digits.
     """
     m, v, t = state["exp_avg"], state["exp_avg_sq"], state["step"]
     b1, b2 = h["beta1"], h["beta2"]
