@@ -5,25 +5,26 @@ an entry that is damaged, truncated or of another version is a miss."""
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import secrets
 import stat
 import warnings
-from pathlib import Path
 
 from . import system
 
 _MAGIC = b"groundup-code-1\n"  # the last number is the version of this format
 _HEADER = len(_MAGIC) + 8 + 32 + 32  # magic, length, key digest, payload digest
+_LIMIT = 256 << 20  # bytes; a kernel takes 1 to 50 KiB, so some ten thousand of them
+_PRUNE_EVERY = 64  # writes of one process
 
 _warned: set[str] = set()
-_checked: dict[str, Path | None] = {}
+_checked: dict[str, str | None] = {}
 counters = {"hits": 0, "misses": 0, "damaged": 0, "written": 0}
 
 
 def digest(*parts: str) -> bytes:
     """The key of an entry: SHA-256 over the parts, each preceded by its length."""
+    import hashlib  # loads OpenSSL: only when something is compiled
+
     h = hashlib.sha256(_MAGIC)
     for part in parts:
         data = part.encode()
@@ -34,23 +35,22 @@ def digest(*parts: str) -> bytes:
 
 def load(key: bytes) -> bytes | None:
     """The payload stored under a key, or None."""
-    directory = _directory()
-    if directory is None:
+    folder = directory()
+    if folder is None:
         return None
-    path = directory / f"{key.hex()}.bin"
+    path = _path(folder, key)
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | _BINARY)
+        with open(os.open(path, _READ), "rb") as file:
+            status = os.fstat(file.fileno())
+            trusted = stat.S_ISREG(status.st_mode) and not system.current().why_not_private(status)
+            payload = _unpack(key, file.read()) if trusted else None
     except OSError:
         counters["misses"] += 1
         return None
-    with open(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        trusted = stat.S_ISREG(status.st_mode) and not system.current().why_not_private(status)
-        payload = _unpack(key, file.read()) if trusted else None
     if payload is None:
         counters["damaged"] += 1
         with contextlib.suppress(OSError):
-            path.unlink()
+            os.unlink(path)
         return None
     counters["hits"] += 1
     return payload
@@ -58,26 +58,49 @@ def load(key: bytes) -> bytes | None:
 
 def store(key: bytes, payload: bytes) -> None:
     """Store a payload: whole or not at all, also when two processes store at once."""
-    directory = _directory()
-    if directory is None:
+    folder = directory()
+    if folder is None:
         return
-    temporary = directory / f".{secrets.token_hex(8)}.tmp"
+    temporary = os.path.join(folder, f".{os.urandom(8).hex()}.tmp")
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
-        with open(os.open(temporary, flags, 0o600), "wb") as file:
+        with open(os.open(temporary, _CREATE, 0o600), "wb") as file:
             file.write(_pack(key, payload))
-        os.replace(temporary, directory / f"{key.hex()}.bin")
+        os.replace(temporary, _path(folder, key))
         counters["written"] += 1
+        if counters["written"] % _PRUNE_EVERY == 1:
+            _prune(folder)
     except OSError as error:
         with contextlib.suppress(OSError):
-            temporary.unlink()
-        _warn(f"cannot write the kernel cache {directory}: {error.strerror}; running uncached")
+            os.unlink(temporary)
+        _warn(f"cannot write the kernel cache {folder}: {error.strerror}; running uncached")
+
+
+def _prune(directory: str) -> None:
+    """Delete the oldest entries of a cache that has grown beyond its limit, down to half of it."""
+    with contextlib.suppress(OSError), os.scandir(directory) as found:
+        files = sorted((f.stat().st_mtime, f.stat().st_size, f.path) for f in found)
+        excess = sum(size for _, size, _ in files) - _LIMIT
+        if excess > 0:
+            excess += _LIMIT // 2
+        for _, size, path in files:
+            if excess <= 0:
+                break
+            os.unlink(path)
+            excess -= size
 
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | _BINARY
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
+
+
+def _path(directory: str, key: bytes) -> str:
+    return os.path.join(directory, f"{key.hex()}.bin")
 
 
 def _pack(key: bytes, payload: bytes) -> bytes:
+    import hashlib
+
     length = len(payload).to_bytes(8, "little")
     return _MAGIC + length + key + hashlib.sha256(payload).digest() + payload
 
@@ -87,28 +110,25 @@ def _unpack(key: bytes, entry: bytes) -> bytes | None:
     return payload if entry[:_HEADER] == _pack(key, payload)[:_HEADER] else None
 
 
-def directory() -> Path | None:
+def directory() -> str | None:
     """Where entries lie: `GROUNDUP_CACHE`, else this user's cache; None if there is none."""
-    return _directory()
-
-
-def _directory() -> Path | None:
     setting = os.environ.get("GROUNDUP_CACHE", "")
     if setting not in _checked:
         _checked[setting] = None if setting == "off" else _prepare(setting)
     return _checked[setting]
 
 
-def _prepare(setting: str) -> Path | None:
+def _prepare(setting: str) -> str | None:
     """Create or check the directory; a warning and None if it will not do."""
-    path = Path(setting) if setting else system.current().cache_home() / "groundup"
+    path = setting or os.path.join(system.current().cache_home(), "groundup")
     try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
+        # a link cannot be turned elsewhere later
+        path = os.path.realpath(path)
+        if not os.path.exists(path):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
             with contextlib.suppress(FileExistsError):  # another process was first
-                path.mkdir(mode=0o700)
-        path = path.resolve()  # a link cannot be turned elsewhere later
-        status = path.stat()
+                os.mkdir(path, 0o700)
+        status = os.stat(path)
     except OSError as error:
         _warn(f"cannot make the kernel cache {path}: {error.strerror}; running uncached")
         return None

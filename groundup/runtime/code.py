@@ -15,7 +15,7 @@ from . import cache, target
 
 OPT_LEVEL = 2
 
-_lock = threading.RLock()  # LLVM's context and the memo; held over a fork too
+lock = threading.RLock()  # LLVM's context and the memo
 _memo: dict[Any, tuple[int, ...]] = {}
 # A library is unloaded when its tracker dies. Ours live until the process ends, and then LLVM's
 # objects are not disposed of at all (llvmlite sees to that): a worker may still be in their code.
@@ -33,18 +33,20 @@ def function(
     *,
     key: str | None = None,
     imports: Mapping[str, int] | None = None,
+    opt: int = OPT_LEVEL,
 ) -> int:
     """The address of `symbol`, defined in `ir_text`; compiled once, and cached on disk.
 
     `key` may stand for the text in this process (it must determine it), `imports` gives addresses
-    of functions that the text declares and the process does not export. The code stays loaded
+    of functions that the text declares and the process does not export, `opt` is the effort of
+    LLVM's code generator, 0 to 3. The code stays loaded
     until the process ends. Raises CompileError.
 
     >>> address = function("define i64 @two() {\\n  ret i64 2\\n}", "two")
     >>> ctypes.CFUNCTYPE(ctypes.c_int64)(address)()
     2
     """
-    return functions(ir_text, (symbol,), key=key, imports=imports)[0]
+    return functions(ir_text, (symbol,), key=key, imports=imports, opt=opt)[0]
 
 
 def functions(
@@ -53,16 +55,17 @@ def functions(
     *,
     key: str | None = None,
     imports: Mapping[str, int] | None = None,
+    opt: int = OPT_LEVEL,
 ) -> tuple[int, ...]:
     """The addresses of several symbols of one text; see `function`."""
     name = (key if key is not None else ir_text, key is None, *symbols)
     found = _memo.get(name)
     if found is not None:
         return found
-    with _lock:
+    with lock:
         found = _memo.get(name)
         if found is None:
-            found = _memo[name] = _load(_object(ir_text), symbols, imports or {})
+            found = _memo[name] = _load(_object(ir_text, opt), symbols, imports or {})
         return found
 
 
@@ -72,16 +75,16 @@ def known(symbol: str, key: str) -> int | None:
     return found[0] if found else None
 
 
-def compile_object(ir_text: str) -> bytes:
+def compile_object(ir_text: str, opt: int = OPT_LEVEL) -> bytes:
     """IR text to a relocatable object file, past all caches. Raises CompileError."""
-    with _lock:
-        return bytes(_machine().emit_object(_parse(ir_text)))
+    with lock:
+        return bytes(_machine(opt).emit_object(_parse(ir_text)))
 
 
-def assembly(ir_text: str) -> str:
+def assembly(ir_text: str, opt: int = OPT_LEVEL) -> str:
     """IR text to assembly text, to be read by people and by tests. Raises CompileError."""
-    with _lock:
-        return str(_machine().emit_assembly(_parse(ir_text)))
+    with lock:
+        return str(_machine(opt).emit_assembly(_parse(ir_text)))
 
 
 def stats() -> dict[str, float]:
@@ -89,13 +92,13 @@ def stats() -> dict[str, float]:
     return dict(_stats)
 
 
-def _object(ir_text: str) -> bytes:
+def _object(ir_text: str, opt: int) -> bytes:
     """The object code of a text, from the disk if it is there."""
     start = time.perf_counter()
-    entry = cache.digest(target.host().key, str(OPT_LEVEL), ir_text)
+    entry = cache.digest(target.host().key, str(opt), ir_text)
     code = cache.load(entry)
     if code is None:
-        code = compile_object(ir_text)
+        code = compile_object(ir_text, opt)
         cache.store(entry, code)
         _stats["compiled"] += 1
     else:
@@ -124,14 +127,14 @@ def _load(code: bytes, symbols: Sequence[str], imports: Mapping[str, int]) -> tu
 
 
 @functools.cache
-def _machine() -> Any:
+def _machine(opt: int) -> Any:
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     host = target.host()
     return llvm.Target.from_triple(host.triple).create_target_machine(
-        cpu=host.cpu, features=host.features, opt=OPT_LEVEL, reloc="pic", codemodel="jitdefault"
+        cpu=host.cpu, features=host.features, opt=opt, reloc="pic", codemodel="jitdefault"
     )
 
 
@@ -139,7 +142,7 @@ def _machine() -> Any:
 def _jit() -> Any:
     import llvmlite.binding as llvm
 
-    return llvm.create_lljit_compiler(_machine())
+    return llvm.create_lljit_compiler(_machine(OPT_LEVEL))
 
 
 def _parse(ir_text: str) -> Any:

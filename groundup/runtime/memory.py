@@ -17,7 +17,7 @@ _SLACK = 64 << 20  # see _more
 _free: dict[int, list[int]] = {}  # block size -> addresses of idle blocks
 _handles: dict[int, tuple[int, object]] = {}  # address of a block of its own -> (size, handle)
 _chunks: list[object] = []  # cut into small blocks, never returned
-_grow = threading.RLock()  # reentrant: a collection inside it may run a finalizer that allocates
+lock = threading.RLock()  # of the slow paths; a finalizer that runs in one may allocate
 _mapped = 0  # bytes obtained from the system
 _peak = 0  # most bytes that were live whenever the system was asked for more
 _missed: dict[int, None] = {}  # block sizes that were not at hand, latest last
@@ -57,7 +57,7 @@ class Buffer:
     def __del__(self) -> None:
         # list.append is atomic and takes no lock, so a collection may run this anywhere; nothing
         # is unmapped here, so that a thread still computing at exit does not lose its memory.
-        try:
+        try:  # noqa: SIM105 (a context manager costs more than the whole of this)
             self._home.append(self.address)  # type: ignore[union-attr]
         except AttributeError:
             pass  # foreign memory, or __init__ failed
@@ -149,7 +149,7 @@ def _more(size: int, nbytes: int, home: list[int]) -> int:
     need different sizes), and a slack that lets small programs never give anything back.
     """
     global _mapped, _peak
-    with _grow:
+    with lock:
         _missed.pop(size, None)
         _missed[size] = None
         small = size <= _CHUNK // 4
@@ -177,7 +177,7 @@ def _more(size: int, nbytes: int, home: list[int]) -> int:
 
 
 def _release(excess: int) -> None:
-    """Return idle blocks to the system, longest sufficient sizes first, until enough."""
+    """Return idle blocks to the system, longest at hand sizes first, until enough."""
     global _mapped
     for size in _missed:
         if size <= _CHUNK // 4:
@@ -198,13 +198,13 @@ def _idle() -> int:
 
 def trim() -> None:
     """Return all idle large blocks to the operating system."""
-    with _grow:
+    with lock:
         _release(_mapped)
 
 
 def stats() -> dict[str, int]:
     """Bytes mapped from the system, live in buffers (rounded to blocks), idle, and the peak."""
-    with _grow:
+    with lock:
         idle = _idle()
         return {"mapped": _mapped, "live": _mapped - idle, "idle": idle, "peak": _peak}
 

@@ -27,11 +27,11 @@ from . import code, memory, system, target
 MAX_THREADS = 1024
 _WORKERS = 768
 _LINE = 128
-# About 10 µs of pauses, then 1 to 4 ms of yields: longer than the Python between two steps of a
+# About 10 µs of pauses, then some 5 ms of yields: longer than the Python between two steps of a
 # training loop takes, since waking a sleeping thread costs some 50 µs. With more threads than
 # processors a pause only delays the thread one waits for.
 _SPINS = 256
-_YIELDS = 6000
+_YIELDS = 10_000
 
 lock = threading.RLock()
 """Held during a run. Reentrant, so that a signal handler may itself compute."""
@@ -44,6 +44,8 @@ class Pool:
         # Not from the allocator: workers may look at it until the process has ended.
         self.address, self._handle = system.current().map(_WORKERS + _LINE * MAX_THREADS)
         self.workers = 0
+        self._growing = threading.Lock()
+        self._failure: Exception | None = None
 
     def ensure(self, threads: int) -> None:
         """Have at least threads - 1 workers, and spin only if each may have a processor."""
@@ -51,7 +53,25 @@ class Pool:
         crowded = threads > system.current().cpu_count()
         word.from_address(self.address + 640).value = 0 if crowded else _SPINS
         word.from_address(self.address + 648).value = _YIELDS
-        _, worker = entry_points()
+        if self.workers < threads - 1:
+            _, worker = entry_points()
+            # By a thread of its own, since Ctrl-C strikes only in the main thread: it must not
+            # come between the start of a worker and its being counted.
+            starter = threading.Thread(target=self._start, args=(threads, worker))
+            starter.start()
+            starter.join()
+            if self.workers < threads - 1:
+                raise RuntimeError(f"cannot start {threads - 1} worker threads: {self._failure}")
+
+    def _start(self, threads: int, worker: int) -> None:
+        try:
+            with self._growing:
+                self._start_workers(threads, worker)
+        except Exception as error:
+            self._failure = error
+
+    def _start_workers(self, threads: int, worker: int) -> None:
+        word = ctypes.c_int64
         while self.workers < threads - 1:
             index = self.workers + 1
             line = self.address + _WORKERS + _LINE * index
@@ -126,16 +146,29 @@ def _checked(threads: int, where: str) -> int:
     return threads
 
 
+def _before_fork() -> None:
+    """Let no other thread be inside a run, the compiler or the allocator while memory is copied."""
+    for each in (lock, code.lock, memory.lock):
+        each.acquire()
+
+
+def _after_fork() -> None:
+    for each in (memory.lock, code.lock, lock):
+        each.release()
+
+
 def _after_fork_in_child() -> None:
-    """Threads do not survive a fork: forget the parent's pool and whoever held the lock."""
-    global lock, _setting
-    lock = threading.RLock()
+    """Threads do not survive a fork: forget the parent's pool."""
+    global _setting
     if _setting is not None:
         _setting = Setting(_setting.threads, None)
+    _after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
+    )
 
 
 # -- native code ------------------------------------------------------------------------------
@@ -144,15 +177,19 @@ if hasattr(os, "register_at_fork"):
 @functools.cache
 def serial_entry() -> int:
     """The address of `i64 run(ptr header)` for one thread."""
-    return code.function(_flush_ir() + _WALK + _SERIAL, "run_serial")
+    return code.function(_float_mode_ir() + _STATUS + _SERIAL, "run_serial", opt=0)
 
 
 @functools.cache
 def entry_points() -> tuple[int, int]:
     """The addresses of `i64 run(ptr header)` for several threads, and of the worker's loop."""
     host = system.current()
-    text = _flush_ir() + _pause_ir() + host.wait_ir + _BARRIER + _WALK + _PARALLEL
-    run, worker = code.functions(text, ("run_parallel", "worker"), imports=host.wait_imports())
+    text = _float_mode_ir() + _pause_ir() + host.wait_ir + _BARRIER + _STATUS + _PARALLEL
+    # It calls, waits and counts: code generated at level 0 runs as fast, and is there in a third
+    # of the time when a process with an empty cache asks for its first result.
+    run, worker = code.functions(
+        text, ("run_parallel", "worker"), imports=host.wait_imports(), opt=0
+    )
     return run, worker
 
 
@@ -167,13 +204,11 @@ def _pause_ir() -> str:
         call = "call void @llvm.aarch64.hint(i32 1)"
     else:
         declare = call = ""
-    return (
-        f"{declare}\ndefine internal void @pause() alwaysinline nounwind {{\n  {call}\n  ret void\n}}"
-    )
+    return f"{declare}\ndefine internal void @pause() nounwind {{\n  {call}\n  ret void\n}}"
 
 
-def _flush_ir() -> str:
-    """IR of `float_mode` and `set_float_mode`: rounding to nearest, denormals kept.
+def _float_mode_ir() -> str:
+    """IR of `enter_float_mode` and `leave_float_mode`: round to nearest, keep denormals.
 
     Libraries built with -ffast-math make the thread that loads them flush denormals to zero; the
     bits of a result must not depend on that, nor on which thread computed it.
@@ -224,7 +259,7 @@ define internal void @leave_float_mode(i64 %mode) nounwind {
 """
 
 
-_WALK = """
+_STATUS = """
 define internal void @clear_status(ptr %program) nounwind {
 entry:
   %status.at = getelementptr i64, ptr %program, i64 2

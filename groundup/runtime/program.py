@@ -79,7 +79,8 @@ class Program:
                 self._prepare(threads)
             elif self._prepared is not pool._setting or self._prepared is None:
                 self._prepared = self._prepare(pool.get_num_threads())
-            return self._call(self._header)
+            code: int = self._call(self._header)
+            return code
 
     def _prepare(self, threads: int) -> object:
         """Choose the driver for so many threads and start the workers; the setting now in force."""

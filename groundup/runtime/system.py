@@ -4,6 +4,7 @@ another what Linux does better. It must not know what the memory or the threads 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import mmap
@@ -11,7 +12,7 @@ import os
 import stat
 import sys
 import threading
-from pathlib import Path
+from typing import ClassVar
 
 HUGE_PAGE = 2 << 20  # x86-64 and AArch64 (4 KiB granule) huge pages are 2 MiB
 HUGE_PAGES_FROM = 4 << 20  # below this, rounding up to huge pages wastes more than it saves
@@ -105,15 +106,15 @@ define internal void @wake(ptr %flag, ptr %handle) nounwind {
 
     # -- files ----------------------------------------------------------------------------------
 
-    def cache_home(self) -> Path:
+    def cache_home(self) -> str:
         """The directory in which programs keep what they can make again, for this user."""
+        home = os.path.expanduser("~")
         if sys.platform == "win32":
-            local = os.environ.get("LOCALAPPDATA")
-            return Path(local) if local else Path.home() / "AppData" / "Local"
+            return os.environ.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
         if sys.platform == "darwin":
-            return Path.home() / "Library" / "Caches"
-        xdg = os.environ.get("XDG_CACHE_HOME", "")
-        return Path(xdg) if os.path.isabs(xdg) else Path.home() / ".cache"
+            return os.path.join(home, "Library", "Caches")
+        xdg = os.environ.get("XDG_CACHE_HOME", "")  # to be ignored if relative, says its standard
+        return xdg if os.path.isabs(xdg) else os.path.join(home, ".cache")
 
     def why_not_private(self, status: os.stat_result) -> str | None:
         """Why another user might have written this file or directory; None if none could."""
@@ -133,7 +134,7 @@ class LinuxSystem(PortableSystem):
     name = "linux"
 
     # Numbers of the futex system call (asm/unistd.h of each architecture).
-    _FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}
+    _FUTEX: ClassVar = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}
 
     def map(self, nbytes: int) -> tuple[int, object]:
         if nbytes < HUGE_PAGES_FROM:
@@ -141,10 +142,8 @@ class LinuxSystem(PortableSystem):
         # The surplus is address space only: pages never touched are never backed.
         address, area = self._map(nbytes + HUGE_PAGE)
         offset = -address % HUGE_PAGE
-        try:
+        with contextlib.suppress(AttributeError, OSError):  # a kernel without them: only slower
             area.madvise(mmap.MADV_HUGEPAGE, offset, nbytes)
-        except (AttributeError, OSError):
-            pass  # a kernel built without huge pages: correct, only slower
         return address + offset, area
 
     def cpu_count(self) -> int:
@@ -212,7 +211,8 @@ def _address(function: object) -> int:
 def _cgroup_quota() -> int:
     """Processors a container's quota pays for; a large number without one."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            quota, period = file.read().split()
         return max(1, -(-int(quota) // int(period)))
     except (OSError, ValueError):
         return 1 << 16

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import functools
 import os
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """A processor: LLVM's name and feature string, the triple, and the widest vector in bits."""
 
     triple: str
@@ -17,7 +16,7 @@ class Target:
     features: str
     vector_bits: int
     fma: bool
-    key: str = field(repr=False)
+    key: str
     """Text that tells apart whatever may change the machine code: part of a cache entry's name."""
 
     def has(self, feature: str) -> bool:
