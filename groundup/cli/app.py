@@ -1,0 +1,97 @@
+"""The commands and their options. A command's work is in a file of its own, imported when it is called."""
+
+import math
+import os
+import signal
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from groundup._version import __version__
+
+app = typer.Typer(
+    name="groundup",
+    help="Deep learning in Python from the ground up.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def run() -> None:
+    """Run the command line of this process; the exit code is 2 for wrong input, 130 for Ctrl-C."""
+    if find_spec("groundup.cli.bench") is not None:
+        from groundup.cli.bench import bench
+
+        app.command()(bench)
+    app(prog_name="groundup")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"groundup {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def groundup(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Deep learning in Python from the ground up."""
+
+
+def _positive(value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise typer.BadParameter(f"a learning rate is a positive number, not {value:g}.")
+    return value
+
+
+@app.command()
+def train(
+    dataset: Annotated[str, typer.Argument(help="The data set, such as mnist.")],
+    model: Annotated[str, typer.Option(help="The model: cnn or mlp.")] = "cnn",
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the training data.", show_default="the model's own")
+    ] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(callback=_positive, help="The highest learning rate.", show_default="the model's own"),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images a step.", show_default="the model's own")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Decides weights and order; the same seed, the same bits.")
+    ] = 0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads.", show_default="all cores")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results.", show_default="runs/DATASET-TIME")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="File for a report as JSON.")] = None,
+) -> None:
+    """Train a model on a data set, test it, and save weights, history and pictures."""
+    from groundup.cli.train import Options, TrainFailed, WrongOption, train_and_save
+
+    try:
+        options = Options(dataset, model, epochs, lr, batch_size, seed, threads, out, json)
+        train_and_save(options)
+    except WrongOption as error:
+        raise typer.BadParameter(str(error), param_hint=error.option) from None
+    except TrainFailed as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt as interrupt:
+        typer.echo(f"Interrupted: {interrupt or 'nothing was saved'}.", err=True)
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        # The reader of our output has gone (`groundup … | head`): end quietly, as other commands do.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(128 + signal.SIGPIPE) from None
