@@ -5,21 +5,24 @@ the code it wants, and LLVM only selects instructions and registers (half the co
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import cache, target
+from . import cache, system, target
 
 OPT_LEVEL = 2
 
-lock = threading.RLock()  # LLVM's context and the memo
+lock = threading.RLock()  # of the memo
+llvm_lock = threading.RLock()  # of all that LLVM does; taken second
 _memo: dict[Any, tuple[int, ...]] = {}
 # A library is unloaded when its tracker dies. Ours live until the process ends, and then LLVM's
 # objects are not disposed of at all (llvmlite sees to that): a worker may still be in their code.
 _kept: list[object] = []
+_serial = itertools.count()  # LLVM takes a library's name only once, also when linking fails
 _stats: dict[str, float] = {"compiled": 0, "loaded_from_cache": 0, "compile_seconds": 0.0}
 
 
@@ -65,7 +68,7 @@ def functions(
     with lock:
         found = _memo.get(name)
         if found is None:
-            found = _memo[name] = _load(_object(ir_text, opt), symbols, imports or {})
+            found = _memo[name] = _load(ir_text, opt, symbols, imports or {})
         return found
 
 
@@ -77,19 +80,25 @@ def known(symbol: str, key: str) -> int | None:
 
 def compile_object(ir_text: str, opt: int = OPT_LEVEL) -> bytes:
     """IR text to a relocatable object file, past all caches. Raises CompileError."""
-    with lock:
-        return bytes(_machine(opt).emit_object(_parse(ir_text)))
+    return system.uninterrupted(_emit, ir_text, opt, True)  # type: ignore[return-value]
 
 
 def assembly(ir_text: str, opt: int = OPT_LEVEL) -> str:
     """IR text to assembly text, to be read by people and by tests. Raises CompileError."""
-    with lock:
-        return str(_machine(opt).emit_assembly(_parse(ir_text)))
+    return system.uninterrupted(_emit, ir_text, opt, False)  # type: ignore[return-value]
 
 
 def stats() -> dict[str, float]:
     """`compiled` and `loaded_from_cache` objects so far, and `compile_seconds` spent on both."""
     return dict(_stats)
+
+
+def _emit(ir_text: str, opt: int, as_object: bool) -> bytes | str:
+    with llvm_lock:
+        machine, module = _machine(opt), _parse(ir_text)
+        if as_object:
+            return bytes(machine.emit_object(module))
+        return str(machine.emit_assembly(module))
 
 
 def _object(ir_text: str, opt: int) -> bytes:
@@ -107,23 +116,32 @@ def _object(ir_text: str, opt: int) -> bytes:
     return code
 
 
-def _load(code: bytes, symbols: Sequence[str], imports: Mapping[str, int]) -> tuple[int, ...]:
-    """Link object code into this process."""
+def _load(
+    ir_text: str, opt: int, symbols: Sequence[str], imports: Mapping[str, int]
+) -> tuple[int, ...]:
+    """Link the object code of a text into this process."""
+    code = _object(ir_text, opt)
+    start = time.perf_counter()
+    try:
+        found = system.uninterrupted(_link, code, symbols, imports)
+    except RuntimeError as error:
+        raise CompileError(_missing(str(error), ir_text, symbols, imports)) from None
+    _stats["compile_seconds"] += time.perf_counter() - start
+    return found
+
+
+def _link(code: bytes, symbols: Sequence[str], imports: Mapping[str, int]) -> tuple[int, ...]:
     import llvmlite.binding as llvm
 
-    start = time.perf_counter()
-    builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
-    for symbol in symbols:
-        builder.export_symbol(symbol)
-    for symbol, address in imports.items():
-        builder.import_symbol(symbol, address)
-    try:
-        tracker = builder.link(_jit(), f"code{len(_kept)}")
-    except RuntimeError as error:
-        raise CompileError(f"cannot link {', '.join(symbols)}: {error}") from None
-    _kept.append(tracker)
-    _stats["compile_seconds"] += time.perf_counter() - start
-    return tuple(int(tracker[symbol]) for symbol in symbols)
+    with llvm_lock:
+        builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+        for symbol in symbols:
+            builder.export_symbol(symbol)
+        for symbol, address in imports.items():
+            builder.import_symbol(symbol, address)
+        tracker = builder.link(_jit(), f"code{next(_serial)}")
+        _kept.append(tracker)
+        return tuple(int(tracker[symbol]) for symbol in symbols)
 
 
 @functools.cache
@@ -168,6 +186,20 @@ def _explain(message: str, ir_text: str) -> str:
         for n in range(max(1, number - 2), min(len(lines), number + 2) + 1)
     ]
     return "\n".join([message.strip(), *shown])
+
+
+def _missing(message: str, ir_text: str, symbols: Sequence[str], imports: Mapping[str, int]) -> str:
+    """LLVM's message, and the functions that the text declares but nobody defines."""
+    import llvmlite.binding as llvm
+
+    declared = re.findall(r"^declare\b[^@]*@([\w.$]+)", ir_text, re.MULTILINE)
+    absent = [
+        name
+        for name in declared
+        if not name.startswith("llvm.") and name not in imports and not llvm.address_of_symbol(name)
+    ]
+    reason = f"nothing defines {', '.join(absent)}; " if absent else ""
+    return f"cannot link {', '.join(symbols)}: {reason}LLVM says: {message.strip()}"
 
 
 def _line_of_instruction(message: str, lines: Sequence[str]) -> int | None:

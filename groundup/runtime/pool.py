@@ -45,7 +45,6 @@ class Pool:
         self.address, self._handle = system.current().map(_WORKERS + _LINE * MAX_THREADS)
         self.workers = 0
         self._growing = threading.Lock()
-        self._failure: Exception | None = None
 
     def ensure(self, threads: int) -> None:
         """Have at least threads - 1 workers, and spin only if each may have a processor."""
@@ -55,31 +54,19 @@ class Pool:
         word.from_address(self.address + 648).value = _YIELDS
         if self.workers < threads - 1:
             _, worker = entry_points()
-            # By a thread of its own, since Ctrl-C strikes only in the main thread: it must not
-            # come between the start of a worker and its being counted.
-            starter = threading.Thread(target=self._start, args=(threads, worker))
-            starter.start()
-            starter.join()
-            if self.workers < threads - 1:
-                raise RuntimeError(f"cannot start {threads - 1} worker threads: {self._failure}")
-
-    def _start(self, threads: int, worker: int) -> None:
-        try:
-            with self._growing:
-                self._start_workers(threads, worker)
-        except Exception as error:
-            self._failure = error
+            system.uninterrupted(self._start_workers, threads, worker)
 
     def _start_workers(self, threads: int, worker: int) -> None:
         word = ctypes.c_int64
-        while self.workers < threads - 1:
-            index = self.workers + 1
-            line = self.address + _WORKERS + _LINE * index
-            word.from_address(line + 8).value = system.current().sleep_handle()
-            word.from_address(line + 16).value = self.address
-            word.from_address(line + 24).value = index
-            system.current().start_thread(worker, line)
-            self.workers = index
+        with self._growing:
+            while self.workers < threads - 1:
+                index = self.workers + 1
+                line = self.address + _WORKERS + _LINE * index
+                word.from_address(line + 8).value = system.current().sleep_handle()
+                word.from_address(line + 16).value = self.address
+                word.from_address(line + 24).value = index
+                system.current().start_thread(worker, line)
+                self.workers = index
 
 
 class Setting:
@@ -148,12 +135,12 @@ def _checked(threads: int, where: str) -> int:
 
 def _before_fork() -> None:
     """Let no other thread be inside a run, the compiler or the allocator while memory is copied."""
-    for each in (lock, code.lock, memory.lock):
+    for each in (lock, code.lock, code.llvm_lock, memory.lock):
         each.acquire()
 
 
 def _after_fork() -> None:
-    for each in (memory.lock, code.lock, lock):
+    for each in (memory.lock, code.llvm_lock, code.lock, lock):
         each.release()
 
 

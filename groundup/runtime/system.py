@@ -4,6 +4,7 @@ another what Linux does better. It must not know what the memory or the threads 
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import ctypes
 import functools
@@ -12,7 +13,10 @@ import os
 import stat
 import sys
 import threading
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
+
+T = TypeVar("T")
 
 HUGE_PAGE = 2 << 20  # x86-64 and AArch64 (4 KiB granule) huge pages are 2 MiB
 HUGE_PAGES_FROM = 4 << 20  # below this, rounding up to huge pages wastes more than it saves
@@ -200,6 +204,37 @@ define internal void @wake(ptr %flag, ptr %handle) nounwind {{
     @classmethod
     def supported(cls) -> bool:
         return sys.platform == "linux" and os.uname().machine in cls._FUTEX
+
+
+def uninterrupted(function: Callable[..., T], *arguments: object) -> T:
+    """Call a function that must not be left half-way, whatever signal arrives.
+
+    Python runs signal handlers, and so raises KeyboardInterrupt, in the main thread only: there,
+    the call is made by another thread. An interrupt ends the waiting, not the call.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return function(*arguments)
+    result: list[T] = []
+    failure: list[BaseException] = []
+    done = threading.Lock()
+    done.acquire()
+
+    def call() -> None:
+        try:
+            result.append(function(*arguments))
+        except BaseException as error:
+            failure.append(error)
+        finally:
+            done.release()
+
+    try:
+        _thread.start_new_thread(call, ())
+    except RuntimeError:  # the interpreter is ending, and starts no thread any more
+        return function(*arguments)
+    done.acquire()
+    if failure:
+        raise failure[0]
+    return result[0]
 
 
 def _address(function: object) -> int:

@@ -7,6 +7,8 @@ import functools
 import os
 from typing import NamedTuple
 
+from . import system
+
 
 class Target(NamedTuple):
     """A processor: LLVM's name and feature string, the triple, and the widest vector in bits."""
@@ -26,7 +28,14 @@ class Target(NamedTuple):
 
 @functools.cache
 def host() -> Target:
-    """The target in use: this machine's processor, or the one that `GROUNDUP_CPU` names."""
+    """The target in use: this machine's processor, or the one that `GROUNDUP_CPU` names.
+
+    Raises ValueError if this machine could not run the code of the one named.
+    """
+    return system.uninterrupted(_find)
+
+
+def _find() -> Target:
     import llvmlite
     import llvmlite.binding as llvm
 
