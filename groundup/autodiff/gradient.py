@@ -1,0 +1,151 @@
+"""Reverse mode over tensors: the gradient of a tensor, as more graph.
+
+Knows how gradients meet and in which order tensors are visited; must not know any operation but
+the five that make tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from itertools import count
+
+from ..ir.extent import Extent, symbolic_key
+from ..ir.node import Node, alu, loops, out, outs, read, reshape
+from ..ir.transform import TENSOR_OPS, body_nodes, toposort
+from .scalar import Opened, contributions
+from .solve import adjoint
+from .split import split
+
+
+def gradient(root: Node, seed: Node, wrt: Sequence[Node]) -> list[Node | None]:
+    """The derivative of Σ seed·root by each of some leaves; None where root does not depend on it.
+
+    Σ over i of seed[i] · ∂root[i]/∂leaf[j], for each leaf a tensor of its shape and dtype, built of
+    loops and reads like any other, so that it can be differentiated again.
+
+    Raises TypeError for a root that is not of a floating type, ValueError for a seed of another
+    shape or type and for a `wrt` that is no leaf.
+    """
+    _check(root, seed, wrt)
+    return _Reverse(root).run(seed, wrt)
+
+
+def _check(root: Node, seed: Node, wrt: Sequence[Node]) -> None:
+    if not root.dtype.is_float:
+        raise TypeError(f"{root.dtype.name} values have no derivative; cast to a floating type")
+    if seed.shape != root.shape or seed.dtype is not root.dtype:
+        raise ValueError(
+            f"the seed is {seed.dtype.name} of shape {tuple(seed.shape)}, the root "
+            f"{root.dtype.name} of shape {tuple(root.shape)}: they must agree"
+        )
+    for x in wrt:
+        if x.op != "leaf":
+            raise ValueError(
+                f"derivatives are taken by leaf nodes, not by {x.op}: wrap it in leaf()"
+            )
+
+
+class _Reverse:
+    """Gradients that wait for their tensor, visited from the root down."""
+
+    def __init__(self, root: Node) -> None:
+        self.root = root
+        self.level: dict[Node, int] = {}  # greater than that of every tensor it is computed from
+        for node in toposort([root], stop=lambda n: not n.tracked):
+            self._level(node)
+        self.pending: dict[Node, list[Node]] = {}
+        self.heap: list[tuple[int, int, int, int, Node]] = []
+        self.ties = count()
+
+    def _level(self, node: Node) -> None:
+        below = max((self.level.get(s, 0) for s in node.src), default=0)
+        self.level[node] = below + (node.op in TENSOR_OPS)
+
+    def run(self, seed: Node, wrt: Sequence[Node]) -> list[Node | None]:
+        found: dict[Node, list[Node]] = {x: [] for x in wrt}
+        if self.root.tracked:
+            self.add(self.root, seed)
+        while self.heap:
+            tensor = heappop(self.heap)[-1]
+            total = add_all(self.pending.pop(tensor))
+            if tensor in found:
+                found[tensor].append(total)
+            self.visit(tensor, total)
+        return [add_all(found[x]) if found[x] else None for x in wrt]
+
+    def add(self, tensor: Node, part: Node) -> None:
+        """One more term of a tensor's gradient."""
+        if not tensor.tracked or not tensor.dtype.is_float:
+            return
+        if tensor not in self.pending:
+            helper = tensor not in self.level
+            if helper:
+                for node in body_nodes(tensor.src[0]):
+                    if node not in self.level:
+                        self._level(node)
+                self._level(tensor)
+            # Of one level: first what the user's graph has, then what encloses the other.
+            key = (-self.level[tensor], int(helper), -tensor.depth, next(self.ties))
+            heappush(self.heap, (*key, tensor))
+        self.pending.setdefault(tensor, []).append(part)
+
+    def visit(self, tensor: Node, total: Node) -> None:
+        """Pass a tensor's gradient on to what it is computed from."""
+        if tensor.op in ("leaf", "reshape"):
+            source = tensor.src[0]
+            self.add(source, reshape(total, source.shape))
+        elif tensor.op == "loops":
+            for source, part in through_loops(tensor, total):
+                self.add(source, part)
+
+
+def through_loops(tensor: Node, total: Node) -> list[tuple[Node, Node]]:
+    """(tensor read, its gradient) for one loop nest: the adjoint of each of its reads."""
+    opened = Opened(split(tensor))
+    plain: dict[Node, list[Node]] = {}  # bodies without sums, joined in one loop nest
+    result: list[tuple[Node, Node]] = []
+    for reading, context, derivative in contributions(opened, tensor, total):
+        source = reading.src[0]
+        used = {v: opened.sizes[v] for v in (*opened.outs, *context) if v in opened.sizes}
+        body = adjoint(source, reading.src[1:], derivative, used)
+        if body is None:
+            continue
+        if any(n.op == "reduce" for n in body_nodes(body)):
+            result.append((source, loops(source.shape, body)))
+        else:
+            plain.setdefault(source, []).append(body)
+    for source, bodies in plain.items():
+        body = bodies[0]
+        for other in bodies[1:]:
+            body = alu("add", body, other)
+        result.append((source, simple_loops(source.shape, body)))
+    return result
+
+
+def simple_loops(shape: tuple[int, ...], body: Node) -> Node:
+    """loops(shape, body), or the tensor itself where the body only reads it in place."""
+    if body.op == "read":
+        tensor, *indices = body.src
+        same = tensor.shape == shape and symbolic_key(tensor.shape) == symbolic_key(shape)
+        if same and all(_is_own(ix, i, shape[i]) for i, ix in enumerate(indices)):
+            return tensor
+    return loops(shape, body)
+
+
+def _is_own(index: Node, i: int, size: int) -> bool:
+    if index is out(i):
+        return True
+    return size == 1 and not isinstance(size, Extent) and index.op == "const" and index.value == 0
+
+
+def add_all(parts: Sequence[Node]) -> Node:
+    """The sum of tensors of one shape, in one loop nest."""
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    variables = outs(first.ndim)
+    body = read(first, *variables)
+    for part in parts[1:]:
+        body = alu("add", body, read(part, *variables))
+    return loops(first.shape, body)

@@ -1,0 +1,147 @@
+"""The table of derivatives: one row for each pointwise operation, expression to expression.
+
+A rule gets the operation's node and the derivative by its result, and gives the derivative by
+each operand (None: there is none). It must not know loops, tensors or graphs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from ..ir.node import Node, alu, cast, const, where
+from ..ir.transform import body_nodes
+
+Rule = Callable[[Node, Node], tuple[Node | None, ...]]
+
+
+def number(value: float, like: Node) -> Node:
+    """A constant of the type of another expression."""
+    return const(value, like.dtype)
+
+
+def is_number(x: Node, value: float) -> bool:
+    """Is this the constant `value`?"""
+    return x.op == "const" and x.value == value
+
+
+def times(a: Node, b: Node) -> Node:
+    """a·b without factors 1; a zero outside a guard on indices stays outside the product."""
+    if is_number(a, 1):
+        return b
+    if is_number(b, 1):
+        return a
+    for x, y, swap in ((a, b, False), (b, a, True)):
+        if x.op == "where" and is_number(x.src[2], 0) and index_only(x.src[0]):
+            product = times(y, x.src[1]) if swap else times(x.src[1], y)
+            return where(x.src[0], product, x.src[2])
+    return alu("mul", a, b)
+
+
+def index_only(condition: Node) -> bool:
+    """Does a condition depend on positions alone, never on the elements of a tensor?"""
+    return all(n.op not in ("read", "reduce") for n in body_nodes(condition))
+
+
+def _where(node: Node, g: Node) -> tuple[Node | None, ...]:
+    zero = number(0, g)
+    return None, where(node.src[0], g, zero), where(opposite(node.src[0]), g, zero)
+
+
+def opposite(c: Node) -> Node:
+    """The condition that holds where c does not."""
+    if c.op == "not":
+        return c.src[0]
+    if c.op in ("eq", "ne"):
+        return alu("ne" if c.op == "eq" else "eq", *c.src)
+    if c.op in ("lt", "le") and not c.src[0].dtype.is_float:  # of floats, NaN holds in neither
+        return alu("le" if c.op == "lt" else "lt", c.src[1], c.src[0])
+    return alu("not", c)
+
+
+def _sign(a: Node) -> Node:
+    """-1, 0 or 1; NaN for NaN."""
+    zero, one, minus = number(0, a), number(1, a), number(-1, a)
+    return where(alu("lt", zero, a), one, where(alu("lt", a, zero), minus, a))
+
+
+def _extreme(a: Node, b: Node, g: Node, loses: Node) -> Node:
+    """The gradient of the operand a of maximum or minimum: equal operands share half."""
+    half = times(g, number(0.5, g))
+    return where(loses, number(0, g), where(alu("eq", a, b), half, g))
+
+
+def _maximum(node: Node, g: Node) -> tuple[Node | None, ...]:
+    a, b = node.src
+    less, more = alu("lt", a, b), alu("lt", b, a)
+    return _extreme(a, b, g, less), _extreme(b, a, g, more)
+
+
+def _minimum(node: Node, g: Node) -> tuple[Node | None, ...]:
+    a, b = node.src
+    less, more = alu("lt", a, b), alu("lt", b, a)
+    return _extreme(a, b, g, more), _extreme(b, a, g, less)
+
+
+def _pow(node: Node, g: Node) -> tuple[Node | None, ...]:
+    """d aᵇ/da = b·aᵇ⁻¹ (0 where b is 0); d aᵇ/db = aᵇ·log a (0 where a is 0 and b at least 0)."""
+    a, b = node.src
+    zero = number(0, g)
+    if b.op == "const":
+        lower = b.value - 1
+        power = a if lower == 1 else alu("pow", a, number(lower, a))
+        if lower in (-1, 0):
+            return (None, None) if lower == -1 else (g, None)
+        return times(g, times(b, power)), None
+    power = alu("pow", a, alu("sub", b, number(1, b)))
+    by_a = where(alu("eq", b, zero), zero, times(g, times(b, power)))
+    at_zero = alu("and", alu("eq", a, zero), alu("le", zero, b))
+    by_b = where(at_zero, zero, times(g, times(node, alu("log", a))))
+    return by_a, by_b
+
+
+def _div(node: Node, g: Node) -> tuple[Node | None, ...]:
+    b = node.src[1]
+    return alu("div", g, b), times(alu("neg", g), alu("div", node, b))
+
+
+def _tanh(node: Node, g: Node) -> tuple[Node | None, ...]:
+    return (times(g, alu("sub", number(1, g), alu("mul", node, node))),)
+
+
+def _erf(node: Node, g: Node) -> tuple[Node | None, ...]:
+    """d erf(a)/da = 2/√π · exp(-a²)."""
+    (a,) = node.src
+    bell = alu("exp", alu("neg", alu("mul", a, a)))
+    return (times(g, times(number(2 / math.sqrt(math.pi), g), bell)),)
+
+
+def _none(node: Node, g: Node) -> tuple[Node | None, ...]:
+    return (None,) * len(node.src)
+
+
+RULES: dict[str, Rule] = {
+    "add": lambda n, g: (g, g),
+    "sub": lambda n, g: (g, alu("neg", g)),
+    "mul": lambda n, g: (times(g, n.src[1]), times(g, n.src[0])),
+    "div": _div,
+    "mod": lambda n, g: (g, times(alu("neg", g), alu("floordiv", *n.src))),
+    "pow": _pow,
+    "neg": lambda n, g: (alu("neg", g),),
+    "abs": lambda n, g: (times(g, _sign(n.src[0])),),
+    "maximum": _maximum,
+    "minimum": _minimum,
+    "exp": lambda n, g: (times(g, n),),
+    "expm1": lambda n, g: (times(g, alu("add", n, number(1, n))),),
+    "log": lambda n, g: (alu("div", g, n.src[0]),),
+    "log1p": lambda n, g: (alu("div", g, alu("add", n.src[0], number(1, g))),),
+    "sqrt": lambda n, g: (alu("div", g, alu("mul", number(2, n), n)),),
+    "sin": lambda n, g: (times(g, alu("cos", n.src[0])),),
+    "cos": lambda n, g: (times(g, alu("neg", alu("sin", n.src[0]))),),
+    "tanh": _tanh,
+    "erf": _erf,
+    "where": _where,
+    "cast": lambda n, g: (cast(g, n.src[0].dtype),),
+    **dict.fromkeys(("floordiv", "floor", "ceil", "trunc", "round"), _none),
+    **dict.fromkeys(("lt", "le", "eq", "ne", "and", "or", "xor", "not", "shl", "shr"), _none),
+}

@@ -1,0 +1,155 @@
+"""Reverse mode inside one body: what each read of a tensor contributes to the result.
+
+Every reduction is opened: its variables get names of their own, so that an expression can leave
+it. Must not know how contributions become a tensor again (see solve.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..ir import dtype as dt
+from ..ir.extent import Extent
+from ..ir.node import Node, alu, axis, const, make, out, read, red, reduce, where
+from ..ir.transform import TENSOR_OPS, row_major, substitute
+from .rules import RULES, number, times
+from .split import stored
+
+Context = tuple[Node, ...]  # the variables of the reductions around a use
+
+
+@dataclass
+class Opened:
+    """The body of one loops node with named variables."""
+
+    node: Node
+    body: Node = field(init=False)
+    sizes: dict[Node, int] = field(default_factory=dict)  # the extents of the variables, in order
+    outs: tuple[Node, ...] = field(init=False)
+    inner: dict[Node, tuple[tuple[Node, ...], Node]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.outs = tuple(self.variable(size) for size in self.node.shape)
+        self.body = substitute(self.node.src[0], {out(i): v for i, v in enumerate(self.outs)})
+
+    def variable(self, size: int) -> Node:
+        """A new variable; the only position on an axis of size 1 is 0."""
+        if size == 1 and not isinstance(size, Extent):
+            return const(0, dt.int64)
+        name = axis(("grad", len(self.sizes)))
+        self.sizes[name] = size
+        return name
+
+    def open(self, reduction: Node) -> tuple[tuple[Node, ...], Node]:
+        """The variables of a reduction, renamed, and its body in terms of them."""
+        if reduction not in self.inner:
+            names = tuple(self.variable(size) for _, size in reduction.arg[1])
+            renamed = {red(uid): v for (uid, _), v in zip(reduction.arg[1], names, strict=True)}
+            self.inner[reduction] = names, substitute(reduction.src[0], renamed)
+        return self.inner[reduction]
+
+
+def contributions(opened: Opened, tensor: Node, gradient: Node) -> list[tuple[Node, Context, Node]]:
+    """(read, variables of the reductions around it, derivative) for each use of a tensor.
+
+    `tensor` is the opened one as the graph knows it, `gradient` the derivative by its elements.
+    """
+    order, active = _order(opened)
+    body = opened.body
+    if body not in active:
+        return []
+    adjoints: dict[Node, dict[Context, Node]] = {body: {(): read(gradient, *opened.outs)}}
+    result: list[tuple[Node, Context, Node]] = []
+    for node in reversed(order):
+        for context, g in adjoints.pop(node, {}).items():
+            if node.op == "read":
+                result.append((node, context, g))
+                continue
+            for operand, where_used, part in _parts(opened, node, context, g, active):
+                known = adjoints.setdefault(operand, {})
+                known[where_used] = (
+                    alu("add", known[where_used], part) if where_used in known else part
+                )
+    value = read(tensor, *opened.outs)
+    if body.op not in ("read", "where", "cast"):  # what is computed anyway is not computed twice
+        result = [(r, c, substitute(g, {body: value})) for r, c, g in result]
+    return result
+
+
+def _order(opened: Opened) -> tuple[list[Node], set[Node]]:
+    """The float nodes of an opened body, sources first, and those a derivative flows through."""
+    order: list[Node] = []
+    active: set[Node] = set()
+    seen: set[Node] = set()
+    stack = [(opened.body, False)]
+    while stack:
+        node, ready = stack.pop()
+        operands = (opened.open(node)[1],) if node.op == "reduce" else node.src
+        if ready:
+            order.append(node)
+            if node.src[0].tracked if node.op == "read" else any(s in active for s in operands):
+                active.add(node)
+        elif node not in seen and node.dtype.is_float and node.op not in TENSOR_OPS:
+            seen.add(node)
+            stack.append((node, True))
+            if node.op != "read":
+                stack += [(s, False) for s in operands]
+    return order, active
+
+
+def _parts(
+    opened: Opened, node: Node, context: Context, g: Node, active: set[Node]
+) -> list[tuple[Node, Context, Node]]:
+    """The derivative by each active operand of one node."""
+    if node.op == "reduce":
+        variables, inner = opened.open(node)
+        part = _REDUCTIONS[node.arg[0]](opened, node, variables, g)
+        return [(inner, context + tuple(v for v in variables if v.op != "const"), part)]
+    rule = RULES.get(node.op)
+    if rule is None:
+        raise NotImplementedError(f"{node.op} has no derivative; add a row to autodiff/rules.py")
+    return [
+        (s, context, part)
+        for s, part in zip(node.src, rule(node, g), strict=True)
+        if part is not None and s in active
+    ]
+
+
+def _sum(opened: Opened, node: Node, variables: tuple[Node, ...], g: Node) -> Node:
+    return g
+
+
+def _extreme(opened: Opened, node: Node, variables: tuple[Node, ...], g: Node) -> Node:
+    """The gradient goes to the first extreme (the first NaN, if there is one)."""
+    kind, bound, *order = node.arg
+    if len(node.arg) > 3:
+        winner = make("reduce", dt.int64, (), node.src, (f"arg{kind}", bound, *order))
+    else:
+        winner = reduce(f"arg{kind}", bound, node.src[0])
+    position = row_major(tuple(size for _, size in bound), variables)
+    wins = alu("eq", position, stored(winner, opened.sizes))
+    return where(wins, g, number(0, g))
+
+
+def _product(opened: Opened, node: Node, variables: tuple[Node, ...], g: Node) -> Node:
+    """The product of the other terms: by a division, or where there are zeros, term by term."""
+    bound, term = node.arg[1], node.src[0]
+    value = opened.open(node)[1]
+    zeros = where(alu("eq", term, number(0, term)), number(1, term), number(0, term))
+    none = alu("eq", stored(reduce("sum", bound, zeros), opened.sizes), number(0, term))
+    same = const(True, dt.bool_)
+    for (uid, _), v in zip(bound, variables, strict=True):
+        here = alu("eq", red(uid), v)
+        same = here if same.op == "const" else alu("and", same, here)
+    others = reduce("prod", bound, where(same, number(1, term), term))
+    quotient = alu("div", stored(node, opened.sizes), value)
+    return times(g, where(none, quotient, others))
+
+
+_REDUCTIONS: dict[str, Callable[[Opened, Node, tuple[Node, ...], Node], Node]] = {
+    "sum": _sum,
+    "max": _extreme,
+    "min": _extreme,
+    "prod": _product,
+}

@@ -1,0 +1,368 @@
+"""The adjoint of a read: from "element idx(o, r) is read" to "who reads element t?".
+
+The index equations idx(o, r) == t are solved for the loop variables (o, r); variables that they
+leave open are summed over, equations that they leave open become guards. Must not know where the
+contributions come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..ir import dtype as dt
+from ..ir.affine import Affine, minus, nonnegative, within
+from ..ir.extent import Extent, Symbol
+from ..ir.node import (
+    Node,
+    alu,
+    axis,
+    cast,
+    const,
+    extent,
+    fresh,
+    out,
+    reduce,
+    where,
+)  # fmt: skip
+from ..ir.transform import TENSOR_OPS, body_nodes, free_variables, substitute, toposort
+from .rules import index_only, number, times
+
+_ZERO = const(0, dt.int64)
+
+
+def adjoint(
+    tensor: Node, indices: Sequence[Node], derivative: Node, sizes: dict[Node, int]
+) -> Node | None:
+    """The body, over the tensor's own axes, of Σ of `derivative` over all reads of an element.
+
+    `sizes` are the variables of the expressions with their extents. None if nothing is read.
+    """
+    conditions, core = peel(derivative)
+    system = _System(tensor.shape, indices, conditions, dict(sizes))
+    if not system.solve():
+        return None
+    return system.close(core)
+
+
+def peel(x: Node) -> tuple[list[Node], Node]:
+    """An expression that is 0 unless all of some conditions hold: (conditions, expression)."""
+    conditions: list[Node] = []
+    while x.op == "where" and x.src[2].op == "const" and x.src[2].value == 0:
+        stack = [x.src[0]]
+        while stack:
+            c = stack.pop()
+            if c.op == "and":
+                stack += [c.src[1], c.src[0]]
+            elif c not in conditions:
+                conditions.append(c)
+        x = x.src[1]
+    return conditions, x
+
+
+class _System:
+    """Equations (each an Affine that is 0) over variables that start at 0."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        indices: Sequence[Node],
+        conditions: list[Node],
+        sizes: dict[Node, int],
+    ) -> None:
+        self.sizes = sizes
+        self.open = list(sizes)  # variables not solved yet
+        self.solution: dict[Node, Node] = {}
+        self.conditions: list[Node] = []  # as given
+        self.derived: list[Node] = []  # what the equations left
+        self.digits: dict[tuple[object, ...], tuple[Affine, Affine]] = {}
+        self.rename: dict[Node, Node] = {}  # index expression -> position in the tensor
+        self.equations: list[Affine] = []
+        for d, (size, ix) in enumerate(zip(shape, indices, strict=True)):
+            position = _ZERO
+            if size != 1 or isinstance(size, Extent):
+                position = out(d)
+                self.sizes[position] = size
+            if ix.op not in ("axis", "const", "extent") and _axes(ix):
+                self.rename[ix] = position
+            self.equations.append(Affine.of(ix).plus(Affine.of(position), -1))
+        self._use(conditions)
+        self.equations = [self._expand(e) for e in self.equations]
+
+    def _use(self, conditions: list[Node]) -> None:
+        """Equal positions are equations too, unless a condition on data protects them."""
+        protected = False
+        for c in conditions:
+            if c.op == "eq" and c.src[0].dtype is dt.int64 and not protected:
+                self.equations.append(Affine.of(c.src[0]).plus(Affine.of(c.src[1]), -1))
+            else:
+                self.conditions.append(c)
+                protected = protected or not index_only(c)
+
+    # ---- quotients and remainders ------------------------------------------------------------
+
+    def _expand(self, equation: Affine) -> Affine:
+        """x // s and x % s become variables q and j of the further equation x == s·q + j."""
+        while True:
+            values = {}
+            for atom in equation.terms:
+                if atom.op in ("floordiv", "mod") and atom.src[1].op == "const":
+                    pair = self._digits(Affine.of(atom.src[0]), atom.src[1].value)
+                    if pair is not None:
+                        values[atom] = pair[atom.op == "mod"]
+            if not values:
+                return equation
+            equation = equation.replace(values)
+
+    def _digits(self, x: Affine, s: int) -> tuple[Affine, Affine] | None:
+        """The quotient and the remainder of x by s, as affine expressions."""
+        if s <= 0 or not any(_axes(n) for n in x.terms):
+            return None
+        low, high = x.low(self.sizes), x.high(self.sizes)
+        if low is None or high is None:
+            return None
+        first, last = _quotient(low, s), _quotient(high, s)
+        if first is None or last is None:
+            return None
+        offset, count = first[None], self._extent(minus(last, first))
+        if count is None or any(k for symbol, k in first.items() if symbol is not None):
+            return None
+        if count == 1 and not isinstance(count, Extent):
+            return Affine({}, offset), Affine(x.terms, x.constant - s * offset)
+        key = (frozenset(x.terms.items()), x.constant, s)
+        if key not in self.digits:
+            q, j = self._variable(count), self._variable(s)
+            self.digits[key] = Affine({q: 1}, offset), Affine({j: 1})
+            split = Affine({q: -s, j: -1}, -s * offset)
+            self.equations.append(self._expand(x).plus(split))
+        return self.digits[key]
+
+    def _extent(self, last: dict[Symbol | None, int]) -> int | None:
+        """The extent of a variable whose greatest value is `last`, if it can be stated."""
+        symbols = [(s, k) for s, k in last.items() if s is not None and k]
+        if not symbols:
+            return last[None] + 1
+        (symbol, k), *more = symbols
+        if more or last[None] != -1:
+            return None
+        for e in self.sizes.values():
+            if isinstance(e, Extent) and e.symbol is symbol:
+                return Extent.of(e.base * k, k, symbol)
+        return None
+
+    def _variable(self, size: int) -> Node:
+        name = axis(("grad", "digit", len(self.sizes)))
+        self.sizes[name] = size
+        self.open.append(name)
+        return name
+
+    # ---- solving -----------------------------------------------------------------------------
+
+    def solve(self) -> bool:
+        """Solve for what can be solved; False if no variables satisfy the equations."""
+        pending = list(self.equations)
+        rest: list[Affine] = []
+        while pending:
+            choices = [(self._rank(e), i) for i, e in enumerate(pending)]
+            known = [(rank, i) for rank, i in choices if rank is not None]
+            if not known:
+                rest = pending
+                break
+            (*_, v), i = min(known, key=lambda c: c[0][:-1])
+            assert isinstance(v, Node)
+            left = self._eliminate(v, pending.pop(i))
+            pending = [self._put(e) for e in pending]
+            if left is not None:
+                pending.append(left)
+        for e in rest:
+            if not e.terms:
+                if e.constant:
+                    return False
+                continue
+            self.derived.append(_equal(e))
+        return True
+
+    def _rank(self, equation: Affine) -> tuple[object, ...] | None:
+        """(how late to use an equation…, variable to solve it for); None: it has none."""
+        hidden = {v for n in equation.terms if n.op != "axis" for v in _axes(n)}
+        mine = [v for v in equation.terms if v in self.open]
+        able = [v for v in mine if v not in hidden]
+        if not able:
+            return None
+        late = not all(index_only(n) for n in equation.terms)
+        radix = self._radix(equation, able)
+        if radix is not None:
+            return (late, len(mine) > 1, len(mine), 0, radix)
+
+        def cost(v: Node) -> tuple[int, bool, int]:
+            return -int(self.sizes[v]), abs(equation.terms[v]) != 1, self.open.index(v)
+
+        units = [v for v in able if abs(equation.terms[v]) == 1]
+        best = min(able, key=cost)
+        if len(units) == 1 and len(able) == 1:
+            return (late, 0, 1, -int(self.sizes[best]), best)
+        return (late, 1, len(mine), -int(self.sizes[best]), best)
+
+    def _radix(self, equation: Affine, able: list[Node]) -> Node | None:
+        """A variable v of s·v + rest where 0 ≤ rest < s: a digit of the known position."""
+        v = max(able, key=lambda n: abs(equation.terms[n]))
+        s = equation.terms[v]
+        if abs(s) == 1:
+            return None
+        rest = self._unknown(equation.without(v))
+        rest = Affine({}, 0).plus(rest, 1 if s > 0 else -1)
+        return v if all(within(rest, abs(s), self.sizes)) else None
+
+    def _unknown(self, equation: Affine) -> Affine:
+        """The terms that depend on variables not solved yet."""
+        return Affine({n: c for n, c in equation.terms.items() if _axes(n)})
+
+    def _eliminate(self, v: Node, equation: Affine) -> Affine | None:
+        """Solve an equation for v; what is left of it, if anything."""
+        c = equation.terms[v]
+        others = equation.without(v)
+        sign, s = (-1 if c > 0 else 1), abs(c)
+        unknown = Affine({}, 0).plus(self._unknown(others), sign)  # s·v == known + unknown
+        known = Affine({}, 0).plus(others, sign).plus(unknown, -1)
+        left: Affine | None = None
+        if s == 1:
+            value = known.plus(unknown)
+        elif all(within(Affine({}, 0).plus(unknown, -1), s, self.sizes)):
+            value = self._divided(known, s)
+            left = self._remainder(known, s).plus(unknown)
+        else:
+            value = self._divided(known.plus(unknown), s)
+            left = self._remainder(known.plus(unknown), s)
+            self.derived.append(alu("eq", left.node(), _ZERO))
+            left = None
+        self._set(v, value)
+        return None if left is None else self._put(left)
+
+    def _divided(self, x: Affine, s: int) -> Affine:
+        """x // s, with whole multiples of s taken out."""
+        whole, rest = _multiples(x, s)
+        if all(within(rest, s, self.sizes)):
+            return whole
+        return whole.plus(Affine.of(alu("floordiv", rest.node(), const(s, dt.int64))))
+
+    def _remainder(self, x: Affine, s: int) -> Affine:
+        """x % s, with whole multiples of s left out."""
+        _, rest = _multiples(x, s)
+        if all(within(rest, s, self.sizes)):
+            return rest
+        return Affine.of(alu("mod", rest.node(), const(s, dt.int64)))
+
+    def _set(self, v: Node, value: Affine) -> None:
+        node = value.node()
+        self.open.remove(v)
+        self.solution = {u: substitute(x, {v: node}) for u, x in self.solution.items()}
+        self.solution[v] = node
+
+    def _put(self, equation: Affine) -> Affine:
+        return Affine.of(substitute(equation.node(), self.solution))
+
+    # ---- the result --------------------------------------------------------------------------
+
+    def close(self, core: Node) -> Node | None:
+        """The solved contribution: guarded, and summed over the variables that stay open."""
+        mapping = {**self.solution, **self._known_digits(core), **self.rename}
+        # A derived condition says where `rename` is right, so it is not renamed itself.
+        conditions = [substitute(c, self.solution) for c in self.derived]
+        conditions += [substitute(c, mapping) for c in self.conditions]
+        for v, node in self.solution.items():
+            value = Affine.of(node)
+            above, below = within(value, self.sizes[v], self.sizes)
+            if not above:
+                conditions.append(alu("le", _ZERO, node))
+            if not below:
+                conditions.append(alu("lt", node, extent(self.sizes[v])))
+        core = substitute(core, mapping)
+        term = self._guarded(core, conditions)
+        if term is None:
+            return None
+        free = free_variables(term)
+        summed = [v for v in self.open if v in free]
+        for v in self.open:
+            if v not in free:  # the same term again and again
+                term = times(term, cast(extent(self.sizes[v]), term.dtype))
+        if not summed:
+            return term
+        names, variables = fresh(term.depth, [self.sizes[v] for v in summed])
+        order = _order(core, summed[-1])
+        return reduce(
+            "sum", variables, substitute(term, dict(zip(summed, names, strict=True))), order
+        )
+
+    def _known_digits(self, core: Node) -> dict[Node, Node]:
+        """Quotients and remainders in an expression that the equations have settled."""
+        known: dict[Node, Node] = {}
+        if self.digits:
+            for n in toposort([core, *self.conditions], stop=lambda n: n.op in TENSOR_OPS):
+                if n.op in ("floordiv", "mod") and n.src[1].op == "const":
+                    x = Affine.of(n.src[0])
+                    pair = self.digits.get((frozenset(x.terms.items()), x.constant, n.src[1].value))
+                    if pair is not None:
+                        known[n] = substitute(pair[n.op == "mod"].node(), self.solution)
+        return known
+
+    def _guarded(self, core: Node, conditions: Iterable[Node]) -> Node | None:
+        """`core` where all conditions hold; those on positions alone are asked first."""
+        first: Node | None = None
+        later: list[Node] = []
+        for c in dict.fromkeys(conditions):
+            if c.op == "const":
+                if not c.value:
+                    return None
+            elif not index_only(c):
+                later.append(c)
+            elif not self._holds(c):
+                first = c if first is None else alu("and", first, c)
+        zero = number(0, core)
+        for c in reversed(later):
+            core = where(c, core, zero)
+        return core if first is None else where(first, core, zero)
+
+    def _holds(self, condition: Node) -> bool:
+        """Is a condition on positions certainly true?"""
+        if condition.op not in ("lt", "le") or condition.src[0].dtype is not dt.int64:
+            return False
+        gap = Affine.of(condition.src[1]).plus(Affine.of(condition.src[0]), -1)
+        low = gap.low(self.sizes)
+        return low is not None and nonnegative(minus(low, {None: int(condition.op == "lt")}))
+
+
+def _order(core: Node, innermost: Node) -> str:
+    """The order of summation: 'dot' for a product of two reads, 'lanes' along memory."""
+    if core.op == "mul" and all(_plain(s).op == "read" for s in core.src):
+        return "dot"
+    for n in body_nodes(core):
+        if n.op == "read" and len(n.src) > 1 and Affine.of(n.src[-1]).terms.get(innermost) == 1:
+            return "lanes"
+    return "seq"
+
+
+def _plain(x: Node) -> Node:
+    return x.src[0] if x.op == "cast" else x
+
+
+def _axes(x: Node) -> set[Node]:
+    return {n for n in body_nodes(x) if n.op == "axis"}
+
+
+def _quotient(x: dict[Symbol | None, int], s: int) -> dict[Symbol | None, int] | None:
+    if any(k % s for symbol, k in x.items() if symbol is not None):
+        return None
+    return {symbol: k // s for symbol, k in x.items()}
+
+
+def _multiples(x: Affine, s: int) -> tuple[Affine, Affine]:
+    """(a, b) with x == s·a + b, where b has no whole multiple of s left."""
+    whole = {n: c // s for n, c in x.terms.items() if c % s == 0}
+    rest = {n: c for n, c in x.terms.items() if c % s}
+    return Affine(whole, x.constant // s), Affine(rest, x.constant % s)
+
+
+def _equal(equation: Affine) -> Node:
+    """The condition that an affine expression is 0, with both sides positive."""
+    left = Affine({n: c for n, c in equation.terms.items() if c > 0}, max(0, equation.constant))
+    right = Affine({n: -c for n, c in equation.terms.items() if c < 0}, max(0, -equation.constant))
+    return alu("eq", left.node(), right.node())
