@@ -53,16 +53,14 @@ _PRIVATE = {"sys", "import_module", "ModuleType", "TYPE_CHECKING", "Any"}
 sys.modules[__name__].__class__ = _Package
 
 if TYPE_CHECKING:
-    from groundup import (
-        autodiff as autodiff,
-        data as data,
-        datasets as datasets,
-        emit as emit,
-        ir as ir,
-        nn as nn,
-        optim as optim,
-        runtime as runtime,
-        schedule as schedule,
-        train as train,
-        vision as vision,
-    )
+    from groundup import autodiff as autodiff
+    from groundup import data as data
+    from groundup import datasets as datasets
+    from groundup import emit as emit
+    from groundup import ir as ir
+    from groundup import nn as nn
+    from groundup import optim as optim
+    from groundup import runtime as runtime
+    from groundup import schedule as schedule
+    from groundup import train as train
+    from groundup import vision as vision

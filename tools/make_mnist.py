@@ -1,11 +1,12 @@
-"""Make `groundup/datasets/mnist.xz` from an `mnist.npz` (x_train, y_train, x_test, y_test as uint8).
+"""Make `groundup/datasets/mnist.xz` from an `mnist.npz` (x_train, y_train, x_test, y_test as
+uint8).
 
 Usage: python tools/make_mnist.py ../shared/data/mnist.npz
 
 The result is six xz streams, one behind the other, so that they can be unpacked side by side (and
-`xz -dc` unpacks the whole as one): the 60,000 training images in four parts of 15,000, the 10,000 test
-images, then all 70,000 labels; images are 28 × 28 bytes, row by row, labels one byte each. The script
-prints the constants that `groundup/datasets/mnist.py` checks the file against.
+`xz -dc` unpacks the whole as one): the 60,000 training images in four parts of 15,000, the 10,000
+test images, then all 70,000 labels; images are 28 × 28 bytes, row by row, labels one byte each. The
+script prints the constants that `groundup/datasets/mnist.py` checks the file against.
 """
 
 import hashlib
@@ -34,7 +35,10 @@ def main(source: str) -> None:
     assert x_train.shape == (60_000, 28, 28) and x_train.dtype == np.uint8
     assert x_test.shape == (10_000, 28, 28) and x_test.dtype == np.uint8
     raw = [part.tobytes() for part in np.split(x_train, PARTS)]
-    raw += [x_test.tobytes(), y_train.astype(np.uint8).tobytes() + y_test.astype(np.uint8).tobytes()]
+    raw += [
+        x_test.tobytes(),
+        y_train.astype(np.uint8).tobytes() + y_test.astype(np.uint8).tobytes(),
+    ]
     with ThreadPoolExecutor(2) as pool:
         streams = list(pool.map(pack, raw))
     packed = b"".join(streams)

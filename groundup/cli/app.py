@@ -1,4 +1,6 @@
-"""The commands and their options. A command's work is in a file of its own, imported when it is called."""
+"""The commands and their options. A command's work is in a file of its own, imported when it is
+called.
+"""
 
 import math
 import os
@@ -57,17 +59,23 @@ def train(
     dataset: Annotated[str, typer.Argument(help="The data set, such as mnist.")],
     model: Annotated[str, typer.Option(help="The model: cnn or mlp.")] = "cnn",
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over the training data.", show_default="the model's own")
+        int | None,
+        typer.Option(min=1, help="Passes over the training data.", show_default="the model's own"),
     ] = None,
     lr: Annotated[
         float | None,
-        typer.Option(callback=_positive, help="The highest learning rate.", show_default="the model's own"),
+        typer.Option(
+            callback=_positive, help="The highest learning rate.", show_default="the model's own"
+        ),
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Images a step.", show_default="the model's own")
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**63 - 1, help="Decides weights and order; the same seed, the same bits.")
+        int,
+        typer.Option(
+            min=0, max=2**63 - 1, help="Decides weights and order; the same seed, the same bits."
+        ),
     ] = 0,
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads.", show_default="all cores")
@@ -92,6 +100,6 @@ def train(
         typer.echo(f"Interrupted: {interrupt or 'nothing was saved'}.", err=True)
         raise typer.Exit(130) from None
     except BrokenPipeError:
-        # The reader of our output has gone (`groundup … | head`): end quietly, as other commands do.
+        # The reader of our output has gone (`groundup … | head`): end quietly, as others do.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(128 + signal.SIGPIPE) from None

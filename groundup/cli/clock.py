@@ -8,7 +8,8 @@ _IMPORTED = time.monotonic()
 
 
 def process_seconds() -> float:
-    """Return the seconds since this process was started; where that is not known, since this import.
+    """Return the seconds since this process was started; where that is not known, since this
+    import.
 
     Linux keeps the start in field 22 of /proc/self/stat, in clock ticks since boot (man 5 proc).
     """

@@ -87,8 +87,9 @@ class Run:
 def train_and_save(options: Options) -> None:
     """Train, test and save as `options` say.
 
-    Raises WrongOption before anything is done if a value cannot be, TrainFailed if the data file is damaged,
-    the loss is no longer a number or a file cannot be saved, and KeyboardInterrupt, which says what was saved.
+    Raises WrongOption before anything is done if a value cannot be, TrainFailed if the data file is
+    damaged, the loss is no longer a number or a file cannot be saved, and KeyboardInterrupt, which
+    says what was saved.
     """
     try:
         run = set_up(options)
@@ -107,7 +108,10 @@ def train_and_save(options: Options) -> None:
 
 
 def set_up(options: Options) -> Run:
-    """Check every option, then make folder, data, model and learner. Raises WrongOption, DataError."""
+    """Check every option, then make folder, data, model and learner.
+
+    Raises WrongOption, DataError.
+    """
     recipe = _recipe(options)
     data = _data(options)
     batch_size = options.batch_size if options.batch_size is not None else recipe.batch_size
@@ -161,12 +165,10 @@ def _check_json(path: Path) -> None:
 
 def _say_what(run: Run) -> None:
     data = run.data
-    print(
-        f"groundup {__version__}: {run.options.model} ({run.parameters:,} parameters) on {data.name} "
-        f"({len(data.train):,} to train on, {len(data.valid):,} to validate, {len(data.test):,} to test), "
-        f"seed {run.options.seed}, threads {get_num_threads()}",
-        flush=True,
-    )
+    model = f"{run.options.model} ({run.parameters:,} parameters)"
+    parts = f"{len(data.train):,} training, {len(data.valid):,} validation, {len(data.test):,} test"
+    print(f"groundup {__version__}: {model} on {data.name} ({parts} images)", flush=True)
+    print(f"seed {run.options.seed}, threads {get_num_threads()}, into {run.folder}", flush=True)
 
 
 @contextmanager
@@ -195,7 +197,7 @@ def _save(run: Run) -> None:
 
 
 def _test(run: Run) -> float:
-    """Look at the test images once: return the accuracy, and save the picture of the worst errors."""
+    """Look at the test images once: return the accuracy, save the picture of the worst errors."""
     assert run.loaders.test is not None
     scores, targets = run.learn.scores(run.loaders.test)
     wrong = most_confused(scores, targets)
@@ -204,8 +206,11 @@ def _test(run: Run) -> float:
     print(f"test accuracy {accuracy:.2%} ({len(wrong)} of {n:,} wrong)", flush=True)
     worst = wrong[:_SHOWN]
     images = [run.data.test[item.index][0][0].tolist() for item in worst]
-    title = f"{run.data.name}: the {len(worst)} most confused of {len(wrong)} errors in {n:,} test images"
-    write_whole(run.folder / "confused.png", confused_picture(images, worst, run.data.classes, title))
+    errors = f"the {len(worst)} most confused of {len(wrong)} errors in {n:,} test images"
+    title = f"{run.data.name} · {run.options.model}: {errors}"
+    write_whole(
+        run.folder / "confused.png", confused_picture(images, worst, run.data.classes, title)
+    )
     return accuracy
 
 

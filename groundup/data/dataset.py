@@ -23,15 +23,19 @@ class Dataset(ABC):
 
     def batch(self, indices: Sequence[int]) -> Item:
         """Return the items at `indices`, stacked along a new first dimension."""
-        return tuple(stack(list(column)) for column in zip(*map(self.__getitem__, indices), strict=True))
+        return tuple(
+            stack(list(column)) for column in zip(*map(self.__getitem__, indices), strict=True)
+        )
 
 
 class TensorDataset(Dataset):
     """Items are the rows of tensors of equal length: item i = (t[i] for each tensor t).
 
-    With `classes` (how many), the last tensor holds labels, and each is checked to lie in [0, classes).
+    With `classes` (how many), the last tensor holds labels, and each is checked to lie in [0,
+    classes).
 
-    Raises ValueError if there is no tensor, if lengths differ, or if a label is outside the classes.
+    Raises ValueError if there is no tensor, if lengths differ, or if a label is outside the
+    classes.
 
     >>> import groundup as gu
     >>> data = TensorDataset(gu.zeros(3, 2), gu.tensor([0, 1, 1]), classes=2)
@@ -46,8 +50,8 @@ class TensorDataset(Dataset):
         if None in lengths or len(set(lengths)) != 1:
             shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
             raise ValueError(
-                f"the tensors of a TensorDataset need the same first dimension (the number of items); "
-                f"their shapes are {shapes}"
+                f"the tensors of a TensorDataset need the same first dimension, the number of "
+                f"items; their shapes are {shapes}"
             )
         if classes is not None:
             _check_labels(tensors[-1], classes)
@@ -78,7 +82,9 @@ class Subset(Dataset):
         n = len(dataset)
         wrong = next((i for i in indices if not 0 <= i < n), None)
         if wrong is not None:
-            raise IndexError(f"Subset: index {wrong} is outside the data set's {n} items (0 to {n - 1})")
+            raise IndexError(
+                f"Subset: index {wrong} is outside the data set's {n} items (0 to {n - 1})"
+            )
         self.dataset = dataset
         self.indices = indices
 

@@ -13,12 +13,14 @@ from groundup.tensor import Tensor
 
 
 class DataLoader:
-    """Iterates over `dataset` in batches of `batch_size`; the last may be smaller unless `drop_last`.
+    """Iterates over `dataset` in batches of `batch_size`; the last may be smaller unless
+    `drop_last`.
 
-    `shuffle` gives each pass an order of its own, drawn from (seed, number of the pass); `sampler` gives the
-    order instead. `transform` maps the first tensor of each batch (normalisation, say).
+    `shuffle` gives each pass an order of its own, drawn from (seed, number of the pass); `sampler`
+    gives the order instead. `transform` maps the first tensor of each batch (normalisation, say).
 
-    Raises TypeError or ValueError for a batch size that is not a whole number from 1 to len(dataset).
+    Raises TypeError or ValueError for a batch size that is not a whole number from 1 to
+    len(dataset).
 
     >>> import groundup as gu
     >>> from groundup.data import TensorDataset
@@ -40,7 +42,9 @@ class DataLoader:
     ) -> None:
         check_batch_size(batch_size, len(dataset))
         if sampler is not None and shuffle:
-            raise ValueError("give DataLoader either shuffle=True or a sampler: a sampler is an order")
+            raise ValueError(
+                "give DataLoader either shuffle=True or a sampler: a sampler is an order"
+            )
         if sampler is None:
             n = len(dataset)
             sampler = RandomSampler(n, seed) if shuffle else SequentialSampler(n)

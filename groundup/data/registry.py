@@ -22,8 +22,8 @@ class Registry(Mapping[str, T]):
 
     >>> colours = Registry("colour", {"red": 1, "green": 2})
     >>> colours["gren"]
-    Traceback (most recent call last):
-    groundup.data.registry.UnknownName: unknown colour 'gren'; known: red, green. Did you mean 'green'?
+    Traceback (most recent call last): groundup.data.registry.UnknownName: unknown colour 'gren';
+    known: red, green. Did you mean 'green'?
     """
 
     def __init__(self, kind: str, entries: Mapping[str, T]) -> None:

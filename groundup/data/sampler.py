@@ -14,9 +14,9 @@ def permutation(n: int, *key: int | str) -> list[int]:
     """Return a permutation of `range(n)` that depends on `n` and `key` alone.
 
     Item i gets the i-th 64-bit word of the stream SHAKE-128(key) (FIPS 202, an extendable-output
-    function: a counter-based generator without state), and the items are sorted by their words. Equal
-    on every machine and Python version; no other random number influences it, nor does it influence
-    any other.
+    function: a counter-based generator without state), and the items are sorted by their words.
+    Equal on every machine and Python version; no other random number influences it, nor does it
+    influence any other.
 
     >>> sorted(permutation(5, 0, "train")) == [0, 1, 2, 3, 4]
     True
@@ -56,8 +56,8 @@ class SequentialSampler:
 class RandomSampler:
     """Visits all n items in a new order each pass; pass number `epoch` has the order (seed, epoch).
 
-    `epoch` counts the passes begun so far. Setting it puts the sampler where a run left off: the order of
-    a pass depends on no pass before it.
+    `epoch` counts the passes begun so far. Setting it puts the sampler where a run left off: the
+    order of a pass depends on no pass before it.
 
     >>> a, b = RandomSampler(100, seed=1), RandomSampler(100, seed=1)
     >>> first, second = list(a), list(a)

@@ -21,7 +21,9 @@ class Normalize:
 
     def __init__(self, mean: float, std: float) -> None:
         if not (math.isfinite(std) and std > 0 and math.isfinite(mean)):
-            raise ValueError(f"Normalize needs a finite mean and a positive std, not {mean} and {std}")
+            raise ValueError(
+                f"Normalize needs a finite mean and a positive std, not {mean} and {std}"
+            )
         self.mean = mean
         self.std = std
 
@@ -33,7 +35,8 @@ class Normalize:
 
 
 def statistics(dataset: Dataset, chunk: int = 5_000) -> tuple[float, float]:
-    """Return mean and standard deviation of all values of the items' first tensor, which holds integers.
+    """Return mean and standard deviation of all values of the items' first tensor, which holds
+    integers.
 
     The sums Σx and Σx² are taken in int64, hence exactly, in any order.
     mean = Σx / n; std = sqrt(Σx² / n - mean²).

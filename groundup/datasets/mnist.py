@@ -18,7 +18,7 @@ TRAIN, VALID, TEST = 55_000, 5_000, 10_000
 SIDE = 28
 CLASSES = tuple("0123456789")
 
-# The split is part of the data set: a constant, whatever the seed of a run. The year is the data set's.
+# The split is part of the data set: it stays the same whatever the seed of a run.
 _SPLIT_KEY = ("mnist split", 1998)
 
 # Printed by tools/make_mnist.py: the lengths of the xz streams, and the checksum of the file.
@@ -29,7 +29,9 @@ _FILE = Path(__file__).with_name("mnist.xz")
 
 @dataclass(frozen=True)
 class Raw:
-    """The bytes of MNIST: images row by row, one byte a pixel (0 paper, 255 ink); labels one byte each."""
+    """The bytes of MNIST: images row by row, one byte a pixel (0 paper, 255 ink); labels one byte
+    each.
+    """
 
     train_images: bytes
     train_labels: bytes
@@ -53,8 +55,8 @@ def read(path: Path = _FILE) -> Raw:
 def load(path: Path = _FILE) -> Splits:
     """Return MNIST as 55,000 images to train on, 5,000 to validate and 10,000 to test once.
 
-    An item is (image, label): uint8 of shape (1, 28, 28) and uint8. The 5,000 are a fixed random choice of
-    the original 60,000 training images. Raises DataError as `read` does.
+    An item is (image, label): uint8 of shape (1, 28, 28) and uint8. The 5,000 are a fixed random
+    choice of the original 60,000 training images. Raises DataError as `read` does.
     """
     raw = read(path)
     known = TensorDataset(_images(raw.train_images), _labels(raw.train_labels), classes=10)
@@ -79,7 +81,8 @@ def _checked(path: Path) -> bytes:
         )
     if hashlib.sha256(packed).hexdigest() != _SHA256:
         raise DataError(
-            f"MNIST's data file {path} is damaged: its length is right but its SHA-256 checksum is not; {remedy}"
+            f"MNIST's data file {path} is damaged: its length is right but its SHA-256 checksum is "
+            f"not; {remedy}"
         )
     return packed
 

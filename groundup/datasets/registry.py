@@ -1,4 +1,6 @@
-"""Which data sets there are: a name, and the function that loads it. A new one is one row in `_LOADERS`."""
+"""Which data sets there are: a name, and the function that loads it. A new one is one row in
+`_LOADERS`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +16,8 @@ class DataError(Exception):
 class Splits:
     """A data set with its fixed split, the names of its classes and its normalisation.
 
-    `normalize` holds statistics of the training part alone: nothing of `valid` or `test` leaks into them.
+    `normalize` holds statistics of the training part alone: nothing of `valid` or `test` leaks into
+    them.
     """
 
     name: str
@@ -25,7 +28,8 @@ class Splits:
     normalize: Normalize
 
     def loaders(self, batch_size: int = 128, seed: int = 0) -> Loaders:
-        """Return loaders of normalised batches: `train` shuffled by `seed`, `valid` and `test` in order.
+        """Return loaders of normalised batches: `train` shuffled by `seed`, `valid` and `test` in
+        order.
 
         Raises ValueError if `batch_size` is not between 1 and the number of training items.
         """
@@ -39,7 +43,7 @@ class Splits:
         return Loaders(train, valid, test)
 
 
-# Batches of the parts that are only watched: results do not depend on it. 1,000 divides both of MNIST's.
+# The batch size for the parts that are only watched: results do not depend on it.
 _WATCH = 1_000
 
 
@@ -64,7 +68,8 @@ def names() -> tuple[str, ...]:
 def load(name: str) -> Splits:
     """Return the data set `name`, split and checked.
 
-    Raises UnknownName (a KeyError) for a name not in `names()`, DataError for a missing or damaged file.
+    Raises UnknownName (a KeyError) for a name not in `names()`, DataError for a missing or damaged
+    file.
 
     >>> len(load("mnist").train)
     55000

@@ -21,7 +21,7 @@ Handler = Callable[["Learner"], None]
 
 
 class Cancel(Exception):
-    """Ends a phase early, without error: raise CancelBatch, CancelEpoch or CancelFit in a callback."""
+    """Ends a phase early, without error: raise CancelBatch, CancelEpoch or CancelFit."""
 
 
 class CancelBatch(Cancel):
@@ -37,18 +37,20 @@ class CancelFit(Cancel):
 
 
 class CallbackOrderError(ValueError):
-    """The declared orders of callbacks contradict each other, or leave open an order that matters."""
+    """Declared orders contradict each other, or leave open an order that matters."""
 
 
 class Callback:
-    """A visitor of the training loop: define the events you want, as methods that take the learner.
+    """A visitor of the training loop: its methods are the events that it wants to see.
 
-    Events are `before_P`, `after_P` (P went through), `cancelled_P` (P was cancelled) and `cleanup_P`
-    (always, also after an error), for each phase P of fit, epoch, train, valid, batch.
+    Events take the learner: `before_P`, `after_P` (P went through), `cancelled_P`
+    (P was cancelled) and `cleanup_P` (always, also after an error), for each phase P of fit, epoch,
+    train, valid, batch.
 
-    `before` and `after` name callback classes that this one comes before or after. `reads` and `writes` name
-    what this one looks at and changes ("row", "optimizer", …): two callbacks of one event, of which one
-    writes what the other reads or writes, need a declared order, else the fit raises CallbackOrderError.
+    `before` and `after` name callback classes that this one comes before or after. `reads` and
+    `writes` name what this one looks at and changes ("row", "optimizer", …): two callbacks of one
+    event, of which one writes what the other reads or writes, need a declared order, else the fit
+    raises CallbackOrderError.
 
     >>> class Count(Callback):
     ...     batches = 0
@@ -79,8 +81,10 @@ def handlers(callbacks: Sequence[Callback]) -> dict[str, list[Handler]]:
 
 
 def in_order(callbacks: Sequence[Callback]) -> list[Callback]:
-    """Return `callbacks` in an order that fulfils every `before` and `after`; else as they were given."""
-    sorter = TopologicalSorter({i: () for i in range(len(callbacks))})
+    """Return `callbacks` in an order that fulfils every `before` and `after`; else as they were
+    given.
+    """
+    sorter = TopologicalSorter(dict.fromkeys(range(len(callbacks)), ()))
     for later, earlier in _edges(callbacks):
         sorter.add(later, earlier)
     try:
@@ -117,8 +121,9 @@ def _check_ties(event: str, callbacks: Sequence[Callback]) -> None:
         if shared and j not in before[i] and i not in before[j]:
             raise CallbackOrderError(
                 f"{_name(one)} and {_name(other)} both act at {event} and share "
-                f"{', '.join(sorted(shared))}, which one of them changes, so their order matters and none is "
-                f"declared: give one of the classes `before = ({_name(other)},)` or `after = (…,)`"
+                f"{', '.join(sorted(shared))}, which one of them changes, so their order matters "
+                f"and none is declared: give {_name(one)} `before = ({_name(other)},)` or "
+                f"`after = ({_name(other)},)`"
             )
 
 

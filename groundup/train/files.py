@@ -23,8 +23,9 @@ class SaveError(OSError):
 def write_whole(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that the file is there whole, or as it was before.
 
-    The bytes go to a temporary file beside it, are forced to the disk, and the file is then renamed over `path`.
-    Raises SaveError, with the reason, if that is not possible (no room, no permission, …).
+    The bytes go to a temporary file beside it, are forced to the disk, and the file is then renamed
+    over `path`. Raises SaveError, with the reason, if that is not possible (no room, no permission,
+    …).
     """
     temporary: str | None = None
     try:
@@ -43,7 +44,8 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def weights_bytes(tensors: Mapping[str, Tensor]) -> bytes:
-    """Return `tensors` in the safetensors format: equal bytes for equal names, shapes, dtypes and values.
+    """Return `tensors` in the safetensors format: equal bytes for equal names, shapes, dtypes and
+    values.
 
     Loading such a file reads numbers and executes nothing.
     """
@@ -74,8 +76,8 @@ def load_weights(model: Module, path: Path) -> None:
 def new_run_folder(name: str, out: Path | None = None) -> Path:
     """Make and return a new, empty, writable folder for a run: `out`, or else `runs/NAME-TIME`.
 
-    Two runs that start in one second get `runs/NAME-TIME` and `runs/NAME-TIME-2`. Raises SaveError if
-    `out` has something in it (a run is never overwritten), is no folder, or cannot be written.
+    Two runs that start in one second get `runs/NAME-TIME` and `runs/NAME-TIME-2`. Raises SaveError
+    if `out` has something in it (a run is never overwritten), is no folder, or cannot be written.
     """
     if out is None:
         return _numbered(Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
@@ -92,7 +94,9 @@ def new_run_folder(name: str, out: Path | None = None) -> Path:
     except (FileExistsError, NotADirectoryError) as error:
         raise SaveError(f"{error.filename} is a file: the run's files need a folder") from error
     except OSError as error:
-        raise SaveError(f"cannot write into {out} ({error.strerror}): choose another folder") from error
+        raise SaveError(
+            f"cannot write into {out} ({error.strerror}): choose another folder"
+        ) from error
 
 
 def _numbered(base: Path) -> Path:

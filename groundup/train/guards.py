@@ -1,4 +1,5 @@
-"""Guards: stop a fit in time, leaving the model whole. Ctrl-C, and a loss that is no longer a number.
+"""Guards: stop a fit in time, leaving the model whole. Ctrl-C, and a loss that is no longer a
+number.
 
 Must not know where or whether the model is saved.
 """
@@ -15,7 +16,9 @@ from groundup.train.recorder import Recorder, Schedule
 
 
 class NonFiniteLoss(ArithmeticError):
-    """The loss became NaN or infinite. `step` counts from 1; `origin` names the first operation, if found."""
+    """The loss became NaN or infinite. `step` counts from 1; `origin` names the first operation, if
+    found.
+    """
 
     def __init__(self, loss: float, step: int, place: str, origin: str) -> None:
         self.step = step
@@ -30,10 +33,10 @@ class NonFiniteLoss(ArithmeticError):
 class StopOnNaN(Callback):
     """Ends the fit with NonFiniteLoss when the loss is NaN or infinite, and takes the model back.
 
-    Each `every` steps the state of model and optimizer is copied, and the batches since are kept. If the loss
-    fails, that state is put back and the steps since are done again, up to the one that failed: steps give the
-    same bits each time, so the model is as it was before the failure, and the failed step's operations
-    can be looked at one by one.
+    Each `every` steps the state of model and optimizer is copied, and the batches since are kept.
+    If the loss fails, that state is put back and the steps since are done again, up to the one that
+    failed: steps give the same bits each time, so the model is as it was before the failure, and
+    the failed step's operations can be looked at one by one.
     """
 
     # A record of the failing loss would be a row of nonsense: stop before it is written.
@@ -58,7 +61,8 @@ class StopOnNaN(Callback):
         if learn.training and not math.isfinite(learn.loss):
             loss = learn.loss
             self._go_back(learn)
-            place = f"epoch {learn.epoch + 1}, learning rate {learn.optimizer.param_groups[0]['lr']:.3g}"
+            lr = learn.optimizer.param_groups[0]["lr"]
+            place = f"epoch {learn.epoch + 1}, learning rate {lr:.3g}"
             raise NonFiniteLoss(loss, learn.step + 1, place, find_nan(learn))
 
     def cleanup_fit(self, learn: Learner) -> None:
@@ -77,10 +81,11 @@ class StopOnNaN(Callback):
 
 
 def find_nan(learn: Learner) -> str:
-    """Return the first operation of the loss of the learner's current batch whose result is not finite.
+    """Return the first operation of the loss of the learner's current batch whose result is not
+    finite.
 
-    The model's state is left as it was (layers that count, such as batch normalisation, are put back). Empty if
-    every operation's result is finite.
+    The model's state is left as it was (layers that count, such as batch normalisation, are put
+    back). Empty if every operation's result is finite.
     """
     state = _copy(learn.model.state_dict())
     loss = learn.loss_function(learn.model(learn.x), learn.y)
@@ -90,9 +95,11 @@ def find_nan(learn: Learner) -> str:
 
 
 class StopOnInterrupt(Callback):
-    """Turns the first Ctrl-C into an end of the fit after the current batch; a second one interrupts at once.
+    """Turns the first Ctrl-C into an end of the fit after the current batch; a second one
+    interrupts at once.
 
-    `interrupted` says whether that happened. Only the main thread can hear Ctrl-C; in others this does nothing.
+    `interrupted` says whether that happened. Only the main thread can hear Ctrl-C; in others this
+    does nothing.
     """
 
     # So that the batch that is still finished is recorded too.

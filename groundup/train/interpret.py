@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from groundup.tensor import Tensor
 
@@ -30,7 +30,8 @@ class Confusion:
 def most_confused(scores: Tensor, targets: Tensor) -> list[Confusion]:
     """Return the items whose highest score is not their class, the least likely class first.
 
-    The probabilities are softmax(scores): p[c] = exp(s[c]) / Σ_k exp(s[k]). `scores` (n, classes), `targets` (n,).
+    The probabilities are softmax(scores): p[c] = exp(s[c]) / Σ_k exp(s[k]). `scores` (n, classes),
+    `targets` (n,).
 
     >>> import groundup as gu
     >>> worst = most_confused(gu.tensor([[2.0, 0.0], [0.0, 9.0], [0.0, 3.0]]), gu.tensor([0, 0, 0]))
@@ -52,7 +53,9 @@ INK, FAINT, GRID, BLUE, AMBER = "#1f2430", "#6b7280", "#e5e7eb", "#2563eb", "#d9
 
 
 def training_picture(losses: Sequence[float], lrs: Sequence[float], title: str = "") -> bytes:
-    """Return a PNG: the loss against steps (each, and its moving average), below it the learning rate."""
+    """Return a PNG: the loss against steps (each, and its moving average), below it the learning
+    rate.
+    """
     figure = _figure(9.0, 5.4)
     upper, lower = figure.subplots(
         2, 1, sharex=True, gridspec_kw={"height_ratios": [2.6, 1.0], "hspace": 0.12}
@@ -84,53 +87,70 @@ def confused_picture(
     classes: Sequence[str],
     title: str = "",
 ) -> bytes:
-    """Return a PNG: the images (rows of grey values), each with its class and what it was taken for."""
+    """Return a PNG: the images (rows of grey values), each with its class and what it was taken
+    for.
+    """
     columns = 6
     rows = max(1, -(-len(images) // columns))
-    figure = _figure(9.0, 1.0 + 1.78 * rows)
+    height = 1.05 + 1.62 * rows
+    figure = _figure(9.0, height)
     grid = figure.subplots(rows, columns, squeeze=False)
     cells = [axes for row in grid for axes in row]
     for axes in cells:
         axes.axis("off")
     for axes, image, item in zip(cells, images, confusions, strict=False):
         axes.imshow(image, cmap="gray_r", interpolation="nearest")
-        true, taken = classes[item.target], classes[item.predicted]
-        axes.text(
-            0.0, 1.06, f"{true}", transform=axes.transAxes, color=INK, fontsize=13, fontweight="bold"
-        )
-        axes.text(
-            1.0, 1.06, f"taken for {taken} · {item.probability:.0%}",
-            transform=axes.transAxes, color=AMBER, fontsize=9, ha="right",
-        )  # fmt: skip
-        axes.axis("on")
-        axes.set_xticks([])
-        axes.set_yticks([])
-        for spine in axes.spines.values():
-            spine.set_color(GRID)
+        _caption(axes, classes[item.target], classes[item.predicted], item.probability)
     if not images:
         cells[0].text(0.0, 0.5, "none: every item was recognised", color=FAINT, fontsize=12)
-    height = figure.get_size_inches()[1]
-    figure.suptitle(
-        title, color=INK, fontsize=13, fontweight="bold", x=0.03, y=1 - 0.18 / height, ha="left", va="top"
-    )
+    place: dict[str, Any] = {"x": 0.03, "ha": "left", "va": "top"}
+    figure.text(y=1 - 0.2 / height, s=title, color=INK, fontsize=13, fontweight="bold", **place)
+    note = "its class → what it was taken for, and how surely"
+    figure.text(y=1 - 0.47 / height, s=note, color=FAINT, fontsize=9.5, **place)
     figure.subplots_adjust(
-        left=0.03, right=0.97, top=1 - 0.85 / height, bottom=0.15 / height, hspace=0.3, wspace=0.16
+        left=0.03, right=0.97, top=1 - 1.05 / height, bottom=0.12 / height, hspace=0.26, wspace=0.14
     )
     return _png(figure)
 
 
-def smoothed(values: Sequence[float], keep: float = 0.97) -> list[float]:
-    """Return the exponential moving average, corrected for its start from nothing.
+def _caption(axes: "Axes", target: str, predicted: str, probability: float) -> None:
+    """Write `target -> predicted, probability` above an image, and frame the image."""
+    place: dict[str, Any] = {
+        "xycoords": "axes fraction",
+        "textcoords": "offset points",
+        "annotation_clip": False,
+    }
+    style: dict[str, Any] = {"fontsize": 11, "fontweight": "bold"}
+    first = axes.annotate(target, (0, 1), (0, 5), color=INK, **style, **place)
+    place["xycoords"] = first
+    axes.annotate(f" → {predicted}", (1, 0), (0, 0), color=AMBER, va="bottom", **style, **place)
+    place["xycoords"] = "axes fraction"
+    axes.annotate(
+        f"{probability:.0%}", (1, 1), (0, 5), color=FAINT, fontsize=9, ha="right", **place
+    )
+    axes.axis("on")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_color(GRID)
 
-    a_t = keep·a_{t-1} + (1-keep)·v_t,  ŝ_t = a_t / (1 - keep^t), the correction of Adam (Kingma and Ba 2015, §3).
+
+def smoothed(values: Sequence[float], window: float | None = None) -> list[float]:
+    """Return the exponential moving average over about `window` values, corrected for its start.
+
+    keep = 1 - 1/window; the window is a fiftieth of the values, but at least 5, unless it is given.
+
+    a_t = keep·a_{t-1} + (1-keep)·v_t,  ŝ_t = a_t / (1 - keep^t), Adam's correction (Kingma and Ba
+    2015, section 3).
 
     >>> smoothed([1.0, 1.0, 1.0]) == [1.0, 1.0, 1.0]
     True
     """
+    share = 1.0 / (window or max(5.0, len(values) / 50))
     result, average, weight = [], 0.0, 0.0
     for value in values:
-        average += (1 - keep) * (value - average)
-        weight += (1 - keep) * (1 - weight)
+        average += share * (value - average)
+        weight += share * (1 - weight)
         result.append(average / weight)
     return result
 

@@ -32,13 +32,15 @@ _CANCELS: dict[str, type[Exception] | tuple[()]] = {
 class Learner:
     """Trains `model` on `loaders.train`, watching `loaders.valid` after each epoch.
 
-    `loss(model(x), y)` is the mean over a batch. Each of `metrics` gives one number per item, as `accuracy`
-    does, and is averaged over items, not over batches. Whole steps (forward, backward, update) run
-    captured by `gu.jit`, unless `capture=False`: the way to step through them in a debugger.
+    `loss(model(x), y)` is the mean over a batch. Each of `metrics` gives one number per item, as
+    `accuracy` does, and is averaged over items, not over batches. Whole steps (forward, backward,
+    update) run captured by `gu.jit`, unless `capture=False`: the way to step through them in a
+    debugger.
 
-    Callbacks may read, while the loop runs: `epochs`, `epoch`, `steps`, `step` (training batches begun in
-    this fit), `progress` (step / steps, from 0 towards 1), `training`, `x`, `y`, `loss` (of this batch), `means`
-    (this pass so far, by name) and `results` (this epoch: train_loss, valid_loss, and each metric).
+    Callbacks may read, while the loop runs: `epochs`, `epoch`, `steps`, `step` (training batches
+    begun in this fit), `progress` (step / steps, from 0 towards 1), `training`, `x`, `y`, `loss`
+    (of this batch), `means` (this pass so far, by name) and `results` (this epoch: train_loss,
+    valid_loss, and each metric).
 
     >>> import groundup as gu
     >>> from groundup.data import DataLoader, Loaders, TensorDataset
@@ -86,9 +88,10 @@ class Learner:
     # The loop ---------------------------------------------------------------------------------
 
     def fit(self, epochs: int, callbacks: Sequence[Callback] = ()) -> None:
-        """Train for `epochs` passes over the training data, with `callbacks` beside the learner's own.
+        """Train for `epochs` passes over the data, with `callbacks` beside the learner's own.
 
-        Raises ValueError if `epochs` is negative, CallbackOrderError if the callbacks' order is not clear.
+        Raises ValueError if `epochs` is negative, CallbackOrderError if the callbacks' order is not
+        clear.
         """
         if epochs < 0:
             raise ValueError(f"cannot train for {epochs} epochs: give a number from 0")
@@ -155,7 +158,9 @@ class Learner:
         return {name: mean.value for name, mean in self.means.items()}
 
     def scores(self, loader: DataLoader) -> tuple[Tensor, Tensor]:
-        """Return the model's scores for all items of `loader` in order, (n, classes), and their targets, (n,)."""
+        """Return the model's scores for all items of `loader` in order, (n, classes), and their
+        targets, (n,).
+        """
         self.model.eval()
         parts = [(*self.score_step(x), y) for x, y in loader]
         return cat([scores for scores, _ in parts]), cat([y for _, y in parts])
@@ -207,5 +212,5 @@ def scoring_step(model: Module) -> Step:
 
 
 def metric_names(metrics: Iterable[Metric]) -> list[str]:
-    """Return the names of `metrics`: a function's own, or that of an object's class, in lower case."""
+    """Return the name of each metric: the function's own, or its class in lower case."""
     return [getattr(metric, "__name__", type(metric).__name__.lower()) for metric in metrics]

@@ -7,7 +7,8 @@ from groundup.tensor import Tensor, float32
 
 
 class Mean:
-    """The mean over items, gathered batch by batch: Σ sums / Σ counts, right for uneven batches too.
+    """The mean over items, gathered batch by batch: Σ sums / Σ counts, right for uneven batches
+    too.
 
     >>> mean = Mean()
     >>> mean.add(3.0, count=3)

@@ -21,7 +21,7 @@ _REFRESH = 10  # times a second: smooth to the eye, and under 1% of a core
 
 
 class Progress(Callback):
-    """Shows the training: the columns are epoch, train loss, valid loss, each metric, and seconds."""
+    """Shows the training: columns are epoch, train loss, valid loss, each metric, seconds."""
 
     after: ClassVar[tuple[type[Callback], ...]] = (Recorder, StopOnNaN, StopOnInterrupt)
     reads: ClassVar[frozenset[str]] = frozenset({"rows"})

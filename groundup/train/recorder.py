@@ -1,4 +1,5 @@
-"""Schedule and Recorder: set the optimizer's hyper-parameters step by step; write down what happened.
+"""Schedule and Recorder: set the optimizer's hyper-parameters step by step; write down what
+happened.
 
 Must not know how the record is shown.
 """
@@ -15,8 +16,8 @@ from groundup.train.learner import Learner
 class Schedule(Callback):
     """Sets hyper-parameters before each training batch, each by a function of progress (0 to 1).
 
-    The names are those of the optimizer's groups, such as `lr`; the functions are those of `groundup.optim`,
-    or any other.
+    The names are those of the optimizer's groups, such as `lr`; the functions are those of
+    `groundup.optim`, or any other.
 
     Raises KeyError, when a fit begins, for a name that the optimizer does not have.
 
@@ -47,8 +48,9 @@ class Schedule(Callback):
 class Recorder(Callback):
     """Keeps the loss and learning rate of each training step, and one row of results an epoch.
 
-    `rows` holds for each epoch `epoch`, `step`, `train_loss`, `valid_loss`, each metric, `lr` and `seconds`; its
-    last row is of the epoch that has just ended. `train_seconds` is the time spent in training passes alone.
+    `rows` holds for each epoch `epoch`, `step`, `train_loss`, `valid_loss`, each metric, `lr` and
+    `seconds`; its last row is of the epoch that has just ended. `train_seconds` is the time spent
+    in training passes alone.
     """
 
     after: ClassVar[tuple[type[Callback], ...]] = (Schedule,)
@@ -82,7 +84,9 @@ class Recorder(Callback):
         self.rows.append({**place, **learn.results, "lr": self.lrs[-1], "seconds": seconds})
 
     def csv(self) -> str:
-        """Return `rows` as comma-separated values with a heading; integers as such, others in 6 digits."""
+        """Return `rows` as comma-separated values with a heading; integers as such, others in 6
+        digits.
+        """
         if not self.rows:
             return "epoch,step,train_loss,lr,seconds\n"
         lines = [",".join(self.rows[0])]

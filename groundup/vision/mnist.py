@@ -12,7 +12,9 @@ from groundup.data import Registry
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model, and settings that train it well: SGD with momentum, weight decay, a one-cycle schedule to `lr`."""
+    """A model, and settings that train it well: SGD with momentum, weight decay, a one-cycle
+    schedule to `lr`.
+    """
 
     build: Callable[[], nn.Module]
     epochs: int
@@ -25,8 +27,9 @@ class Recipe:
 def cnn(classes: int = 10) -> nn.Module:
     """Return a small convolutional network for (n, 1, 28, 28); its result is (n, classes).
 
-    Convolution, halving, batch normalisation and ReLU, three times (28 → 14 → 7 → 4 pixels a side, 16 → 32 →
-    64 channels), then one linear layer. Pooling comes before normalisation so that it has a quarter of the work.
+    Convolution, halving, batch normalisation and ReLU, three times (28 → 14 → 7 → 4 pixels a side,
+    16 → 32 → 64 channels), then one linear layer. Pooling comes before normalisation so that it has
+    a quarter of the work.
     """
     return nn.Sequential(
         *_halved(1, 16),
@@ -62,4 +65,6 @@ def _halved(channels: int, filters: int) -> list[nn.Module]:
     ]
 
 
-MODELS = Registry("model", {"cnn": Recipe(cnn, epochs=5, lr=0.1), "mlp": Recipe(mlp, epochs=5, lr=0.1)})
+MODELS = Registry(
+    "model", {"cnn": Recipe(cnn, epochs=5, lr=0.1), "mlp": Recipe(mlp, epochs=5, lr=0.1)}
+)
