@@ -1,8 +1,8 @@
 """From three loops to a neural network: matrix products, broadcasting, forward and backward passes.
 
-Runs top to bottom: `python docs/examples/lesson8.py`. Every result is checked against another way to
-get it, every gradient against autograd; the program stops at the first that differs. It uses nothing
-but groundup and Python. The course that it follows: "Deep Learning from the Foundations", lesson 8.
+Runs top to bottom: `python docs/examples/lesson8.py`. Every result is checked against another way
+to get it, every gradient against autograd; the program stops at the first that differs. It uses
+nothing but groundup and Python. It follows lesson 8 of "Deep Learning from the Foundations".
 """
 
 import math
@@ -191,7 +191,7 @@ def normalise(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 def normalised(x_train: Tensor, x_valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Both parts by the *training* statistics: one ruler for both, or they could not be compared."""
+    """Both parts by the *training* statistics: one ruler for both, or they would not compare."""
     mean, std = x_train.mean().realize(), x_train.std().realize()
     print(f"  pixels: mean {mean.item():.4f}, deviation {std.item():.4f}")
     x_train = normalise(x_train, mean, std).realize()
@@ -346,7 +346,7 @@ class Lin(Module):
 
 
 class LinOuter(Lin):
-    """An outer product for each image, added up: a (n, in, out) table, were it ever written down."""
+    """An outer product for each image, added up; the (n, in, out) table is never written down."""
 
     def weight_grad(self, inp: Tensor, g: Tensor) -> Tensor:
         return (inp.unsqueeze(-1) * g.unsqueeze(1)).sum(0)
@@ -395,7 +395,7 @@ class Model:
 
 
 class Net(nn.Module):
-    """The library's own version of the same network, written last because now we know what it does."""
+    """The library's version of the same network, written last: now we know what it does."""
 
     def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()
@@ -478,10 +478,10 @@ def backward_passes(x: Tensor, y: Tensor) -> None:
     net = Net(x.shape[1], HIDDEN)
     with gu.no_grad():  # nn.Linear keeps its weight as (out, in)
         first, _, last = net.layers
-        for p, value in zip(
-            (first.weight, first.bias, last.weight, last.bias), (w1.t(), b1, w2.t(), b2), strict=True
-        ):
-            p.copy_(value)
+        first.weight.copy_(w1.t())
+        first.bias.copy_(b1)
+        last.weight.copy_(w2.t())
+        last.bias.copy_(b2)
 
     def library() -> list[Tensor]:
         net.zero_grad()
@@ -491,8 +491,9 @@ def backward_passes(x: Tensor, y: Tensor) -> None:
         return grads
 
     grads = timed("nn.Module, gradients of the weights only", library)
-    for mine_, theirs_ in zip((grads[0].t(), grads[1], grads[2].t(), grads[3]), theirs[1:], strict=True):
-        check_near(mine_, theirs_)
+    grads = [grads[0].t(), grads[1], grads[2].t(), grads[3]]
+    for a, b in zip(grads, theirs[1:], strict=True):
+        check_near(a, b)
 
 
 def main(images: int | None = None) -> None:
