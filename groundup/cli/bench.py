@@ -9,13 +9,13 @@ from __future__ import annotations
 import gc
 import json as json_format
 import os
-import platform
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from groundup.cli.workloads import Workload, known
 
@@ -178,6 +178,8 @@ def _rounds(ours: Step, theirs: Step, rounds: int, threads: int) -> list[tuple[f
 
 def compare(workload: Workload, threads: int, rounds: int, eager: bool) -> Row:
     """One row: our step, captured or eager, beside torch's eager step."""
+    import statistics
+
     import groundup as gu
 
     torch = _torch()
@@ -218,6 +220,7 @@ def compare(workload: Workload, threads: int, rounds: int, eager: bool) -> Row:
 
 def machine() -> dict[str, Any]:
     """Hardware and versions, as every report states them."""
+    import platform
     from importlib.metadata import version
 
     import groundup
@@ -248,6 +251,8 @@ def _cpu() -> str:
                 return line.split(":", 1)[1].strip()
     except OSError:
         pass
+    import platform
+
     return platform.processor() or "unknown"
 
 
@@ -330,3 +335,25 @@ def run(
         except OSError as error:
             raise BenchError(f"cannot write {json}: {error.strerror}") from error
     return rows
+
+
+def bench(
+    suite: Annotated[str, typer.Option(help="The suite: steps.")] = "steps",
+    only: Annotated[
+        str | None,
+        typer.Option(help="Workloads, such as mlp-small,mlp,lenet.", show_default="all"),
+    ] = None,
+    peer: Annotated[str, typer.Option(help="Whom to compare with: torch.")] = "torch",
+    threads: Annotated[
+        str | None, typer.Option(help="Thread counts, such as 1,2.", show_default="1,2")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="File for the rows as JSON.")] = None,
+    eager: Annotated[bool, typer.Option(help="Measure the plain loop, without gu.jit.")] = False,
+    rounds: Annotated[int, typer.Option(help="How many rounds of each comparison.")] = 21,
+) -> None:
+    """Compare training steps with a peer library, in one process, interleaved."""
+    try:
+        run(suite, only, peer, threads, json, eager, rounds, typer.echo)
+    except BenchError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(2) from None
