@@ -4,16 +4,17 @@ another what Linux does better. It must not know what the memory or the threads 
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import ctypes
 import functools
 import mmap
 import os
+import signal
 import stat
 import sys
 import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import ClassVar, TypeVar
 
 T = TypeVar("T")
@@ -207,34 +208,41 @@ define internal void @wake(ptr %flag, ptr %handle) nounwind {{
 
 
 def uninterrupted(function: Callable[..., T], *arguments: object) -> T:
-    """Call a function that must not be left half-way, whatever signal arrives.
+    """Call a function that must not be left half-way, and handle signals after it.
 
-    Python runs signal handlers, and so raises KeyboardInterrupt, in the main thread only: there,
-    the call is made by another thread. An interrupt ends the waiting, not the call.
+    Python handles signals, and so raises KeyboardInterrupt, between any two lines of the main
+    thread. What llvmlite has just freed it would then free a second time.
     """
     if threading.current_thread() is not threading.main_thread():
         return function(*arguments)
-    result: list[T] = []
-    failure: list[BaseException] = []
-    done = threading.Lock()
-    done.acquire()
-
-    def call() -> None:
-        try:
-            result.append(function(*arguments))
-        except BaseException as error:
-            failure.append(error)
-        finally:
-            done.release()
-
+    pending: list[int] = []  # without the frames, which would keep what the function has dropped
+    held = [(n, h) for n in _HANDLED if callable(h := signal.getsignal(n))]
     try:
-        _thread.start_new_thread(call, ())
-    except RuntimeError:  # the interpreter is ending, and starts no thread any more
+        for number, _ in held:
+            signal.signal(number, lambda n, frame: pending.append(n))
         return function(*arguments)
-    done.acquire()
-    if failure:
-        raise failure[0]
-    return result[0]
+    finally:
+        _restore(held)
+        for number in pending:
+            dict(held)[number](number, sys._getframe())
+
+
+# The signals that programs give handlers; each exists on some systems only.
+_HANDLED = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGBREAK")
+    if hasattr(signal, name)
+]
+_Handler = Callable[[int, FrameType | None], object]
+
+
+def _restore(held: list[tuple[int, _Handler]]) -> None:
+    """Give signals their handlers back, all of them even if the first one raises at once."""
+    if held:
+        try:
+            signal.signal(*held[0])
+        finally:
+            _restore(held[1:])
 
 
 def _address(function: object) -> int:
