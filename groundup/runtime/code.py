@@ -45,6 +45,7 @@ def function(
     LLVM's code generator, 0 to 3. The code stays loaded
     until the process ends. Raises CompileError.
 
+    >>> import ctypes
     >>> address = function("define i64 @two() {\\n  ret i64 2\\n}", "two")
     >>> ctypes.CFUNCTYPE(ctypes.c_int64)(address)()
     2

@@ -20,10 +20,19 @@ class Program:
     64-bit words. `threads` is 1 (only the calling thread), 0 (all threads) or a largest number.
     A step sees all that earlier steps wrote. The caller keeps alive what the words point to.
 
-    >>> program = Program([(address, [buffer.address, 1024], 0)])
-    >>> program.words(0)[1] = 512
-    >>> program.run()
-    0
+    >>> from groundup.runtime import allocate, function
+    >>> store = function('''define void @store(ptr %args, i64 %tid, i64 %nthreads) {
+    ...   %value.at = getelementptr i64, ptr %args, i64 1
+    ...   %target = load ptr, ptr %args
+    ...   %value = load i64, ptr %value.at
+    ...   store i64 %value, ptr %target
+    ...   ret void
+    ... }''', "store")
+    >>> buffer = allocate(8)
+    >>> program = Program([(store, [buffer.address, 7], 1)])
+    >>> program.words(0)[1] = 8
+    >>> program.run(), buffer.read("<q")
+    (0, (8,))
     """
 
     __slots__ = (
