@@ -1,0 +1,179 @@
+"""The structural rules of expressions, checked between the stages of the compiler.
+
+Knows what every floor may rely upon; must not know what a stage did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from . import dtype as dt
+from .extent import product
+from .node import ORDERS, REDUCTIONS, Node
+from .scalar import COMPARE, operations
+from .show import show
+from .transform import TENSOR_OPS, toposort
+
+_LEAVES = ("const", "extent", "out", "red", "axis")
+_UNARY = frozenset((
+    "neg", "abs", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "erf",
+    "floor", "ceil", "trunc", "round", "not",
+))  # fmt: skip
+
+
+class VerifyError(ValueError):
+    """An expression that breaks a structural rule, with the expression printed."""
+
+
+def verify(roots: Sequence[Node]) -> None:
+    """Check every expression that some tensors are computed from.
+
+    Raises VerifyError that names the rule and prints the offending expression.
+    """
+    for root in roots:
+        if root.op not in TENSOR_OPS:
+            _fail(root, "a root must be a tensor; close a scalar with loops((), body)")
+    free: dict[Node, frozenset[int]] = {}  # unbound reduction variables
+    outs: dict[Node, int] = {}  # how many out variables a scalar needs
+    for node in toposort(roots):
+        if node.op in TENSOR_OPS:
+            _tensor(node)
+            free[node], outs[node] = frozenset(), 0
+            if node.op == "loops":
+                _closed(node, free[node.src[0]], outs[node.src[0]])
+        else:
+            _scalar(node)
+            free[node] = _unbound(node, free)
+            own = node.arg + 1 if node.op == "out" else 0
+            outs[node] = max((outs[s] for s in node.src), default=own)
+
+
+def _fail(node: Node, rule: str) -> None:
+    raise VerifyError(f"{node.op}: {rule}\n{show(node, limit=6)}")
+
+
+def _require(holds: bool, node: Node, rule: str) -> None:
+    if not holds:
+        _fail(node, rule)
+
+
+# ---- tensors -------------------------------------------------------------------------------------
+
+
+def _tensor(node: Node) -> None:
+    for size in node.shape:
+        _require(isinstance(size, int) and size >= 0, node, f"size {size!r} is not a count")
+    if node.op == "buffer":
+        _require(not node.src, node, "a buffer is computed from nothing")
+        return
+    _require(len(node.src) == 1, node, f"{len(node.src)} sources, one expected")
+    (source,) = node.src
+    _require(source.dtype is node.dtype, node, f"made of {source.dtype.name}, not its own type")
+    if node.op == "loops":
+        _require(source.op not in TENSOR_OPS, node, "the body must be a scalar expression")
+        return
+    _require(source.op in TENSOR_OPS, node, "the source must be a tensor")
+    if node.op == "reshape":
+        have, want = product(source.shape), product(node.shape)
+        _require(have == want, node, f"{have} elements cannot be {want}")
+    else:
+        _require(source.shape == node.shape, node, f"shape {source.shape} became {node.shape}")
+
+
+def _closed(node: Node, free: frozenset[int], outs: int) -> None:
+    _require(outs <= node.ndim, node, f"out variable {outs - 1} of only {node.ndim} axes")
+    _require(not free, node, f"reduction variables {sorted(free)} are bound by nothing")
+
+
+# ---- scalars -------------------------------------------------------------------------------------
+
+
+def _scalar(node: Node) -> None:
+    op = node.op
+    _require(node.shape == (), node, "a scalar has no shape")
+    if op == "read":
+        _read(node)
+        return
+    for s in node.src:
+        _require(s.op not in TENSOR_OPS, node, "a tensor is used as a scalar; read an element")
+    if op in _LEAVES:
+        _leaf(node)
+    elif op == "cast":
+        _require(len(node.src) == 1, node, f"{len(node.src)} operands, one expected")
+    elif op == "where":
+        _where(node)
+    elif op == "reduce":
+        _reduce(node)
+    else:
+        _pointwise(node)
+
+
+def _leaf(node: Node) -> None:
+    _require(not node.src, node, "a constant or variable has no operands")
+    if node.op == "const":
+        kind = {"b": bool, "f": float}.get(node.dtype.kind, int)
+        right = type(node.value) is kind
+        _require(right, node, f"{node.value!r} is no {node.dtype.name}")
+        if node.dtype.is_int:
+            inside = node.dtype.min <= node.value <= node.dtype.max
+            _require(inside, node, f"{node.value} is beyond {node.dtype.name}")
+        return
+    _require(node.op != "axis", node, "a user's axis is left in the expression; close it")
+    _require(node.dtype is dt.int64, node, "a variable or size has type int64")
+
+
+def _read(node: Node) -> None:
+    tensor, *indices = node.src
+    _require(tensor.op in TENSOR_OPS, node, "only an element of a tensor can be read")
+    _require(tensor.dtype is node.dtype, node, f"an element of a {tensor.dtype.name} tensor")
+    given = len(indices)
+    _require(given == tensor.ndim, node, f"{given} indices for {tensor.ndim} axes")
+    for ix in indices:
+        _require(ix.op not in TENSOR_OPS, node, "an index must be a scalar")
+        _require(ix.dtype is dt.int64, node, f"an index of type {ix.dtype.name}, not int64")
+
+
+def _where(node: Node) -> None:
+    _require(len(node.src) == 3, node, f"{len(node.src)} operands, three expected")
+    condition, a, b = node.src
+    _require(condition.dtype is dt.bool_, node, f"the condition is {condition.dtype.name}")
+    same = a.dtype is b.dtype is node.dtype
+    _require(same, node, f"branches of {a.dtype.name} and {b.dtype.name} give {node.dtype.name}")
+
+
+def _pointwise(node: Node) -> None:
+    op = node.op
+    count = 1 if op in _UNARY else 2
+    _require(len(node.src) == count, node, f"{len(node.src)} operands, {count} expected")
+    dtype = node.src[0].dtype
+    same = all(s.dtype is dtype for s in node.src)
+    _require(same, node, f"operands of types {', '.join(s.dtype.name for s in node.src)}")
+    _require(op in operations(dtype), node, f"there is no {op} of {dtype.name}")
+    gives = dt.bool_ if op in COMPARE else dtype
+    _require(node.dtype is gives, node, f"{op} of {dtype.name} gives {gives.name}")
+
+
+def _reduce(node: Node) -> None:
+    kind, variables, order = node.arg[:3]
+    body = node.src[0]
+    _require(kind in REDUCTIONS, node, f"{kind!r} is no reduction")
+    _require(order in ORDERS, node, f"{order!r} is no order of summation")
+    for _, size in variables:
+        _require(isinstance(size, int) and size >= 0, node, f"extent {size!r} is not a count")
+    ids = [uid for uid, _ in variables]
+    _require(len(set(ids)) == len(ids) > 0, node, f"variables {ids} are not distinct, or none")
+    rule = f"ids {ids} must be larger than the depth {body.depth} of what is inside"
+    _require(min(ids, default=0) > body.depth, node, rule)
+    gives = dt.int64 if kind.startswith("arg") else body.dtype
+    _require(node.dtype is gives, node, f"{kind} of {body.dtype.name} gives {gives.name}")
+    possible = body.dtype is not dt.bool_ or kind in ("max", "min")
+    _require(possible, node, f"there is no {kind} of bool; cast to int64 first")
+
+
+def _unbound(node: Node, free: dict[Node, frozenset[int]]) -> frozenset[int]:
+    if node.op == "red":
+        return frozenset((node.arg,))
+    names: frozenset[int] = frozenset().union(*(free[s] for s in node.src))
+    if node.op == "reduce":
+        names -= {uid for uid, _ in node.arg[1]}
+    return names
