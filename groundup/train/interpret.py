@@ -53,9 +53,7 @@ INK, FAINT, GRID, BLUE, AMBER = "#1f2430", "#6b7280", "#e5e7eb", "#2563eb", "#d9
 
 
 def training_picture(losses: Sequence[float], lrs: Sequence[float], title: str = "") -> bytes:
-    """Return a PNG: the loss against steps (each, and its moving average), below it the learning
-    rate.
-    """
+    """Return a PNG of the loss against steps, and of the learning rate below it."""
     figure = _figure(9.0, 5.4)
     upper, lower = figure.subplots(
         2, 1, sharex=True, gridspec_kw={"height_ratios": [2.6, 1.0], "hspace": 0.12}
@@ -87,9 +85,7 @@ def confused_picture(
     classes: Sequence[str],
     title: str = "",
 ) -> bytes:
-    """Return a PNG: the images (rows of grey values), each with its class and what it was taken
-    for.
-    """
+    """Return a PNG of images (rows of grey values), each with its class and what it was taken for."""
     columns = 6
     rows = max(1, -(-len(images) // columns))
     height = 1.05 + 1.62 * rows

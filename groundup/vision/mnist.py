@@ -27,42 +27,41 @@ class Recipe:
 def cnn(classes: int = 10) -> nn.Module:
     """Return a small convolutional network for (n, 1, 28, 28); its result is (n, classes).
 
-    Convolution, halving, batch normalisation and ReLU, three times (28 → 14 → 7 → 4 pixels a side,
-    16 → 32 → 64 channels), then one linear layer. Pooling comes before normalisation so that it has
-    a quarter of the work.
+    Four convolutions, each with batch normalisation and ReLU, of 8, 16, 32 and 64 channels on 28,
+    14, 7 and 4 pixels a side, then one linear layer: 34,882 parameters, 0.9 million multiply-adds
+    an image. Pooling comes before normalisation, which then has a quarter of the work.
     """
     return nn.Sequential(
-        *_halved(1, 16),
-        *_halved(16, 32),
-        nn.Conv2d(32, 64, 3, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(64),
-        nn.ReLU(),
+        *_block(1, 8, kernel=5, pool=True),
+        *_block(8, 16, pool=True),
+        *_block(16, 32),
+        *_block(32, 64, stride=2),
         nn.Flatten(),
         nn.Linear(64 * 4 * 4, classes),
     )
 
 
 def mlp(classes: int = 10) -> nn.Module:
-    """Return a fully connected network 784-512-256-classes for (n, 1, 28, 28)."""
+    """Return a fully connected network 784-256-128-classes for (n, 1, 28, 28): 235,530 parameters."""
     return nn.Sequential(
         nn.Flatten(),
-        nn.Linear(28 * 28, 512, bias=False),
-        nn.BatchNorm1d(512),
-        nn.ReLU(),
-        nn.Linear(512, 256, bias=False),
+        nn.Linear(28 * 28, 256, bias=False),
         nn.BatchNorm1d(256),
         nn.ReLU(),
-        nn.Linear(256, classes),
+        nn.Linear(256, 128, bias=False),
+        nn.BatchNorm1d(128),
+        nn.ReLU(),
+        nn.Linear(128, classes),
     )
 
 
-def _halved(channels: int, filters: int) -> list[nn.Module]:
-    return [
-        nn.Conv2d(channels, filters, 3, padding=1, bias=False),
-        nn.MaxPool2d(2),
-        nn.BatchNorm2d(filters),
-        nn.ReLU(),
-    ]
+def _block(
+    channels: int, filters: int, kernel: int = 3, stride: int = 1, pool: bool = False
+) -> list[nn.Module]:
+    """Convolution, pooling if asked for, normalisation, ReLU. The normalisation has the bias."""
+    convolution = nn.Conv2d(channels, filters, kernel, stride, padding=kernel // 2, bias=False)
+    halving = [nn.MaxPool2d(2)] if pool else []
+    return [convolution, *halving, nn.BatchNorm2d(filters), nn.ReLU()]
 
 
 MODELS = Registry(
