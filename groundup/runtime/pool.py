@@ -27,10 +27,11 @@ from . import code, memory, system, target
 MAX_THREADS = 1024
 _WORKERS = 768
 _LINE = 128
-# About 10 µs of pauses, then some 5 ms of yields: longer than the Python between two steps of a
-# training loop takes, since waking a sleeping thread costs some 50 µs. With more threads than
-# processors a pause only delays the thread one waits for.
-_SPINS = 256
+# Some 4 µs of pauses (a pause takes 40 to 70 ns), since two threads may share one processor, where
+# pausing keeps the other from its work; then some 5 ms of yields, longer than the Python between
+# two steps of a training loop takes, since waking a sleeping thread costs 50 µs and more. With more
+# threads than processors a pause is always wasted.
+_SPINS = 64
 _YIELDS = 10_000
 
 lock = threading.RLock()
