@@ -1,0 +1,752 @@
+"""Scalar expressions → LLVM IR, scalar or vector, each placed at the outermost loop it can live in.
+
+A *scope* is an open loop (or the function itself). A node is written into the deepest scope among
+its operands', so invariant work leaves inner loops by itself, and equal nodes are written once.
+Knows one kernel's body; must not know graphs, tensors or why the loops look as they do.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ..ir import dtype as dt
+from ..ir.dtype import DType
+from ..ir.node import Node
+from . import scalar_math
+from .builder import Function, If, Operand, Region
+
+
+@dataclass(slots=True, eq=False)
+class Scope:
+    """An open loop: where its instructions go and what has been written there."""
+
+    region: Region
+    depth: int
+    memo: list[Node] = field(default_factory=list)
+    mask: Operand | None = None  # lanes that exist, when this scope vectorises a ragged end
+
+
+class Value(NamedTuple):
+    """A written value: its name, element type, lanes (0 = scalar) and home."""
+
+    name: Operand
+    dtype: DType
+    lanes: int
+    scope: Scope
+
+
+class Binding(NamedTuple):
+    """A loop variable: the scalar that holds it (of lane 0 when vectorised)."""
+
+    base: Operand
+    lanes: int
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A 64-bit parameter of the kernel, by position in its argument block."""
+
+    position: int
+
+
+Stride = int | Word
+
+
+class Access(NamedTuple):
+    """Where an element lies: pointer + offset + Σ variable·stride (+ a computed position)."""
+
+    pointer: Word
+    offset: Stride
+    terms: tuple[tuple[Node, Stride], ...]
+    computed: bool = False  # the load's first source is added to the position
+    guarded: bool = False  # the load's last source says whether to read; else the value is 0
+
+
+def storage_type(dtype: DType) -> str:
+    """The LLVM type of one element in memory (bool takes a byte)."""
+    return "i8" if dtype.kind == "b" else dtype.llvm
+
+
+def literal(value: bool | int | float, dtype: DType) -> str:
+    """A number as LLVM writes it."""
+    if dtype.kind == "b":
+        return "true" if value else "false"
+    if dtype.is_int:
+        v = int(value)
+        return str(v if v <= 0x7FFFFFFFFFFFFFFF else v - (1 << 64))
+    if dtype.bits >= 32:
+        (bits,) = struct.unpack("<Q", struct.pack("<d", float(value)))
+        return f"0x{bits:016X}"
+    if dtype.name == "float16":
+        (bits,) = struct.unpack("<H", struct.pack("<e", float(value)))
+        return f"0xH{bits:04X}"
+    (bits,) = struct.unpack("<I", struct.pack("<f", float(value)))
+    return f"0xR{bits >> 16:04X}"
+
+
+_FLOAT_OPS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
+_INT_OPS = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor"}
+_INTRINSIC = {
+    "abs": "fabs", "sqrt": "sqrt", "exp": "exp", "log": "log", "sin": "sin", "cos": "cos",
+    "tanh": "tanh", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven",
+    "pow": "pow",
+}  # fmt: skip
+_COMPARE_FLOAT = {"lt": "olt", "le": "ole", "eq": "oeq", "ne": "une"}
+_COMPARE_INT = {"lt": "lt", "le": "le", "eq": "eq", "ne": "ne"}
+
+
+class Emitter:
+    """Writes expressions into one function. Loop variables are bound in `self.bindings`."""
+
+    def __init__(self, function: Function, width: int) -> None:
+        self.fn = function
+        self.width = width
+        root = Scope(function.root, 0)
+        self.scopes: list[Scope] = [root]
+        self.bindings: dict[Node, Binding] = {}
+        self.memo: dict[object, Value] = {}
+        self._params: dict[Word, Operand] = {}
+        self._free: dict[Node, frozenset[Node]] = {}
+
+    # ---- scopes and parameters -----------------------------------------------------------------
+
+    @property
+    def scope(self) -> Scope:
+        return self.scopes[-1]
+
+    def open(self, region: Region, mask: Operand | None = None) -> Scope:
+        """Enter a loop body; instructions go there until `close`."""
+        scope = Scope(region, self.scope.depth + 1, mask=mask)
+        self.scopes.append(scope)
+        self.fn.region = region
+        return scope
+
+    def close(self) -> None:
+        """Leave the innermost loop body and forget what was written in it."""
+        scope = self.scopes.pop()
+        for key in scope.memo:
+            del self.memo[key]
+        self.fn.region = self.scope.region
+
+    def word(self, word: Stride, kind: str = "i64") -> Operand:
+        """A parameter's value, loaded once at the head of the kernel."""
+        if isinstance(word, int) and not isinstance(word, Word):
+            return str(word)
+        assert isinstance(word, Word)
+        name = self._params.get(word)
+        if name is None:
+            root = self.fn.root
+            address = self.fn.put(f"getelementptr i64, ptr %args, i64 {word.position}", root)
+            name = self._params[word] = self.fn.put(f"load {kind}, ptr {address}, align 8", root)
+        return name
+
+    def pointer(self, word: Word) -> Operand:
+        return self.word(word, "ptr")
+
+    # ---- types ---------------------------------------------------------------------------------
+
+    @staticmethod
+    def type_of(dtype: DType, lanes: int, storage: bool = False) -> str:
+        t = storage_type(dtype) if storage else dtype.llvm
+        return f"<{lanes} x {t}>" if lanes else t
+
+    def _remember(self, key: Node, value: Value) -> Value:
+        self.memo[key] = value
+        value.scope.memo.append(key)
+        return value
+
+    def _deepest(self, values: list[Value]) -> Scope:
+        scope = self.scopes[0]
+        for v in values:
+            if v.scope.depth > scope.depth:
+                scope = v.scope
+        return scope
+
+    def widen(self, value: Value, lanes: int) -> Operand:
+        """The value in every lane."""
+        if value.lanes == lanes:
+            return value.name
+        if value.name[0] != "%":
+            return f"splat ({value.dtype.llvm} {value.name})"
+        key = ("splat", value.name, lanes)
+        known = self.memo.get(key)
+        if known is not None:
+            return known.name
+        ty, vt = value.dtype.llvm, self.type_of(value.dtype, lanes)
+        region = value.scope.region
+        a = self.fn.put(f"insertelement {vt} poison, {ty} {value.name}, i64 0", region)
+        b = self.fn.put(
+            f"shufflevector {vt} {a}, {vt} poison, <{lanes} x i32> zeroinitializer", region
+        )
+        self.memo[key] = Value(b, value.dtype, lanes, value.scope)
+        value.scope.memo.append(key)  # type: ignore[arg-type]
+        return b
+
+    # ---- expressions ---------------------------------------------------------------------------
+
+    def emit(self, node: Node) -> Value:
+        """Write a scalar expression; returns where its value is."""
+        known = self.memo.get(node)
+        if known is not None:
+            return known
+        op = node.op
+        if op == "const":
+            return Value(literal(node.value, node.dtype), node.dtype, 0, self.scopes[0])
+        if op == "param":
+            return Value(self.word(node.arg), node.dtype, 0, self.scopes[0])
+        if op in ("out", "red"):
+            return self._remember(node, self._variable(node))
+        if op == "load":
+            return self._remember(node, self._load(node))
+        if op == "reduce":
+            from .reduction import emit_reduction
+
+            return self._remember(node, emit_reduction(self, node))
+        values = [self.emit(s) for s in node.src]
+        scope = self._deepest(values)
+        if op == "checked":
+            return self._remember(node, self._checked(node, values, scope))
+        lanes = max(v.lanes for v in values)
+        names = [self.widen(v, lanes) for v in values]
+        writer = _Writer(self.fn, scope.region, lanes)
+        name = write_operation(writer, op, node, names)
+        return self._remember(node, Value(name, node.dtype, lanes, scope))
+
+    def _variable(self, node: Node) -> Value:
+        binding = self.bindings[node]
+        if not binding.lanes:
+            return Value(binding.base, dt.int64, 0, binding.scope)
+        region, n = binding.scope.region, binding.lanes
+        vt = f"<{n} x i64>"
+        start = self.widen(Value(binding.base, dt.int64, 0, binding.scope), n)
+        iota = "<" + ", ".join(f"i64 {i}" for i in range(n)) + ">"
+        return Value(
+            self.fn.put(f"add nsw {vt} {start}, {iota}", region), dt.int64, n, binding.scope
+        )
+
+    def free(self, node: Node) -> frozenset[Node]:
+        """Loop variables a node depends on."""
+        known = self._free.get(node)
+        if known is not None:
+            return known
+        if node.op in ("out", "red"):
+            names = frozenset((node,))
+        else:
+            names = (
+                frozenset().union(*(self.free(s) for s in node.src)) if node.src else frozenset()
+            )
+            if node.op == "load":
+                names = names.union(v for v, _ in node.arg.terms)
+            if node.op == "reduce":
+                bound = {i for i, _ in node.arg[1]}
+                names = frozenset(v for v in names if v.op != "red" or v.arg not in bound)
+        self._free[node] = names
+        return names
+
+    def _checked(self, node: Node, values: list[Value], scope: Scope) -> Value:
+        """An index that comes from data: when it is out of range the status block (parameter 0)
+        gets the check's number, the index and the size, and position 0 is read instead."""
+        lanes = max(v.lanes for v in values)
+        x, size = (self.widen(v, lanes) for v in values)
+        t, bt, region = (
+            self.type_of(dt.int64, lanes),
+            "i1" if not lanes else f"<{lanes} x i1>",
+            scope.region,
+        )
+        put = self.fn.put
+        bad = put(f"icmp uge {t} {x}, {size}", region)
+        if lanes and self.mask() is not None:
+            bad = put(f"and {bt} {bad}, {self.mask()}", region)
+        zero = "zeroinitializer" if lanes else "0"
+        safe = put(f"select {bt} {bad}, {t} {zero}, {t} {x}", region)
+        any_bad, worst = bad, x
+        if lanes:
+            any_bad = self.across("or", "i1", lanes, bad, region)
+            worst = put(f"select {bt} {bad}, {t} {x}, {t} zeroinitializer", region)
+            worst = self.across("umax", "i64", lanes, worst, region)
+        report = If(any_bad, Region(region.depth + 1))
+        status = self.pointer(Word(0))
+        count = values[1].name
+        for i, what in enumerate((self.word(node.arg), worst, count)):
+            at = put(f"getelementptr i64, ptr {status}, i64 {i}", report.then)
+            self.fn.do(f"store i64 {what}, ptr {at}, align 8", report.then)
+        region.items.append(report)
+        return Value(safe, dt.int64, lanes, scope)
+
+    def across(self, op: str, element: str, lanes: int, x: Operand, region: Region) -> Operand:
+        """All lanes of an integer vector combined (or, umax, …)."""
+        name = f"@llvm.vector.reduce.{op}.v{lanes}{element}"
+        self.fn.declare(f"{element} {name}(<{lanes} x {element}>)")
+        return self.fn.put(f"call {element} {name}(<{lanes} x {element}> {x})", region)
+
+    # ---- memory --------------------------------------------------------------------------------
+
+    def _sum(self, parts: list[Value]) -> Value:
+        """Sum of scalar positions, outermost first, each partial sum in its own scope."""
+        parts = sorted((p for p in parts if p.name != "0"), key=lambda p: p.scope.depth)
+        if not parts:
+            return Value("0", dt.int64, 0, self.scopes[0])
+        total = parts[0]
+        for part in parts[1:]:
+            if total.name[0] != "%" and part.name[0] != "%":
+                total = Value(str(int(total.name) + int(part.name)), dt.int64, 0, total.scope)
+                continue
+            key = ("add", total.name, part.name)
+            known = self.memo.get(key)
+            if known is None:
+                scope = self._deepest([total, part])
+                name = self.fn.put(f"add nsw i64 {total.name}, {part.name}", scope.region)
+                known = self.memo[key] = Value(name, dt.int64, 0, scope)
+                scope.memo.append(key)  # type: ignore[arg-type]
+            total = known
+        return total
+
+    def _term(self, base: Operand, scope: Scope, stride: Stride) -> Value:
+        """variable · stride as a scalar in the variable's scope."""
+        step = self.word(stride)
+        if step == "1" or base == "0" or step == "0":
+            return Value("0" if step == "0" else base, dt.int64, 0, scope)
+        if base[0] != "%" and step[0] != "%":
+            return Value(str(int(base) * int(step)), dt.int64, 0, scope)
+        key = ("mul", base, step)
+        known = self.memo.get(key)
+        if known is None:
+            name = self.fn.put(f"mul nsw i64 {base}, {step}", scope.region)
+            known = self.memo[key] = Value(name, dt.int64, 0, scope)
+            scope.memo.append(key)  # type: ignore[arg-type]
+        return known
+
+    def position(
+        self, access: Access, computed: Value | None
+    ) -> tuple[Value, Stride, int, Value | None]:
+        """(scalar position of lane 0, stride between lanes, lanes, per-lane computed part)."""
+        parts = [Value(self.word(access.offset), dt.int64, 0, self.scopes[0])]
+        lane_stride: Stride = 0
+        lanes = 0
+        for variable, stride in access.terms:
+            binding = self.bindings[variable]
+            if binding.lanes and stride != 0:
+                lanes, lane_stride = binding.lanes, stride
+            parts.append(self._term(binding.base, binding.scope, stride))
+        if computed is not None:
+            if computed.lanes:
+                lanes = computed.lanes
+            else:
+                parts.append(computed)
+                computed = None
+        return self._sum(parts), lane_stride, lanes, computed
+
+    def mask(self) -> Operand | None:
+        """The mask of existing lanes, if the vectorised loop has a ragged end."""
+        for scope in reversed(self.scopes):
+            if scope.mask is not None:
+                return scope.mask
+        return None
+
+    def _load(self, node: Node) -> Value:
+        access: Access = node.arg
+        sources = list(node.src)
+        guard = self.emit(sources.pop()) if access.guarded else None
+        computed = self.emit(sources.pop()) if access.computed else None
+        position, stride, lanes, per_lane = self.position(access, computed)
+        scope = self._deepest([position, *(v for v in (guard, computed) if v is not None)])
+        for variable, s in access.terms:
+            if s != 0 and self.bindings[variable].scope.depth > scope.depth:
+                scope = self.bindings[variable].scope
+        if guard is not None and guard.lanes:
+            lanes = guard.lanes
+        dtype, ty = node.dtype, storage_type(node.dtype)
+        base = self.pointer(access.pointer)
+        region = scope.region
+        if not lanes:
+            index = position.name
+            if guard is not None:
+                index = self.fn.put(f"select i1 {guard.name}, i64 {index}, i64 0", region)
+            address = self._gep(base, index, ty, region)
+            name = self.fn.put(f"load {ty}, ptr {address}, align {dtype.itemsize}", region)
+            name = self._from_storage(name, dtype, 0, region)
+            if guard is not None:
+                zero = literal(0, dtype)
+                name = self.fn.put(
+                    f"select i1 {guard.name}, {dtype.llvm} {name}, {dtype.llvm} {zero}", region
+                )
+            return Value(name, dtype, 0, scope)
+        mask = self._lane_mask(lanes, guard, region)
+        vt = self.type_of(dtype, lanes, storage=True)
+        if per_lane is None and stride == 1:
+            address = self._gep(base, position.name, ty, region)
+            name = self._vector_load(vt, ty, lanes, address, mask, dtype.itemsize, region)
+        elif per_lane is None and stride == 0:
+            # The guard alone varies between lanes: read once, if any lane reads.
+            name = self._gather(base, self._lane_indices(position, 0, lanes, None, region), vt, ty,
+                                lanes, mask, dtype.itemsize, region)  # fmt: skip
+        else:
+            indices = self._lane_indices(position, stride, lanes, per_lane, region)
+            name = self._gather(base, indices, vt, ty, lanes, mask, dtype.itemsize, region)
+        return Value(self._from_storage(name, dtype, lanes, region), dtype, lanes, scope)
+
+    def _lane_mask(self, lanes: int, guard: Value | None, region: Region) -> Operand | None:
+        mask = self.mask()
+        if guard is None:
+            return mask
+        wide = self.widen(guard, lanes)
+        if mask is None:
+            return wide
+        return self.fn.put(f"and <{lanes} x i1> {mask}, {wide}", region)
+
+    def _gep(self, base: Operand, index: Operand, ty: str, region: Region) -> Operand:
+        if index == "0":
+            return base
+        return self.fn.put(f"getelementptr {ty}, ptr {base}, i64 {index}", region)
+
+    def _vector_load(
+        self, vt: str, ty: str, lanes: int, address: Operand, mask: Operand | None, align: int,
+        region: Region,
+    ) -> Operand:  # fmt: skip
+        if mask is None:
+            return self.fn.put(f"load {vt}, ptr {address}, align {align}", region)
+        name = f"@llvm.masked.load.v{lanes}{suffix(ty)}.p0"
+        self.fn.declare(f"{vt} {name}(ptr, i32, <{lanes} x i1>, {vt})")
+        return self.fn.put(
+            f"call {vt} {name}(ptr {address}, i32 {align}, <{lanes} x i1> {mask}, "
+            f"{vt} zeroinitializer)",
+            region,
+        )
+
+    def _lane_indices(
+        self, position: Value, stride: Stride, lanes: int, per_lane: Value | None, region: Region
+    ) -> Operand:
+        vt = f"<{lanes} x i64>"
+        total = self.widen(position, lanes)
+        if stride != 0:
+            step = self.widen(Value(self.word(stride), dt.int64, 0, self.scopes[0]), lanes)
+            iota = "<" + ", ".join(f"i64 {i}" for i in range(lanes)) + ">"
+            scaled = self.fn.put(f"mul nsw {vt} {step}, {iota}", region)
+            total = self.fn.put(f"add nsw {vt} {total}, {scaled}", region)
+        if per_lane is not None:
+            total = self.fn.put(f"add nsw {vt} {total}, {self.widen(per_lane, lanes)}", region)
+        return total
+
+    def _gather(
+        self, base: Operand, indices: Operand, vt: str, ty: str, lanes: int, mask: Operand | None,
+        align: int, region: Region,
+    ) -> Operand:  # fmt: skip
+        pointers = self.fn.put(f"getelementptr {ty}, ptr {base}, <{lanes} x i64> {indices}", region)
+        name = f"@llvm.masked.gather.v{lanes}{suffix(ty)}.v{lanes}p0"
+        pt, mt = f"<{lanes} x ptr>", f"<{lanes} x i1>"
+        self.fn.declare(f"{vt} {name}({pt}, i32, {mt}, {vt})")
+        return self.fn.put(
+            f"call {vt} {name}({pt} {pointers}, i32 {align}, {mt} {mask or 'splat (i1 true)'}, "
+            f"{vt} zeroinitializer)",
+            region,
+        )
+
+    def _from_storage(self, name: Operand, dtype: DType, lanes: int, region: Region) -> Operand:
+        if dtype.kind != "b":
+            return name
+        vt = self.type_of(dtype, lanes, storage=True)
+        return self.fn.put(f"icmp ne {vt} {name}, zeroinitializer" if lanes else
+                           f"icmp ne i8 {name}, 0", region)  # fmt: skip
+
+    def store(self, value: Value, access: Access, computed: Value | None = None) -> None:
+        """Write an element (or a vector of them) in the innermost open scope."""
+        position, stride, lanes, per_lane = self.position(access, computed)
+        dtype, ty = value.dtype, storage_type(value.dtype)
+        region = self.scope.region
+        base = self.pointer(access.pointer)
+        name = self.widen(value, lanes) if lanes else value.name
+        vt = self.type_of(dtype, lanes, storage=True)
+        if dtype.kind == "b":
+            name = self.fn.put(f"zext {self.type_of(dtype, lanes)} {name} to {vt}", region)
+        align = dtype.itemsize
+        if not lanes:
+            address = self._gep(base, position.name, ty, region)
+            self.fn.do(f"store {ty} {name}, ptr {address}, align {align}", region)
+            return
+        mask = self.mask()
+        if per_lane is None and stride == 1:
+            address = self._gep(base, position.name, ty, region)
+            if mask is None:
+                self.fn.do(f"store {vt} {name}, ptr {address}, align {align}", region)
+                return
+            fname = f"@llvm.masked.store.v{lanes}{suffix(ty)}.p0"
+            self.fn.declare(f"void {fname}({vt}, ptr, i32, <{lanes} x i1>)")
+            self.fn.do(
+                f"call void {fname}({vt} {name}, ptr {address}, i32 {align}, "
+                f"<{lanes} x i1> {mask})",
+                region,
+            )
+            return
+        indices = self._lane_indices(position, stride, lanes, per_lane, region)
+        pointers = self.fn.put(f"getelementptr {ty}, ptr {base}, <{lanes} x i64> {indices}", region)
+        fname = f"@llvm.masked.scatter.v{lanes}{suffix(ty)}.v{lanes}p0"
+        pt, mt = f"<{lanes} x ptr>", f"<{lanes} x i1>"
+        self.fn.declare(f"void {fname}({vt}, {pt}, i32, {mt})")
+        self.fn.do(
+            f"call void {fname}({vt} {name}, {pt} {pointers}, i32 {align}, "
+            f"{mt} {mask or 'splat (i1 true)'})",
+            region,
+        )
+
+
+def suffix(ty: str) -> str:
+    """LLVM's mangling of an element type in an intrinsic's name."""
+    return {"float": "f32", "double": "f64", "half": "f16", "bfloat": "bf16"}.get(ty, ty)
+
+
+class _Writer:
+    """Straight-line instructions of one operation, in one region and one vector shape."""
+
+    def __init__(self, fn: Function, region: Region, lanes: int) -> None:
+        self.fn, self.region, self.lanes = fn, region, lanes
+        self.ft, self.it = self.ty("float"), self.ty("i32")
+
+    def ty(self, element: str) -> str:
+        return f"<{self.lanes} x {element}>" if self.lanes else element
+
+    def put(self, text: str) -> Operand:
+        return self.fn.put(text, self.region)
+
+    def constant(self, text: str, element: str) -> Operand:
+        return f"splat ({element} {text})" if self.lanes else text
+
+    def intrinsic(self, name: str, element: str, *args: Operand) -> Operand:
+        t = self.ty(element)
+        full = f"@llvm.{name}.{f'v{self.lanes}' if self.lanes else ''}{suffix(element)}"
+        self.fn.declare(f"{t} {full}({', '.join([t] * len(args))})")
+        return self.put(f"call {t} {full}({', '.join(f'{t} {a}' for a in args)})")
+
+    # The protocol of scalar_math.Ops, in float32 and int32.
+    def f(self, value: float) -> str:
+        return self.constant(literal(scalar_round(value), dt.float32), "float")
+
+    def i(self, value: int) -> str:
+        return self.constant(str(value), "i32")
+
+    def fma(self, a: str, b: str, c: str) -> str:
+        return self.intrinsic("fma", "float", a, b, c)
+
+    def op(self, name: str, a: str, b: str) -> str:
+        return self.put(f"{name} {self.ft} {a}, {b}")
+
+    def iop(self, name: str, a: str, b: str) -> str:
+        return self.put(f"{name} {self.it} {a}, {b}")
+
+    def less(self, a: str, b: str) -> str:
+        return self.put(f"fcmp olt {self.ft} {a}, {b}")
+
+    def select(self, c: str, a: str, b: str, ty: str = "") -> str:
+        t = ty or self.ft
+        return self.put(f"select {self.ty('i1')} {c}, {t} {a}, {t} {b}")
+
+    def bits(self, x: str) -> str:
+        return self.put(f"bitcast {self.ft} {x} to {self.it}")
+
+    def unbits(self, x: str) -> str:
+        return self.put(f"bitcast {self.it} {x} to {self.ft}")
+
+    def to_float(self, x: str) -> str:
+        return self.put(f"sitofp {self.it} {x} to {self.ft}")
+
+    def call(self, intrinsic: str, x: str) -> str:
+        return self.intrinsic(intrinsic, "float", x)
+
+    def unordered(self, x: str) -> str:
+        return self.put(f"fcmp uno {self.ft} {x}, {x}")
+
+
+def scalar_round(value: float) -> float:
+    from ..ir.scalar import round_to
+
+    return round_to(value, dt.float32)
+
+
+def write_operation(w: _Writer, op: str, node: Node, x: list[Operand]) -> Operand:
+    """One pointwise operation on operands of one vector shape."""
+    source = node.src[-1].dtype  # the operands' type (where: of its branches)
+    element = source.llvm
+    t = w.ty(element)
+    if op == "where":
+        return w.select(x[0], x[1], x[2], t)
+    if op == "cast":
+        return _write_cast(w, node.src[0].dtype, node.dtype, x[0])
+    if op in _COMPARE_INT:
+        if source.is_float:
+            return w.put(f"fcmp {_COMPARE_FLOAT[op]} {t} {x[0]}, {x[1]}")
+        sign = "" if op in ("eq", "ne") else ("s" if source.kind == "i" else "u")
+        return w.put(f"icmp {sign}{_COMPARE_INT[op]} {t} {x[0]}, {x[1]}")
+    if source.is_float:
+        return _write_float(w, op, source, x)
+    return _write_integer(w, op, source, x)
+
+
+def _write_float(w: _Writer, op: str, dtype: DType, x: list[Operand]) -> Operand:
+    element = dtype.llvm
+    t = w.ty(element)
+    if op in _FLOAT_OPS:
+        return w.put(f"{_FLOAT_OPS[op]} {t} {x[0]}, {x[1]}")
+    if op == "neg":
+        return w.put(f"fneg {t} {x[0]}")
+    if op in ("maximum", "minimum"):
+        better = w.put(f"fcmp {'ogt' if op == 'maximum' else 'olt'} {t} {x[0]}, {x[1]}")
+        best = w.select(better, x[0], x[1], t)
+        nan = w.put(f"fcmp uno {t} {x[0]}, {x[0]}")
+        return w.select(nan, x[0], best, t)
+    if op in scalar_math.FLOAT32 and dtype is dt.float32:
+        return scalar_math.FLOAT32[op](w, x[0])
+    if op in _INTRINSIC:
+        return w.intrinsic(_INTRINSIC[op], element, *x)
+    if op == "floordiv":
+        return w.intrinsic("floor", element, w.put(f"fdiv {t} {x[0]}, {x[1]}"))
+    if op == "mod":
+        r = w.put(f"frem {t} {x[0]}, {x[1]}")
+        zero = w.constant(literal(0.0, dtype), element)
+        bt = w.ty("i1")
+        nonzero = w.put(f"fcmp une {t} {r}, {zero}")
+        differ = w.put(
+            f"xor {bt} {w.put(f'fcmp olt {t} {r}, {zero}')}, {w.put(f'fcmp olt {t} {x[1]}, {zero}')}"
+        )
+        fix = w.put(f"and {bt} {nonzero}, {differ}")
+        r = w.select(fix, w.put(f"fadd {t} {r}, {x[1]}"), r, t)
+        is_nan = w.put(f"fcmp uno {t} {r}, {r}")
+        signed = w.intrinsic("copysign", element, zero, x[1])
+        keep = w.put(f"or {bt} {nonzero}, {is_nan}")
+        return w.select(keep, r, signed, t)
+    return _libm(w, op, dtype, x)
+
+
+def _libm(w: _Writer, op: str, dtype: DType, x: list[Operand]) -> Operand:
+    """Functions with no instruction: one call of the system's libm a lane."""
+    single = dtype.bits <= 32
+    element, name = ("float", f"@{op}f") if single else ("double", f"@{op}")
+    w.fn.declare(f"{element} {name}({', '.join([element] * len(x))})")
+
+    def one(args: list[Operand]) -> Operand:
+        if dtype.bits == 16:
+            args = [w.put(f"fpext {dtype.llvm} {a} to float") for a in args]
+        r = w.put(f"call {element} {name}({', '.join(f'{element} {a}' for a in args)})")
+        return w.put(f"fptrunc float {r} to {dtype.llvm}") if dtype.bits == 16 else r
+
+    if not w.lanes:
+        return one(x)
+    t = w.ty(dtype.llvm)
+    result = "poison"
+    for lane in range(w.lanes):
+        r = one([w.put(f"extractelement {t} {a}, i64 {lane}") for a in x])
+        result = w.put(f"insertelement {t} {result}, {dtype.llvm} {r}, i64 {lane}")
+    return result
+
+
+def _write_integer(w: _Writer, op: str, dtype: DType, x: list[Operand]) -> Operand:
+    element = dtype.llvm
+    t = w.ty(element)
+    signed = dtype.kind == "i"
+    if op in ("maximum", "minimum"):
+        if dtype.kind == "b":
+            return w.put(f"{'or' if op == 'maximum' else 'and'} {t} {x[0]}, {x[1]}")
+        name = ("s" if signed else "u") + op[:3]
+        return w.intrinsic(name, element, *x)
+    if op in _INT_OPS:
+        return w.put(f"{_INT_OPS[op]} {t} {x[0]}, {x[1]}")
+    if op == "neg":
+        return w.put(f"sub {t} {w.constant('0', element)}, {x[0]}")
+    if op == "abs":
+        negative = w.put(f"sub {t} {w.constant('0', element)}, {x[0]}")
+        below = w.put(f"icmp slt {t} {x[0]}, {w.constant('0', element)}")
+        return w.select(below, negative, x[0], t) if signed else x[0]
+    if op == "not":
+        ones = "true" if dtype.kind == "b" else "-1"
+        return w.put(f"xor {t} {x[0]}, {w.constant(ones, element)}")
+    if op in ("shl", "shr"):
+        return _write_shift(w, op, dtype, x)
+    assert op in ("floordiv", "mod"), op
+    return _write_division(w, op, dtype, x)
+
+
+def _write_shift(w: _Writer, op: str, dtype: DType, x: list[Operand]) -> Operand:
+    """Shifts by any count: beyond the width the bits are gone (or the sign stays)."""
+    element, t = dtype.llvm, w.ty(dtype.llvm)
+    top = w.constant(str(dtype.bits - 1), element)
+    inside = w.put(f"icmp ule {t} {x[1]}, {top}")
+    count = w.select(inside, x[1], top, t)
+    if op == "shl":
+        shifted = w.put(f"shl {t} {x[0]}, {count}")
+        return w.select(inside, shifted, w.constant("0", element), t)
+    if dtype.kind == "u":
+        shifted = w.put(f"lshr {t} {x[0]}, {count}")
+        return w.select(inside, shifted, w.constant("0", element), t)
+    shifted = w.put(f"ashr {t} {x[0]}, {count}")
+    negative = w.put(f"icmp slt {t} {x[1]}, {w.constant('0', element)}")
+    return w.select(negative, w.constant("0", element), shifted, t)
+
+
+def _write_division(w: _Writer, op: str, dtype: DType, x: list[Operand]) -> Operand:
+    """Division that rounds toward −∞ as Python's; by zero gives 0, min / −1 wraps."""
+    element, t, bt = dtype.llvm, w.ty(dtype.llvm), w.ty("i1")
+    signed = dtype.kind == "i"
+    constant = not x[1].startswith("%")
+    value = int(x[1].split()[-1].rstrip(")")) if constant else 0
+    if constant and value > 0:
+        divisor, zero_div, minus = x[1], None, None
+    else:
+        zero_div = w.put(f"icmp eq {t} {x[1]}, {w.constant('0', element)}")
+        divisor = w.select(zero_div, w.constant("1", element), x[1], t)
+        minus = None
+        if signed:
+            minus = w.put(f"icmp eq {t} {divisor}, {w.constant('-1', element)}")
+            divisor = w.select(minus, w.constant("1", element), divisor, t)
+    kind = "s" if signed else "u"
+    if op == "floordiv":
+        q = w.put(f"{kind}div {t} {x[0]}, {divisor}")
+        r = w.put(f"sub {t} {x[0]}, {w.put(f'mul {t} {q}, {divisor}')}")
+    else:
+        q = ""
+        r = w.put(f"{kind}rem {t} {x[0]}, {divisor}")
+    zero = w.constant("0", element)
+    if signed:
+        nonzero = w.put(f"icmp ne {t} {r}, {zero}")
+        differ = w.put(f"icmp slt {t} {w.put(f'xor {t} {r}, {divisor}')}, {zero}")
+        fix = w.put(f"and {bt} {nonzero}, {differ}")
+        if op == "floordiv":
+            q = w.select(fix, w.put(f"sub {t} {q}, {w.constant('1', element)}"), q, t)
+        else:
+            r = w.select(fix, w.put(f"add {t} {r}, {divisor}"), r, t)
+    result = q if op == "floordiv" else r
+    if minus is not None:
+        other = w.put(f"sub {t} {zero}, {x[0]}") if op == "floordiv" else zero
+        result = w.select(minus, other, result, t)
+    if zero_div is not None:
+        result = w.select(zero_div, zero, result, t)
+    return result
+
+
+def _write_cast(w: _Writer, a: DType, b: DType, x: Operand) -> Operand:
+    """Conversion; floats into integers truncate and saturate, NaN gives 0."""
+    ta, tb = w.ty(a.llvm), w.ty(b.llvm)
+    if b.kind == "b":
+        zero = w.constant(literal(0, a), a.llvm)
+        return w.put(f"{'fcmp une' if a.is_float else 'icmp ne'} {ta} {x}, {zero}")
+    if a.is_float and b.is_float:
+        if a.bits == b.bits:  # half and bfloat: through float32
+            middle = w.put(f"fpext {ta} {x} to {w.ft}")
+            return w.put(f"fptrunc {w.ft} {middle} to {tb}")
+        return w.put(f"{'fpext' if b.bits > a.bits else 'fptrunc'} {ta} {x} to {tb}")
+    if a.is_float:
+        name = "fptosi" if b.kind == "i" else "fptoui"
+        n = f"v{w.lanes}" if w.lanes else ""
+        full = f"@llvm.{name}.sat.{n}{b.llvm}.{n}{suffix(a.llvm)}"
+        w.fn.declare(f"{tb} {full}({ta})")
+        return w.put(f"call {tb} {full}({ta} {x})")
+    if b.is_float:
+        return w.put(f"{'sitofp' if a.kind == 'i' else 'uitofp'} {ta} {x} to {tb}")
+    if a.bits == b.bits:
+        return x if a.llvm == b.llvm else w.put(f"bitcast {ta} {x} to {tb}")
+    if b.bits < a.bits:
+        return w.put(f"trunc {ta} {x} to {tb}")
+    return w.put(f"{'sext' if a.kind == 'i' else 'zext'} {ta} {x} to {tb}")
+
+
+__all__ = ["Access", "Binding", "Emitter", "Scope", "Stride", "Value", "Word", "literal"]

@@ -1,0 +1,78 @@
+"""What a kernel is, between schedule (which decides) and emit (which writes).
+
+A kernel computes outputs over a nest of loops. Its body is an expression whose reads have become
+`load` nodes with an `Access` (pointer, offset, stride for each loop variable). Words are positions
+in the kernel's argument block; word 0 is always the status block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..ir.node import Node
+from .expression import Access, Stride
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One result: the scalar body and where its element goes."""
+
+    body: Node
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Nest:
+    """Plain loops: pointwise work, reductions, copies.
+
+    loops     (variable, extent) from the outermost in
+    vector    which loop is vectorised, or -1
+    parallel  how many leading loops are dealt out to the threads together
+    """
+
+    loops: tuple[tuple[Node, Stride], ...]
+    vector: int
+    parallel: int
+    outputs: tuple[Output, ...]
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A condition that narrows a reduction loop: lo ≤ value < hi (None: open), and, for step > 1,
+    value divisible by step. `value` is affine with coefficient ±1 in the reduction's variables."""
+
+    value: Node
+    lo: int | None = None
+    hi: int | None = None
+    step: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Contraction:
+    """Sum over `k` of a·b with register tiles: `rows` of m by `vectors` of n.
+
+    outer     output loops around the tiles
+    m, n      the tiled output loops (m may be None); n is vectorised unless `lanes`
+    k         reduction loops, in the order of the sum
+    a, b      load nodes; b varies with n, a with m
+    hole      the node in the output's body that stands for the sum
+    lanes     vectorise the last reduction loop instead of n (order dotlanes)
+    """
+
+    outer: tuple[tuple[Node, Stride], ...]
+    m: tuple[Node, int] | None
+    n: tuple[Node, Stride]
+    k: tuple[tuple[Node, Stride], ...]
+    bounds: tuple[Bound, ...]
+    a: Node
+    b: Node
+    hole: Node
+    rows: int
+    vectors: int
+    lanes: bool
+    output: Output
+    width: int
+
+
+Kernel = Nest | Contraction

@@ -1,0 +1,16 @@
+"""One kernel → LLVM IR text. The table of what can be emitted, and nothing else."""
+
+from __future__ import annotations
+
+from .contraction import emit_contraction
+from .kernel import Contraction, Kernel
+from .nest import emit_nest
+
+SYMBOL = "kernel"
+
+
+def emit(kernel: Kernel) -> str:
+    """The module of IR text that defines `kernel(ptr args, i64 tid, i64 nthreads)`."""
+    if isinstance(kernel, Contraction):
+        return emit_contraction(kernel, SYMBOL)
+    return emit_nest(kernel, SYMBOL)

@@ -1,0 +1,116 @@
+"""Writes a `Nest` kernel: plain loops, vectorised along one of them, dealt out to threads.
+
+Knows loops and bodies; must not know why they were chosen.
+"""
+
+from __future__ import annotations
+
+from .builder import Function, Operand, module
+from .expression import Binding, Emitter, Stride, Word
+from .kernel import Nest
+from .reduction import lane_mask
+
+SIGNATURE = "ptr %args, i64 %tid, i64 %nthreads"
+
+
+def size(e: Emitter, extent: Stride) -> Operand | int:
+    """An extent as a number known now or a parameter's value."""
+    return e.word(extent) if isinstance(extent, Word) else int(extent)
+
+
+def share(e: Emitter, total: Operand | int) -> tuple[Operand, Operand]:
+    """This thread's part [lo, hi) of `total` units."""
+    f = e.fn
+    lo = f.div(f.mul(total, "%tid"), "%nthreads")
+    return lo, f.div(f.mul(total, f.add("%tid", 1)), "%nthreads")
+
+
+def emit_nest(kernel: Nest, name: str) -> str:
+    """The kernel as a module of LLVM IR text."""
+    fn = Function(name, SIGNATURE)
+    e = Emitter(fn, kernel.width)
+    writer = _NestWriter(e, kernel)
+    if kernel.parallel:
+        writer.parallel()
+    else:
+        writer.loops(0)
+    return module([fn.text()], fn.declared)
+
+
+class _NestWriter:
+    def __init__(self, e: Emitter, kernel: Nest) -> None:
+        self.e, self.k = e, kernel
+
+    def parallel(self) -> None:
+        """Deal the leading loops out, flattened into one."""
+        e, f, k = self.e, self.e.fn, self.k
+        if k.vector == 0:
+            n = size(e, k.loops[0][1])
+            blocks = f.div(f.add(n, k.width - 1), k.width)
+            lo, hi = share(e, blocks)
+            self.vector_loop(0, f.mul(lo, k.width), f.smin(f.mul(hi, k.width), n), n)
+            return
+        leading = k.loops[: k.parallel]
+        sizes = [size(e, extent) for _, extent in leading]
+        total: Operand | int = 1
+        for s in sizes:
+            total = f.mul(total, s)
+        lo, hi = share(e, total)
+
+        def body(unit: Operand, _: list[Operand]) -> None:
+            scope = e.open(f.region)
+            rest: Operand = unit
+            for (variable, _extent), s in reversed(list(zip(leading, sizes))[1:]):
+                e.bindings[variable] = Binding(f.rem(rest, s), 0, scope)
+                rest = f.div(rest, s)
+            e.bindings[leading[0][0]] = Binding(rest, 0, scope)
+            self.loops(k.parallel)
+            e.close()
+
+        f.counted(lo, hi, 1, body)
+
+    def loops(self, i: int) -> None:
+        """Write loop i and everything inside it."""
+        e, f, k = self.e, self.e.fn, self.k
+        if i == len(k.loops):
+            for output in k.outputs:
+                value = e.emit(output.body)
+                e.store(value, output.access)
+            return
+        variable, extent = k.loops[i]
+        n = size(e, extent)
+        if i == k.vector:
+            self.vector_loop(i, "0", str(n), n)
+            return
+
+        def body(iv: Operand, _: list[Operand]) -> None:
+            scope = e.open(f.region)
+            e.bindings[variable] = Binding(iv, 0, scope)
+            self.loops(i + 1)
+            e.close()
+
+        f.counted(0, n, 1, body)
+
+    def vector_loop(self, i: int, lo: Operand, hi: Operand, n: Operand | int) -> None:
+        """Whole vectors of loop i in [lo, hi), then one masked vector where the loop ends."""
+        e, f, k = self.e, self.e.fn, self.k
+        variable, width = k.loops[i][0], k.width
+
+        def block(base: Operand, masked: bool) -> None:
+            mask = lane_mask(e, base, str(n), width) if masked else None
+            scope = e.open(f.region, mask)
+            e.bindings[variable] = Binding(base, width, scope)
+            self.loops(i + 1)
+            e.close()
+
+        full = (
+            str(int(n) // width * width) if isinstance(n, int) else f.put(f"and i64 {n}, {-width}")
+        )
+        known = isinstance(n, int) and lo == "0" and hi == str(n)
+        f.counted(
+            0 if known else lo, int(full) if known else f.smin(hi, full), width,
+            lambda base, _: block(base, False),
+        )  # fmt: skip
+        if not (isinstance(n, int) and n % width == 0):
+            start = int(full) if known else f.smax(lo, full)
+            f.counted(start, int(n) if known else hi, width, lambda base, _: block(base, True))

@@ -1,0 +1,35 @@
+"""Runs graphs: finds or makes the plan of a graph and runs it on the graph's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..ir.node import Node
+from ..runtime import Buffer
+from .plan import Plan
+from .signature import Signature
+
+_plans: dict[Any, Plan] = {}
+MAX_PLANS = 4096
+
+
+def execute(roots: Sequence[Node], into: Sequence[Buffer | None] = ()) -> list[Buffer]:
+    """The values of tensors, each in its own row-major memory.
+
+    `into[i]` may name memory that the graph reads and nobody needs afterwards: result i may be
+    written there. Raises IndexError when an index that comes from data leaves its tensor.
+    """
+    free = list(into) or [None] * len(roots)
+    signature = Signature(roots)
+    wish = tuple(
+        signature.buffers.index(b) if b is not None and b in signature.buffers else None
+        for b in free
+    )
+    key = (signature.key, wish)
+    plan = _plans.get(key)
+    if plan is None:
+        if len(_plans) >= MAX_PLANS:
+            del _plans[next(iter(_plans))]
+        plan = _plans[key] = Plan(signature, roots, wish)
+    return plan.run(signature.buffers, signature.n, free)

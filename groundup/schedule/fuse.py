@@ -1,0 +1,251 @@
+"""Cuts a graph into kernels: which tensors are stored, and the body of each stored one.
+
+Works from the results backwards. A tensor that is only a view or a few operations is written into
+its users' bodies; a reduction is, when that repeats no work; what many need is stored. Fusion is
+substitution, so it changes no rounding. Must not know how a kernel is run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..ir import dtype as dt
+from ..ir.node import Node, const, out, outs, read, reshape
+from ..ir.transform import TENSOR_OPS, body_nodes, row_major, substitute, unravel
+
+MAX_BODY = 300  # nodes of one kernel's body
+CHEAP = 3  # operations that are rather repeated than stored
+
+
+@dataclass(eq=False, slots=True)
+class Group:
+    """One stored tensor: `body` over `shape`; `reads` are the tensors its body reads."""
+
+    node: Node
+    body: Node
+    number: int = 0
+    reads: dict[Node, list[Node]] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.node.shape
+
+    def refresh(self) -> None:
+        self.reads = {}
+        for n in body_nodes(self.body):
+            if n.op == "read":
+                self.reads.setdefault(n.src[0], []).append(n)
+
+
+class _Facts:
+    """What decides whether a tensor is stored, computed once for each."""
+
+    def __init__(self, node: Node) -> None:
+        nodes = body_nodes(node.src[0])
+        self.reductions = [n for n in nodes if n.op == "reduce"]
+        self.dot = any(r.arg[2].startswith("dot") for r in self.reductions)
+        skip = ("read", "out", "red", "const", "extent", "where", "cast")
+        # Index arithmetic is free beside what it reads.
+        self.cost = sum(
+            1 for n in nodes if n.op not in skip and n.dtype is not dt.int64
+            and n.op not in TENSOR_OPS and n.src and n.src[0].dtype is not dt.int64
+        )  # fmt: skip
+        self.size = len(nodes)
+        self.reads = sum(n.op == "read" for n in nodes)
+
+
+def fuse(roots: list[Node], order: list[Node]) -> list[Group]:
+    """Groups in an order in which each reads only earlier ones (and inputs)."""
+    users: dict[Node, set[Group]] = {}
+    groups: list[Group] = []
+    wanted = set(roots)
+    shown: set[Node] = set()  # tensors whose memory a reshape shows: stored whatever they are
+
+    def register(group: Group) -> None:
+        group.refresh()
+        for t in group.reads:
+            users.setdefault(t, set()).add(group)
+            if t.op == "reshape" and _alias(t):
+                shown.add(stored_behind(t))
+
+    def store(node: Node, body: Node) -> None:
+        group = Group(node, body, len(groups))
+        groups.append(group)
+        register(group)
+
+    def write_in(node: Node, into: list[Group]) -> None:
+        for g in into:
+            mapping = {r: _element(node, r.src[1:]) for r in g.reads[node]}
+            for t in g.reads:
+                users[t].discard(g)
+            g.body = substitute(g.body, mapping)
+            register(g)
+
+    for node in reversed(order):
+        if node.op not in ("loops", "reshape"):
+            if node.op == "buffer" and node in wanted:
+                store(node, read(node, *outs(node.ndim)))
+            continue
+        into = sorted(users.get(node, ()), key=lambda g: g.number)
+        if node in wanted:
+            if node.op == "reshape":
+                store(node, _element(node, tuple(outs(node.ndim))))
+            else:
+                store(node, node.src[0])
+        elif node in shown:
+            store(node, node.src[0])
+        elif not into:
+            continue
+        elif node.op == "reshape":
+            if not _alias(node):
+                write_in(node, into)
+            elif _regroups(node) and not users.get(node.src[0]) and node.src[0] not in wanted:
+                shown.discard(node.src[0])
+                write_in(node, into)
+        elif _inline(node, into, _Facts(node)):
+            write_in(node, into)
+        else:
+            store(node, node.src[0])
+    return groups[::-1]
+
+
+def stored_behind(node: Node) -> Node:
+    """The tensor whose memory a reshape shows."""
+    while node.op == "reshape":
+        node = node.src[0]
+    return node
+
+
+def _alias(node: Node) -> bool:
+    """A reshape that regroups axes reads its source's memory; one that only adds or removes axes
+    of size 1 is an index function like any other."""
+    a = [s for s in node.shape if s != 1]
+    b = [s for s in node.src[0].shape if s != 1]
+    return a != b
+
+
+def _element(node: Node, indices: tuple[Node, ...]) -> Node:
+    """The scalar expression of one element of a tensor that is not stored."""
+    if node.op == "reshape":
+        source = node.src[0]
+        if _alias(node) and _regroups(node):
+            mapping = {
+                r: read(reshape(r.src[0], node.shape), *indices)
+                for r in body_nodes(source.src[0]) if r.op == "read"
+            }  # fmt: skip
+            return substitute(source.src[0], mapping)
+        if not _alias(node):
+            mine = iter(ix for s, ix in zip(node.shape, indices) if s != 1)
+            zero = const(0, dt.int64)
+            return read(source, *(zero if s == 1 else next(mine) for s in source.shape))
+        return read(source, *unravel(row_major(node.shape, indices), source.shape))
+    return substitute(node.src[0], {out(i): ix for i, ix in enumerate(indices)})
+
+
+def _regroups(node: Node) -> bool:
+    """Is the source of a reshape pointwise over tensors of its own shape, so that the reshape can
+    be asked of those instead?"""
+    source = node.src[0]
+    if source.op != "loops":
+        return False
+    mine = tuple(outs(source.ndim))
+    reads = 0
+    nodes = body_nodes(source.src[0])
+    inside = {i for n in nodes if n.op == "read" for i in n.src[1:]}
+    for n in nodes:
+        if n.op == "reduce" or (n.op == "out" and n not in inside):
+            return False
+        if n.op == "read":
+            reads += 1
+            if n.src[1:] != mine or n.src[0].shape != source.shape:
+                return False
+        elif n.op not in ("out",) and n.op not in TENSOR_OPS and any(s.op == "out" for s in n.src):
+            return False
+    return 0 < reads <= 4 and len(nodes) < 60
+
+
+def _inline(node: Node, into: list[Group], facts: _Facts) -> bool:
+    """Write this tensor into all of its users rather than store it?"""
+    sites = [(g, r) for g in into for r in g.reads[node]]
+    if any(len(body_nodes(g.body)) + facts.size * len(g.reads[node]) > MAX_BODY for g in into):
+        return facts.reads <= 1 and facts.cost == 0 and facts.size < 40
+    if not facts.reductions:
+        if facts.cost == 0 and facts.reads <= 1:
+            return True  # a view, a constant, a padded or shifted read
+        if any(_inside_dot(g, r) for g, r in sites):
+            return False
+        if facts.cost <= CHEAP and len(into) <= 3:
+            return all(_repeats(g, r) <= 4 for g, r in sites)
+        return len(into) == 1 and all(_repeats(g, r) <= 1 for g, r in sites) and len(sites) <= 2
+    if len(into) != 1:
+        return False
+    group = into[0]
+    if facts.dot:
+        return len(sites) == 1 and _epilogue(group, node, sites[0][1])
+    if any(_inside_dot(g, r) for g, r in sites):
+        return False
+    return _hoistable(group, node, [r for _, r in sites])
+
+
+def _reductions(body: Node) -> list[Node]:
+    return [n for n in body_nodes(body) if n.op == "reduce"]
+
+
+def _inside_dot(group: Group, site: Node) -> bool:
+    return any(site in body_nodes(r) for r in _reductions(group.body) if r.arg[2].startswith("dot"))
+
+
+def _repeats(group: Group, site: Node) -> int:
+    """How often each element read here would be computed anew."""
+    within = [r for r in _reductions(group.body) if site in body_nodes(r)]
+    count = 1
+    for s in group.shape:
+        count *= int(s)
+    for r in within:
+        for _, e in r.arg[1]:
+            count *= int(e)
+    elements = 1
+    for s in site.src[0].shape:
+        elements *= int(s)
+    return -(-count // max(1, elements))
+
+
+def _epilogue(group: Group, node: Node, site: Node) -> bool:
+    """Is the user pointwise over exactly this contraction, so that it can finish its tiles?"""
+    if tuple(site.src[1:]) != tuple(outs(node.ndim)) or group.shape != node.shape:
+        return False
+    return not _reductions(group.body)
+
+
+def _hoistable(group: Group, node: Node, sites: list[Node]) -> bool:
+    """Can the reduction run in outer loops of its user, once for each of its elements?"""
+    for r in _reductions(group.body):
+        if r.arg[2].startswith("dot"):
+            return False
+    indices = {tuple(s.src[1:]) for s in sites}
+    if len(indices) != 1:
+        return False
+    (index,) = indices
+    if len(index) != node.ndim:
+        return False
+    used = [ix for ix, size in zip(index, node.shape) if int(size) != 1 or ix.op != "const"]
+    if any(ix.op != "out" for ix in used) or len(set(used)) != len(used):
+        return False
+    if any(group.shape[ix.arg] != node.shape[i] for i, ix in enumerate(index) if ix.op == "out"):
+        return False
+    # Several reductions share outer loops only over the same variables.
+    for r in _reductions(group.body):
+        free = {n for n in body_nodes(r) if n.op == "out"}
+        if free != set(used):
+            return False
+    return bool(used) or _count(group.shape) == 1
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    n = 1
+    for s in shape:
+        n *= int(s)
+    return n
+
+
+__all__ = ["Group", "fuse", "stored_behind"]

@@ -1,0 +1,202 @@
+"""Bodies with reads → bodies with loads: where each element lies in memory.
+
+A read becomes a pointer, an offset and a stride for every loop variable; an index that no stride
+can express is computed. A read that its `where` protects is guarded; one at an index that comes
+from data is checked. Must not know loops' order or tiles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..ir import dtype as dt
+from ..ir.interval import intervals
+from ..ir.node import Node, alu, const, make, reduce, where
+from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, row_major, unravel
+from .sizes import Size, Sym, add, mul, size_of, value, view_strides
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Where a stored tensor lies: a reference the plan resolves, and how its axes run."""
+
+    ref: object
+    shape: tuple[Size, ...]
+    strides: tuple[Size, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """An access before parameters are assigned; becomes an emit Access."""
+
+    ref: object
+    offset: Size
+    terms: tuple[tuple[Node, Size], ...]
+    computed: bool
+    guarded: bool
+
+
+def affine(node: Node) -> tuple[dict[Node, int], int] | None:
+    """({variable: coefficient}, constant) of an affine index, else None."""
+    op = node.op
+    if op in ("out", "red"):
+        return {node: 1}, 0
+    if op == "const":
+        return {}, int(node.value)
+    if op in ("add", "sub"):
+        a, b = affine(node.src[0]), affine(node.src[1])
+        if a is None or b is None:
+            return None
+        sign = 1 if op == "add" else -1
+        terms = dict(a[0])
+        for v, c in b[0].items():
+            terms[v] = terms.get(v, 0) + sign * c
+        return {v: c for v, c in terms.items() if c}, a[1] + sign * b[1]
+    if op == "neg":
+        a = affine(node.src[0])
+        return None if a is None else ({v: -c for v, c in a[0].items()}, -a[1])
+    if op == "mul":
+        x, y = node.src
+        if x.op == "const":
+            x, y = y, x
+        a = affine(x)
+        if y.op != "const" or a is None:
+            return None
+        return {v: c * y.value for v, c in a[0].items() if y.value}, a[1] * int(y.value)
+    return None
+
+
+class Lowering:
+    """Rewrites one body. `memory` maps stored tensors to where they are."""
+
+    def __init__(
+        self, shape: tuple[int, ...], body: Node, memory: dict[Node, Memory], trusted: bool = False
+    ) -> None:
+        self.memory, self.shape = memory, shape
+        self.trusted = trusted  # the loops themselves keep every read inside
+        self.ranges = intervals(body, shape)
+        self.known: dict[tuple[Node, Node | None], Node] = {}
+        self.exposed: dict[Node, bool] = {}
+        self.checks: list[tuple[Node, int]] = []  # (read, axis) of each run-time check
+        self.result = self.lower(body, None)
+
+    def _in_range(self, read: Node) -> bool:
+        return all(
+            self.ranges[ix][0] >= 0 and self.ranges[ix][1] < int(size)
+            for ix, size in zip(read.src[1:], read.src[0].shape)
+        )
+
+    def _exposed(self, node: Node) -> bool:
+        """Does a read inside need the protection of the `where` around it?"""
+        known = self.exposed.get(node)
+        if known is None:
+            if node.op == "read":
+                known = not self._in_range(node) or any(self._exposed(s) for s in node.src[1:])
+            elif node.op in TENSOR_OPS:
+                known = False
+            else:
+                known = any(self._exposed(s) for s in node.src)
+            self.exposed[node] = known
+        return known
+
+    def lower(self, node: Node, guard: Node | None) -> Node:
+        """The node with loads for reads, given that it is only used where `guard` holds."""
+        if guard is not None and not self._exposed(node):
+            guard = None
+        key = (node, guard)
+        known = self.known.get(key)
+        if known is None:
+            known = self.known[key] = self._lower(node, guard)
+        return known
+
+    def _lower(self, node: Node, guard: Node | None) -> Node:
+        if node.op == "read":
+            return self._load(node, guard)
+        if node.op == "where":
+            cond = self.lower(node.src[0], guard)
+            yes = cond if guard is None else alu("and", guard, cond)
+            inverse = alu("not", cond)
+            no = inverse if guard is None else alu("and", guard, inverse)
+            return where(cond, self.lower(node.src[1], yes), self.lower(node.src[2], no))
+        if not node.src:
+            if node.op == "extent":
+                return make("param", dt.int64, (), (), size_of(node.value))
+            return node
+        src = tuple(self.lower(s, guard) for s in node.src)
+        if node.op == "reduce":
+            kind, variables, order = node.arg[:3]
+            return reduce(kind, variables, src[0], order)
+        return rebuild(node, src)
+
+    def _load(self, node: Node, guard: Node | None) -> Node:
+        tensor, indices = node.src[0], node.src[1:]
+        place, indices = self._place(tensor, indices)
+        offset: Size = 0
+        terms: dict[Node, Size] = {}
+        computed: Node | None = None
+        inside = self._in_range(node)
+        protected = guard is not None and not inside
+        for axis, (ix, stride, size) in enumerate(zip(indices, place.strides, place.shape)):
+            parts = affine(ix)
+            if parts is not None:
+                if not (inside or self.trusted) and guard is None and 0 not in (*self.shape, *tensor.shape):
+                    raise IndexError(self._outside(node))
+                coefficients, constant = parts
+                offset = add(offset, mul(stride, constant))
+                for v, c in coefficients.items():
+                    terms[v] = add(terms.get(v, 0), mul(stride, c))
+                continue
+            ix = self._index(node, axis, ix, size, guard)
+            part = alu("mul", ix, make("param", dt.int64, (), (), stride)) if stride != 1 else ix
+            computed = part if computed is None else alu("add", computed, part)
+        src: tuple[Node, ...] = () if computed is None else (computed,)
+        if protected:
+            assert guard is not None
+            src = (*src, guard)
+        pairs = tuple(sorted(((v, s) for v, s in terms.items() if s != 0), key=_variable_order))
+        raw = Raw(place.ref, offset, pairs, computed is not None, protected)
+        return make("load", node.dtype, (), src, raw)
+
+    def _outside(self, read: Node) -> str:
+        ranges = ", ".join("{}…{}".format(*self.ranges[ix]) for ix in read.src[1:])
+        return (
+            f"a read at [{ranges}] can leave a tensor of shape {tuple(read.src[0].shape)}; "
+            f"guard it with where(…) or give the outside a value"
+        )
+
+    def _index(self, read: Node, axis: int, ix: Node, size: Size, guard: Node | None) -> Node:
+        """A computed index: lowered, and checked when it comes from data."""
+        low, high = self.ranges.get(ix, (0, -1)) if ix in self.ranges else (0, 0)
+        lowered = self.lower(ix, guard)
+        from_data = any(n.op == "read" for n in body_nodes(ix))
+        if not from_data or (low >= 0 and high < value(size)):
+            return lowered
+        if guard is not None:
+            lowered = where(guard, lowered, const(0, dt.int64))
+        self.checks.append((read, axis))
+        bound = make("param", dt.int64, (), (), size)
+        return make("checked", dt.int64, (), (lowered, bound), len(self.checks))
+
+    def _place(self, tensor: Node, indices: tuple[Node, ...]) -> tuple[Memory, tuple[Node, ...]]:
+        """Memory and indices of a stored tensor, or of what a reshape shows of one."""
+        place = self.memory.get(tensor)
+        if place is not None:
+            return place, indices
+        assert tensor.op == "reshape", tensor.op
+        base = tensor
+        while base.op == "reshape":
+            base = base.src[0]
+        place = self.memory[base]
+        shape = tuple(size_of(s) for s in tensor.shape)
+        strides = view_strides(place.shape, place.strides, shape)
+        if strides is not None:
+            return Memory(place.ref, shape, strides), indices
+        at = tuple(unravel(row_major(tensor.shape, indices), base.shape))
+        return place, at
+
+
+def _variable_order(item: tuple[Node, Size]) -> tuple[str, int]:
+    return item[0].op, item[0].arg
+
+
+__all__ = ["Lowering", "Memory", "Raw", "Sym", "affine"]

@@ -1,0 +1,340 @@
+"""Chooses the loops of pointwise work and reductions: their order, what is joined, vectorised and
+dealt out to threads. Nothing decided here changes a bit of any result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from ..emit.expression import Access, Word
+from ..emit.kernel import Nest, Output
+from ..ir.node import Node, const, make, out, reduce
+from ..ir import dtype as dt
+from ..ir.transform import rebuild, toposort
+from .lower import Lowering, Memory, Raw
+from .sizes import Size, mul, value
+
+SERIAL = 30_000  # below this many element-operations one thread is faster than waking another
+
+
+@dataclass(slots=True)
+class Parameters:
+    """The argument block of one kernel: word 0 is the status block, then what is asked for."""
+
+    words: list[object] = field(default_factory=lambda: ["status"])
+    pointers: dict[object, Word] = field(default_factory=dict)
+
+    def pointer(self, ref: object) -> Word:
+        if ref not in self.pointers:
+            self.words.append(("pointer", ref))
+            self.pointers[ref] = Word(len(self.words) - 1)
+        return self.pointers[ref]
+
+    def size(self, size: Size) -> Word:
+        self.words.append(size)
+        return Word(len(self.words) - 1)
+
+    def stride(self, size: Size) -> int | Word:
+        """A stride: 0 and 1 shape the code, others are numbers that it is given."""
+        return size if size in (0, 1) and isinstance(size, int) else self.size(size)
+
+
+def map_loads(body: Node, change: Callable[[Node], Node]) -> Node:
+    """The body with every load, parameter and reduction rewritten by `change` (sources done)."""
+    result: dict[Node, Node] = {}
+    for node in toposort([body]):
+        src = tuple(result[s] for s in node.src)
+        if node.op in ("load", "param", "checked"):
+            result[node] = change(make(node.op, node.dtype, (), src, node.arg))
+        elif node.op == "reduce":
+            kind, variables, order = node.arg[:3]
+            result[node] = change(reduce(kind, variables, src[0], order))
+        elif node.op in ("out", "red"):
+            result[node] = change(node)
+        else:
+            result[node] = rebuild(node, src) if src else node
+    return result[body]
+
+
+def finish(body: Node, params: Parameters) -> Node:
+    """Give every size in the body a place in the argument block."""
+
+    def change(node: Node) -> Node:
+        if node.op == "param" and not isinstance(node.arg, Word):
+            return make("param", dt.int64, (), (), params.size(node.arg))
+        if node.op == "checked" and not isinstance(node.arg, Word):
+            params.words.append(("check", node.arg))
+            return make("checked", dt.int64, (), node.src, Word(len(params.words) - 1))
+        if node.op == "load":
+            return make("load", node.dtype, (), node.src, access(node.arg, params))
+        if node.op == "reduce":
+            kind, variables, order = node.arg[:3]
+            sized = tuple((i, extent_word(e, params)) for i, e in variables)
+            return make("reduce", node.dtype, (), node.src, (kind, sized, order))
+        return node
+
+    return map_loads(body, change)
+
+
+def extent_word(extent: object, params: Parameters) -> object:
+    from .sizes import size_of
+
+    if isinstance(extent, Word):
+        return extent
+    return params.size(size_of(extent))  # type: ignore[arg-type]
+
+
+def access(raw: Raw, params: Parameters) -> Access:
+    terms = tuple((v, params.stride(s)) for v, s in raw.terms)
+    offset = 0 if raw.offset == 0 else params.size(raw.offset)
+    return Access(params.pointer(raw.ref), offset, terms, raw.computed, raw.guarded)
+
+
+@dataclass(slots=True)
+class _Loop:
+    variable: Node
+    extent: Size
+    stride: Size  # of the output
+
+
+class NestBuilder:
+    """Builds the Nest of one stored tensor."""
+
+    def __init__(
+        self, shape: tuple[Size, ...], low: Lowering, target: Memory, width: int
+    ) -> None:
+        self.width = width
+        self.target = target
+        self.body = low.result
+        self.loops = [
+            _Loop(out(i), s, t) for i, (s, t) in enumerate(zip(shape, target.strides))
+        ]
+        self.offset: Size = 0
+        self._drop_units()
+        self.loads = self._loads()
+        self.outer = self._needed_outside()
+        self._order()
+        self._join()
+
+    # ---- facts -----------------------------------------------------------------------------------
+
+    def _loads(self) -> list[Node]:
+        return [n for n in toposort([self.body]) if n.op == "load"]
+
+    def _drop_units(self) -> None:
+        """A loop of one iteration is no loop."""
+        units = {lp.variable for lp in self.loops if lp.extent == 1}
+        reds = set()
+        for n in toposort([self.body]):
+            if n.op == "reduce" and not n.arg[0].startswith("arg"):
+                reds |= {i for i, e in n.arg[1] if type(e) is int and e == 1}
+        if not units and not reds:
+            return
+        zero = const(0, dt.int64)
+        gone = units | {n for n in toposort([self.body]) if n.op == "red" and n.arg in reds}
+
+        def change(node: Node) -> Node:
+            if node in gone:
+                return zero
+            if node.op == "load":
+                raw: Raw = node.arg
+                kept = tuple((v, s) for v, s in raw.terms if v not in gone and not _unit(v, reds))
+                return make("load", node.dtype, (), node.src, replace(raw, terms=kept))
+            if node.op == "reduce" and not node.arg[0].startswith("arg"):
+                kind, variables, order = node.arg[:3]
+                kept_variables = tuple(v for v in variables if not (type(v[1]) is int and v[1] == 1))
+                return reduce(kind, kept_variables or variables[:1], node.src[0], order)
+            return node
+
+        self.body = map_loads(self.body, change)
+        self.loops = [lp for lp in self.loops if lp.extent != 1]
+
+    def _needed_outside(self) -> set[Node]:
+        """Output variables that some reduction depends on while others it does not: outermost."""
+        needed: set[Node] = set()
+        mine = {lp.variable for lp in self.loops}
+        for n in toposort([self.body]):
+            if n.op == "reduce":
+                free = _free(n) & mine
+                if free != mine:
+                    needed |= free
+        return needed
+
+    def _order(self) -> None:
+        """The output's memory order, with what reductions need moved out."""
+        self.loops.sort(key=lambda lp: -value(lp.stride))
+        self.loops.sort(key=lambda lp: lp.variable not in self.outer)
+
+    def _stride(self, load: Node, variable: Node) -> Size:
+        for v, s in load.arg.terms:
+            if v is variable:
+                return s
+        return 0
+
+    def _elsewhere(self) -> set[Node]:
+        """Variables used as values, not only through strides."""
+        return {n for n in toposort([self.body]) if n.op in ("out", "red")}
+
+    def _join(self) -> None:
+        """Join neighbouring loops that every access walks as one."""
+        fixed = self._elsewhere()
+        i = 0
+        while i + 1 < len(self.loops):
+            a, b = self.loops[i], self.loops[i + 1]
+            if (
+                a.variable in fixed or b.variable in fixed
+                or (a.variable in self.outer) != (b.variable in self.outer)
+                or not self._walks_as_one(a, b)
+            ):  # fmt: skip
+                i += 1
+                continue
+            gone = a.variable
+
+            def change(node: Node, gone: Node = gone) -> Node:
+                if node.op == "load":
+                    raw: Raw = node.arg
+                    kept = tuple((v, s) for v, s in raw.terms if v is not gone)
+                    return make("load", node.dtype, (), node.src, replace(raw, terms=kept))
+                return node
+
+            self.body = map_loads(self.body, change)
+            self.loads = self._loads()
+            self.loops[i : i + 2] = [_Loop(b.variable, mul(a.extent, b.extent), b.stride)]
+            self.outer.discard(gone)
+            i = max(0, i - 1)
+
+    def _walks_as_one(self, a: _Loop, b: _Loop) -> bool:
+        try:
+            if a.stride != mul(b.stride, b.extent):
+                return False
+            mul(a.extent, b.extent)
+            return all(
+                self._stride(n, a.variable) == mul(self._stride(n, b.variable), b.extent)
+                for n in self.loads
+            )
+        except ArithmeticError:
+            return False
+
+    # ---- choices ---------------------------------------------------------------------------------
+
+    def _vector(self) -> int:
+        """The loop to vectorise: where the output is contiguous, unless its reduction's terms are
+        contiguous along the last reduction variable instead (then that one is vectorised)."""
+        for i, lp in enumerate(self.loops):
+            if lp.stride != 1:
+                continue
+            for n in toposort([self.body]):
+                if n.op != "reduce":
+                    continue
+                last_id = n.arg[1][-1][0]
+                inside = [x for x in toposort([n.src[0]]) if x.op == "load"]
+                along = sum(any(v.op == "red" and v.arg == last_id and s == 1
+                                for v, s in x.arg.terms) for x in inside)  # fmt: skip
+                across = sum(self._stride(x, lp.variable) not in (0, 1) for x in inside)
+                if along and across and not n.arg[0].startswith("arg") and n.arg[2] != "seq":
+                    return -1
+                if along and across and n.arg[0] in ("max", "min"):
+                    return -1
+            return i
+        return -1
+
+    def _parallel(self, vector: int, work: int) -> int:
+        """How many leading loops to deal out."""
+        if work < SERIAL or not self.loops:
+            return 0
+        if vector == 0:
+            return 1
+        limit = len(self.outer) if self.outer else len(self.loops)
+        if 0 <= vector < limit:
+            limit = vector
+        count, units = 0, 1
+        for lp in self.loops[: max(1, limit)]:
+            units *= value(lp.extent)
+            count += 1
+            if units >= 16:
+                break
+        return count
+
+    def work(self) -> int:
+        """About how many element-operations the kernel performs."""
+        n = 1
+        for lp in self.loops:
+            n *= value(lp.extent)
+        total = n * len(toposort([self.body]))
+        for node in toposort([self.body]):
+            if node.op == "reduce":
+                terms = 1
+                for _, e in node.arg[1]:
+                    terms *= int(e)
+                repeats = 1
+                for lp in self.loops:
+                    if lp.variable in _free(node):
+                        repeats *= value(lp.extent)
+                total += terms * repeats * len(toposort([node.src[0]]))
+        return total
+
+    def build(self) -> tuple[Nest, Parameters, bool]:
+        """(kernel, its parameters, whether several threads share it)."""
+        params = Parameters()
+        work = self.work()
+        vector = self._vector()
+        parallel = self._parallel(vector, work)
+        target = Raw(self.target.ref, self.offset, tuple((lp.variable, lp.stride)
+                     for lp in self.loops), False, False)  # fmt: skip
+        where_to = access(target, params)
+        loops = tuple((lp.variable, params.size(lp.extent)) for lp in self.loops)
+        body = finish(self.body, params)
+        body, loops, where_to = rename(body, loops, where_to)
+        output = Output(body, where_to)
+        return Nest(loops, vector, parallel, (output,), self.width), params, bool(parallel)
+
+
+def _unit(variable: Node, reds: set[int]) -> bool:
+    return variable.op == "red" and variable.arg in reds
+
+
+def _free(node: Node) -> set[Node]:
+    """Loop variables of loads and values inside, minus those bound inside."""
+    names: set[Node] = set()
+    bound: set[int] = set()
+    for n in toposort([node]):
+        if n.op in ("out", "red"):
+            names.add(n)
+        elif n.op == "load":
+            names.update(v for v, _ in n.arg.terms)
+        elif n.op == "reduce":
+            bound |= {i for i, _ in n.arg[1]}
+    return {v for v in names if not (v.op == "red" and v.arg in bound)}
+
+
+def rename(
+    body: Node, loops: tuple[tuple[Node, Word], ...], where_to: Access
+) -> tuple[Node, tuple[tuple[Node, Word], ...], Access]:
+    """Dense reduction ids, so that equal kernels are equal whatever graph they come from."""
+    from ..ir.node import red
+
+    ids: dict[int, int] = {}
+    for n in toposort([body]):
+        if n.op == "reduce":
+            for i, _ in n.arg[1]:
+                ids.setdefault(i, len(ids) + 1)
+    variables = {red(i): red(j) for i, j in ids.items()}
+
+    result: dict[Node, Node] = {}
+    for node in toposort([body]):
+        src = tuple(result[s] for s in node.src)
+        if node.op == "red":
+            result[node] = variables.get(node, node)
+        elif node.op == "load":
+            terms = tuple((variables.get(v, v), s) for v, s in node.arg.terms)
+            result[node] = make("load", node.dtype, (), src, node.arg._replace(terms=terms))
+        elif node.op == "reduce":
+            kind, pairs, order = node.arg[:3]
+            arg = (kind, tuple((ids[i], e) for i, e in pairs), order)
+            result[node] = make("reduce", node.dtype, (), src, arg)
+        elif node.op in ("param", "checked", "hole"):
+            result[node] = make(node.op, node.dtype, (), src, node.arg) if src else node
+        else:
+            result[node] = rebuild(node, src) if src else node
+    return result[body], loops, where_to

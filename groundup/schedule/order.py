@@ -1,0 +1,137 @@
+"""The order of every sum, fixed by the loop nest alone, before anything is fused.
+
+Also strips what has no meaning for running (leaf, detach) and puts numbered slots in the place of
+memory, so that the rest of the scheduler sees one canonical graph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..ir import dtype as dt
+from ..ir.extent import Extent
+from ..ir.node import Node, buffer, const, make, reduce
+from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, substitute
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Input number `index` of the plan."""
+
+    index: int
+
+
+def canonical(order: list[Node], slots: dict[object, int], symbolic: bool) -> dict[Node, Node]:
+    """Map each node of the user's graph to its canonical one (sources before users in `order`)."""
+    result: dict[Node, Node] = {}
+    for node in order:
+        handle = node.value if node.op == "buffer" else node.cache
+        shape = node.shape if symbolic else tuple(int(s) for s in node.shape)
+        if handle is not None:
+            result[node] = buffer(Slot(slots[handle]), shape, node.dtype)
+        elif node.op in ("leaf", "detach"):
+            result[node] = result[node.src[0]]
+        elif node.op == "extent" and not symbolic:
+            result[node] = const(int(node.value), dt.int64)
+        elif node.op == "reduce":
+            result[node] = _reduction(node, result[node.src[0]], symbolic)
+        elif node.op in ("loops", "reshape"):
+            src = tuple(result[s] for s in node.src)
+            if node.op == "loops":
+                src = (_ordered(src[0]),)
+            result[node] = make(node.op, node.dtype, shape, src, None)
+        else:
+            result[node] = rebuild(node, tuple(result[s] for s in node.src))
+    return result
+
+
+def _reduction(node: Node, body: Node, symbolic: bool) -> Node:
+    kind, variables, order = node.arg[:3]
+    if not symbolic:
+        variables = tuple((i, int(e)) for i, e in variables)
+    return reduce(kind, variables, body, order)
+
+
+def _ordered(body: Node) -> Node:
+    """The body with the order of each of its floating sums decided."""
+    mapping: dict[Node, Node] = {}
+    for node in body_nodes(body):
+        if node.op == "reduce" and node.arg[0] == "sum" and node.dtype.is_float:
+            kind, variables, order = node.arg[:3]
+            chosen = _choose(node, variables, order)
+            if (variables, order) != chosen:
+                inner = substitute(node.src[0], mapping) if mapping else node.src[0]
+                mapping[node] = reduce(kind, chosen[0], inner, chosen[1])
+    return substitute(body, mapping) if mapping else body
+
+
+def _reads(body: Node) -> list[Node]:
+    return [n for n in body_nodes(body) if n.op == "read"]
+
+
+def _plain(index: Node, uid: int) -> bool:
+    return index.op == "red" and index.arg == uid
+
+
+def _compound(read: Node) -> bool:
+    """Does an index mix two variables, as a convolution's window does?"""
+    for index in read.src[1:]:
+        names = {n for n in body_nodes(index) if n.op in ("out", "red")}
+        if len(names) > 1:
+            return True
+    return False
+
+
+def product_of(body: Node) -> tuple[Node, Node] | None:
+    """The two reads of a contraction's term, guarded or not."""
+    if body.op == "where" and body.src[2].op == "const" and body.src[2].value == 0:
+        body = body.src[1]
+    if body.op == "mul" and body.src[0].op == "read" and body.src[1].op == "read":
+        return body.src[0], body.src[1]
+    return None
+
+
+def _choose(
+    node: Node, variables: tuple[tuple[int, int], ...], order: str
+) -> tuple[tuple[tuple[int, int], ...], str]:
+    """Which order a sum has: see ir.node.ORDERS. The batch (index 0 of a tensor of three or more
+    axes) goes last and into lanes, since such tensors are kept with the batch innermost."""
+    variables = tuple(v for v in variables if not _is_one(v[1])) or variables[:1]
+    body = node.src[0]
+    reads = [r for r in _reads(body) if len(r.src) > 1]
+    pair = product_of(body) if order.startswith("dot") else None
+    if order.startswith("dot") and pair is None:
+        order = "lanes"
+    if pair is not None:
+        both = [
+            v for v in variables
+            if all(any(_plain(ix, v[0]) for ix in r.src[1:]) for r in pair)
+        ]  # fmt: skip
+        if any(_compound(r) for r in pair):
+            batch = [v for v in both if all(_plain(r.src[1], v[0]) for r in pair)]
+            if batch:
+                return (*(v for v in variables if v != batch[0]), batch[0]), "dotlanes"
+            return variables, "dot"
+        last = [v for v in both if all(_plain(r.src[-1], v[0]) for r in pair)]
+        if last:
+            return (*(v for v in variables if v != last[0]), last[0]), "dotlanes"
+        return variables, "dot"
+    for r in reads:
+        if len(r.src) > 3:
+            batch = [v for v in variables if _plain(r.src[1], v[0])]
+            if batch:
+                return (*(v for v in variables if v != batch[0]), batch[0]), "lanes"
+    names = {v[0] for v in variables}
+    for r in reads:
+        inner = {n.arg for n in body_nodes(r.src[-1]) if n.op == "red"}
+        if inner & names:
+            last = [v for v in variables if v[0] in inner]
+            return (*(v for v in variables if v != last[-1]), last[-1]), "lanes"
+    return variables, "seq"
+
+
+def _is_one(size: int) -> bool:
+    return not isinstance(size, Extent) and size == 1
+
+
+__all__ = ["Slot", "TENSOR_OPS", "canonical", "product_of"]

@@ -1,0 +1,284 @@
+"""A plan: a graph cut into kernels, compiled, with its memory laid out; runs as one native call.
+
+Equal graphs share one plan, whatever memory they read and whatever the value of their runtime
+size. Must not know Tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .. import runtime
+from ..emit import llvm
+from ..emit.kernel import Kernel
+from ..ir.extent import product
+from ..ir.node import Node, out, outs, read
+from ..ir.transform import TENSOR_OPS, body_nodes, toposort
+from ..runtime import target
+from .fuse import Group, fuse, stored_behind
+from .lower import Memory
+from .order import Slot, canonical
+from .signature import Signature
+from .sizes import Size, row_major_strides, size_of, value
+from .steps import Builder, Check, Machine, Result, Step, Temp, batch_sizes
+
+_compiled: dict[Kernel, int] = {}
+ALIGN = 64
+
+
+def machine() -> Machine:
+    """The processor as the schedule sees it."""
+    bits = target.host().vector_bits
+    return Machine(width=max(4, bits // 32), registers=32 if bits >= 512 else 16)
+
+
+def compile_kernel(kernel: Kernel) -> int:
+    """The address of a kernel's code; equal kernels compile once."""
+    address = _compiled.get(kernel)
+    if address is None:
+        address = _compiled[kernel] = runtime.function(llvm.emit(kernel), llvm.SYMBOL)
+    return address
+
+
+@dataclass(slots=True)
+class _Bound:
+    """A plan with numbers for its runtime size: a program and where pointers go in it."""
+
+    program: runtime.Program
+    patches: dict[object, list[tuple[Any, int]]]  # reference → (words array, position)
+    temps: dict[int, int]  # temporary → offset in the arena
+    arena: int  # bytes
+    current: dict[object, int]  # reference → address now in the words
+    live: int  # bytes: the largest sum of temporaries alive at once
+
+
+class Plan:
+    """Compiled form of one graph. `run` takes the graph's buffers in order of appearance."""
+
+    def __init__(
+        self, signature: Signature, roots: Sequence[Node], into: Sequence[int | None]
+    ) -> None:
+        slots = {handle: i for i, handle in enumerate(signature.buffers)}
+        mapping = canonical(signature.order, slots, signature.symbol is not None)
+        self.roots = [mapping[r] for r in roots]
+        self.dtypes = [r.dtype for r in self.roots]
+        self.bytes: list[Size] = [
+            _bytes(r.shape, r.dtype.itemsize) for r in self.roots
+        ]
+        self.bound: dict[int | None, _Bound] = {}
+        self.copies: list[tuple[int, int]] = []  # (result, equal earlier result)
+        groups = self._groups()
+        self.steps, self.temps, self.checks = self._lower(groups)
+        self.donated = self._donate(into)
+        self.addresses = [compile_kernel(s.kernel) for s in self.steps]
+
+    # ---- building --------------------------------------------------------------------------------
+
+    def _groups(self) -> list[Group]:
+        """Fuse; remember which stored tensor is which result."""
+        self.result_of: dict[Node, int] = {}
+        targets: list[Node] = []
+        plain = {r for r in self.roots if r.op == "loops"}
+        for i, root in enumerate(self.roots):
+            base = stored_behind(root)
+            node = base if base.op == "loops" and base not in plain else root
+            if node in self.result_of:
+                self.copies.append((i, self.result_of[node]))
+                continue
+            self.result_of[node] = i
+            targets.append(node)
+        order = [n for n in toposort(targets) if n.op in ("buffer", "loops", "reshape")]
+        return fuse(targets, order)
+
+    def _lower(self, groups: list[Group]) -> tuple[list[Step], list[Size], list[Check]]:
+        memory: dict[Node, Memory] = {}
+        for g in groups:
+            for t in g.reads:
+                base = stored_behind(t)
+                if base.op == "buffer":
+                    memory[base] = _row_major(base.value, base.shape)
+        builder = Builder(machine(), memory, batch_sizes(groups))
+        for g in groups:
+            number = self.result_of.get(g.node)
+            if number is not None:
+                place = _row_major(Result(number), g.node.shape)
+            else:
+                place = builder.temporary(g.node, builder.layout(g.node.shape))
+            builder.add(g, place)
+            if g.node.op != "buffer":
+                memory[g.node] = place
+        return builder.steps, builder.temps, builder.checks
+
+    def _donate(self, into: Sequence[int | None]) -> dict[int, int]:
+        """Results that may overwrite the input they replace: {result: slot}.
+
+        Their steps go last; each may read the old value only at the place that it writes.
+        """
+        wish = {i: s for i, s in enumerate(into) if s is not None}
+        for i, j in self.copies:
+            wish.pop(i, None)
+            wish.pop(j, None)
+        last = {
+            s for s in self.steps if isinstance(s.writes, Result) and s.writes.index in wish
+        }
+        needed = {r for s in self.steps if s not in last for r in s.reads}
+        last = {s for s in last if s.writes not in needed}
+        self.steps = [s for s in self.steps if s not in last] + [s for s in self.steps if s in last]
+        donated: dict[int, int] = {}
+        for at, step in enumerate(self.steps):
+            if step not in last:
+                continue
+            assert isinstance(step.writes, Result)
+            slot = Slot(wish[step.writes.index])
+            later = any(slot in s.reads for s in self.steps[at + 1 :])
+            if not later and slot not in {Slot(v) for v in donated.values()}:
+                if _reads_in_place(step, slot):
+                    donated[step.writes.index] = slot.index
+        return donated
+
+    # ---- binding ---------------------------------------------------------------------------------
+
+    def bind(self, n: int | None) -> _Bound:
+        """The program for one value of the runtime size."""
+        known = self.bound.get(n)
+        if known is not None:
+            return known
+        temps, arena, live = self._arrange(n)
+        steps = []
+        places: list[tuple[int, int, object]] = []
+        for i, step in enumerate(self.steps):
+            words = []
+            for j, w in enumerate(step.words):
+                if w == "status" or (isinstance(w, tuple) and w[0] == "pointer"):
+                    places.append((i, j, w))
+                    words.append(0)
+                else:
+                    words.append(value(w, n))  # type: ignore[arg-type]
+            steps.append((self.addresses[i], words, 0 if step.parallel else 1))
+        program = runtime.Program(steps)
+        arrays = [program.words(i) for i in range(len(steps))]
+        patches: dict[object, list[tuple[Any, int]]] = {}
+        for i, j, w in places:
+            if w == "status":
+                arrays[i][j] = program.status_address
+            else:
+                patches.setdefault(w[1], []).append((arrays[i], j))  # type: ignore[index]
+        bound = _Bound(program, patches, temps, arena, {}, live)
+        self.bound[n] = bound
+        return bound
+
+    def _arrange(self, n: int | None) -> tuple[dict[int, int], int, int]:
+        """Offsets of temporaries in one arena: those alive at once never overlap."""
+        first: dict[int, int] = {}
+        last: dict[int, int] = {}
+        for at, step in enumerate(self.steps):
+            for ref in (step.writes, *step.reads):
+                if isinstance(ref, Temp):
+                    first.setdefault(ref.index, at)
+                    last[ref.index] = at
+        size = {t: -(-value(self.temps[t], n) // ALIGN) * ALIGN for t in first}
+        placed: list[tuple[int, int, int]] = []  # offset, end, temp
+        offsets: dict[int, int] = {}
+        for t in sorted(first, key=lambda t: -size[t]):
+            offset = 0
+            for o, end, other in sorted(placed):
+                if last[other] < first[t] or first[other] > last[t]:
+                    continue
+                if offset + size[t] <= o:
+                    break
+                offset = max(offset, end)
+            offsets[t] = offset
+            placed.append((offset, offset + size[t], t))
+        arena = max((end for _, end, _ in placed), default=0)
+        live = max(
+            (sum(size[t] for t in first if first[t] <= at <= last[t])
+             for at in range(len(self.steps))), default=0,
+        )  # fmt: skip
+        return offsets, arena, live
+
+    # ---- running ---------------------------------------------------------------------------------
+
+    def run(
+        self, buffers: Sequence[runtime.Buffer], n: int | None,
+        free: Sequence[runtime.Buffer | None],
+    ) -> list[runtime.Buffer]:  # fmt: skip
+        """Results in fresh memory, or in that of the inputs they replace (`free`)."""
+        bound = self.bind(n)
+        results: list[runtime.Buffer] = []
+        for i, size in enumerate(self.bytes):
+            slot = self.donated.get(i)
+            old = free[i] if slot is not None else None
+            results.append(old if old is not None else runtime.allocate(value(size, n)))
+        arena = runtime.allocate(bound.arena) if bound.arena else None
+        current = bound.current
+        with _lock():
+            for ref, places in bound.patches.items():
+                if type(ref) is Slot:
+                    address = buffers[ref.index].address
+                elif type(ref) is Result:
+                    address = results[ref.index].address
+                else:
+                    assert arena is not None
+                    address = arena.address + bound.temps[ref.index]  # type: ignore[attr-defined]
+                if current.get(ref) != address:
+                    current[ref] = address
+                    for array, j in places:
+                        array[j] = address
+            code = bound.program.run()
+            status = bound.program.status if code else ()
+        if code:
+            raise IndexError(self._explain(status))
+        for i, j in self.copies:
+            results[i].memoryview()[:] = results[j].memoryview()
+        return results
+
+    def _explain(self, status: tuple[int, ...]) -> str:
+        number, index, size = status[0], status[1], status[2]
+        check = self.checks[number - 1]
+        line = f" (at {check.read.line})" if check.read.line else ""
+        shape = tuple(int(s) for s in check.read.src[0].shape)
+        return (
+            f"index {index} is out of range for axis {check.axis} of a tensor of shape {shape}: "
+            f"valid are 0 to {size - 1}{line}"
+        )
+
+
+def _lock() -> Any:
+    from ..runtime import pool
+
+    return pool.lock
+
+
+def _bytes(shape: tuple[int, ...], itemsize: int) -> Size:
+    from .sizes import mul
+
+    return mul(size_of(product(shape)), itemsize)
+
+
+def _row_major(ref: object, shape: tuple[int, ...]) -> Memory:
+    sizes = tuple(size_of(s) for s in shape)
+    return Memory(ref, sizes, row_major_strides(sizes))
+
+
+def _reads_in_place(step: Step, slot: Slot) -> bool:
+    """Does a step read this input only at the element that it writes?"""
+    group = step.group
+    if group is None:
+        return False
+    if slot not in step.reads:
+        return True
+    inside = {
+        r for n in body_nodes(group.body) if n.op == "reduce" for r in body_nodes(n.src[0])
+    }
+    for n in body_nodes(group.body):
+        if n.op == "read" and stored_behind(n.src[0]).value == slot:
+            if n in inside or n.src[0].shape != group.shape:
+                return False
+            if tuple(n.src[1:]) != tuple(outs(len(group.shape))):
+                return False
+    return True
+
+
+__all__ = ["Plan", "TENSOR_OPS", "compile_kernel", "out", "read"]

@@ -1,0 +1,118 @@
+"""Which graphs share one plan: a key that forgets buffers and the value of the runtime size.
+
+Walked on every realisation, so it is written for speed. Must not know kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..ir.extent import Extent, Symbol
+from ..ir.node import Node
+
+_PASS = ("leaf", "detach")
+
+
+class Signature:
+    """A graph's key, its buffers in order of appearance and its runtime size, if it has one."""
+
+    __slots__ = ("key", "buffers", "order", "symbol", "n")
+
+    def __init__(self, roots: Sequence[Node]) -> None:
+        self.buffers: list[Any] = []
+        self.order: list[Node] = []
+        self.symbol: Symbol | None = None
+        self.n: int | None = None
+        symbolic = self._symbols(roots)
+        self.key = self._number(roots, symbolic)
+
+    def _symbols(self, roots: Sequence[Node]) -> bool:
+        """Walk once: the nodes in order, and whether at most one runtime size occurs, nowhere
+        twice in one shape (products of two runtime sizes have no place in a plan)."""
+        order = self.order
+        done: set[Node] = set()
+        stack: list[Node | None] = list(reversed(roots))
+        path: list[Node] = []
+        symbols: set[Symbol] = set()
+        double = False
+        while stack:
+            node = stack.pop()
+            if node is None:
+                order.append(path.pop())
+                continue
+            if node in done:
+                continue
+            done.add(node)
+            for s in node.shape:
+                if type(s) is not int and isinstance(s, Extent):
+                    double = double or sum(isinstance(t, Extent) for t in node.shape) > 1
+                    symbols.add(s.symbol)
+            if node.op == "extent":
+                symbols.add(node.value.symbol)
+            elif node.op == "reduce":
+                extents = [e for _, e in node.arg[1] if isinstance(e, Extent)]
+                symbols.update(e.symbol for e in extents)
+                double = double or len(extents) > 1
+            if not node.src or node.cache is not None:
+                order.append(node)
+                continue
+            path.append(node)
+            stack.append(None)
+            for s in reversed(node.src):
+                if s not in done:
+                    stack.append(s)
+        if len(symbols) == 1 and not double:
+            (self.symbol,) = symbols
+            return True
+        return False
+
+    def _number(self, roots: Sequence[Node], symbolic: bool) -> tuple[Any, ...]:
+        index: dict[Node, int] = {}
+        seen: dict[Any, int] = {}
+        parts: list[Any] = []
+        for node in self.order:
+            op = node.op
+            if op in _PASS and node.cache is None:
+                index[node] = index[node.src[0]]
+                continue
+            shape: Any = node.shape
+            if symbolic and shape:
+                shape = self._shape(shape)
+            if op == "buffer" or node.cache is not None:
+                handle = node.value if op == "buffer" else node.cache
+                slot = seen.get(handle)
+                if slot is None:
+                    slot = seen[handle] = len(self.buffers)
+                    self.buffers.append(handle)
+                entry: Any = ("buffer", node.dtype, shape, slot)
+            else:
+                arg = node.arg
+                if op == "reduce":
+                    sizes = (
+                        self._shape(tuple(e for _, e in arg[1]))
+                        if symbolic
+                        else tuple(int(e) for _, e in arg[1])
+                    )
+                    arg = (arg[0], tuple(i for i, _ in arg[1]), sizes, arg[2])
+                elif op == "extent":
+                    if symbolic:
+                        arg = ("N", node.value.coef)
+                        self.n = node.value.base
+                    else:
+                        arg = int(node.value)
+                entry = (op, node.dtype, shape, arg, *[index[s] for s in node.src])
+            index[node] = len(parts)
+            parts.append(entry)
+        parts.append(tuple(index[r] for r in roots))
+        return tuple(parts)
+
+    def _shape(self, shape: tuple[int, ...]) -> tuple[Any, ...]:
+        out: list[Any] = []
+        for s in shape:
+            if isinstance(s, Extent):
+                self.n = s.base
+                out.append(("N", s.coef))
+            else:
+                out.append(s)
+        return tuple(out)

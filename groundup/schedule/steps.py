@@ -1,0 +1,165 @@
+"""One stored tensor → one step of a plan: a kernel, its argument block, what it reads and writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..emit.expression import Word
+from ..emit.kernel import Kernel
+from ..ir.node import Node, make, outs, read
+from ..ir.transform import body_nodes, toposort
+from .contract import Problem
+from .fuse import Group
+from .lower import Lowering, Memory
+from .nests import NestBuilder, Parameters
+from .order import product_of
+from .sizes import Size, mul, row_major_strides, size_of, total
+
+
+@dataclass(frozen=True, slots=True)
+class Temp:
+    """Temporary number `index` of a plan."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Result number `index` of a plan."""
+
+    index: int
+
+
+@dataclass(slots=True, eq=False)
+class Step:
+    """A kernel and what it touches; `words` resolve to numbers when the plan is bound."""
+
+    kernel: Kernel
+    words: list[object]
+    parallel: bool
+    writes: object
+    reads: set[object]
+    group: Group | None
+    shape: tuple[Size, ...] = ()
+
+
+@dataclass(slots=True)
+class Check:
+    """A run-time check of an index that comes from data, for the error message."""
+
+    read: Node
+    axis: int
+
+
+@dataclass(slots=True)
+class Machine:
+    """What the schedule may know of the processor."""
+
+    width: int  # float32 lanes of a vector
+    registers: int  # vector registers
+
+
+@dataclass(slots=True)
+class Builder:
+    """Turns groups into steps; makes the copies that contractions ask for."""
+
+    machine: Machine
+    memory: dict[Node, Memory]
+    batches: set[int]
+    steps: list[Step] = field(default_factory=list)
+    temps: list[Size] = field(default_factory=list)  # bytes of each
+    copies: dict[tuple[Node, int], Memory] = field(default_factory=dict)
+    checks: list[Check] = field(default_factory=list)
+
+    def layout(self, shape: tuple[int, ...]) -> tuple[Size, ...]:
+        """Strides of a temporary: row-major, or with the batch innermost."""
+        sizes = tuple(size_of(s) for s in shape)
+        if len(shape) >= 3 and int(shape[0]) in self.batches:
+            return innermost(sizes, 0)
+        return row_major_strides(sizes)
+
+    def temporary(self, node: Node, strides: tuple[Size, ...]) -> Memory:
+        sizes = tuple(size_of(s) for s in node.shape)
+        self.temps.append(mul(total(sizes), node.dtype.itemsize))
+        return Memory(Temp(len(self.temps) - 1), sizes, strides)
+
+    def add(self, group: Group, target: Memory) -> None:
+        """Append the step (and copies before it) that computes a group into `target`."""
+        memory = self.memory
+        width, registers = self.machine.width, self.machine.registers
+        for _ in range(4):
+            problem = Problem(
+                group.shape, group.body, memory, target, width, registers, set(self.copies)
+            )
+            choice = problem.best() if problem.valid else None
+            if choice is None:
+                break
+            if choice.repack is None:
+                kernel, params, parallel = problem.build(choice)
+                self._append(kernel, params, parallel, target, group, problem.checks)
+                return
+            memory = {**memory, choice.repack[0]: self.copy(*choice.repack)}
+        low = Lowering(group.shape, group.body, self.memory)
+        builder = NestBuilder(target.shape, low, target, width)
+        kernel, params, parallel = builder.build()
+        self._append(kernel, params, parallel, target, group, low.checks)
+
+    def copy(self, tensor: Node, axis: int) -> Memory:
+        """A copy of a tensor with one axis innermost, made once."""
+        known = self.copies.get((tensor, axis))
+        if known is None:
+            body = read(tensor, *outs(tensor.ndim))
+            sizes = tuple(size_of(s) for s in tensor.shape)
+            known = self.temporary(tensor, innermost(sizes, axis))
+            low = Lowering(tensor.shape, body, self.memory)
+            kernel, params, parallel = NestBuilder(
+                sizes, low, known, self.machine.width
+            ).build()
+            self._append(kernel, params, parallel, known, None, [])
+            self.copies[tensor, axis] = known
+        return known
+
+    def _append(
+        self, kernel: Kernel, params: Parameters, parallel: bool, target: Memory,
+        group: Group | None, checks: list[tuple[Node, int]],
+    ) -> None:  # fmt: skip
+        words = list(params.words)
+        base = len(self.checks)
+        self.checks += [Check(r, axis) for r, axis in checks]
+        words = [base + w[1] if isinstance(w, tuple) and w[0] == "check" else w for w in words]
+        reads = {w[1] for w in words if isinstance(w, tuple) and w[0] == "pointer"}
+        reads.discard(target.ref)
+        self.steps.append(Step(kernel, words, parallel, target.ref, reads, group, target.shape))
+
+
+def innermost(shape: tuple[Size, ...], axis: int) -> tuple[Size, ...]:
+    """Strides of contiguous memory in which `axis` varies fastest, the others row-major."""
+    order = [i for i in range(len(shape)) if i != axis] + [axis]
+    inner = row_major_strides(tuple(shape[i] for i in order))
+    strides: list[Size] = [0] * len(shape)
+    for i, s in zip(order, inner):
+        strides[i] = s
+    return tuple(strides)
+
+
+def batch_sizes(groups: list[Group]) -> set[int]:
+    """Extents of the first axis of what convolutions read: such tensors, and those that go with
+    them, are kept with that axis innermost, so that every loop over it is contiguous."""
+    found: set[int] = set()
+    for g in groups:
+        for n in body_nodes(g.body):
+            if n.op != "reduce" or not n.arg[2].startswith("dot"):
+                continue
+            for r in product_of(n.src[0]) or ():
+                first = r.src[1] if len(r.src) > 3 else None
+                mixed = any(
+                    len({v for v in toposort([ix]) if v.op in ("out", "red")}) > 1
+                    for ix in r.src[2:]
+                )
+                if mixed and first is not None and first.op in ("out", "red"):
+                    if int(r.src[0].shape[0]) >= 16:
+                        found.add(int(r.src[0].shape[0]))
+    return found
+
+
+__all__ = ["Builder", "Check", "Machine", "Result", "Step", "Temp", "Word", "batch_sizes", "make"]
