@@ -7,7 +7,7 @@ each operand (None: there is none). It must not know loops, tensors or graphs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ..ir.node import Node, alu, cast, const, where
 from ..ir.transform import body_nodes
@@ -38,6 +38,29 @@ def times(a: Node, b: Node) -> Node:
     return alu("mul", a, b)
 
 
+def peel(x: Node) -> tuple[list[Node], Node]:
+    """An expression that is 0 unless all of some conditions hold: (conditions, expression)."""
+    conditions: list[Node] = []
+    while x.op == "where" and x.src[2].op == "const" and x.src[2].value == 0:
+        stack = [x.src[0]]
+        while stack:
+            c = stack.pop()
+            if c.op == "and":
+                stack += [c.src[1], c.src[0]]
+            elif c not in conditions:
+                conditions.append(c)
+        x = x.src[1]
+    return conditions, x
+
+
+def guarded(conditions: Iterable[Node], x: Node) -> Node:
+    """x where all conditions hold, asked in this order, else 0."""
+    zero = number(0, x)
+    for c in reversed(list(conditions)):
+        x = where(c, x, zero)
+    return x
+
+
 def index_only(condition: Node) -> bool:
     """Does a condition depend on positions alone, never on the elements of a tensor?"""
     return all(n.op not in ("read", "reduce") for n in body_nodes(condition))
@@ -60,9 +83,9 @@ def opposite(c: Node) -> Node:
 
 
 def _sign(a: Node) -> Node:
-    """-1, 0 or 1; NaN for NaN."""
+    """-1, 0 or 1 (0 for NaN, as PyTorch says)."""
     zero, one, minus = number(0, a), number(1, a), number(-1, a)
-    return where(alu("lt", zero, a), one, where(alu("lt", a, zero), minus, a))
+    return where(alu("lt", zero, a), one, where(alu("lt", a, zero), minus, zero))
 
 
 def _extreme(a: Node, b: Node, g: Node, loses: Node) -> Node:

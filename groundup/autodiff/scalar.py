@@ -13,7 +13,7 @@ from ..ir import dtype as dt
 from ..ir.extent import Extent
 from ..ir.node import Node, alu, axis, const, make, out, read, red, reduce, where
 from ..ir.transform import TENSOR_OPS, row_major, substitute
-from .rules import RULES, number, times
+from .rules import RULES, guarded, number, peel, times
 from .split import stored
 
 Context = tuple[Node, ...]  # the variables of the reductions around a use
@@ -109,9 +109,11 @@ def _parts(
     rule = RULES.get(node.op)
     if rule is None:
         raise NotImplementedError(f"{node.op} has no derivative; add a row to autodiff/rules.py")
+    # Guards stay outside: what is not chosen contributes nothing, not even 0 times infinity.
+    guards, core = ([], g) if node.op == "where" else peel(g)
     return [
-        (s, context, part)
-        for s, part in zip(node.src, rule(node, g), strict=True)
+        (s, context, guarded(guards, part))
+        for s, part in zip(node.src, rule(node, core), strict=True)
         if part is not None and s in active
     ]
 

@@ -25,7 +25,7 @@ from ..ir.node import (
     where,
 )  # fmt: skip
 from ..ir.transform import TENSOR_OPS, body_nodes, free_variables, substitute, toposort
-from .rules import index_only, number, times
+from .rules import guarded, index_only, number, peel, times
 
 _ZERO = const(0, dt.int64)
 
@@ -44,21 +44,6 @@ def adjoint(
     return system.close(core)
 
 
-def peel(x: Node) -> tuple[list[Node], Node]:
-    """An expression that is 0 unless all of some conditions hold: (conditions, expression)."""
-    conditions: list[Node] = []
-    while x.op == "where" and x.src[2].op == "const" and x.src[2].value == 0:
-        stack = [x.src[0]]
-        while stack:
-            c = stack.pop()
-            if c.op == "and":
-                stack += [c.src[1], c.src[0]]
-            elif c not in conditions:
-                conditions.append(c)
-        x = x.src[1]
-    return conditions, x
-
-
 class _System:
     """Equations (each an Affine that is 0) over variables that start at 0."""
 
@@ -75,6 +60,7 @@ class _System:
         self.conditions: list[Node] = []  # as given
         self.derived: list[Node] = []  # what the equations left
         self.digits: dict[tuple[object, ...], tuple[Affine, Affine]] = {}
+        self.moduli: dict[tuple[object, ...], set[int]] = {}
         self.rename: dict[Node, Node] = {}  # index expression -> position in the tensor
         self.equations: list[Affine] = []
         for d, (size, ix) in enumerate(zip(shape, indices, strict=True)):
@@ -86,6 +72,7 @@ class _System:
                 self.rename[ix] = position
             self.equations.append(Affine.of(ix).plus(Affine.of(position), -1))
         self._use(conditions)
+        self._find_moduli([*indices, *conditions])
         self.equations = [self._expand(e) for e in self.equations]
 
     def _use(self, conditions: list[Node]) -> None:
@@ -113,10 +100,23 @@ class _System:
                 return equation
             equation = equation.replace(values)
 
+    def _find_moduli(self, xs: Sequence[Node]) -> None:
+        """All s of x // s and x % s, for each x."""
+        for n in toposort(xs, stop=lambda n: n.op in TENSOR_OPS):
+            if n.op in ("floordiv", "mod") and n.src[1].op == "const":
+                self.moduli.setdefault(_key(Affine.of(n.src[0])), set()).add(n.src[1].value)
+
     def _digits(self, x: Affine, s: int) -> tuple[Affine, Affine] | None:
         """The quotient and the remainder of x by s, as affine expressions."""
         if s <= 0 or not any(_axes(n) for n in x.terms):
             return None
+        raw, x = _key(x), self._expand(x)
+        finer = [m for m in self.moduli.get(raw, ()) if 1 < m < s and s % m == 0]
+        if finer:  # x // 12 is x // 4 // 3, where x // 4 is asked for as well
+            small = self._digits(x, max(finer))
+            large = small and self._digits(small[0], s // max(finer))
+            if small and large:
+                return large[0], small[1].plus(large[1], max(finer))
         low, high = x.low(self.sizes), x.high(self.sizes)
         if low is None or high is None:
             return None
@@ -128,12 +128,12 @@ class _System:
             return None
         if count == 1 and not isinstance(count, Extent):
             return Affine({}, offset), Affine(x.terms, x.constant - s * offset)
-        key = (frozenset(x.terms.items()), x.constant, s)
+        key = (*_key(x), s)
         if key not in self.digits:
             q, j = self._variable(count), self._variable(s)
             self.digits[key] = Affine({q: 1}, offset), Affine({j: 1})
-            split = Affine({q: -s, j: -1}, -s * offset)
-            self.equations.append(self._expand(x).plus(split))
+            self.equations.append(x.plus(Affine({q: -s, j: -1}, -s * offset)))
+        self.digits[(*raw, s)] = self.digits[key]
         return self.digits[key]
 
     def _extent(self, last: dict[Symbol | None, int]) -> int | None:
@@ -298,8 +298,7 @@ class _System:
         if self.digits:
             for n in toposort([core, *self.conditions], stop=lambda n: n.op in TENSOR_OPS):
                 if n.op in ("floordiv", "mod") and n.src[1].op == "const":
-                    x = Affine.of(n.src[0])
-                    pair = self.digits.get((frozenset(x.terms.items()), x.constant, n.src[1].value))
+                    pair = self.digits.get((*_key(Affine.of(n.src[0])), n.src[1].value))
                     if pair is not None:
                         known[n] = substitute(pair[n.op == "mod"].node(), self.solution)
         return known
@@ -317,8 +316,7 @@ class _System:
             elif not self._holds(c):
                 first = c if first is None else alu("and", first, c)
         zero = number(0, core)
-        for c in reversed(later):
-            core = where(c, core, zero)
+        core = guarded(later, core)
         return core if first is None else where(first, core, zero)
 
     def _holds(self, condition: Node) -> bool:
@@ -346,6 +344,10 @@ def _plain(x: Node) -> Node:
 
 def _axes(x: Node) -> set[Node]:
     return {n for n in body_nodes(x) if n.op == "axis"}
+
+
+def _key(x: Affine) -> tuple[object, ...]:
+    return frozenset(x.terms.items()), x.constant
 
 
 def _quotient(x: dict[Symbol | None, int], s: int) -> dict[Symbol | None, int] | None:
