@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..ir import dtype as dt
 from ..ir.extent import Extent
-from ..ir.node import Node, buffer, const, make, reduce
+from ..ir.node import Node, buffer, const, make, red, reduce
 from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, substitute
 
 
@@ -58,10 +58,12 @@ def _ordered(body: Node) -> Node:
     for node in body_nodes(body):
         if node.op == "reduce" and node.arg[0] == "sum" and node.dtype.is_float:
             kind, variables, order = node.arg[:3]
-            chosen = _choose(node, variables, order)
-            if (variables, order) != chosen:
-                inner = substitute(node.src[0], mapping) if mapping else node.src[0]
-                mapping[node] = reduce(kind, chosen[0], inner, chosen[1])
+            chosen, kept_order = _choose(node, variables, order)
+            if (variables, order) != (chosen, kept_order):
+                zero = const(0, dt.int64)  # what a variable of extent 1 always is
+                units = {red(v[0]): zero for v in variables if v not in chosen}
+                inner = substitute(node.src[0], {**mapping, **units})
+                mapping[node] = reduce(kind, chosen, inner, kept_order)
     return substitute(body, mapping) if mapping else body
 
 
