@@ -6,13 +6,13 @@ import math
 import os
 import signal
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from groundup._version import __version__
+from groundup.cli.bench import bench
 
 app = typer.Typer(
     name="groundup",
@@ -24,12 +24,11 @@ app = typer.Typer(
 )
 
 
+app.command()(bench)
+
+
 def run() -> None:
     """Run the command line of this process; the exit code is 2 for wrong input, 130 for Ctrl-C."""
-    if find_spec("groundup.cli.bench") is not None:
-        from groundup.cli.bench import bench
-
-        app.command()(bench)
     app(prog_name="groundup")
 
 

@@ -142,7 +142,7 @@ def _recipe(options: Options) -> Recipe:
 
 
 def _data(options: Options) -> Splits:
-    with _blamed_on("DATASET", UnknownName):
+    with _blamed_on("dataset", UnknownName):
         return load(options.dataset)
 
 
