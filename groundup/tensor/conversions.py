@@ -1,0 +1,71 @@
+"""The conversions of Tensor as methods, apart from it so that `float` and `int` stay types there.
+
+Must not hold any meaning of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from ..ir import dtype as dt
+from ..ir.dtype import DType
+from . import pointwise as pw
+from .core import Core
+from .errors import at_line
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+class Conversions(Core):
+    """Other types."""
+
+    def to(self, dtype: Any) -> Tensor:
+        """Converted to a dtype, or to another tensor's."""
+        if isinstance(dtype, Core):
+            dtype = dtype.dtype
+        if isinstance(dtype, str) and dtype == "cpu":
+            return self
+        if not isinstance(dtype, DType):
+            raise TypeError(f"to(dtype) takes a dtype such as gu.float32, not {dtype!r}" + at_line())
+        return pw.cast(self, dtype)
+
+    def type(self, dtype: DType | None = None) -> Any:
+        """Converted to a dtype; without one, the dtype's name."""
+        return self.dtype.name if dtype is None else pw.cast(self, dtype)
+
+    def type_as(self, other: Core) -> Tensor:
+        """Converted to another tensor's dtype."""
+        return pw.cast(self, other.dtype)
+
+    def float(self) -> Tensor:
+        """As float32."""
+        return pw.cast(self, dt.float32)
+
+    def double(self) -> Tensor:
+        """As float64."""
+        return pw.cast(self, dt.float64)
+
+    def half(self) -> Tensor:
+        """As float16."""
+        return pw.cast(self, dt.float16)
+
+    def bfloat16(self) -> Tensor:
+        """As bfloat16."""
+        return pw.cast(self, dt.bfloat16)
+
+    def long(self) -> Tensor:
+        """As int64."""
+        return pw.cast(self, dt.int64)
+
+    def int(self) -> Tensor:
+        """As int32."""
+        return pw.cast(self, dt.int32)
+
+    def bool(self) -> Tensor:
+        """x != 0"""
+        return pw.cast(self, dt.bool_)
+
+    def cpu(self) -> Self:
+        """This tensor."""
+        return self

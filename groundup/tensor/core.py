@@ -1,0 +1,389 @@
+"""The core of Tensor: a storage seen through a chain of views, as a value, read and written.
+
+Operations live in their own rooms and call `operand`, `finish` and `assign`. Must not know any
+operation.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..ir import node as ir
+from ..ir.dtype import DType
+from ..ir.extent import product
+from ..ir.node import Node
+from ..ir.scalar import Number
+from ..ir.transform import toposort
+from . import storage as store
+from .engine import compute
+from .errors import GradError, ShapeError, at_line, lined_up, user_line
+from .mode import state
+from .storage import LIMIT, Storage
+from .view import Affine, Shape, View, contiguous_strides, same_shape
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+class Size(tuple[int, ...]):
+    """A shape: a tuple of sizes with PyTorch's `numel`."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return product(self)
+
+
+class Leaf:
+    """Identity of a tensor whose derivatives are asked for, as it appears in expressions."""
+
+    __slots__ = ("__weakref__", "tensor")
+
+    def __init__(self, tensor: Core) -> None:
+        self.tensor = weakref.ref(tensor)
+
+
+class Deferred:
+    """What pointwise operations accept beside tensors: an expression that is closed later."""
+
+    __slots__ = ()
+
+    def mapped(self, body: Callable[[Node], Node], floating: bool) -> Any:
+        """A pointwise function of it; `floating` makes integers float32 first."""
+        raise NotImplementedError
+
+    def combined(self, op: str, a: Any, b: Any) -> Any:
+        """An operation of two operands, one of them this."""
+        raise NotImplementedError
+
+    def chosen(self, condition: Any, a: Any, b: Any) -> Any:
+        """a where the condition holds, else b; one of the three is this."""
+        raise NotImplementedError
+
+
+retained: weakref.WeakKeyDictionary[Node, weakref.ref[Core]] = weakref.WeakKeyDictionary()
+
+
+class Core:
+    """What every Tensor is: (storage, view), and whether derivatives are asked for."""
+
+    _storage: Storage
+    _shape: Shape
+    _parent: Core | None = None  # the tensor that this one is a view of
+    _view: View | None = None
+    _leaf: Leaf | None = None
+    _detached: bool = False
+    _retains: bool = False
+    _grad: Tensor | None = None
+    _known: tuple[int, weakref.ref[Node]] | None = None  # the value of a version, while in use
+    _layout: tuple[Shape, int] | None = None  # strides and offset in the storage
+
+    @staticmethod
+    def _make(storage: Storage) -> Tensor:
+        """A Tensor (not a subclass) that is the whole of a storage."""
+        raise NotImplementedError
+
+    # ---- what it is ------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        """The sizes of the axes."""
+        return Size(self._shape)
+
+    @property
+    def dtype(self) -> DType:
+        """The type of the elements."""
+        return self._storage.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self._shape)
+
+    def layout(self) -> tuple[Shape, int]:
+        """Strides and offset, in elements, in the storage's row-major memory."""
+        layout = self._layout
+        if layout is None:
+            if self._parent is None:
+                layout = contiguous_strides(self._shape), 0
+            else:
+                assert self._view is not None
+                layout = self._view.strides(*self._parent.layout())
+            self._layout = layout
+        return layout
+
+    # ---- its value as an expression ----------------------------------------------------------
+
+    @property
+    def node(self) -> Node:
+        """The value as an expression (a tensor node of this shape and dtype)."""
+        if self._parent is None and self._leaf is None and not self._detached:
+            return self._storage.read()
+        chain: list[Core] = []
+        at: Core | None = self
+        node: Node | None = None
+        while at is not None:
+            if store.tracer is None and at._known is not None:
+                version, ref = at._known
+                if version == self._storage.version:
+                    node = ref()
+                    if node is not None:
+                        break
+            chain.append(at)
+            at = at._parent
+        for t in reversed(chain):
+            if t._view is not None:
+                assert node is not None
+                node = t._view.apply(node)
+            elif node is None:
+                node = self._storage.read()
+            if t._detached:
+                node = ir.detach(node)
+            if t._leaf is not None:
+                node = ir.leaf(node, t._leaf)
+            if store.tracer is None and self._storage.owner is None:
+                t._known = (self._storage.version, weakref.ref(node))
+        assert node is not None
+        return node
+
+    def tracked(self) -> bool:
+        """May a derivative flow from here to a leaf, were grad mode on?"""
+        at: Core | None = self
+        while at is not None:
+            if at._leaf is not None:
+                return True
+            if at._detached:
+                return False
+            at = at._parent
+        pending = self._storage.pending
+        return pending is not None and pending.tracked
+
+    def number(self) -> Number | None:
+        """The value of a 0-d tensor if it can be had and used without any expression."""
+        s = self._storage
+        if store.tracer is not None or (s.pending is not None):
+            return None
+        if self._leaf is not None or self._parent is not None:
+            if state.grad and self.tracked():
+                return None
+            if s.number is None:
+                return s.get(self.layout()[1])
+        return s.number if s.number is not None else s.get(self.layout()[1])
+
+    # ---- views -------------------------------------------------------------------------------
+
+    def through(self, view: View) -> Tensor:
+        """This tensor seen through a view; both share their storage."""
+        parent: Core = self
+        if (
+            type(view) is Affine
+            and type(self._view) is Affine
+            and self._leaf is None
+            and not self._detached
+            and not self._retains
+        ):
+            assert self._parent is not None
+            view, parent = view.after(self._view), self._parent
+        result = self._make(self._storage)
+        result._shape, result._parent, result._view = view.shape, parent, view
+        if not state.grad and self.tracked():
+            result._detached = True
+        return result
+
+    def alias(self, target: Core) -> None:
+        """Make `target` the same view of the same storage as this tensor, without its history."""
+        target._storage, target._shape = self._storage, self._shape
+        target._parent, target._view = self._parent, self._view
+        target._layout = self._layout
+        if self._leaf is None:
+            history = self.tracked()
+        elif self._parent is not None:
+            history = self._parent.tracked()
+        else:
+            history = self._storage.pending_tracked()
+        target._detached = self._detached or history
+
+    # ---- writing -------------------------------------------------------------------------------
+
+    def check_writable(self, operation: str) -> None:
+        """Raise if an in-place write here would make a derivative wrong."""
+        at: Core | None = self
+        detached = not state.grad
+        while at is not None:
+            if at._leaf is not None and state.grad and not detached:
+                what = "a leaf" if at is self else "a view of a leaf"
+                raise GradError(
+                    f"{operation} writes in place into {what} that requires grad: its derivative "
+                    f"is taken with respect to the value before the write, which would be gone; "
+                    f"write under gu.no_grad(), or into x.clone()" + at_line()
+                )
+            if at._view is not None and at._view.overlaps:
+                raise ShapeError(
+                    f"{operation} writes in place into an expanded view: several elements share "
+                    f"one place in memory; clone() it first"
+                    + lined_up(view=self._shape, memory=self._storage.shape)
+                    + at_line()
+                )
+            detached = detached or at._detached
+            at = at._parent
+        pending = self._storage.pending
+        if detached and pending is not None and pending.tracked:
+            raise GradError(
+                f"{operation} writes in place, without grad mode or through detach(), into a "
+                f"value that was computed from tensors that require grad: derivatives through it "
+                f"would be wrong; write into x.detach().clone()" + at_line()
+            )
+
+    def assign(self, operation: str, new: Node, oldest: int) -> None:
+        """Replace the value of the viewed elements; every view of the storage sees it."""
+        self.check_writable(operation)
+        if new.line is None:
+            new.line = user_line()
+        if not state.grad:
+            new = ir.detach(new)
+        at: Core = self
+        while at._parent is not None:
+            assert at._view is not None
+            parent = at._parent
+            base = parent.node
+            if not state.grad:
+                base = ir.detach(base)
+            new = at._view.unapply(base, new)
+            new.line = new.line or user_line()
+            at = parent
+        if new.tracked and self._any_detached():
+            raise GradError(
+                f"{operation} writes a value with a history into a detached tensor, which has "
+                f"none; write it into the tensor itself or detach the value" + at_line()
+            )
+        s = self._storage
+        store.serial += 1
+        oldest = min(oldest, s.oldest, store.serial)
+        s.replace(new, oldest)
+        if store.serial - oldest > LIMIT:
+            relieve(s, ())
+
+    def _any_detached(self) -> bool:
+        at: Core | None = self
+        while at is not None:
+            if at._detached:
+                return True
+            at = at._parent
+        return False
+
+    def poke(self, values: Sequence[Number]) -> None:
+        """Write elements of an untracked realised storage, one after the other, in row-major order.
+
+        One value fills them all.
+        """
+        s = self._storage
+        strides, offset = self.layout()
+        if not self._shape:
+            s.set(offset, values[0])
+            return
+        ranges = [range(0, int(n) * st, st) if st else [0] * int(n)
+                  for n, st in zip(self._shape, strides, strict=True)]  # fmt: skip
+        same = len(values) == 1
+        for i, steps in enumerate(itertools.product(*ranges)):
+            s.set(offset + sum(steps), values[0 if same else i])
+
+    def can_poke(self, limit: int = 1 << 16) -> bool:
+        """May elements be written into memory at once, rather than as an expression?"""
+        if store.tracer is not None or product(self._shape) > limit:
+            return False
+        return not self.tracked() and not self._storage.pending_tracked()
+
+
+# ---- operands and results -----------------------------------------------------------------------
+
+
+def operand(t: Core) -> Node:
+    """A tensor's value for use in an operation, without history where none is wanted."""
+    node = t.node
+    return ir.detach(node) if node.tracked and not state.grad else node
+
+
+def value_of(t: Core) -> Node:
+    """A tensor's value for an operation that has no derivative."""
+    return ir.detach(t.node)
+
+
+def finish(node: Node, first: Core, *others: Core) -> Tensor:
+    """The tensor whose value is this expression of these tensors."""
+    if node.line is None:
+        node.line = user_line()
+    store.serial = serial = store.serial + 1
+    storage = Storage(node.shape, node.dtype, node)
+    oldest = serial
+    o = first._storage.oldest
+    if o < oldest:
+        oldest = o
+    for t in others:
+        o = t._storage.oldest
+        if o < oldest:
+            oldest = o
+    storage.oldest = oldest
+    if serial - oldest > LIMIT:
+        relieve(storage, (first, *others))
+    return first._make(storage)
+
+
+def relieve(storage: Storage, sources: Sequence[Core]) -> None:
+    """Realise a value that has come to depend on too much that is still to be computed."""
+    if store.tracer is not None or storage.pending is None:
+        return
+    order = toposort([storage.pending], stop=lambda n: n.op == "buffer" or n.cache is not None)
+    count = sum(n.op == "loops" for n in order)
+    if count > LIMIT:
+        force([storage])
+        return
+    storage.oldest = store.serial - count
+    for t in sources:
+        if t._storage.pending is not None:
+            t._storage.oldest = max(t._storage.oldest, storage.oldest)
+
+
+def force(storages: Sequence[Storage]) -> None:
+    """Compute what is pending in these storages, together."""
+    waiting = (s for s in dict.fromkeys(storages) if s.pending is not None and s.buffer is None)
+    todo = [s for s in waiting if not _settled_at_once(s)]
+    if todo:
+        roots = [s.pending for s in todo if s.pending is not None]
+        for s, buffer in zip(todo, compute(roots), strict=True):
+            s.settle(buffer)
+
+
+def _settled_at_once(s: Storage) -> bool:
+    """Does memory hold the value already, or is it one number everywhere?"""
+    node = s.pending
+    assert node is not None
+    while node.op in ("reshape", "leaf", "detach") and node.cache is None:
+        node = node.src[0]
+    if node.op == "buffer" or node.cache is not None:
+        s.settle(node.value if node.op == "buffer" else node.cache)
+        return True
+    if node.op == "loops" and node.src[0].op == "const":
+        size = product(s.shape)
+        filled = store.from_values([node.src[0].value], (1,), s.dtype).buffer
+        assert filled is not None
+        if size != 1:
+            one = filled.read_bytes(0, s.dtype.itemsize)
+            filled = store.allocate(max(1, int(size) * s.dtype.itemsize))
+            filled.write_bytes(one * int(size))
+        s.settle(filled)
+        return True
+    return False
+
+
+def same(a: Core, b: Core) -> bool:
+    """Do two tensors have one shape for every value of runtime sizes?"""
+    return same_shape(a._shape, b._shape)
+
+
+def tensors_in(*values: Any) -> list[Core]:
+    """The tensors among arguments."""
+    return [v for v in values if isinstance(v, Core)]

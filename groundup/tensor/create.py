@@ -1,0 +1,195 @@
+"""Tensors from nothing: data, fills, ranges, identity.
+
+A fill or a range is a body without reads, so it costs nothing until used. Must not know
+derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..ir import dtype as dt
+from ..ir import node as ir
+from ..ir.dtype import DType
+from ..ir.node import Node
+from ..ir.scalar import Number
+from . import storage as store
+from .core import Core
+from .data import storage_from_data
+from .errors import ShapeError, at_line, shape_text, user_line
+from .interop import storage_from_array
+from .pointwise import number_dtype
+from .shape import sizes
+from .storage import Storage
+from .tensor import Tensor
+
+
+def from_node(node: Node, requires_grad: bool = False) -> Tensor:
+    """The tensor of an expression that reads no other tensor."""
+    if node.line is None:
+        node.line = user_line()
+    store.serial += 1
+    result = Tensor._make(Storage(node.shape, node.dtype, node))
+    return result.requires_grad_() if requires_grad else result
+
+
+def tensor(data: Any, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
+    """A tensor with a copy of numbers, nested lists, an array or another tensor.
+
+    dtype: inferred unless given: bool, int64 or float32. Raises ShapeError for ragged lists.
+
+    >>> gu.tensor([[1, 2], [3, 4]]).shape
+    (2, 2)
+    """
+    if isinstance(data, Core):
+        copied = data.detach().clone() if dtype is None else data.detach().to(dtype).clone()  # type: ignore[attr-defined]
+        return copied.requires_grad_() if requires_grad else copied  # type: ignore[no-any-return]
+    result = Tensor._make(storage_from_data(data, dtype))
+    return result.requires_grad_() if requires_grad else result
+
+
+def as_tensor(data: Any, dtype: DType | None = None) -> Tensor:
+    """The data as a tensor, without a copy where it is one already."""
+    if isinstance(data, Tensor):
+        return data if dtype is None else data.to(dtype)
+    return tensor(data, dtype)
+
+
+def from_numpy(array: Any, copy: bool = True) -> Tensor:
+    """A tensor with an array's elements; copy=False shares its memory, read and written at once.
+
+    Raises TypeError for element types that groundup does not have.
+    """
+    return Tensor._make(storage_from_array(array, copy=copy))
+
+
+def _shape(operation: str, args: Sequence[Any]) -> tuple[int, ...]:
+    shape = sizes(args)
+    if any(s < 0 for s in shape):
+        raise ShapeError(f"{operation}: sizes are 0 or more: {shape_text(shape)}" + at_line())
+    return shape
+
+
+def full(
+    size: Sequence[int] | int,
+    fill_value: Number,
+    *,
+    dtype: DType | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor with one value everywhere."""
+    if isinstance(fill_value, Core):
+        fill_value = fill_value.item()  # type: ignore[attr-defined]
+    kind = number_dtype(fill_value) if dtype is None else dtype
+    shape = _shape("full", (size,))
+    return from_node(ir.loops(shape, ir.const(fill_value, kind)), requires_grad)
+
+
+def zeros(*size: Any, dtype: DType = dt.float32, requires_grad: bool = False) -> Tensor:
+    """A tensor of zeros.
+
+    >>> gu.zeros(2, 3).tolist()
+    [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    """
+    return from_node(ir.loops(_shape("zeros", size), ir.const(0, dtype)), requires_grad)
+
+
+def ones(*size: Any, dtype: DType = dt.float32, requires_grad: bool = False) -> Tensor:
+    """A tensor of ones."""
+    return from_node(ir.loops(_shape("ones", size), ir.const(1, dtype)), requires_grad)
+
+
+def empty(*size: Any, dtype: DType = dt.float32, requires_grad: bool = False) -> Tensor:
+    """A tensor for which no values are promised (they are zeros)."""
+    return zeros(*size, dtype=dtype, requires_grad=requires_grad)
+
+
+def zeros_like(a: Core, dtype: DType | None = None) -> Tensor:
+    """Zeros in the shape and type of another tensor."""
+    return from_node(ir.loops(a._shape, ir.const(0, dtype or a.dtype)))
+
+
+def ones_like(a: Core, dtype: DType | None = None) -> Tensor:
+    """Ones in the shape and type of another tensor."""
+    return from_node(ir.loops(a._shape, ir.const(1, dtype or a.dtype)))
+
+
+def full_like(a: Core, fill_value: Number, dtype: DType | None = None) -> Tensor:
+    """One value in the shape and type of another tensor."""
+    return from_node(ir.loops(a._shape, ir.const(fill_value, dtype or a.dtype)))
+
+
+def empty_like(a: Core, dtype: DType | None = None) -> Tensor:
+    """Unpromised values in the shape and type of another tensor."""
+    return zeros_like(a, dtype)
+
+
+def arange(
+    start: Number,
+    end: Number | None = None,
+    step: Number = 1,
+    dtype: DType | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """start, start + step, … up to but without end; from 0 with one argument.
+
+    dtype: int64 for integers, else float32.
+
+    >>> gu.arange(3).tolist()
+    [0, 1, 2]
+    """
+    if end is None:
+        start, end = 0, start
+    if step == 0 or (end - start) * (1 if step > 0 else -1) < 0:
+        raise ValueError(f"arange: no way from {start} to {end} by steps of {step}" + at_line())
+    floating = any(isinstance(v, float) for v in (start, end, step))
+    kind = dtype or (dt.float32 if floating else dt.int64)
+    if floating:
+        import math
+
+        count = math.ceil((end - start) / step)
+    else:
+        count = -(-(int(end) - int(start)) // int(step))
+    wide = dt.float64 if floating else dt.int64
+    place = ir.cast(ir.out(0), wide)
+    scaled = ir.alu("mul", place, ir.const(step, wide))
+    body = ir.cast(ir.alu("add", scaled, ir.const(start, wide)), kind)
+    return from_node(ir.loops((count,), body), requires_grad)
+
+
+def linspace(start: float, end: float, steps: int, dtype: DType = dt.float32) -> Tensor:
+    """`steps` values from start to end, both included, evenly spaced."""
+    if steps < 0:
+        raise ValueError(f"linspace: steps is 0 or more, not {steps}" + at_line())
+    step = (end - start) / (steps - 1) if steps > 1 else 0.0
+    place = ir.out(0)
+    x = ir.cast(place, dt.float64)
+    up = ir.alu("add", ir.alu("mul", x, ir.const(step, dt.float64)), ir.const(start, dt.float64))
+    back = ir.alu("sub", ir.const(float(steps - 1), dt.float64), x)
+    down = ir.alu("sub", ir.const(end, dt.float64), ir.alu("mul", back, ir.const(step, dt.float64)))
+    half = ir.alu("lt", place, ir.index((steps + 1) // 2))  # from both ends: the last is exact
+    return from_node(ir.loops((steps,), ir.cast(ir.where(half, up, down), dtype)))
+
+
+def eye(n: int, m: int | None = None, dtype: DType = dt.float32) -> Tensor:
+    """Ones on the diagonal, zeros elsewhere."""
+    shape = _shape("eye", (n, n if m is None else m))
+    equal = ir.alu("eq", ir.out(0), ir.out(1))
+    return from_node(ir.loops(shape, ir.where(equal, ir.const(1, dtype), ir.const(0, dtype))))
+
+
+def meshgrid(*tensors: Core, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """For each of some vectors its values along its own axis of the grid of them all."""
+    if indexing not in ("ij", "xy"):
+        raise ValueError(f"meshgrid: indexing is 'ij' or 'xy', not {indexing!r}" + at_line())
+    order = list(range(len(tensors)))
+    if indexing == "xy" and len(tensors) > 1:
+        order[0], order[1] = 1, 0
+    shape = tuple(tensors[o]._shape[0] for o in order)
+    result = []
+    for n, t in enumerate(tensors):
+        own = [1] * len(tensors)
+        own[order.index(n)] = t._shape[0]
+        result.append(t.reshape(*own).expand(*shape))  # type: ignore[attr-defined]
+    return tuple(result)

@@ -1,0 +1,91 @@
+"""Python data (numbers, nested lists, arrays, tensors) to storages.
+
+Must not know operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..ir import dtype as dt
+from ..ir.dtype import DType
+from ..ir.scalar import cast
+from .core import Core
+from .errors import ShapeError, at_line
+from .storage import Storage, from_values
+
+
+def storage_from_data(data: Any, dtype: DType | None) -> Storage:
+    """A realised storage with a copy of the data; the type is inferred unless given.
+
+    bools give bool, integers int64, anything with a float float32. Raises ShapeError for ragged
+    lists, TypeError for what is no number.
+    """
+    if hasattr(data, "__array__") and not isinstance(data, Core):
+        from .interop import storage_from_array
+
+        return storage_from_array(data, dtype)
+    flat, shape, inferred = _flattened(data)
+    kind = inferred if dtype is None else dtype
+    return from_values([cast(v, kind) for v in flat], shape, kind)
+
+
+def _flattened(data: Any) -> tuple[list[Any], tuple[int, ...], DType]:
+    """(the numbers in row-major order, the shape, the type that they call for)."""
+    shape: list[int] = []
+    level: list[Any] = [data]
+    while level and _is_list(level[0]):
+        lengths = {len(x) if _is_list(x) else -1 for x in level}
+        if len(lengths) > 1:
+            raise ShapeError(
+                f"nested lists must have equal lengths at each depth; at depth {len(shape)} there "
+                f"are {sorted(n for n in lengths if n >= 0)}"
+                + (" and numbers" if -1 in lengths else "")
+                + at_line()
+            )
+        shape.append(lengths.pop())
+        level = [x for row in level for x in row]
+    values: list[Any] = []
+    kinds: set[type] = set()
+    inner: tuple[int, ...] | None = None
+    for x in level:
+        if isinstance(x, Core) or hasattr(x, "__array__"):
+            found, own, d = _from_tensor(x)
+            if inner not in (None, own):
+                raise ShapeError(f"tensors in a list need one shape: {inner} and {own}" + at_line())
+            inner = own
+            values.extend(found)
+            kinds.add(bool if d.kind == "b" else float if d.is_float else int)
+        elif isinstance(x, bool | int | float):
+            values.append(x)
+            kinds.add(type(x))
+        elif hasattr(x, "__index__"):
+            values.append(x.__index__())
+            kinds.add(int)
+        elif hasattr(x, "__float__"):
+            values.append(float(x))
+            kinds.add(float)
+        else:
+            raise TypeError(
+                f"a tensor holds numbers; {type(x).__name__} is none: {x!r:.60}" + at_line()
+            )
+    if inner:
+        shape.extend(inner)
+    if kinds == {bool}:
+        return values, tuple(shape), dt.bool_
+    integers = values and all(issubclass(k, int) for k in kinds)
+    return values, tuple(shape), dt.int64 if integers else dt.float32
+
+
+def _is_list(x: Any) -> bool:
+    return isinstance(x, Sequence) and not isinstance(x, str | bytes)
+
+
+def _from_tensor(x: Any) -> tuple[list[Any], tuple[int, ...], DType]:
+    from .indexing import host_values
+
+    if isinstance(x, Core):
+        return host_values(x, "tensor(data)"), tuple(x._shape), x.dtype
+    storage = storage_from_data(x, None)
+    return storage.values(), storage.shape, storage.dtype

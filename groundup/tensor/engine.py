@@ -1,0 +1,43 @@
+"""Which machinery computes expressions: the compiler, or the plain Python loops for debugging.
+
+Must not know storages or tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from ..emit import python
+from ..ir.node import Node
+from ..runtime import Buffer
+
+_debug = False
+_spec = find_spec("groundup.schedule")
+_compiler = _spec is not None and _spec.origin is not None
+
+
+@contextmanager
+def debug() -> Iterator[None]:
+    """Compute by plain Python loops inside the block: slow, but a debugger can step through.
+
+    >>> with gu.debug():
+    ...     print((gu.arange(3) * 2).tolist())
+    [0, 2, 4]
+    """
+    global _debug
+    before, _debug = _debug, True
+    try:
+        yield
+    finally:
+        _debug = before
+
+
+def compute(roots: Sequence[Node], into: Sequence[Buffer | None] | None = None) -> list[Buffer]:
+    """The memory of each tensor; `into` offers old memory that may be overwritten."""
+    if _debug or not _compiler:
+        return python.evaluate(roots)
+    from ..schedule import execute
+
+    return execute(list(roots), list(into) if into is not None else [None] * len(roots))

@@ -1,0 +1,495 @@
+"""x[...]: slices, integers, None, masks and integer tensors, for reading and assigning.
+
+The basic part is a view; integer tensors are reads at read indices. Must not know the axes
+notation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product as every
+from typing import TYPE_CHECKING, Any
+
+from ..ir import dtype as dt
+from ..ir import node as ir
+from ..ir.extent import product
+from ..ir.node import Node
+from . import pointwise as pw
+from . import storage as store
+from .core import Core, finish, force, operand, value_of
+from .errors import ShapeError, at_line, check_dim, lined_up, shape_text
+from .storage import Storage, from_values
+from .view import Affine, Shape, slice_rule
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+class _Gather:
+    """An integer tensor in place of an axis of the view."""
+
+    def __init__(self, index: Core, axis: int) -> None:
+        self.index, self.axis = index, axis
+
+
+def getitem(a: Core, key: Any) -> Tensor:
+    """x[key]: a view where the key has only integers, slices, None and ...; else a copy."""
+    view, gathers = parse(a, key)
+    return view if not gathers else _gathered(view, gathers)
+
+
+def element_view(a: Core, key: tuple[int, ...]) -> Tensor | None:
+    """x[i, j, …] with one integer for each axis: a 0-d view; None if an index is out of range."""
+    rules = []
+    for i, size in zip(key, a._shape, strict=True):
+        if i < 0:
+            i += size
+        if not 0 <= i < size:
+            return None
+        rules.append((i, 1, -1))
+    result = a.through(Affine(a._shape, (), tuple(rules)))
+    return result
+
+
+# ---- understanding a key ---------------------------------------------------------------------------
+
+
+def _items(a: Core, key: Any) -> list[Any]:
+    """One item for each axis (None items extra), `...` filled in."""
+    items = list(key) if isinstance(key, tuple) else [key]
+    items = [_as_index(a, item) for item in items]
+    used = sum(
+        (i.ndim if _is_mask(i) else 1) for i in items if i is not None and i is not Ellipsis
+    )
+    if sum(i is Ellipsis for i in items) > 1:
+        raise IndexError("an index can have one ... only" + at_line())
+    if used > a.ndim:
+        raise IndexError(
+            f"{used} indices for a tensor of {a.ndim} axes" + lined_up(shape=a._shape) + at_line()
+        )
+    rest = [slice(None)] * (a.ndim - used)
+    for place, item in enumerate(items):
+        if item is Ellipsis:
+            return items[:place] + rest + items[place + 1 :]
+    return items + rest
+
+
+def _is_mask(item: Any) -> bool:
+    return isinstance(item, Core) and item.dtype.kind == "b"
+
+
+def _as_index(a: Core, item: Any) -> Any:
+    """Lists, ranges, bools, foreign arrays and 0-d tensors brought to one of the known kinds."""
+    if item is None or item is Ellipsis or isinstance(item, slice):
+        return item
+    if isinstance(item, bool):
+        return a._make(from_values([item], (), dt.bool_))
+    if isinstance(item, int):
+        return item
+    if isinstance(item, Core):
+        if item.dtype.is_float:
+            raise IndexError(
+                f"an index tensor holds integers or bools, not {item.dtype.name}; write "
+                f"index.long()" + at_line()
+            )
+        return item
+    if isinstance(item, list | tuple | range):
+        return _from_list(a, item)
+    if hasattr(item, "__index__"):
+        return item.__index__()
+    if hasattr(item, "__array__"):
+        from .interop import storage_from_array
+
+        return a._make(storage_from_array(item))
+    raise IndexError(
+        f"an index is an integer, a slice, None, ..., or a tensor or list of integers or bools, "
+        f"not {type(item).__name__}" + at_line()
+    )
+
+
+def _from_list(a: Core, item: Sequence[Any]) -> Core:
+    shape: list[int] = []
+    flat: list[Any] = list(item)
+    shape.append(len(flat))
+    while flat and isinstance(flat[0], list | tuple):
+        shape.append(len(flat[0]))
+        flat = [x for row in flat for x in row]
+    flat = [x if isinstance(x, bool) else x.__index__() for x in flat]
+    kind = dt.bool_ if flat and all(isinstance(x, bool) for x in flat) else dt.int64
+    return a._make(from_values(flat, tuple(shape), kind))
+
+
+def parse(a: Core, key: Any) -> tuple[Tensor, list[_Gather]]:
+    """The basic view, and the integer tensors that index axes of it."""
+    rules: list[tuple[int, int, int]] = []
+    shape: list[int] = []
+    gathers: list[_Gather] = []
+    for item in _items(a, key):
+        axis = len(rules)
+        if item is None:
+            shape.append(1)
+        elif isinstance(item, int):
+            rules.append((_position(item, a._shape[axis], axis), 1, -1))
+        elif isinstance(item, slice):
+            start, step, count = slice_rule(item, a._shape[axis])
+            rules.append((start, step, len(shape)))
+            shape.append(count)
+        elif item.dtype.kind == "b":
+            _parse_mask(a, item, rules, shape, gathers)
+        else:
+            gathers.append(_Gather(item, len(shape)))
+            rules.append((0, 1, len(shape)))
+            shape.append(a._shape[axis])
+    return a.through(Affine(a._shape, tuple(shape), tuple(rules))), gathers
+
+
+def _position(index: int, size: int, axis: int) -> int:
+    if not -size <= index < size:
+        raise IndexError(f"index {index} leaves axis {axis} of size {int(size)}" + at_line())
+    return index + int(size) if index < 0 else index
+
+
+def _parse_mask(
+    a: Core, mask: Core, rules: list[Any], shape: list[int], gathers: list[_Gather]
+) -> None:
+    """A bool mask is the integer tensors of the positions where it holds."""
+    axis = len(rules)
+    covered = a._shape[axis : axis + mask.ndim]
+    if covered != mask._shape:
+        raise IndexError(
+            f"a mask must have the size of the axes it indexes, from axis {axis} on"
+            + lined_up(mask=mask._shape, axes=covered)
+            + at_line()
+        )
+    if not mask.ndim:  # one new axis of size 0 or 1
+        gathers.append(_Gather(nonzero(mask)[0], len(shape)))
+        shape.append(1)
+        return
+    for found in nonzero(mask):
+        gathers.append(_Gather(found, len(shape)))
+        rules.append((0, 1, len(shape)))
+        shape.append(a._shape[len(rules) - 1])
+
+
+def nonzero(mask: Core) -> list[Tensor]:
+    """For each axis, the indices where a tensor is not 0, in row-major order (computed now)."""
+    values = host_values(mask, "an index by a mask")
+    places = [i for i, v in enumerate(values) if v]
+    if not mask.ndim:
+        return [mask._make(from_values([0] * len(places), (len(places),), dt.int64))]
+    result = []
+    step = 1
+    for size in reversed(mask._shape):
+        column = [p // step % size for p in places]
+        result.append(mask._make(from_values(column, (len(column),), dt.int64)))
+        step *= size
+    return result[::-1]
+
+
+def host_values(a: Core, what: str) -> list[Any]:
+    """All elements of a tensor as Python numbers, in row-major order; computes them if need be."""
+    store.asked(what)
+    force([a._storage])
+    s = a._storage
+    if a._parent is None:
+        return s.values()
+    total = product(a._shape)
+    if total > 4096 and not pw_contiguous(a):
+        temporary = Storage(a._shape, a.dtype, value_of(a))
+        force([temporary])
+        return temporary.values()
+    strides, offset = a.layout()
+    if pw_contiguous(a) and s.number is None and s.dtype not in store._HALF:
+        return s.items()[offset : offset + total].tolist()
+    values = s.values()
+    ranges = [
+        range(0, int(n) * st, st) if st else [0] * int(n)
+        for n, st in zip(a._shape, strides, strict=True)
+    ]
+    return [values[offset + sum(p)] for p in every(*ranges)]
+
+
+def pw_contiguous(a: Core) -> bool:
+    """Are the elements one run of memory?"""
+    from .shape import is_contiguous
+
+    return is_contiguous(a)
+
+
+# ---- reading by integer tensors ------------------------------------------------------------------
+
+
+def _result_shape(
+    view: Shape, gathers: list[_Gather], operation: str
+) -> tuple[Shape, int, Shape]:
+    """(shape of the result, place of the index axes in it, shape of the broadcast indices)."""
+    try:
+        together = pw.broadcast(operation, *(g.index._shape for g in gathers))
+    except ShapeError as error:
+        raise IndexError(str(error)) from None
+    axes = [g.axis for g in gathers]
+    rest = [d for d in range(len(view)) if d not in axes]
+    adjacent = axes == list(range(axes[0], axes[0] + len(axes)))
+    place = axes[0] if adjacent else 0
+    sizes = [view[d] for d in rest]
+    return (*sizes[:place], *together, *sizes[place:]), place, together
+
+
+def wrapped(index: Node, size: int, low: int | None) -> Node:
+    """An index that may count from the back, as one from the front."""
+    if low is not None and low >= 0:
+        return index
+    back = ir.alu("add", index, ir.extent(size))
+    return ir.where(ir.alu("lt", index, ir.index(0)), back, index)
+
+
+def check_range(index: Core, size: int, operation: str) -> int | None:
+    """Check known indices against an axis; the least, or None if they are still to be computed."""
+    s = index._storage
+    if store.tracer is not None or s.pending is not None:
+        return None
+    values = host_values(index, operation)
+    if not values:
+        return 0
+    low, high = min(values), max(values)
+    if low < -size or high >= size:
+        bad = high if high >= size else low
+        place = values.index(bad)
+        position = []
+        for n in reversed(index._shape):
+            position.append(place % n)
+            place //= n
+        raise IndexError(
+            f"{operation}: the index {bad} at position {shape_text(position[::-1])} leaves an axis "
+            f"of size {int(size)} (allowed: {-int(size)} to {int(size) - 1})" + at_line()
+        )
+    return int(low)
+
+
+def _index_node(g: Core, together: Shape, outs: list[Node], size: int, operation: str) -> Node:
+    low = check_range(g, size, operation)
+    node = ir.cast(pw.read_at(value_of(g), together, outs), dt.int64)
+    return wrapped(node, size, low)
+
+
+def _gathered(view: Core, gathers: list[_Gather]) -> Tensor:
+    shape, place, together = _result_shape(view._shape, gathers, "index")
+    count = len(together)
+    inner = [ir.out(place + i) for i in range(count)]
+    by_axis = {
+        g.axis: _index_node(g.index, together, inner, view._shape[g.axis], "index")
+        for g in gathers
+    }
+    indices: list[Node] = []
+    free = 0
+    for d in range(view.ndim):
+        if d in by_axis:
+            indices.append(by_axis[d])
+        else:
+            indices.append(ir.out(free if free < place else free + count))
+            free += 1
+    body = ir.read(operand(view), *indices)
+    return finish(ir.loops(shape, body), view, *(g.index for g in gathers))
+
+
+# ---- assigning -----------------------------------------------------------------------------------
+
+
+def setitem(a: Core, key: Any, value: Any) -> None:
+    """x[key] = value (a tensor or number that broadcasts to the place)."""
+    if not isinstance(value, Core | int | float):
+        value = _value_from(a, value)
+    if _is_mask(key) and key._shape == a._shape[: key.ndim] and _spreads(key, a, value):
+        _assign_mask(a, key, value)
+        return
+    view, gathers = parse(a, key)
+    if not gathers:
+        fitted = _fitted(value, view._shape)
+        pw.write("x[…] = value", view, fitted)
+        return
+    _scatter(view, gathers, value)
+
+
+def _value_from(a: Core, value: Any) -> Core:
+    if hasattr(value, "__array__"):
+        from .interop import storage_from_array
+
+        return a._make(storage_from_array(value))
+    from .create import storage_from_data
+
+    return a._make(storage_from_data(value, None))
+
+
+def _fitted(value: Any, shape: Shape) -> Any:
+    """A value without surplus leading axes of size 1, checked to broadcast to a place."""
+    if not isinstance(value, Core):
+        return value
+    while value.ndim > len(shape) and value._shape[0] == 1:
+        from .shape import squeeze_dims
+
+        value = squeeze_dims(value, (0,))
+    try:
+        fits = pw.broadcast("x[…] = value", shape, value._shape) == shape
+    except ShapeError:
+        fits = False
+    if not fits:
+        raise ShapeError(
+            "x[…] = value: the value does not broadcast to the place it is written to"
+            + lined_up(place=shape, value=value._shape)
+            + at_line()
+        )
+    return value
+
+
+def _spreads(mask: Core, a: Core, value: Any) -> bool:
+    """Does the value not depend on which elements the mask picks?"""
+    rest = a.ndim - mask.ndim
+    if not isinstance(value, Core):
+        return True
+    return value.ndim <= rest or all(s == 1 for s in value._shape[: value.ndim - rest])
+
+
+def _assign_mask(a: Core, mask: Core, value: Any) -> None:
+    rest = a.ndim - mask.ndim
+    from .shape import reshape
+
+    if isinstance(value, Core):
+        value = _fitted(value, a._shape[a.ndim - min(rest, a.ndim) :] if rest else ())
+    full = reshape(mask, (*mask._shape, *(1,) * rest))
+    pw.write("x[mask] = value", a, pw.masked_fill(a, full, value))
+
+
+def _scatter(view: Core, gathers: list[_Gather], value: Any) -> None:
+    """Assign at integer tensors: into memory now, or as a search for the last write."""
+    name = "x[index] = value"
+    shape, place, together = _result_shape(view._shape, gathers, name)
+    value = _fitted(value, shape)
+    tracked = isinstance(value, Core) and value.tracked()
+    if view.can_poke(1 << 30) and not tracked:
+        view.check_writable(name)
+        _scatter_now(view, gathers, value, shape, place, together)
+        return
+    _scatter_later(view, gathers, value, shape, place, together)
+
+
+def _scatter_now(
+    view: Core, gathers: list[_Gather], value: Any, shape: Shape, place: int, together: Shape
+) -> None:
+    name = "x[index] = value"
+    force([view._storage])
+    flat: list[Any]
+    if isinstance(value, Core):
+        temporary = Storage(
+            shape, view.dtype, ir.loops(shape, pw.body_of(value, view.dtype, shape, False))
+        )
+        force([temporary])
+        flat = temporary.values()
+    else:
+        flat = [pw.scalar(value, view.dtype).value]
+    strides, offset = view.layout()
+    targets = [offset] * max(1, product(together))
+    for g in gathers:
+        size = int(view._shape[g.axis])
+        check_range(g.index, size, name)
+        spread = Storage(together, dt.int64, ir.loops(together, pw.body_of(g.index, dt.int64, together)))
+        force([spread])
+        for i, p in enumerate(spread.values()):
+            if not -size <= p < size:
+                raise IndexError(f"{name}: the index {p} leaves an axis of size {size}" + at_line())
+            targets[i] += (p + size if p < 0 else p) * strides[g.axis]
+    taken = {g.axis for g in gathers}
+    rest = [
+        range(0, int(n) * strides[d], strides[d]) if strides[d] else [0] * int(n)
+        for d, n in enumerate(view._shape)
+        if d not in taken
+    ]
+    s = view._storage
+    if product(shape) == 0:
+        return
+    pieces: list[Any] = [*rest[:place], targets, *rest[place:]]
+    for i, steps in enumerate(every(*pieces)):
+        s.set(sum(steps), flat[i] if len(flat) > 1 else flat[0])
+
+
+def _scatter_later(
+    view: Core, gathers: list[_Gather], value: Any, shape: Shape, place: int, together: Shape
+) -> None:
+    """y[i…] = value at the last position whose indices are i…, if there is one, else x[i…]."""
+    count = len(together)
+    node = view.node
+    parts = [value_of(g.index) for g in gathers]
+    incoming = operand(value) if isinstance(value, Core) else None
+    depth = max([node.depth, *(p.depth for p in parts), incoming.depth if incoming else 0])
+    flat_size = product(together)
+    (r,), pairs = ir.fresh(depth, [flat_size])
+    from ..ir.transform import unravel
+
+    here = unravel(r, together)
+    match: Node | None = None
+    for g, part in zip(gathers, parts, strict=True):
+        size = view._shape[g.axis]
+        low = check_range(g.index, size, "x[index] = value")
+        index = wrapped(ir.cast(pw.read_at(part, together, here), dt.int64), size, low)
+        equal = ir.alu("eq", index, ir.out(g.axis))
+        match = equal if match is None else ir.alu("and", match, equal)
+    assert match is not None
+    last = ir.reduce("max", pairs, ir.where(match, r, ir.index(-1)), "seq")
+    where_to = unravel(ir.alu("maximum", last, ir.index(0)), together)
+    taken = {g.axis for g in gathers}
+    free = [ir.out(d) for d in range(view.ndim) if d not in taken]
+    if flat_size == 0:
+        return
+    if incoming is None:
+        new = pw.scalar(value, view.dtype)
+    else:
+        outs = [*free[:place], *where_to, *free[place:]]
+        new = ir.cast(pw.read_at(incoming, shape, outs), view.dtype)
+    old = ir.read(node, *ir.outs(view.ndim))
+    body = ir.where(ir.alu("le", ir.index(0), last), new, old)
+    sources = [g.index._storage.oldest for g in gathers]
+    if isinstance(value, Core):
+        sources.append(value._storage.oldest)
+    view.assign("x[index] = value", ir.loops(view._shape, body), min(sources))
+    assert count == len(where_to)
+
+
+# ---- named forms ---------------------------------------------------------------------------------
+
+
+def gather(a: Core, dim: int, index: Core) -> Tensor:
+    """y[i, j, …] = x[i, …, index[i, j, …], …], the index in place of axis `dim`."""
+    d = check_dim("gather", dim, a.ndim)
+    if index.ndim != a.ndim or any(
+        e != d and n > s for e, (n, s) in enumerate(zip(index._shape, a._shape, strict=True))
+    ):
+        raise ShapeError(
+            f"gather: the index has the tensor's number of axes, and no axis but {d} is longer"
+            + lined_up(tensor=a._shape, index=index._shape)
+            + at_line()
+        )
+    outs = ir.outs(a.ndim)
+    at = _index_node(index, index._shape, outs, a._shape[d], "gather") if a.ndim else None
+    indices = [*outs[:d], at, *outs[d + 1 :]] if at is not None else []
+    return finish(ir.loops(index._shape, ir.read(operand(a), *indices)), a, index)
+
+
+def take_along_dim(a: Core, index: Core, dim: int) -> Tensor:
+    """gather, after broadcasting all axes but `dim`."""
+    from .shape import expand
+
+    d = check_dim("take_along_dim", dim, a.ndim)
+    lead = pw.broadcast(
+        "take_along_dim",
+        (*a._shape[:d], 1, *a._shape[d + 1 :]),
+        (*index._shape[:d], 1, *index._shape[d + 1 :]),
+    )
+    source = expand(a, (*lead[:d], a._shape[d], *lead[d + 1 :]))
+    return gather(source, d, expand(index, (*lead[:d], index._shape[d], *lead[d + 1 :])))
+
+
+def index_select(a: Core, dim: int, index: Core) -> Tensor:
+    """The elements of one axis that a list of indices names."""
+    d = check_dim("index_select", dim, a.ndim)
+    return getitem(a, (*(slice(None),) * d, index))
+
+

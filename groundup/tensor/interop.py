@@ -1,0 +1,103 @@
+"""Values to and from NumPy. The only file of this floor that may import it, inside functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..ir import dtype as dt
+from ..ir.dtype import DType
+from ..ir.extent import product
+from ..runtime import Buffer, allocate
+from . import storage as store
+from .core import Core, force, value_of
+from .errors import at_line
+from .shape import is_contiguous
+from .storage import Storage
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def storage_from_array(array: Any, dtype: DType | None = None, copy: bool = True) -> Storage:
+    """A storage with an array's elements; copy=False shares its memory instead.
+
+    Raises TypeError for element types that groundup does not have, ValueError for copy=False of
+    memory that cannot be shared (not row-major, of another byte order).
+    """
+    import numpy as np
+
+    values = np.asarray(array)
+    own = dt.BY_NAME.get(values.dtype.name)
+    if own is None:
+        raise TypeError(
+            f"arrays of {values.dtype} have no counterpart; groundup has "
+            f"{', '.join(d.name for d in dt.ALL)}" + at_line()
+        )
+    shape = tuple(int(s) for s in values.shape)
+    if not copy:
+        if not values.flags.c_contiguous or not values.dtype.isnative:
+            raise ValueError(
+                "copy=False shares memory, which must be row-major and of this machine's byte "
+                "order; use numpy.ascontiguousarray, or copy" + at_line()
+            )
+        storage = Storage(shape, own, buffer=Buffer.from_object(values.reshape(-1), owner=values))
+        storage.owner = values
+        return storage
+    if dtype is not None and dtype is not own:
+        from ..ir.scalar import cast
+
+        if dtype.fmt and dtype not in store._HALF and not (own.is_float and not dtype.is_float):
+            values = values.astype(dtype.name)
+        else:
+            flat = [cast(v, dtype) for v in values.reshape(-1).tolist()]
+            return store.from_values(flat, shape, dtype)
+        own = dtype
+    values = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("="), copy=False)
+    buffer = allocate(max(1, values.nbytes))
+    buffer.write_bytes(values.reshape(-1).view(np.uint8) if values.size else b"")
+    return Storage(shape, own, buffer=buffer)
+
+
+def to_array(a: Core, copy: bool = True) -> np.ndarray[Any, Any]:
+    """The elements as a NumPy array; copy=False shares the tensor's memory."""
+    import numpy as np
+
+    store.asked("numpy()")
+    if a.dtype is dt.bfloat16:
+        raise TypeError("NumPy has no bfloat16; write x.float().numpy()" + at_line())
+    if not copy:
+        return _shared(a)
+    force([a._storage])
+    storage, (_, offset) = a._storage, a.layout()
+    if not is_contiguous(a):
+        storage, offset = Storage(a._shape, a.dtype, value_of(a)), 0
+        force([storage])
+    size, item = int(product(a._shape)), a.dtype.itemsize
+    storage.items()
+    assert storage.buffer is not None
+    raw = storage.buffer.read_bytes(offset * item, size * item)
+    return np.frombuffer(bytearray(raw), dtype=a.dtype.name).reshape(tuple(map(int, a._shape)))
+
+
+def _shared(a: Core) -> np.ndarray[Any, Any]:
+    """An array on the tensor's own memory: writes on either side are seen by the other at once."""
+    import numpy as np
+
+    if a.tracked():
+        raise RuntimeError(
+            "numpy(copy=False) of a tensor that requires grad would hide writes from its "
+            "derivative; write x.detach().clone().numpy(copy=False)" + at_line()
+        )
+    force([a._storage])
+    s = a._storage
+    s.items()
+    s.own()
+    assert s.buffer is not None
+    flat = np.frombuffer(s.buffer.memoryview(), dtype=a.dtype.name, count=product(s.shape))
+    s.owner = s.owner or flat
+    strides, offset = a.layout()
+    return np.lib.stride_tricks.as_strided(
+        flat[offset:],
+        tuple(map(int, a._shape)),
+        tuple(int(st) * a.dtype.itemsize for st in strides),
+    )

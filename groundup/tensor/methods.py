@@ -1,0 +1,499 @@
+"""The arithmetic of Tensor as methods, each one line to its room.
+
+Must not hold any meaning of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from . import pointwise as pw
+from .core import Core, Deferred
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+def comparable(other: object) -> bool:
+    """Can == compare a tensor with this?"""
+    return isinstance(other, Core | Deferred | int | float)
+
+
+def scaled(value: Any, alpha: float) -> Any:
+    """alpha · value"""
+    return value if alpha == 1 else value * alpha
+
+
+class Methods(Core):
+    """Pointwise operations."""
+
+    # ---- arithmetic --------------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Tensor:
+        return pw.binary("add", self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return pw.binary("add", other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return pw.binary("sub", self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return pw.binary("sub", other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return pw.binary("mul", self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return pw.binary("mul", other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return pw.binary("div", self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return pw.binary("div", other, self)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return pw.binary("floordiv", self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return pw.binary("floordiv", other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return pw.binary("mod", self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return pw.binary("mod", other, self)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return pw.binary("pow", self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return pw.binary("pow", other, self)
+
+    def __and__(self, other: Any) -> Tensor:
+        return pw.binary("and", self, other)
+
+    def __or__(self, other: Any) -> Tensor:
+        return pw.binary("or", self, other)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return pw.binary("xor", self, other)
+
+    def __lshift__(self, other: Any) -> Tensor:
+        return pw.binary("shl", self, other)
+
+    def __rshift__(self, other: Any) -> Tensor:
+        return pw.binary("shr", self, other)
+
+    def __rand__(self, other: Any) -> Tensor:
+        return pw.binary("and", other, self)
+
+    def __ror__(self, other: Any) -> Tensor:
+        return pw.binary("or", other, self)
+
+    def __rxor__(self, other: Any) -> Tensor:
+        return pw.binary("xor", other, self)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return pw.binary("lt", self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return pw.binary("le", self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return pw.binary("lt", other, self)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return pw.binary("le", other, self)
+
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
+        return pw.binary("eq", self, other) if comparable(other) else NotImplemented
+
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
+        return pw.binary("ne", self, other) if comparable(other) else NotImplemented
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __neg__(self) -> Tensor:
+        return pw.neg(self)
+
+    def __invert__(self) -> Tensor:
+        return pw.invert(self)
+
+    def __abs__(self) -> Tensor:
+        return pw.absolute(self)
+
+    def __pos__(self) -> Self:
+        return self
+
+    def __iadd__(self, other: Any) -> Self:
+        pw.inplace("add", self, other)
+        return self
+
+    def __isub__(self, other: Any) -> Self:
+        pw.inplace("sub", self, other)
+        return self
+
+    def __imul__(self, other: Any) -> Self:
+        pw.inplace("mul", self, other)
+        return self
+
+    def __itruediv__(self, other: Any) -> Self:
+        pw.inplace("div", self, other)
+        return self
+
+    def __ifloordiv__(self, other: Any) -> Self:
+        pw.inplace("floordiv", self, other)
+        return self
+
+    def __imod__(self, other: Any) -> Self:
+        pw.inplace("mod", self, other)
+        return self
+
+    def __ipow__(self, other: Any) -> Self:
+        pw.inplace("pow", self, other)
+        return self
+
+    def __iand__(self, other: Any) -> Self:
+        pw.inplace("and", self, other)
+        return self
+
+    def __ior__(self, other: Any) -> Self:
+        pw.inplace("or", self, other)
+        return self
+
+    def __ixor__(self, other: Any) -> Self:
+        pw.inplace("xor", self, other)
+        return self
+
+    # ---- arithmetic by name; a trailing _ writes in place ------------------------------------------
+
+    def add(self, other: Any, *, alpha: float = 1) -> Tensor:
+        """x + alpha · y"""
+        return pw.binary("add", self, scaled(other, alpha))
+
+    def sub(self, other: Any, *, alpha: float = 1) -> Tensor:
+        """x − alpha · y"""
+        return pw.binary("sub", self, scaled(other, alpha))
+
+    def mul(self, other: Any) -> Tensor:
+        """x · y"""
+        return pw.binary("mul", self, other)
+
+    def floor_divide(self, other: Any) -> Tensor:
+        """⌊x / y⌋"""
+        return pw.binary("floordiv", self, other)
+
+    def remainder(self, other: Any) -> Tensor:
+        """x − y·⌊x / y⌋"""
+        return pw.binary("mod", self, other)
+
+    def pow(self, other: Any) -> Tensor:
+        """x to the power y"""
+        return pw.binary("pow", self, other)
+
+    def maximum(self, other: Any) -> Tensor:
+        """The greater of two; NaN wins."""
+        return pw.binary("maximum", self, other)
+
+    def minimum(self, other: Any) -> Tensor:
+        """The lesser of two; NaN wins."""
+        return pw.binary("minimum", self, other)
+
+    def eq(self, other: Any) -> Tensor:
+        """x == y"""
+        return pw.binary("eq", self, other)
+
+    def ne(self, other: Any) -> Tensor:
+        """x != y"""
+        return pw.binary("ne", self, other)
+
+    def lt(self, other: Any) -> Tensor:
+        """x < y"""
+        return pw.binary("lt", self, other)
+
+    def le(self, other: Any) -> Tensor:
+        """x <= y"""
+        return pw.binary("le", self, other)
+
+    def div(self, other: Any) -> Tensor:
+        """x / y; integers give float32"""
+        return pw.binary("div", self, other)
+
+    def gt(self, other: Any) -> Tensor:
+        """x > y"""
+        return pw.binary("lt", other, self)
+
+    def ge(self, other: Any) -> Tensor:
+        """x >= y"""
+        return pw.binary("le", other, self)
+
+    def logical_and(self, other: Any) -> Tensor:
+        """and of truth values"""
+        return pw.logical("and", self, other)
+
+    def logical_or(self, other: Any) -> Tensor:
+        """or of truth values"""
+        return pw.logical("or", self, other)
+
+    def logical_xor(self, other: Any) -> Tensor:
+        """xor of truth values"""
+        return pw.logical("xor", self, other)
+
+    def logical_not(self) -> Tensor:
+        """x == 0"""
+        return pw.logical_not(self)
+
+    def mul_(self, other: Any) -> Self:
+        """x ← x · y"""
+        pw.inplace("mul", self, other)
+        return self
+
+    def div_(self, other: Any) -> Self:
+        """x ← x / y"""
+        pw.inplace("div", self, other)
+        return self
+
+    def pow_(self, other: Any) -> Self:
+        """x ← x to the power y"""
+        pw.inplace("pow", self, other)
+        return self
+
+    def add_(self, other: Any, *, alpha: float = 1) -> Self:
+        """x ← x + alpha · y"""
+        pw.inplace("add", self, scaled(other, alpha))
+        return self
+
+    def sub_(self, other: Any, *, alpha: float = 1) -> Self:
+        """x ← x − alpha · y"""
+        pw.inplace("sub", self, scaled(other, alpha))
+        return self
+
+    def addcmul_(self, a: Core, b: Core, *, value: float = 1) -> Self:
+        """x ← x + value · a · b"""
+        pw.inplace("add", self, scaled(pw.binary("mul", a, b), value))
+        return self
+
+    def addcdiv_(self, a: Core, b: Core, *, value: float = 1) -> Self:
+        """x ← x + value · a / b"""
+        pw.inplace("add", self, scaled(pw.binary("div", a, b), value))
+        return self
+
+    def lerp(self, end: Core, weight: Any) -> Tensor:
+        """x + weight · (end − x)"""
+        return pw.lerp(self, end, weight)
+
+    def lerp_(self, end: Core, weight: Any) -> Self:
+        """x ← x + weight · (end − x)"""
+        pw.overwrite("lerp_", self, pw.lerp(self, end, weight))
+        return self
+
+    def zero_(self) -> Self:
+        """x ← 0"""
+        pw.write("zero_", self, 0)
+        return self
+
+    def fill_(self, value: Any) -> Self:
+        """x ← value everywhere"""
+        pw.write("fill_", self, value)
+        return self
+
+    def copy_(self, source: Core) -> Self:
+        """x ← source, broadcast to x's shape and converted to its type"""
+        pw.copy(self, source)
+        return self
+
+    def masked_fill(self, mask: Core, value: Any) -> Tensor:
+        """value where the mask holds, else x"""
+        return pw.masked_fill(self, mask, value)
+
+    def masked_fill_(self, mask: Core, value: Any) -> Self:
+        """x ← value where the mask holds"""
+        pw.overwrite("masked_fill_", self, pw.masked_fill(self, mask, value))
+        return self
+
+    def where(self, condition: Core, other: Any) -> Tensor:
+        """x where the condition holds, else other"""
+        return pw.where(condition, self, other)
+
+    # ---- functions of one number -------------------------------------------------------------------
+
+    def exp(self) -> Tensor:
+        """e^x"""
+        return pw.exp(self)
+
+    def expm1(self) -> Tensor:
+        """e^x − 1"""
+        return pw.expm1(self)
+
+    def log(self) -> Tensor:
+        """log x"""
+        return pw.log(self)
+
+    def log1p(self) -> Tensor:
+        """log(1 + x)"""
+        return pw.log1p(self)
+
+    def log2(self) -> Tensor:
+        """log x / log 2"""
+        return pw.log2(self)
+
+    def log10(self) -> Tensor:
+        """log x / log 10"""
+        return pw.log10(self)
+
+    def sqrt(self) -> Tensor:
+        """√x"""
+        return pw.sqrt(self)
+
+    def rsqrt(self) -> Tensor:
+        """1 / √x"""
+        return pw.rsqrt(self)
+
+    def reciprocal(self) -> Tensor:
+        """1 / x"""
+        return pw.reciprocal(self)
+
+    def sin(self) -> Tensor:
+        """sin x"""
+        return pw.sin(self)
+
+    def cos(self) -> Tensor:
+        """cos x"""
+        return pw.cos(self)
+
+    def tan(self) -> Tensor:
+        """tan x"""
+        return pw.tan(self)
+
+    def tanh(self) -> Tensor:
+        """tanh x"""
+        return pw.tanh(self)
+
+    def erf(self) -> Tensor:
+        """2/√π · ∫₀ˣ e^−t² dt"""
+        return pw.erf(self)
+
+    def sigmoid(self) -> Tensor:
+        """1 / (1 + e^−x)"""
+        return pw.sigmoid(self)
+
+    def relu(self) -> Tensor:
+        """max(x, 0); its derivative at 0 is 0"""
+        return pw.relu(self)
+
+    def square(self) -> Tensor:
+        """x · x"""
+        return pw.square(self)
+
+    def neg(self) -> Tensor:
+        """−x"""
+        return pw.neg(self)
+
+    def abs(self) -> Tensor:
+        """|x|"""
+        return pw.absolute(self)
+
+    def sign(self) -> Tensor:
+        """−1, 0 or 1"""
+        return pw.sign(self)
+
+    def floor(self) -> Tensor:
+        """⌊x⌋"""
+        return pw.floor(self)
+
+    def ceil(self) -> Tensor:
+        """⌈x⌉"""
+        return pw.ceil(self)
+
+    def trunc(self) -> Tensor:
+        """x without its fraction"""
+        return pw.trunc(self)
+
+    def round(self) -> Tensor:
+        """The nearest integer, halves to even."""
+        return pw.round_(self)
+
+    def isnan(self) -> Tensor:
+        """x is NaN"""
+        return pw.isnan(self)
+
+    def isinf(self) -> Tensor:
+        """x is ∞ or −∞"""
+        return pw.isinf(self)
+
+    def isfinite(self) -> Tensor:
+        """x is neither NaN nor ±∞"""
+        return pw.isfinite(self)
+
+    def exp_(self) -> Self:
+        """x ← e^x"""
+        pw.overwrite("exp_", self, self.exp())
+        return self
+
+    def sqrt_(self) -> Self:
+        """x ← √x"""
+        pw.overwrite("sqrt_", self, self.sqrt())
+        return self
+
+    def tanh_(self) -> Self:
+        """x ← tanh x"""
+        pw.overwrite("tanh_", self, self.tanh())
+        return self
+
+    def sigmoid_(self) -> Self:
+        """x ← 1 / (1 + e^−x)"""
+        pw.overwrite("sigmoid_", self, self.sigmoid())
+        return self
+
+    def relu_(self) -> Self:
+        """x ← max(x, 0)"""
+        pw.overwrite("relu_", self, self.relu())
+        return self
+
+    def neg_(self) -> Self:
+        """x ← −x"""
+        pw.overwrite("neg_", self, self.neg())
+        return self
+
+    def abs_(self) -> Self:
+        """x ← |x|"""
+        pw.overwrite("abs_", self, self.abs())
+        return self
+
+    def round_(self) -> Self:
+        """x ← The nearest integer, halves to even."""
+        pw.overwrite("round_", self, self.round())
+        return self
+
+    def floor_(self) -> Self:
+        """x ← ⌊x⌋"""
+        pw.overwrite("floor_", self, self.floor())
+        return self
+
+    def clamp(self, min: Any = None, max: Any = None) -> Tensor:
+        """x, but at least min and at most max"""
+        return pw.clamp(self, min, max)
+
+    def clamp_min(self, min: Any) -> Tensor:
+        """x, but at least min"""
+        return pw.clamp(self, min, None, "clamp_min")
+
+    def clamp_max(self, max: Any) -> Tensor:
+        """x, but at most max"""
+        return pw.clamp(self, None, max, "clamp_max")
+
+    def clamp_(self, min: Any = None, max: Any = None) -> Self:
+        """x ← x, but at least min and at most max"""
+        pw.overwrite("clamp_", self, pw.clamp(self, min, max))
+        return self
+
+    def clamp_min_(self, min: Any) -> Self:
+        """x ← x, but at least min"""
+        return self.clamp_(min)
+
+    def clamp_max_(self, max: Any) -> Self:
+        """x ← x, but at most max"""
+        return self.clamp_(None, max)

@@ -1,0 +1,637 @@
+"""Pointwise operations: arithmetic, comparisons, logic, functions of one number; promotion.
+
+Each is a body over elements; broadcasting is an index function. Must not know derivatives.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..ir import dtype as dt
+from ..ir import node as ir
+from ..ir.dtype import DType, promote
+from ..ir.extent import Extent
+from ..ir.node import Node
+from ..ir.scalar import apply
+from ..ir.scalar import cast as cast_number
+from . import storage as store
+from .core import Core, Deferred, finish, force, operand, value_of
+from .errors import at_line, cannot_broadcast
+from .storage import Storage
+from .view import Affine, Shape, same_size
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+COMPARISONS = frozenset(("lt", "le", "eq", "ne"))
+SIGNS = {
+    "add": "+", "sub": "-", "mul": "*", "div": "/", "floordiv": "//", "mod": "%", "pow": "**",
+    "lt": "<", "le": "<=", "eq": "==", "ne": "!=", "and": "&", "or": "|", "xor": "^",
+    "shl": "<<", "shr": ">>",
+}  # fmt: skip
+_BOOL_FORM = {"add": "or", "mul": "and"}
+_OUTS: list[Node] = ir.outs(16)
+
+
+# ---- types and shapes ---------------------------------------------------------------------------
+
+
+def number_dtype(value: object) -> DType:
+    """The type that a Python number brings into an operation."""
+    if isinstance(value, bool):
+        return dt.bool_
+    return dt.float32 if isinstance(value, float) else dt.int64
+
+
+def _category(d: DType) -> int:
+    return 0 if d.kind == "b" else 2 if d.kind == "f" else 1
+
+
+def result_type(*values: Any) -> DType:
+    """PyTorch's promotion: tensors with axes first, then 0-d ones, then Python numbers.
+
+    A lower group changes the type only if its category (bool < integer < floating) is higher.
+    """
+    groups: list[DType | None] = [None, None, None]
+    for v in values:
+        if isinstance(v, Core):
+            place, d = (0 if v._shape else 1), v._storage.dtype
+        else:
+            place, d = 2, number_dtype(v)
+        before = groups[place]
+        groups[place] = d if before is None else promote(before, d)
+    result: DType | None = None
+    for group in groups:
+        if group is None:
+            continue
+        if result is None or _category(group) > _category(result):
+            result = group
+    assert result is not None
+    return result
+
+
+def broadcast(operation: str, *shapes: Shape) -> Shape:
+    """The shape that all these shapes broadcast to; raises ShapeError with them lined up."""
+    first = shapes[0]
+    if all(s is first for s in shapes):
+        return first
+    ndim = max(len(s) for s in shapes)
+    result: list[int] = []
+    for axis in range(-ndim, 0):
+        size = 1
+        for shape in shapes:
+            if -axis > len(shape):
+                continue
+            s = shape[axis]
+            if s == 1 and type(s) is int:
+                continue
+            if type(size) is int and size == 1:
+                size = s
+            elif s != size:
+                raise cannot_broadcast(operation, shapes)
+            elif type(s) is not type(size):
+                size = int(s)  # a runtime size met an equal fixed one: this graph is special
+        result.append(size)
+    return tuple(result)
+
+
+def read_at(node: Node, shape: Shape, outs: list[Node] | None = None) -> Node:
+    """One element of an operand broadcast to `shape`, at the output variables."""
+    own = node.shape
+    variables = _OUTS if outs is None else outs
+    if node.op == "loops" and node.src[0].op == "const":
+        return node.src[0]
+    lead = len(shape) - len(own)
+    if own == shape:
+        return ir.read(node, *variables[: len(own)])
+    zero = ir.index(0)
+    indices = [
+        zero if type(s) is int and s == 1 and not same_size(s, shape[lead + i])
+        else variables[lead + i]
+        for i, s in enumerate(own)
+    ]  # fmt: skip
+    return ir.read(node, *indices)
+
+
+def scalar(value: Any, dtype: DType) -> Node:
+    """A Python number as a constant of a type."""
+    if not isinstance(value, int | float):
+        raise TypeError(f"expected a Tensor or a number, not {type(value).__name__}" + at_line())
+    return ir.const(value, dtype)
+
+
+def body_of(value: Any, dtype: DType, shape: Shape, history: bool = True) -> Node:
+    """An operand (tensor or number) as a scalar expression of a type at the output variables."""
+    if not isinstance(value, Core):
+        return scalar(value, dtype)
+    node = operand(value) if history else value_of(value)
+    return ir.cast(read_at(node, shape), dtype)
+
+
+# ---- two operands -------------------------------------------------------------------------------
+
+
+def binary(op: str, a: Any, b: Any) -> Tensor:
+    """One pointwise operation of two operands, at least one of them a tensor."""
+    if isinstance(a, Core):
+        first = a
+        if isinstance(b, Deferred):
+            return b.combined(op, a, b)  # type: ignore[no-any-return]
+        if isinstance(b, Core):
+            same = a._storage.dtype is b._storage.dtype
+            dtype = a._storage.dtype if same else result_type(a, b)
+            sa, sb = a._shape, b._shape
+            if not sa and not sb:
+                folded = _fold(op, a, b, dtype)
+                if folded is not None:
+                    return folded
+            shape = sa if sa is sb else broadcast(SIGNS.get(op, op), sa, sb)
+        else:
+            dtype, shape = result_type(a, b), a._shape
+            if not shape:
+                folded = _fold(op, a, b, dtype)
+                if folded is not None:
+                    return folded
+    elif isinstance(a, Deferred):
+        return a.combined(op, a, b)  # type: ignore[no-any-return]
+    elif isinstance(b, Deferred):
+        return b.combined(op, a, b)  # type: ignore[no-any-return]
+    else:
+        first = b
+        dtype, shape = result_type(a, b), b._shape
+        if not shape:
+            folded = _fold(op, a, b, dtype)
+            if folded is not None:
+                return folded
+    compare = op in COMPARISONS
+    if op == "div" and not dtype.is_float:
+        dtype = dt.float32
+    x = body_of(a, dtype, shape, not compare)
+    y = body_of(b, dtype, shape, not compare)
+    node = ir.loops(shape, combine(op, x, y))
+    if isinstance(a, Core) and isinstance(b, Core):
+        return finish(node, a, b)
+    return finish(node, first)
+
+
+def _fold(op: str, a: Any, b: Any, dtype: DType) -> Tensor | None:
+    """The result for two known numbers, without any expression."""
+    x = a.number() if isinstance(a, Core) else a
+    if x is None:
+        return None
+    y = b.number() if isinstance(b, Core) else b
+    if y is None or isinstance(x, Extent) or isinstance(y, Extent):
+        return None
+    if op == "div" and not dtype.is_float:
+        dtype = dt.float32
+    if dtype.kind == "b" or (op == "pow" and not dtype.is_float):
+        node = combine(op, ir.const(x, dtype), ir.const(y, dtype))
+        if node.op != "const":
+            return None
+        value, dtype = node.value, node.dtype
+    else:
+        _check_operation(op, dtype)
+        if not (dtype.is_float and type(x) is float and type(y) is float) or dtype.bits < 64:
+            x, y = cast_number(x, dtype), cast_number(y, dtype)
+        value = apply(op, dtype, (x, y))
+        if op in COMPARISONS:
+            dtype = dt.bool_
+    first = a if isinstance(a, Core) else b
+    return first._make(Storage((), dtype, number=value))  # type: ignore[no-any-return]
+
+
+def combine(op: str, x: Node, y: Node) -> Node:
+    """One operation of two scalar expressions of one type."""
+    dtype = x.dtype
+    if dtype.kind == "b":
+        op = _BOOL_FORM.get(op, op)
+        if op in ("sub", "neg"):
+            raise TypeError("- of bool tensors has no meaning; use ^ or ~" + at_line())
+        if op in ("lt", "le"):  # False < True
+            x, y = ir.cast(x, dt.uint8), ir.cast(y, dt.uint8)
+        elif op not in ("and", "or", "xor", "eq", "ne", "maximum", "minimum"):
+            x, y = ir.cast(x, dt.int64), ir.cast(y, dt.int64)
+        return ir.alu(op, x, y)
+    if op == "pow":
+        return power(x, y)
+    _check_operation(op, dtype)
+    return ir.alu(op, x, y)
+
+
+def _check_operation(op: str, dtype: DType) -> None:
+    if dtype.is_float and op in ("and", "or", "xor", "shl", "shr", "not"):
+        raise TypeError(
+            f"{SIGNS.get(op, '~')} works on bits: integers or bools, not {dtype.name}" + at_line()
+        )
+
+
+def power(x: Node, y: Node) -> Node:
+    """x ** y; integer powers by squaring, common exponents by products and roots."""
+    dtype = x.dtype
+    if y.op == "const":
+        e = y.value
+        if dtype.is_float:
+            return _float_power(x, y)
+        if e < 0:
+            raise ValueError(
+                "an integer to a negative power is no integer; cast to a floating type first"
+                + at_line()
+            )
+        result = ir.const(1, dtype)
+        square = x
+        while e:
+            if e & 1:
+                result = square if result.op == "const" else ir.alu("mul", result, square)
+            e >>= 1
+            if e:
+                square = ir.alu("mul", square, square)
+        return result
+    if dtype.is_float:
+        return ir.alu("pow", x, y)
+    result, square = ir.const(1, dtype), x
+    one, zero = ir.const(1, dtype), ir.const(0, dtype)
+    for bit in range(dtype.bits - (dtype.kind == "i")):
+        here = ir.alu("and", ir.alu("shr", y, ir.const(bit, dtype)), one)
+        result = ir.where(ir.alu("eq", here, zero), result, ir.alu("mul", result, square))
+        square = ir.alu("mul", square, square)
+    return ir.where(ir.alu("lt", y, zero), zero, result)
+
+
+def _float_power(x: Node, y: Node) -> Node:
+    one = ir.const(1.0, x.dtype)
+    forms: dict[float, Callable[[], Node]] = {
+        0.5: lambda: ir.alu("sqrt", x),
+        -0.5: lambda: ir.alu("div", one, ir.alu("sqrt", x)),
+        1.0: lambda: x,
+        2.0: lambda: ir.alu("mul", x, x),
+        3.0: lambda: ir.alu("mul", ir.alu("mul", x, x), x),
+        -1.0: lambda: ir.alu("div", one, x),
+        -2.0: lambda: ir.alu("div", one, ir.alu("mul", x, x)),
+    }
+    form = forms.get(y.value)
+    return ir.alu("pow", x, y) if form is None else form()
+
+
+def inplace(op: str, a: Core, b: Any) -> None:
+    """a ← a op b, in a's own storage, shape and type."""
+    sign = f"{SIGNS.get(op, op)}="
+    if not a._shape and not (isinstance(b, Core) and b._shape):
+        own = a._storage.dtype
+        same = isinstance(b, Core) and b._storage.dtype is own
+        folded = _fold(op, a, b, own if same else result_type(a, b)) if a.can_poke() else None
+        if folded is not None:
+            got = folded._storage
+            assert got.number is not None
+            value = got.number
+            if got.dtype is not own:
+                _check_kind(sign, own, got.dtype)
+                value = cast_number(value, own)
+            a.check_writable(sign)
+            a._storage.set(a.layout()[1], value)
+            return
+    result = binary(op, a, b)
+    overwrite(sign, a, result)
+
+
+def _check_kind(operation: str, target: DType, value: DType) -> None:
+    if _category(value) > _category(target):
+        raise TypeError(
+            f"{operation}: the result has type {value.name}, which cannot be written in place "
+            f"into {target.name}; write x = x … instead" + at_line()
+        )
+
+
+def overwrite(operation: str, a: Core, value: Tensor) -> None:
+    """a ← value, a tensor of a's shape whose type can be converted to a's."""
+    _check_kind(operation, a._storage.dtype, value._storage.dtype)
+    if broadcast(operation, a._shape, value._shape) != a._shape:
+        raise cannot_broadcast(
+            f"{operation} cannot enlarge its left side", [a._shape, value._shape]
+        )
+    write(operation, a, value)
+
+
+def write(operation: str, a: Core, value: Any) -> None:
+    """a ← value (a tensor or number that broadcasts to a's shape), converted to a's type."""
+    dtype, shape = a._storage.dtype, a._shape
+    view = a._parent is not None
+    if view and _looped(a) and a.can_poke() and not (isinstance(value, Core) and value.tracked()):
+        a.check_writable(operation)
+        poke(a, value)
+        return
+    if isinstance(value, Core):
+        node = operand(value)
+        if node.shape != shape or node.dtype is not dtype:
+            node = ir.loops(shape, ir.cast(read_at(node, shape), dtype))
+        oldest = value._storage.oldest
+    else:
+        node, oldest = ir.loops(shape, scalar(value, dtype)), store.serial
+    a.assign(operation, node, oldest)
+
+
+def _looped(a: Core) -> bool:
+    """Was an element or row selected by an integer, as loops do? Then write into memory now."""
+    at: Core | None = a
+    while at is not None:
+        if type(at._view) is Affine and any(axis < 0 for _, _, axis in at._view.rules):
+            return True
+        at = at._parent
+    return False
+
+
+def poke(a: Core, value: Any) -> None:
+    """Write a tensor or number into the memory behind a view, now."""
+    dtype, shape = a._storage.dtype, a._shape
+    force([a._storage])
+    if not isinstance(value, Core):
+        a.poke([scalar(value, dtype).value])
+        return
+    known = value.number() if not value._shape else None
+    if known is not None:
+        a.poke([cast_number(known, dtype)])
+        return
+    node = value_of(value)
+    if node.shape != shape or node.dtype is not dtype:
+        node = ir.loops(shape, ir.cast(read_at(node, shape), dtype))
+    temporary = Storage(shape, dtype, node)
+    force([temporary])
+    values = temporary.values()
+    if values:
+        a.poke(values)
+
+
+# ---- one operand --------------------------------------------------------------------------------
+
+
+def unary(a: Core | Deferred, body: Callable[[Node], Node], floating: bool = False) -> Tensor:
+    """One pointwise function of a tensor; `floating` makes integers float32 first."""
+    if isinstance(a, Deferred):
+        return a.mapped(body, floating)  # type: ignore[no-any-return]
+    node = operand(a)
+    x = read_at(node, a._shape)
+    if floating and not x.dtype.is_float:
+        x = ir.cast(x, dt.float32)
+    return finish(ir.loops(a._shape, body(x)), a)
+
+
+def function(name: str, floating: bool = True) -> Callable[[Core], Tensor]:
+    """The function that applies one operation of the scalar table."""
+
+    def call(a: Core) -> Tensor:
+        return unary(a, lambda x: ir.alu(name, x), floating)
+
+    call.__name__ = name
+    return call
+
+
+exp, expm1, log, log1p = (function(n) for n in ("exp", "expm1", "log", "log1p"))
+sqrt, sin, cos, tanh, erf = (function(n) for n in ("sqrt", "sin", "cos", "tanh", "erf"))
+
+
+def _one(x: Node) -> Node:
+    return ir.const(1, x.dtype)
+
+
+def rsqrt(a: Core) -> Tensor:
+    """1 / √x"""
+    return unary(a, lambda x: ir.alu("div", _one(x), ir.alu("sqrt", x)), True)
+
+
+def reciprocal(a: Core) -> Tensor:
+    """1 / x"""
+    return unary(a, lambda x: ir.alu("div", _one(x), x), True)
+
+
+def tan(a: Core) -> Tensor:
+    """sin x / cos x"""
+    return unary(a, lambda x: ir.alu("div", ir.alu("sin", x), ir.alu("cos", x)), True)
+
+
+def log2(a: Core) -> Tensor:
+    """log x / log 2"""
+    return unary(
+        a, lambda x: ir.alu("mul", ir.alu("log", x), ir.const(1 / math.log(2), x.dtype)), True
+    )
+
+
+def log10(a: Core) -> Tensor:
+    """log x / log 10"""
+    return unary(
+        a, lambda x: ir.alu("mul", ir.alu("log", x), ir.const(1 / math.log(10), x.dtype)), True
+    )
+
+
+def square(a: Core) -> Tensor:
+    """x · x"""
+    return unary(a, lambda x: combine("mul", x, x))
+
+
+def sigmoid(a: Core) -> Tensor:
+    """1 / (1 + e^−x), written with e^−|x| so that neither it nor its derivative overflows."""
+
+    def body(x: Node) -> Node:
+        zero = ir.const(0, x.dtype)
+        negative = ir.alu("lt", x, zero)
+        e = ir.alu("exp", ir.where(negative, x, ir.alu("neg", x)))
+        return ir.alu("div", ir.where(negative, e, _one(x)), ir.alu("add", _one(x), e))
+
+    return unary(a, body, True)
+
+
+def relu(a: Core) -> Tensor:
+    """max(x, 0); NaN stays NaN, the derivative at 0 is 0."""
+
+    def body(x: Node) -> Node:
+        zero = ir.const(0, x.dtype)
+        return ir.where(ir.alu("le", x, zero), zero, x)
+
+    return unary(a, body)
+
+
+def neg(a: Core) -> Tensor:
+    """−x"""
+    if a._storage.dtype.kind == "b":
+        raise TypeError("- of a bool tensor has no meaning; use ~" + at_line())
+    if not a._shape:
+        known = a.number()
+        if known is not None:
+            value = apply("neg", a._storage.dtype, (known,))
+            return a._make(Storage((), a._storage.dtype, number=value))
+    return unary(a, lambda x: ir.alu("neg", x))
+
+
+def absolute(a: Core) -> Tensor:
+    """|x|"""
+    if a._storage.dtype.kind in "bu":
+        return unary(a, lambda x: x)
+    return unary(a, lambda x: ir.alu("abs", x))
+
+
+def sign(a: Core) -> Tensor:
+    """−1, 0 or 1; NaN gives 0, as in PyTorch."""
+
+    def body(x: Node) -> Node:
+        zero, one = ir.const(0, x.dtype), ir.const(1, x.dtype)
+        if x.dtype.kind == "b":
+            return x
+        positive = ir.where(ir.alu("lt", zero, x), one, zero)
+        if x.dtype.kind == "u":
+            return positive
+        return ir.where(ir.alu("lt", x, zero), ir.const(-1, x.dtype), positive)
+
+    node = value_of(a)
+    return finish(ir.loops(a._shape, body(read_at(node, a._shape))), a)
+
+
+def rounding(name: str) -> Callable[[Core], Tensor]:
+    """floor, ceil, trunc or round; integers stay as they are."""
+
+    def call(a: Core) -> Tensor:
+        if not a._storage.dtype.is_float:
+            return unary(a, lambda x: x)
+        return unary(a, lambda x: ir.alu(name, x))
+
+    call.__name__ = name
+    return call
+
+
+floor, ceil, trunc, round_ = (rounding(n) for n in ("floor", "ceil", "trunc", "round"))
+
+
+def invert(a: Core) -> Tensor:
+    """~x: the bits of an integer, or `not` of a bool."""
+    _check_operation("not", a._storage.dtype)
+    return unary(a, lambda x: ir.alu("not", x))
+
+
+def logical(op: str, a: Core, b: Any) -> Tensor:
+    """and, or, xor of truth values."""
+    return binary(op, to_bool(a), to_bool(b) if isinstance(b, Core) else bool(b))
+
+
+def to_bool(a: Core) -> Tensor:
+    """x != 0"""
+    return cast(a, dt.bool_)
+
+
+def logical_not(a: Core) -> Tensor:
+    """x == 0"""
+    return binary("eq", a, 0)
+
+
+def cast(a: Core, dtype: DType) -> Tensor:
+    """x converted to another type; the tensor itself if it has that type."""
+    if a._storage.dtype is dtype:
+        return a  # type: ignore[return-value]
+    history = dtype.is_float
+    node = operand(a) if history else value_of(a)
+    return finish(ir.loops(a._shape, ir.cast(read_at(node, a._shape), dtype)), a)
+
+
+def isnan(a: Core) -> Tensor:
+    """x != x"""
+    return _test(a, lambda x: ir.alu("ne", x, x))
+
+
+def isinf(a: Core) -> Tensor:
+    """|x| == ∞"""
+
+    def body(x: Node) -> Node:
+        if not x.dtype.is_float:
+            return ir.const(False, dt.bool_)
+        return ir.alu("eq", ir.alu("abs", x), ir.const(math.inf, x.dtype))
+
+    return _test(a, body)
+
+
+def isfinite(a: Core) -> Tensor:
+    """neither NaN nor ±∞"""
+
+    def body(x: Node) -> Node:
+        if not x.dtype.is_float:
+            return ir.const(True, dt.bool_)
+        return ir.alu("lt", ir.alu("abs", x), ir.const(math.inf, x.dtype))
+
+    return _test(a, body)
+
+
+def _test(a: Core | Deferred, body: Callable[[Node], Node]) -> Tensor:
+    if isinstance(a, Deferred):
+        return a.mapped(body, False)  # type: ignore[no-any-return]
+    return finish(ir.loops(a._shape, body(read_at(value_of(a), a._shape))), a)
+
+
+# ---- more operands ------------------------------------------------------------------------------
+
+
+def where(condition: Any, a: Any, b: Any) -> Tensor:
+    """a where the condition holds, else b; all three broadcast."""
+    for v in (condition, a, b):
+        if isinstance(v, Deferred):
+            return v.chosen(condition, a, b)  # type: ignore[no-any-return]
+    tensors = [v for v in (condition, a, b) if isinstance(v, Core)]
+    if not isinstance(condition, Core) or condition._storage.dtype.kind != "b":
+        kind = (
+            condition._storage.dtype.name
+            if isinstance(condition, Core)
+            else type(condition).__name__
+        )
+        raise TypeError(
+            f"where needs a bool tensor as its condition, not {kind}; write x != 0" + at_line()
+        )
+    dtype = result_type(a, b)
+    shape = broadcast("where", *(t._shape for t in tensors))
+    test = read_at(value_of(condition), shape)
+    body = ir.where(test, body_of(a, dtype, shape), body_of(b, dtype, shape))
+    return finish(ir.loops(shape, body), tensors[0], *tensors[1:])
+
+
+def clamp(a: Core, low: Any = None, high: Any = None, name: str = "clamp") -> Tensor:
+    """min(max(x, low), high); NaN stays NaN."""
+    bounds = [v for v in (low, high) if v is not None]
+    if not bounds:
+        raise ValueError(f"{name} needs a bound" + at_line())
+    dtype = result_type(a, *bounds)
+    tensors = [v for v in (a, *bounds) if isinstance(v, Core)]
+    shape = broadcast(name, *(t._shape for t in tensors))
+    x = body_of(a, dtype, shape)
+    if low is not None:
+        bound = body_of(low, dtype, shape)
+        x = ir.where(ir.alu("lt", x, bound), bound, x)
+    if high is not None:
+        bound = body_of(high, dtype, shape)
+        x = ir.where(ir.alu("lt", bound, x), bound, x)
+    return finish(ir.loops(shape, x), a, *tensors[1:])
+
+
+def masked_fill(a: Core, mask: Core, value: Any) -> Tensor:
+    """value where the mask holds, else x; the result has x's type."""
+    dtype = a._storage.dtype
+    shape = broadcast("masked_fill", a._shape, mask._shape)
+    if mask._storage.dtype.kind != "b":
+        raise TypeError(
+            f"masked_fill needs a bool mask, not {mask._storage.dtype.name}" + at_line()
+        )
+    test = read_at(value_of(mask), shape)
+    body = ir.where(test, body_of(value, dtype, shape), body_of(a, dtype, shape))
+    others = (value,) if isinstance(value, Core) else ()
+    return finish(ir.loops(shape, body), a, mask, *others)
+
+
+def lerp(a: Core, end: Core, weight: Any) -> Tensor:
+    """a + weight · (end − a)"""
+    return binary("add", a, binary("mul", weight, binary("sub", end, a)))
+
+
+def fill(a: Core, value: Any) -> None:
+    """a ← value everywhere."""
+    write("fill_", a, value)
+
+
+def copy(a: Core, source: Any) -> None:
+    """a ← source, broadcast to a's shape and converted to its type."""
+    if isinstance(source, Core) and broadcast("copy_", a._shape, source._shape) != a._shape:
+        raise cannot_broadcast("copy_ cannot enlarge its left side", [a._shape, source._shape])
+    write("copy_", a, source)

@@ -1,0 +1,314 @@
+"""Random numbers: Philox4x32-10, a function of (seed, draw, element), so that they do not depend
+on threads. Written as integer arithmetic in a body, like any other operation.
+
+Source: Salmon, Moraes, Dror, Shaw 2011, "Parallel Random Numbers: As Easy as 1, 2, 3".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..ir import dtype as dt
+from ..ir import node as ir
+from ..ir.dtype import DType
+from ..ir.node import Node
+from ..ir.transform import row_major
+from . import pointwise as pw
+from . import storage as store
+from .core import Core, finish, value_of
+from .errors import at_line
+from .indexing import host_values
+from .shape import sizes
+from .storage import from_values
+from .tensor import Tensor
+
+# Table 2 and section 3.3 of the paper: the multipliers of Philox4x32 and the Weyl constants that
+# bump its key (the golden ratio and √3 − 1, as fractions of 2³²).
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_ROUNDS = 10
+_MASK = 0xFFFFFFFF
+
+
+def _u64(value: int) -> Node:
+    return ir.const(value, dt.uint64)
+
+
+def _low(x: Node) -> Node:
+    return ir.alu("and", x, _u64(_MASK))
+
+
+def _high(x: Node) -> Node:
+    return ir.alu("shr", x, _u64(32))
+
+
+def philox(counter: Sequence[Node], key: Sequence[Node]) -> list[Node]:
+    """Four 32-bit words, each in a uint64 expression, of a 4-word counter and a 2-word key."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for n in range(_ROUNDS):
+        if n:
+            k0 = _low(ir.alu("add", k0, _u64(_WEYL[0])))
+            k1 = _low(ir.alu("add", k1, _u64(_WEYL[1])))
+        p0 = ir.alu("mul", c0, _u64(_MULTIPLIERS[0]))
+        p1 = ir.alu("mul", c2, _u64(_MULTIPLIERS[1]))
+        c0, c1, c2, c3 = (
+            ir.alu("xor", ir.alu("xor", _high(p1), c1), k0),
+            _low(p1),
+            ir.alu("xor", ir.alu("xor", _high(p0), c3), k1),
+            _low(p0),
+        )
+    return [c0, c1, c2, c3]
+
+
+class Generator:
+    """A stream of random numbers: a seed and the number of draws so far, kept in a tensor.
+
+    >>> g = gu.Generator().manual_seed(3)
+    >>> a = gu.rand(2, generator=g)
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.state = Tensor._make(from_values([seed & (2**64 - 1), 0], (2,), dt.uint64))
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start again from a seed."""
+        with _no_grad():
+            fresh = from_values([seed & (2**64 - 1), 0], (2,), dt.uint64)
+            self.state.copy_(Tensor._make(fresh))
+        return self
+
+    def seed(self) -> int:
+        """Start again from a seed taken from the system, and return it."""
+        value = int.from_bytes(os.urandom(8), "little")
+        self.manual_seed(value)
+        return value
+
+    def initial_seed(self) -> int:
+        """The seed in use."""
+        return int(self.state[0].item())
+
+    def get_state(self) -> Tensor:
+        """A copy of (seed, draws so far), for `set_state`."""
+        return self.state.clone()
+
+    def set_state(self, state: Core) -> None:
+        """Go on from a state that `get_state` gave."""
+        self.state.copy_(state)
+
+    def draw(self, shape: tuple[int, ...]) -> tuple[list[Node], Core]:
+        """Four random words for each element of a shape (expressions at its output variables)."""
+        state = self.state
+        node = value_of(state)
+        seed, draw = ir.read(node, ir.index(0)), ir.read(node, ir.index(1))
+        element = ir.cast(row_major(shape, tuple(ir.outs(len(shape)))), dt.uint64)
+        counter = [_low(element), _high(element), _low(draw), _high(draw)]
+        words = philox(counter, [_low(seed), _high(seed)])
+        snapshot = Tensor._make(store.Storage((2,), dt.uint64, node))
+        snapshot._storage.oldest = state._storage.oldest
+        self._advance()
+        return words, snapshot
+
+    def _advance(self) -> None:
+        s = self.state._storage
+        if store.tracer is None and s.pending is None:
+            s.set(1, (int(s.get(1)) + 1) & (2**64 - 1))
+            return
+        node = value_of(self.state)
+        value = ir.read(node, ir.out(0))
+        step = ir.cast(ir.out(0), dt.uint64)  # 0 for the seed, 1 for the count
+        with _no_grad():
+            self.state.assign(
+                "random numbers", ir.loops((2,), ir.alu("add", value, step)), s.oldest
+            )
+
+
+def _no_grad() -> Any:
+    from .mode import no_grad
+
+    return no_grad()
+
+
+default_generator = Generator(0)
+
+
+def manual_seed(seed: int) -> Generator:
+    """Start the default generator again from a seed.
+
+    >>> g = gu.manual_seed(0)
+    """
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Seed the default generator from the system and return the seed."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The default generator's seed."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """The default generator's state."""
+    return default_generator.get_state()
+
+
+def set_rng_state(state: Core) -> None:
+    """Set the default generator's state."""
+    default_generator.set_state(state)
+
+
+# ---- distributions ---------------------------------------------------------------------------------
+
+
+def _uniform(words: list[Node], dtype: DType) -> Node:
+    """[0, 1): the upper 24 bits of a word (53 of two, for float64), each step equally likely."""
+    if dtype is dt.float64:
+        both = ir.alu("or", ir.alu("shl", words[1], _u64(32)), words[0])
+        return ir.alu(
+            "mul",
+            ir.cast(ir.alu("shr", both, _u64(11)), dtype),
+            ir.const(2.0**-53, dtype),
+        )
+    x = ir.cast(ir.alu("shr", words[0], _u64(8)), dt.float32)
+    return ir.alu("mul", x, ir.const(2.0**-24, dt.float32))
+
+
+def _normal(words: list[Node], dtype: DType) -> Node:
+    """√(−2 log u) · cos(2π v), u in (0, 1], v in [0, 1) (Box & Muller 1958)."""
+    wide = dt.float64 if dtype is dt.float64 else dt.float32
+    scale, half = ir.const(2.0**-32, wide), ir.const(2.0**-33, wide)
+    u = ir.alu("add", ir.alu("mul", ir.cast(words[0], wide), scale), half)
+    v = ir.alu("mul", ir.cast(words[1], wide), scale)
+    radius = ir.alu("sqrt", ir.alu("mul", ir.const(-2.0, wide), ir.alu("log", u)))
+    angle = ir.alu("mul", ir.const(6.283185307179586, wide), v)
+    return ir.alu("mul", radius, ir.alu("cos", angle))
+
+
+def _random(
+    shape: tuple[int, ...],
+    generator: Generator | None,
+    body: Callable[[list[Node]], Node],
+    requires_grad: bool = False,
+) -> Tensor:
+    words, state = (generator or default_generator).draw(shape)
+    result = finish(ir.loops(shape, body(words)), state)
+    return result.requires_grad_() if requires_grad else result
+
+
+def _floating(name: str, dtype: DType) -> None:
+    if not dtype.is_float:
+        raise TypeError(f"{name} gives floating types, not {dtype.name}; see randint" + at_line())
+
+
+def rand(
+    *size: Any,
+    dtype: DType = dt.float32,
+    generator: Generator | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Uniform numbers from [0, 1)."""
+    _floating("rand", dtype)
+    return _random(
+        sizes(size), generator, lambda w: ir.cast(_uniform(w, dtype), dtype), requires_grad
+    )
+
+
+def randn(
+    *size: Any,
+    dtype: DType = dt.float32,
+    generator: Generator | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Normal numbers of mean 0 and variance 1."""
+    _floating("randn", dtype)
+    return _random(
+        sizes(size), generator, lambda w: ir.cast(_normal(w, dtype), dtype), requires_grad
+    )
+
+
+def randint(
+    low: int,
+    high: int | Sequence[int],
+    size: Sequence[int] | None = None,
+    dtype: DType = dt.int64,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Integers from low (0 if left out) up to but without high, equally likely.
+
+    A 64-bit number modulo high − low: the bias is less than (high − low) / 2⁶⁴.
+    """
+    if size is None:
+        if isinstance(high, int):
+            raise TypeError("randint(low, high, size) or randint(high, size)" + at_line())
+        low, high, size = 0, low, high
+    assert isinstance(high, int)
+    if high <= low:
+        raise ValueError(f"randint: nothing from {low} up to but without {high}" + at_line())
+
+    def body(words: list[Node]) -> Node:
+        both = ir.alu("or", ir.alu("shl", words[1], _u64(32)), words[0])
+        rest = ir.cast(ir.alu("mod", both, _u64(high - low)), dt.int64)
+        return ir.cast(ir.alu("add", rest, ir.index(low)), dtype)
+
+    return _random(sizes((size,)), generator, body)
+
+
+def bernoulli(p: Core, generator: Generator | None = None) -> Tensor:
+    """1 with probability p[…], else 0, in p's shape and type."""
+    _floating("bernoulli", p.dtype)
+    words, state = (generator or default_generator).draw(p._shape)
+    kind = dt.float64 if p.dtype is dt.float64 else dt.float32
+    probability = ir.cast(pw.read_at(value_of(p), p._shape), kind)
+    below = ir.alu("lt", _uniform(words, kind), probability)
+    return finish(ir.loops(p._shape, ir.cast(below, p.dtype)), p, state)
+
+
+def randperm(n: int, generator: Generator | None = None) -> Tensor:
+    """The numbers 0 … n − 1 in a random order: sorted by random 64-bit keys (computed now)."""
+
+    def body(words: list[Node]) -> Node:
+        return ir.alu("or", ir.alu("shl", words[1], _u64(32)), words[0])
+
+    keys = host_values(_random((n,), generator, body), "randperm")
+    return Tensor._make(from_values(sorted(range(n), key=keys.__getitem__), (n,), dt.int64))
+
+
+def rand_like(a: Core, dtype: DType | None = None, generator: Generator | None = None) -> Tensor:
+    """Uniform numbers from [0, 1) in the shape and type of another tensor."""
+    return rand(a._shape, dtype=dtype or a.dtype, generator=generator)
+
+
+def randn_like(a: Core, dtype: DType | None = None, generator: Generator | None = None) -> Tensor:
+    """Normal numbers in the shape and type of another tensor."""
+    return randn(a._shape, dtype=dtype or a.dtype, generator=generator)
+
+
+def multinomial(
+    p: Core, num_samples: int, replacement: bool = False, generator: Generator | None = None
+) -> Tensor:
+    """Indices drawn with probabilities proportional to the rows of p.
+
+    With replacement by the running sum of p; without, the largest log p + Gumbel noise.
+    """
+    from .reduce import cumsum
+
+    rows = p._shape[:-1]
+    if replacement:
+        total = cumsum(p, -1)
+        at = rand(*rows, num_samples, 1, dtype=p.dtype, generator=generator)
+        bound = total.unsqueeze(-2)
+        last = total[..., -1:].unsqueeze(-2)
+        found = (bound <= at * last).sum(-1)
+        return found.clamp_max(int(p._shape[-1]) - 1)
+    noise = -(-(rand_like(p, generator=generator) + 1e-20).log()).log()
+    keys = (pw.log(p) + noise).reshape(-1, p._shape[-1]).tolist()
+    if any(sum(k > float("-inf") for k in row) < num_samples for row in keys):
+        raise ValueError(f"multinomial: fewer than {num_samples} outcomes are possible" + at_line())
+    picked = [sorted(range(len(r)), key=lambda i: -r[i])[:num_samples] for r in keys]
+    flat = [i for row in picked for i in row]
+    return Tensor._make(from_values(flat, (*rows, num_samples), dt.int64))

@@ -1,0 +1,298 @@
+"""Reductions: sums, products, extremes and what is made of them.
+
+Each is a reduction over variables of one read. The order of terms (`lanes` along the contiguous
+axis, else `seq`) is part of the expression. Must not know derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..ir import dtype as dt
+from ..ir import node as ir
+from ..ir.dtype import DType
+from ..ir.extent import product
+from ..ir.node import Node
+from . import pointwise as pw
+from .core import Core, finish, operand, value_of
+from .errors import at_line, check_dim, lined_up
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+Dims = int | Sequence[int] | None
+
+
+class Extreme(NamedTuple):
+    """What max(dim) and min(dim) give."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def axes_of(operation: str, dim: Dims, ndim: int) -> tuple[int, ...]:
+    """The reduced axes, counted from the front; None or () is all of them."""
+    if dim is None:
+        return tuple(range(ndim))
+    dims = (dim,) if isinstance(dim, int) else tuple(dim)
+    if not dims:
+        return tuple(range(ndim))
+    checked = tuple(check_dim(operation, d, ndim) for d in dims)
+    if len(set(checked)) != len(checked):
+        raise RuntimeError(f"{operation}: dim {dims} names an axis twice" + at_line())
+    return tuple(d for d in checked if d < ndim)
+
+
+def reduced(
+    kind: str, tensor: Node, dims: tuple[int, ...], keepdim: bool, dtype: DType | None = None
+) -> Node:
+    """The tensor node of a reduction over some axes of a tensor."""
+    shape = tensor.shape
+    variables, pairs = ir.fresh(tensor.depth, [shape[d] for d in dims])
+    inner = dict(zip(dims, variables, strict=True))
+    indices: list[Node] = []
+    result: list[int] = []
+    for d, size in enumerate(shape):
+        if d in inner:
+            indices.append(inner[d])
+            if keepdim:
+                result.append(1)
+        else:
+            indices.append(ir.out(len(result)))
+            result.append(size)
+    body = ir.read(tensor, *indices)
+    if dtype is not None:
+        body = ir.cast(body, dtype)
+    order = "lanes" if len(shape) - 1 in inner else "seq"
+    return ir.loops(tuple(result), ir.reduce(kind, pairs, body, order))
+
+
+def _nonempty(operation: str, a: Core, dims: tuple[int, ...]) -> None:
+    if any(a._shape[d] == 0 for d in dims):
+        raise IndexError(
+            f"{operation}: nothing to choose from: a reduced axis has size 0"
+            + lined_up(shape=a._shape)
+            + at_line()
+        )
+
+
+def sum_(a: Core, dim: Dims = None, keepdim: bool = False, dtype: DType | None = None) -> Tensor:
+    """Σ over `dim`; integers and bools sum in int64."""
+    if dtype is None:
+        dtype = a.dtype if a.dtype.is_float else dt.int64
+    dims = axes_of("sum", dim, a.ndim)
+    return finish(reduced("sum", operand(a), dims, keepdim, dtype), a)
+
+
+def prod(a: Core, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Π over `dim`; integers and bools multiply in int64."""
+    dtype = a.dtype if a.dtype.is_float else dt.int64
+    return finish(reduced("prod", operand(a), axes_of("prod", dim, a.ndim), keepdim, dtype), a)
+
+
+def _floating(operation: str, a: Core) -> None:
+    if not a.dtype.is_float:
+        raise TypeError(
+            f"{operation} needs a floating type, not {a.dtype.name}; write x.float().{operation}()"
+            + at_line()
+        )
+
+
+def mean(a: Core, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Σ x / n over `dim`"""
+    _floating("mean", a)
+    dims = axes_of("mean", dim, a.ndim)
+    total = reduced("sum", operand(a), dims, keepdim)
+    count = product([a._shape[d] for d in dims])
+    return finish(_divided(total, ir.extent(count)), a)
+
+
+def _divided(total: Node, count: Node) -> Node:
+    body = ir.alu("div", total.src[0], ir.cast(count, total.dtype))
+    return ir.loops(total.shape, body)
+
+
+def var(a: Core, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
+    """Σ (x − mean)² / (n − correction) over `dim`"""
+    _floating("var", a)
+    dims = axes_of("var", dim, a.ndim)
+    centred = pw.binary("sub", a, mean(a, dims if a.ndim else None, True))
+    total = reduced("sum", operand(pw.square(centred)), dims, keepdim)
+    count = ir.extent(product([a._shape[d] for d in dims]))
+    free = ir.alu("maximum", ir.alu("sub", count, ir.index(correction)), ir.index(0))
+    return finish(_divided(total, free), centred)
+
+
+def std(a: Core, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
+    """√var"""
+    return pw.sqrt(var(a, dim, correction, keepdim))
+
+
+def extreme(kind: str, a: Core, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """The greatest or least over `dim`; NaN wins."""
+    dims = axes_of(f"a{kind}", dim, a.ndim)
+    _nonempty(kind, a, dims)
+    return finish(reduced(kind, operand(a), dims, keepdim), a)
+
+
+def extreme_with_index(kind: str, a: Core, dim: int, keepdim: bool = False) -> Extreme:
+    """(values, indices) of the first greatest or least along one axis."""
+    return Extreme(extreme(kind, a, dim, keepdim), arg(kind, a, dim, keepdim))
+
+
+def arg(kind: str, a: Core, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The index of the first greatest or least; over all elements in row-major order for None."""
+    if dim is None:
+        dims = tuple(range(a.ndim))
+        _nonempty(f"arg{kind}", a, dims)
+        return finish(reduced(f"arg{kind}", value_of(a), dims, keepdim), a)
+    dims = axes_of(f"arg{kind}", dim, a.ndim)
+    _nonempty(f"arg{kind}", a, dims)
+    return finish(reduced(f"arg{kind}", value_of(a), dims, keepdim), a)
+
+
+def any_(a: Core, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Is one element true?"""
+    return _truth("max", a, axes_of("any", dim, a.ndim), keepdim)
+
+
+def all_(a: Core, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Are all elements true?"""
+    return _truth("min", a, axes_of("all", dim, a.ndim), keepdim)
+
+
+def _truth(kind: str, a: Core, dims: tuple[int, ...], keepdim: bool) -> Tensor:
+    """any as a maximum, all as a minimum of truth values; of nothing: False and True."""
+    if any(a._shape[d] == 0 for d in dims):
+        shape = tuple(
+            1 if d in dims else s for d, s in enumerate(a._shape) if keepdim or d not in dims
+        )
+        return finish(ir.loops(shape, ir.const(kind == "min", dt.bool_)), a)
+    return finish(reduced(kind, value_of(a), dims, keepdim, dt.bool_), a)
+
+
+def logsumexp(a: Core, dim: Dims, keepdim: bool = False) -> Tensor:
+    """log Σ e^x over `dim`, computed as m + log Σ e^(x − m), m the maximum (0 where infinite)."""
+    dims = axes_of("logsumexp", dim, a.ndim)
+    x = a if a.dtype.is_float else pw.cast(a, dt.float32)
+    if any(x._shape[d] == 0 for d in dims):
+        return pw.log(sum_(pw.exp(x), dims, keepdim))
+    greatest = _shift(x, dims)
+    total = sum_(pw.exp(pw.binary("sub", x, greatest)), dims or None, True)
+    result = pw.binary("add", pw.log(total), greatest)
+    if keepdim or not dims:
+        return result
+    from .shape import squeeze_dims
+
+    return squeeze_dims(result, dims)
+
+
+def _shift(x: Core, dims: tuple[int, ...]) -> Tensor:
+    """The maximum over `dims`, kept, as a value without history; 0 where it is infinite."""
+    node = reduced("max", value_of(x), dims, True) if dims else value_of(x)
+    greatest = finish(node, x)
+    m = pw.read_at(node, node.shape)
+    finite = ir.alu("lt", ir.alu("abs", m), ir.const(float("inf"), m.dtype))
+    return finish(ir.loops(node.shape, ir.where(finite, m, ir.const(0.0, m.dtype))), greatest)
+
+
+def softmax(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
+    """e^(x − m) / Σ e^(x − m) along `dim`, m the maximum"""
+    x, dims = _for_softmax("softmax", a, dim, dtype)
+    e = pw.exp(pw.binary("sub", x, _greatest(x, dims)))
+    return pw.binary("div", e, sum_(e, dims or None, True))
+
+
+def log_softmax(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
+    """x − m − log Σ e^(x − m) along `dim`, m the maximum"""
+    x, dims = _for_softmax("log_softmax", a, dim, dtype)
+    shifted = pw.binary("sub", x, _greatest(x, dims))
+    return pw.binary("sub", shifted, pw.log(sum_(pw.exp(shifted), dims or None, True)))
+
+
+def _for_softmax(name: str, a: Core, dim: int, dtype: DType | None) -> tuple[Core, tuple[int, ...]]:
+    x = a if dtype is None else pw.cast(a, dtype)
+    _floating(name, x)
+    return x, axes_of(name, dim, x.ndim)
+
+
+def _greatest(x: Core, dims: tuple[int, ...]) -> Tensor:
+    if any(x._shape[d] == 0 for d in dims):  # nothing to shift
+        return finish(ir.loops(tuple(1 for _ in x._shape), ir.const(0.0, x.dtype)), x)
+    return finish(reduced("max", value_of(x), dims, True), x)
+
+
+def norm(a: Core, p: Any = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """(Σ |x|^p)^(1/p); p may be ∞, −∞ or 0 (the count of what is not 0)"""
+    _floating("norm", a)
+    if p == "fro":
+        p = 2
+    p = float(p)
+    if p == float("inf"):
+        return extreme("max", pw.absolute(a), dim, keepdim)
+    if p == float("-inf"):
+        return extreme("min", pw.absolute(a), dim, keepdim)
+    if p == 0:
+        return sum_(pw.cast(pw.binary("ne", a, 0), a.dtype), dim, keepdim)
+    if p == 2:
+        return pw.sqrt(sum_(pw.square(a), dim, keepdim))
+    if p == 1:
+        return sum_(pw.absolute(a), dim, keepdim)
+    return pw.binary("pow", sum_(pw.binary("pow", pw.absolute(a), p), dim, keepdim), 1 / p)
+
+
+_BLOCK = 64
+
+
+def cumsum(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
+    """y[i] = Σ_{r ≤ i} x[r] along `dim`: sums inside blocks of 64, then of the blocks before."""
+    if dtype is None:
+        dtype = a.dtype if a.dtype.is_float else dt.int64
+    axis = check_dim("cumsum", dim, a.ndim)
+    if not a.ndim:
+        return pw.cast(a, dtype)
+    node = _running(_cast(operand(a), dtype), axis)
+    return finish(node, a)
+
+
+def _cast(node: Node, dtype: DType) -> Node:
+    if node.dtype is dtype:
+        return node
+    return ir.loops(node.shape, ir.cast(ir.read(node, *ir.outs(node.ndim)), dtype))
+
+
+def _running(x: Node, axis: int) -> Node:
+    """Running sums along an axis: O(n · 64) work, one level for each factor of 64."""
+    shape, n = x.shape, x.shape[axis]
+    outs = ir.outs(x.ndim)
+    zero = ir.const(0, x.dtype)
+    here, blocks = outs[axis], -(-int(n) // _BLOCK)
+    (r,), pairs = ir.fresh(x.depth, [n if blocks <= 1 else _BLOCK])
+    if blocks <= 1:
+        term = ir.where(ir.alu("le", r, here), _at(x, outs, axis, r), zero)
+        return ir.loops(shape, ir.reduce("sum", pairs, term, "seq"))
+    size = ir.index(_BLOCK)
+    start = ir.alu("mul", ir.alu("floordiv", here, size), size)
+    place = ir.alu("add", start, r)
+    inside = ir.loops(
+        shape,
+        ir.reduce(
+            "sum",
+            pairs,
+            ir.where(ir.alu("le", place, here), _at(x, outs, axis, place), zero),
+            "seq",
+        ),
+    )
+    last = ir.alu("add", ir.alu("mul", here, size), ir.index(_BLOCK - 1))
+    end = ir.alu("minimum", last, ir.alu("sub", ir.extent(n), ir.index(1)))
+    totals = ir.loops((*shape[:axis], blocks, *shape[axis + 1 :]), _at(inside, outs, axis, end))
+    before = _running(totals, axis)
+    block = ir.alu("floordiv", here, size)
+    previous = _at(before, outs, axis, ir.alu("sub", block, ir.index(1)))
+    offset = ir.where(ir.alu("lt", ir.index(0), block), previous, zero)
+    return ir.loops(shape, ir.alu("add", ir.read(inside, *outs), offset))
+
+
+def _at(tensor: Node, outs: list[Node], axis: int, place: Node) -> Node:
+    return ir.read(tensor, *outs[:axis], place, *outs[axis + 1 :])

@@ -1,0 +1,461 @@
+"""Shapes: views (reshape, permute, expand …) and what joins or cuts tensors (cat, pad, tril …).
+
+A view is an index function; joining is a choice between reads. Must not know derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..ir import node as ir
+from ..ir.extent import Extent, product
+from ..ir.node import Node
+from . import pointwise as pw
+from .core import Core, finish, operand
+from .errors import ShapeError, at_line, check_dim, lined_up, shape_text
+from .view import (
+    Affine,
+    Reshape,
+    Shape,
+    contiguous_strides,
+    reshaped_strides,
+    same_shape,
+    same_size,
+)
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+def sizes(args: Sequence[Any]) -> Shape:
+    """A shape given as numbers or as one sequence."""
+    if len(args) == 1 and not isinstance(args[0], int):
+        args = tuple(args[0])
+    return tuple(s if isinstance(s, Extent) else s.__index__() for s in args)
+
+
+def whole(source: Shape) -> list[tuple[int, int, int]]:
+    """The rules of the view that shows everything as it is."""
+    return [(0, 1, d) for d in range(len(source))]
+
+
+# ---- views ---------------------------------------------------------------------------------------
+
+
+def _completed(operation: str, a: Core, shape: Shape) -> Shape:
+    """A shape with its -1, if any, replaced by what is left."""
+    total = product(a._shape)
+    unknown = [i for i, s in enumerate(shape) if s == -1]
+    if any(s < -1 for s in shape) or len(unknown) > 1:
+        raise ShapeError(
+            f"{operation}: sizes are 0 or more, and at most one is -1 (what is left): "
+            f"{shape_text(shape)}" + at_line()
+        )
+    if unknown:
+        known = product([s for s in shape if s != -1])
+        if known == 0 or int(total) % int(known):
+            raise ShapeError(
+                f"{operation}: {int(total)} elements do not divide into {shape_text(shape)}"
+                + lined_up(source=a._shape, wanted=shape)
+                + at_line()
+            )
+        i = unknown[0]
+        shape = (*shape[:i], _quotient(total, known), *shape[i + 1 :])
+    elif product(shape) != total:
+        raise ShapeError(
+            f"{operation}: {int(total)} elements cannot be shown as {int(product(shape))}"
+            + lined_up(source=a._shape, wanted=shape)
+            + at_line()
+        )
+    return shape
+
+
+def _quotient(total: int, known: int) -> int:
+    if isinstance(total, Extent) and isinstance(known, Extent):
+        return (
+            int(total) // int(known)
+            if total.symbol is not known.symbol
+            else (
+                total.coef // known.coef
+                if total.coef % known.coef == 0
+                else int(total) // int(known)
+            )
+        )
+    return total // known
+
+
+def reshape(a: Core, *shape: Any, operation: str = "reshape") -> Tensor:
+    """The same elements in row-major order; a view where memory allows, else a copy."""
+    new = _completed(operation, a, sizes(shape))
+    if same_shape(new, a._shape):
+        return identity(a)
+    if a._parent is None or reshaped_strides(a._shape, a.layout()[0], new) is not None:
+        return a.through(Reshape(a._shape, new))
+    if operation == "view":
+        raise ShapeError(
+            f"view: memory with strides {a.layout()[0]} cannot be seen as {shape_text(new)} without "
+            f"copying; use reshape" + lined_up(source=a._shape, wanted=new) + at_line()
+        )
+    return finish(ir.reshape(operand(a), new), a)
+
+
+def identity(a: Core) -> Tensor:
+    """A view of all of a tensor."""
+    return a.through(Affine(a._shape, a._shape, tuple(whole(a._shape))))
+
+
+def permute(a: Core, dims: Sequence[int]) -> Tensor:
+    """out axis i is the source's axis dims[i]"""
+    order = [check_dim("permute", d, a.ndim) for d in dims]
+    if sorted(order) != list(range(a.ndim)):
+        raise ShapeError(
+            f"permute: dims {tuple(dims)} must name each of the {a.ndim} axes once"
+            + lined_up(shape=a._shape)
+            + at_line()
+        )
+    rules = [(0, 1, order.index(d)) for d in range(a.ndim)]
+    return a.through(Affine(a._shape, tuple(a._shape[d] for d in order), tuple(rules)))
+
+
+def transpose(a: Core, dim0: int, dim1: int) -> Tensor:
+    """Two axes exchanged."""
+    order = list(range(a.ndim))
+    i, j = check_dim("transpose", dim0, a.ndim), check_dim("transpose", dim1, a.ndim)
+    if order:
+        order[i], order[j] = j, i
+    return permute(a, order)
+
+
+def t(a: Core) -> Tensor:
+    """The transpose of a matrix; vectors and 0-d tensors as they are."""
+    if a.ndim > 2:
+        raise ShapeError(
+            "t() needs at most 2 axes; use .mT or transpose(i, j)"
+            + lined_up(shape=a._shape)
+            + at_line()
+        )
+    return permute(a, range(a.ndim - 1, -1, -1))
+
+
+def expand(a: Core, *shape: Any) -> Tensor:
+    """Axes of size 1 repeated to the given sizes without copying; -1 keeps a size."""
+    new = list(sizes(shape))
+    lead = len(new) - a.ndim
+    rules: list[tuple[int, int, int]] = []
+    fits = lead >= 0
+    for d, size in enumerate(a._shape if fits else ()):
+        wanted = new[lead + d]
+        if wanted == -1:
+            new[lead + d] = wanted = size
+        if same_size(wanted, size) or wanted == size != 1:
+            rules.append((0, 1, lead + d))
+        elif size == 1:
+            rules.append((0, 1, -1))
+        else:
+            fits = False
+    if not fits or any(s < 0 for s in new):
+        raise ShapeError(
+            "expand: only axes of size 1, and new ones in front, can grow"
+            + lined_up(source=a._shape, wanted=new)
+            + at_line()
+        )
+    return a.through(Affine(a._shape, tuple(new), tuple(rules)))
+
+
+def broadcast_to(a: Core, *shape: Any) -> Tensor:
+    """The same as expand."""
+    return expand(a, *shape)
+
+
+def unsqueeze(a: Core, dim: int) -> Tensor:
+    """A new axis of size 1 at `dim`."""
+    axis = check_dim("unsqueeze", dim, a.ndim + 1)
+    rules = [(0, 1, d + (d >= axis)) for d in range(a.ndim)]
+    return a.through(Affine(a._shape, (*a._shape[:axis], 1, *a._shape[axis:]), tuple(rules)))
+
+
+def squeeze(a: Core, dim: int | Sequence[int] | None = None) -> Tensor:
+    """Without the axes of size 1 (all, or those in `dim`)."""
+    if dim is None:
+        chosen = list(range(a.ndim))
+    else:
+        chosen = [
+            check_dim("squeeze", d, a.ndim) for d in ((dim,) if isinstance(dim, int) else dim)
+        ]
+    return squeeze_dims(a, tuple(d for d in chosen if d < a.ndim and same_size(a._shape[d], 1)))
+
+
+def squeeze_dims(a: Core, dims: tuple[int, ...]) -> Tensor:
+    """Without these axes, each of size 1."""
+    rules: list[tuple[int, int, int]] = []
+    shape: list[int] = []
+    for d, size in enumerate(a._shape):
+        if d in dims:
+            rules.append((0, 1, -1))
+        else:
+            rules.append((0, 1, len(shape)))
+            shape.append(size)
+    return a.through(Affine(a._shape, tuple(shape), tuple(rules)))
+
+
+def flatten(a: Core, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """The axes from start_dim to end_dim as one."""
+    if not a.ndim:
+        return reshape(a, 1)
+    start, end = check_dim("flatten", start_dim, a.ndim), check_dim("flatten", end_dim, a.ndim)
+    if start > end:
+        raise RuntimeError(
+            f"flatten: start_dim {start_dim} lies after end_dim {end_dim}" + at_line()
+        )
+    shape = a._shape
+    return reshape(a, (*shape[:start], product(shape[start : end + 1]), *shape[end + 1 :]))
+
+
+def unflatten(a: Core, dim: int, into: Sequence[int]) -> Tensor:
+    """One axis as several."""
+    d = check_dim("unflatten", dim, a.ndim)
+    into = tuple(into)
+    if -1 in into:
+        rest = product([s for s in into if s != -1])
+        into = tuple(a._shape[d] // rest if s == -1 and rest else s for s in into)
+    return reshape(a, (*a._shape[:d], *into, *a._shape[d + 1 :]), operation="unflatten")
+
+
+def flip(a: Core, dims: Sequence[int]) -> Tensor:
+    """The elements of the given axes in reverse order (a copy, as in PyTorch)."""
+    chosen = {check_dim("flip", d, a.ndim) for d in dims}
+    rules = [
+        (size - 1, -1, d) if d in chosen and size > 0 else (0, 1, d)
+        for d, size in enumerate(a._shape)
+    ]
+    return finish(Affine(a._shape, a._shape, tuple(rules)).apply(operand(a)), a)
+
+
+def diagonal(a: Core, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """y[…, i] = x[i, i + offset], over axes dim1 and dim2, as the last axis."""
+    i, j = check_dim("diagonal", dim1, a.ndim), check_dim("diagonal", dim2, a.ndim)
+    if i == j:
+        raise RuntimeError(f"diagonal: dim1 and dim2 are one axis, {i}" + at_line())
+    down, across = max(0, -offset), max(0, offset)
+    count = max(0, min(int(a._shape[i]) - down, int(a._shape[j]) - across))
+    rest = [d for d in range(a.ndim) if d not in (i, j)]
+    rules = [(0, 1, rest.index(d)) if d in rest else (0, 1, 0) for d in range(a.ndim)]
+    rules[i], rules[j] = (down, 1, len(rest)), (across, 1, len(rest))
+    return a.through(Affine(a._shape, (*(a._shape[d] for d in rest), count), tuple(rules)))
+
+
+def narrow(a: Core, dim: int, start: int, length: int) -> Tensor:
+    """`length` elements of one axis from `start` on."""
+    d = check_dim("narrow", dim, a.ndim)
+    size = a._shape[d]
+    begin = start + size if start < 0 else start
+    if length < 0 or not 0 <= begin <= size - length:
+        raise IndexError(
+            f"narrow: {length} elements from {start} leave axis {d} of size {int(size)}" + at_line()
+        )
+    rules = whole(a._shape)
+    rules[d] = (begin, 1, d)
+    return a.through(Affine(a._shape, (*a._shape[:d], length, *a._shape[d + 1 :]), tuple(rules)))
+
+
+def select(a: Core, dim: int, index: int) -> Tensor:
+    """One element of an axis, the axis dropped."""
+    d = check_dim("select", dim, a.ndim)
+    if not a.ndim:
+        raise IndexError("select: a 0-d tensor has no axis to select from" + at_line())
+    size = int(a._shape[d])
+    if not -size <= index < size:
+        raise IndexError(f"index {index} leaves axis {d} of size {size}" + at_line())
+    rules = [(0, 1, e - (e > d)) for e in range(a.ndim)]
+    rules[d] = (index % size, 1, -1)
+    return a.through(Affine(a._shape, (*a._shape[:d], *a._shape[d + 1 :]), tuple(rules)))
+
+
+def is_contiguous(a: Core) -> bool:
+    """Do the elements lie in memory in row-major order, without gaps?"""
+    strides = a.layout()[0]
+    expected = contiguous_strides(a._shape)
+    if product(a._shape) == 0:
+        return True
+    return all(s == e or n == 1 for s, e, n in zip(strides, expected, a._shape, strict=True))
+
+
+# ---- joining and cutting --------------------------------------------------------------------------
+
+
+def cat(tensors: Sequence[Core], dim: int = 0) -> Tensor:
+    """Tensors one after the other along an axis."""
+    if not tensors:
+        raise ValueError("cat needs at least one tensor" + at_line())
+    kept = [x for x in tensors if x._shape != (0,)] or [tensors[0]]
+    first = kept[0]
+    if not first.ndim:
+        raise ShapeError("cat: 0-d tensors have no axis to join along; use stack" + at_line())
+    d = check_dim("cat", dim, first.ndim)
+    for x in kept[1:]:
+        if x.ndim != first.ndim or any(
+            e != d and s != r for e, (s, r) in enumerate(zip(x._shape, first._shape, strict=True))
+        ):
+            raise ShapeError(
+                f"cat: every axis but {d} must have one size"
+                + lined_up(first=first._shape, other=x._shape)
+                + at_line()
+            )
+    dtype = pw.result_type(*kept)
+    lengths = [x._shape[d] for x in kept]
+    total: int = lengths[0] if len(kept) == 1 else sum(int(n) for n in lengths)
+    shape = (*first._shape[:d], total, *first._shape[d + 1 :])
+    outs = ir.outs(len(shape))
+    body: Node | None = None
+    start = total
+    for x, length in zip(reversed(kept), reversed(lengths), strict=True):
+        start = start - length if len(kept) > 1 else 0
+        here = list(outs)
+        here[d] = ir.alu("sub", outs[d], ir.index(start))
+        term = ir.cast(pw.read_at(operand(x), x._shape, here), dtype)
+        if body is None:
+            body = term
+        else:
+            body = ir.where(ir.alu("lt", outs[d], ir.index(start + length)), term, body)
+    assert body is not None
+    return finish(ir.loops(shape, body), first, *kept[1:])
+
+
+def stack(tensors: Sequence[Core], dim: int = 0) -> Tensor:
+    """Tensors of one shape along a new axis."""
+    if not tensors:
+        raise ValueError("stack needs at least one tensor" + at_line())
+    for x in tensors[1:]:
+        if x._shape != tensors[0]._shape:
+            raise ShapeError(
+                "stack: all shapes must be equal"
+                + lined_up(first=tensors[0]._shape, other=x._shape)
+                + at_line()
+            )
+    axis = check_dim("stack", dim, tensors[0].ndim + 1)
+    return cat([unsqueeze(x, axis) for x in tensors], axis)
+
+
+def split(a: Core, size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Pieces of `size` elements along an axis (the last may be smaller), or of the given sizes."""
+    d = check_dim("split", dim, a.ndim)
+    total = int(a._shape[d])
+    if isinstance(size, int):
+        if size <= 0:
+            raise ValueError(f"split: a piece needs a positive size, not {size}" + at_line())
+        lengths = [min(size, total - i) for i in range(0, max(total, 1), size)]
+    else:
+        lengths = list(size)
+        if sum(lengths) != total:
+            raise ShapeError(
+                f"split: sizes {tuple(lengths)} sum to {sum(lengths)}, axis {d} has {total}"
+                + at_line()
+            )
+    pieces, start = [], 0
+    for length in lengths:
+        pieces.append(narrow(a, d, start, length))
+        start += length
+    return tuple(pieces)
+
+
+def chunk(a: Core, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most `chunks` pieces of equal size along an axis (the last may be smaller)."""
+    d = check_dim("chunk", dim, a.ndim)
+    return split(a, max(1, -(-int(a._shape[d]) // chunks)), d)
+
+
+def unbind(a: Core, dim: int = 0) -> tuple[Tensor, ...]:
+    """The elements of one axis."""
+    d = check_dim("unbind", dim, a.ndim)
+    return tuple(select(a, d, i) for i in range(a._shape[d]))
+
+
+def repeat(a: Core, *times: Any) -> Tensor:
+    """The tensor tiled `times` along each axis."""
+    counts = sizes(times)
+    lead = len(counts) - a.ndim
+    if lead < 0:
+        raise ShapeError(
+            "repeat needs a count for each axis"
+            + lined_up(shape=a._shape, counts=counts)
+            + at_line()
+        )
+    source = (1,) * lead + a._shape
+    shape = tuple(product([s, n]) for s, n in zip(source, counts, strict=True))
+    outs = ir.outs(len(shape))
+    indices = [
+        ir.alu("mod", outs[lead + d], ir.extent(s)) if s != 1 else ir.index(0)
+        for d, s in enumerate(a._shape)
+    ]
+    node = operand(a)
+    body = node.src[0] if _is_fill(node) else ir.read(node, *indices)
+    return finish(ir.loops(shape, body), a)
+
+
+def _is_fill(node: Node) -> bool:
+    return node.op == "loops" and node.src[0].op == "const"
+
+
+def triangle(a: Core, diagonal: int, upper: bool) -> Tensor:
+    """The part above (or below) a diagonal of the last two axes, 0 elsewhere."""
+    if a.ndim < 2:
+        raise ShapeError(
+            "tril and triu need at least 2 axes" + lined_up(shape=a._shape) + at_line()
+        )
+    row, column = ir.out(a.ndim - 2), ir.out(a.ndim - 1)
+    limit = ir.alu("add", row, ir.index(diagonal))
+    keep = ir.alu("le", limit, column) if upper else ir.alu("le", column, limit)
+    x = pw.read_at(operand(a), a._shape)
+    return finish(ir.loops(a._shape, ir.where(keep, x, ir.const(0, x.dtype))), a)
+
+
+def pad(a: Core, amounts: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
+    """Axes enlarged by (before, after) pairs, the last axis first; negative amounts cut.
+
+    mode: 'constant' fills with `value`; 'reflect' mirrors without the edge, 'replicate' repeats it,
+    'circular' goes round.
+    """
+    if len(amounts) % 2 or len(amounts) > 2 * a.ndim:
+        raise ValueError(
+            f"pad: {len(amounts)} amounts: (before, after) for each of up to {a.ndim} axes, the "
+            f"last axis first" + at_line()
+        )
+    before, shape = [0] * a.ndim, list(a._shape)
+    for i in range(0, len(amounts), 2):
+        d = a.ndim - 1 - i // 2
+        before[d] = amounts[i]
+        if amounts[i] or amounts[i + 1]:
+            shape[d] = shape[d] + (amounts[i] + amounts[i + 1])
+    if any(s < 0 for s in shape):
+        raise ShapeError("pad: more is cut than there is" + lined_up(source=a._shape) + at_line())
+    node, inside, indices = operand(a), [], []
+    for d, size in enumerate(a._shape):
+        place = ir.alu("sub", ir.out(d), ir.index(before[d]))
+        if before[d] > 0 and mode == "constant":
+            inside.append(ir.alu("le", ir.index(0), place))
+        if mode == "constant" and shape[d] - before[d] > size:
+            inside.append(ir.alu("lt", place, ir.extent(size)))
+        if mode != "constant" and (before[d] or shape[d] != size):
+            place = _wrapped(place, size, mode, max(before[d], shape[d] - size - before[d]))
+        indices.append(place)
+    x = node.src[0] if _is_fill(node) else ir.read(node, *indices)
+    for condition in reversed(inside):
+        x = ir.where(condition, x, ir.const(value, x.dtype))
+    return finish(ir.loops(tuple(shape), x), a)
+
+
+def _wrapped(place: Node, size: int, mode: str, amount: int) -> Node:
+    """An index beyond an axis, brought back into it."""
+    last = ir.alu("sub", ir.extent(size), ir.index(1))
+    if mode == "replicate":
+        return ir.alu("minimum", ir.alu("maximum", place, ir.index(0)), last)
+    least = {"reflect": amount + 1, "circular": amount}.get(mode)
+    if least is None:
+        raise ValueError(f"pad: mode is constant, reflect, replicate or circular, not {mode!r}")
+    if size < least:
+        raise ShapeError(f"pad: {mode} by {amount} needs an axis of at least {least}" + at_line())
+    if mode == "circular":
+        return ir.alu("mod", place, ir.extent(size))
+    folded = ir.alu("sub", last, ir.alu("abs", ir.alu("sub", last, ir.alu("abs", place))))
+    return folded

@@ -1,0 +1,553 @@
+"""Tensor: a value with a shape and a type, computed when it is asked for.
+
+Thin methods only; each operation lives in its own room. Must not hold any meaning of its own.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from ..ir import node as ir
+from ..ir.dtype import DType
+from ..ir.extent import product
+from . import axes as ax
+from . import contract, grad, indexing, interop, shape, show
+from . import storage as store
+from .core import Core, Leaf, force, operand, retained, value_of
+from .conversions import Conversions
+from .data import storage_from_data
+from .errors import GradError, at_line
+from .methods import Methods
+from .reductions import Reductions
+from .storage import Storage
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Tensor(Methods, Reductions, Conversions):
+    """A multi-dimensional array whose operations are recorded and computed when asked for.
+
+    Made by `gu.tensor`, `gu.zeros`, `gu.randn` and the like; `Tensor(data)` copies data, and of a
+    tensor gives another view of the same memory without its history.
+
+    >>> x = gu.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> (x @ x).tolist()
+    [[7.0, 10.0], [15.0, 22.0]]
+    """
+
+    def __init__(self, data: Any = (), dtype: DType | None = None) -> None:
+        if isinstance(data, Core):
+            data.alias(self)
+        else:
+            self._storage = storage_from_data(data, dtype)
+            self._shape = self._storage.shape
+
+    @staticmethod
+    def _make(storage: Storage) -> Tensor:
+        self = Tensor.__new__(Tensor)
+        self._storage, self._shape = storage, storage.shape
+        return self
+
+    # ---- what it is ------------------------------------------------------------------------
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one axis."""
+        return self.shape if dim is None else self._shape[shape.check_dim("size", dim, self.ndim)]
+
+    def dim(self) -> int:
+        """The number of axes."""
+        return len(self._shape)
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return product(self._shape)
+
+    nelement = numel
+
+    def stride(self, dim: int | None = None) -> Any:
+        """How many elements of memory lie between neighbours along each axis, or along one."""
+        strides = self.layout()[0]
+        return strides if dim is None else strides[dim]
+
+    def storage_offset(self) -> int:
+        """The position of the first element in its memory."""
+        return self.layout()[1]
+
+    def is_contiguous(self) -> bool:
+        """Do the elements lie in row-major order, without gaps?"""
+        return shape.is_contiguous(self)
+
+    def is_floating_point(self) -> bool:
+        """Is the type a floating one?"""
+        return self.dtype.is_float
+
+    def element_size(self) -> int:
+        """Bytes of one element."""
+        return self.dtype.itemsize
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return product(self._shape) * self.dtype.itemsize
+
+    @property
+    def device(self) -> str:
+        """Where the values live: 'cpu'."""
+        return "cpu"
+
+    # ---- derivatives -------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        """Do derivatives flow through this tensor?"""
+        return self.tracked() and self.dtype.is_float
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Ask for the derivatives with respect to this tensor (or stop asking); returns it."""
+        if requires_grad:
+            if not self.dtype.is_float:
+                raise GradError(
+                    f"only floating types have derivatives, not {self.dtype.name}" + at_line()
+                )
+            if not self.tracked():
+                self._leaf, self._known = Leaf(self), None
+        elif self._leaf is not None:
+            self._leaf = self._known = None
+        elif self.tracked():
+            raise GradError(
+                "requires_grad_(False) of a computed tensor; detach() gives it without its history"
+                + at_line()
+            )
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Was this tensor made by the user rather than computed from tensors that require grad?"""
+        return self._leaf is not None or not self.tracked()
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The derivative that `.backward()` has summed up, or None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None and value._shape != self._shape:
+            raise shape.ShapeError(
+                "the gradient has the shape of its tensor"
+                + shape.lined_up(tensor=self._shape, gradient=value._shape)
+                + at_line()
+            )
+        self._grad = value
+
+    @property
+    def grad_fn(self) -> str | None:
+        """What computed this tensor, in a word, if derivatives flow through it; else None."""
+        if self._leaf is not None or not self.requires_grad:
+            return None
+        return self.node.op
+
+    def backward(
+        self, gradient: Tensor | None = None, retain_graph: bool = True, create_graph: bool = False
+    ) -> None:
+        """Add the derivative of this tensor to `.grad` of every leaf that it was computed from.
+
+        gradient: what multiplies each element; 1 for a tensor with one element.
+        create_graph: whether the derivatives can be derived again.
+        """
+        grad.backward(self, gradient, create_graph)
+
+    def retain_grad(self) -> None:
+        """Let `.backward()` fill `.grad` of this tensor too, which is not a leaf."""
+        if not self.requires_grad:
+            raise GradError("retain_grad of a tensor that does not require grad" + at_line())
+        if self._leaf is None and not self._retains:
+            self._retains = True
+            self._kept = self.node
+            retained[self._kept] = weakref.ref(self)
+
+    def detach(self) -> Tensor:
+        """The same memory without its history."""
+        result = Tensor.__new__(Tensor)
+        self.alias(result)
+        return result
+
+    def detach_(self) -> Self:
+        """Forget the history of this tensor."""
+        self._detached, self._leaf, self._known = True, None, None
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory without its history."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Core) -> None:
+        with grad.no_grad():
+            if value._shape == self._shape and value.dtype is self.dtype:
+                self.copy_(value)
+                return
+        value.alias(self)
+        self._known = self._layout = None
+
+    # ---- values --------------------------------------------------------------------------------
+
+    def realize(self) -> Self:
+        """Compute the value now."""
+        store.asked("realize()")
+        force([self._storage])
+        return self
+
+    def item(self) -> Any:
+        """The one element as a Python number."""
+        s = self._storage
+        if not self._shape and store.tracer is None and s.pending is None:
+            return s.number if s.number is not None else s.get(self.layout()[1])
+        if product(self._shape) != 1:
+            raise shape.ShapeError(
+                f"item() needs exactly one element, not {self.numel()}"
+                + shape.lined_up(shape=self._shape)
+                + at_line()
+            )
+        return indexing.host_values(self, "item()")[0]
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+        values: list[Any] = indexing.host_values(self, "tolist()")
+        if not self._shape:
+            return values[0]
+        if not values:
+            return nested_empty(self._shape)
+        for size in reversed(self._shape[1:]):
+            n = int(size)
+            values = [values[i : i + n] for i in range(0, len(values), n)]
+        return values
+
+    def numpy(self, copy: bool = True) -> np.ndarray[Any, Any]:
+        """The elements as a NumPy array; copy=False shares the memory."""
+        return interop.to_array(self, copy)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        array = interop.to_array(self)
+        return array if dtype is None else array.astype(dtype)
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.is_float or self._shape:
+            raise TypeError(
+                f"only 0-d integer tensors are positions, not shape {tuple(self._shape)} of "
+                f"{self.dtype.name}" + at_line()
+            )
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if not self._shape:
+            raise TypeError("a 0-d tensor has no length" + at_line())
+        return int(self._shape[0])
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self._shape:
+            raise TypeError("a 0-d tensor cannot be iterated" + at_line())
+        return iter(shape.unbind(self))
+
+    def __contains__(self, value: object) -> bool:
+        return bool((self == value).any().item())
+
+    def __repr__(self) -> str:
+        return show.show(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if not self._shape else format(repr(self), spec)
+
+    # ---- indexing --------------------------------------------------------------------------------
+
+    def __getitem__(self, key: Any) -> Any:
+        if type(key) is tuple:
+            if len(key) == len(self._shape):
+                for k in key:
+                    if type(k) is not int:
+                        break
+                else:
+                    found = indexing.element_view(self, key)
+                    if found is not None:
+                        return found
+            if ax.has_axes(key):
+                return ax.indexed(self, key)
+        elif isinstance(key, ax.Indexed):
+            return ax.indexed(self, key)
+        return indexing.getitem(self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if ax.has_axes(key):
+            raise TypeError(
+                "a tensor cannot be assigned through axes; write y = (…).order(i, j)" + at_line()
+            )
+        indexing.setitem(self, key, value)
+
+    def gather(self, dim: int, index: Core) -> Tensor:
+        """y[…, i, …] = x[…, index[…, i, …], …] along `dim`"""
+        return indexing.gather(self, dim, index)
+
+    def index_select(self, dim: int, index: Core) -> Tensor:
+        """The elements of one axis that a list of indices names."""
+        return indexing.index_select(self, dim, index)
+
+    def take_along_dim(self, index: Core, dim: int) -> Tensor:
+        """gather, after broadcasting the other axes."""
+        return indexing.take_along_dim(self, index, dim)
+
+    def nonzero(self) -> Tensor:
+        """The indices of what is not 0, one row each (computed now)."""
+        return shape.stack(indexing.nonzero(self), 1)
+
+    def masked_select(self, mask: Core) -> Tensor:
+        """The elements where a mask holds, in one axis (computed now)."""
+        return indexing.getitem(shape.expand(self, mask._shape), mask)
+
+    # ---- shapes ----------------------------------------------------------------------------------
+
+    def reshape(self, *size: Any) -> Tensor:
+        """The same elements in another shape; one size may be -1."""
+        return shape.reshape(self, *size)
+
+    def view(self, *size: Any) -> Tensor:
+        """reshape that never copies, or a conversion if given a dtype of the same kind."""
+        return shape.reshape(self, *size, operation="view")
+
+    def view_as(self, other: Core) -> Tensor:
+        """view in another tensor's shape."""
+        return self.view(other._shape)
+
+    def reshape_as(self, other: Core) -> Tensor:
+        """reshape in another tensor's shape."""
+        return shape.reshape(self, other._shape)
+
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+        """The axes from start_dim to end_dim as one."""
+        return shape.flatten(self, start_dim, end_dim)
+
+    def ravel(self) -> Tensor:
+        """All axes as one."""
+        return shape.reshape(self, -1)
+
+    def unflatten(self, dim: int, sizes: Sequence[int]) -> Tensor:
+        """One axis as several."""
+        return shape.unflatten(self, dim, sizes)
+
+    def permute(self, *dims: Any) -> Tensor:
+        """The axes in another order."""
+        return shape.permute(self, shape.sizes(dims))
+
+    def transpose(self, dim0: int, dim1: int) -> Tensor:
+        """Two axes exchanged."""
+        return shape.transpose(self, dim0, dim1)
+
+    swapaxes = transpose
+
+    def t(self) -> Tensor:
+        """The transpose of a matrix."""
+        return shape.t(self)
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802
+        """The axes in reverse order."""
+        return shape.permute(self, range(self.ndim - 1, -1, -1))
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802
+        """The last two axes exchanged."""
+        return shape.transpose(self, -2, -1)
+
+    def movedim(self, source: int, destination: int) -> Tensor:
+        """One axis moved to another place."""
+        order = list(range(self.ndim))
+        order.insert(
+            shape.check_dim("movedim", destination, self.ndim),
+            order.pop(shape.check_dim("movedim", source, self.ndim)),
+        )
+        return shape.permute(self, order)
+
+    def unsqueeze(self, dim: int) -> Tensor:
+        """A new axis of size 1."""
+        return shape.unsqueeze(self, dim)
+
+    def squeeze(self, dim: int | Sequence[int] | None = None) -> Tensor:
+        """Without axes of size 1."""
+        return shape.squeeze(self, dim)
+
+    def expand(self, *size: Any) -> Tensor:
+        """Axes of size 1 repeated without copying."""
+        return shape.expand(self, *size)
+
+    def expand_as(self, other: Core) -> Tensor:
+        """expand to another tensor's shape."""
+        return shape.expand(self, other._shape)
+
+    def broadcast_to(self, *size: Any) -> Tensor:
+        """expand."""
+        return shape.expand(self, *size)
+
+    def repeat(self, *times: Any) -> Tensor:
+        """The tensor tiled."""
+        return shape.repeat(self, *times)
+
+    def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+        """Pieces along an axis."""
+        return shape.split(self, split_size, dim)
+
+    def chunk(self, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+        """A number of pieces along an axis."""
+        return shape.chunk(self, chunks, dim)
+
+    def unbind(self, dim: int = 0) -> tuple[Tensor, ...]:
+        """The elements of one axis."""
+        return shape.unbind(self, dim)
+
+    def narrow(self, dim: int, start: int, length: int) -> Tensor:
+        """A run of one axis."""
+        return shape.narrow(self, dim, start, length)
+
+    def select(self, dim: int, index: int) -> Tensor:
+        """One element of an axis."""
+        return shape.select(self, dim, index)
+
+    def diagonal(self, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+        """A diagonal of two axes, as the last axis."""
+        return shape.diagonal(self, offset, dim1, dim2)
+
+    def flip(self, *dims: Any) -> Tensor:
+        """Axes in reverse order."""
+        return shape.flip(self, shape.sizes(dims))
+
+    def tril(self, diagonal: int = 0) -> Tensor:
+        """The lower triangle, 0 above."""
+        return shape.triangle(self, diagonal, upper=False)
+
+    def triu(self, diagonal: int = 0) -> Tensor:
+        """The upper triangle, 0 below."""
+        return shape.triangle(self, diagonal, upper=True)
+
+    # ---- products ----------------------------------------------------------------------------------
+
+    def __matmul__(self, other: Core) -> Tensor:
+        return contract.matmul(self, other) if isinstance(other, Core) else NotImplemented
+
+    def matmul(self, other: Core) -> Tensor:
+        """Σ_k x[…, i, k] · y[…, k, j]"""
+        return contract.matmul(self, other)
+
+    def mm(self, other: Core) -> Tensor:
+        """The product of two matrices."""
+        return contract.mm(self, other)
+
+    def bmm(self, other: Core) -> Tensor:
+        """The products of two batches of matrices."""
+        return contract.bmm(self, other)
+
+    def mv(self, other: Core) -> Tensor:
+        """A matrix times a vector."""
+        return contract.mv(self, other)
+
+    def dot(self, other: Core) -> Tensor:
+        """Σ x · y of two vectors."""
+        return contract.dot(self, other)
+
+    def outer(self, other: Core) -> Tensor:
+        """x[i] · y[j] of two vectors."""
+        return contract.outer(self, other)
+
+    # ---- types and copies ----------------------------------------------------------------------------
+
+    def clone(self) -> Tensor:
+        """A tensor of its own with the same value (and history)."""
+        return grad.wrap(self, operand(self), self)
+
+    def contiguous(self) -> Tensor:
+        """This tensor if its memory is in row-major order, else a copy that is."""
+        return self if shape.is_contiguous(self) else self.clone()
+
+    def new_zeros(self, *size: Any, dtype: DType | None = None) -> Tensor:
+        """Zeros of this tensor's type."""
+        return self._filled(shape.sizes(size), 0, dtype)
+
+    def new_ones(self, *size: Any, dtype: DType | None = None) -> Tensor:
+        """Ones of this tensor's type."""
+        return self._filled(shape.sizes(size), 1, dtype)
+
+    def new_full(self, size: Sequence[int], fill_value: Any, dtype: DType | None = None) -> Tensor:
+        """One value, of this tensor's type."""
+        return self._filled(tuple(size), fill_value, dtype)
+
+    def _filled(self, size: tuple[Any, ...], value: Any, dtype: DType | None) -> Tensor:
+        node = ir.loops(size, ir.const(value, dtype or self.dtype))
+        return Tensor._make(Storage(size, node.dtype, node))
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise GradError(
+                "only leaves can be copied deeply; use x.detach().clone(), or x.clone() to keep "
+                "the history" + at_line()
+            )
+        from copy import deepcopy
+
+        result = type(self).__new__(type(self))
+        memo[id(self)] = result
+        node = value_of(self)
+        result._storage, result._shape = Storage(self._shape, self.dtype, node), self._shape
+        result._storage.oldest = self._storage.oldest
+        extra = {k: v for k, v in vars(self).items() if not k.startswith("_")}
+        vars(result).update(deepcopy(extra, memo))
+        if self._leaf is not None:
+            result.requires_grad_()
+        if self._grad is not None:
+            result._grad = deepcopy(self._grad, memo)
+        return result
+
+    def __reduce__(self) -> Any:
+        values = indexing.host_values(self, "pickle")
+        temporary = store.from_values(values, self._shape, self.dtype)
+        assert temporary.buffer is not None
+        raw = temporary.buffer.read_bytes(0, len(values) * self.dtype.itemsize)
+        sizes = tuple(s.__index__() for s in self._shape)
+        extra = {k: v for k, v in vars(self).items() if not k.startswith("_")}
+        return restored, (type(self), raw, sizes, self.dtype, self._leaf is not None), extra
+
+
+def restored(
+    kind: type[Tensor], raw: bytes, size: tuple[int, ...], dtype: DType, requires_grad: bool
+) -> Tensor:
+    """A tensor out of a pickle."""
+    result = kind.__new__(kind)
+    buffer = store.allocate(max(1, len(raw)))
+    buffer.write_bytes(raw)
+    result._storage, result._shape = Storage(size, dtype, buffer=buffer), size
+    return result.requires_grad_() if requires_grad else result
+
+
+def nested_empty(size: Sequence[int]) -> list[Any]:
+    """Nested lists of a shape without elements."""
+    if len(size) == 1 or size[0] == 0:
+        return []
+    return [nested_empty(size[1:]) for _ in range(int(size[0]))]
+
