@@ -164,11 +164,14 @@ def _check_json(path: Path) -> None:
 
 
 def _say_what(run: Run) -> None:
-    data = run.data
-    model = f"{run.options.model} ({run.parameters:,} parameters)"
-    parts = f"{len(data.train):,} training, {len(data.valid):,} validation, {len(data.test):,} test"
-    print(f"groundup {__version__}: {model} on {data.name} ({parts} images)", flush=True)
-    print(f"seed {run.options.seed}, threads {get_num_threads()}, into {run.folder}", flush=True)
+    data, threads = run.data, get_num_threads()
+    train, valid, test = len(data.train), len(data.valid), len(data.test)
+    print(
+        f"groundup {__version__}: {run.options.model}, {run.parameters:,} parameters\n"
+        f"{data.name}: {train:,} items to train on, {valid:,} to validate, {test:,} to test\n"
+        f"seed {run.options.seed}, {threads} thread{'s' * (threads > 1)}, results in {run.folder}",
+        flush=True,
+    )
 
 
 @contextmanager
