@@ -20,7 +20,7 @@ from ..ir.dtype import (
     uint32,
     uint64,
 )
-from .axes import Axis, Indexed, axes, axis, outside
+from .notation import Axis, Indexed, axes, axis, outside
 from .contract import bmm, dot, einsum, matmul, mm, mv, outer
 from .core import Size
 from .create import (
@@ -135,7 +135,7 @@ from .functions import (
     var,
     where,
 )
-from .grad import derivatives, grad
+from .backward import derivatives, grad
 from .mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .pointwise import result_type
 from .random import (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import pointwise as pw
-from .axes import Axis, Indexed, axes, indexed
+from .notation import Axis, Indexed, axes, indexed
 from .core import Core
 from .errors import ShapeError, at_line, lined_up
 from .shape import diagonal, unsqueeze

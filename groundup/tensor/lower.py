@@ -17,7 +17,7 @@ from ..ir.node import Node
 from ..ir.transform import TENSOR_OPS, body_nodes, substitute
 from . import pointwise as pw
 from . import storage as store
-from .axes import Axis, Indexed, _names
+from .notation import Axis, Indexed, _names
 from .core import Core, finish, operand
 from .errors import at_line, lined_up
 from .indexing import check_range, wrapped

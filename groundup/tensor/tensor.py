@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, Self
 from ..ir import node as ir
 from ..ir.dtype import DType
 from ..ir.extent import product
-from . import axes as ax
-from . import contract, grad, indexing, interop, shape, show
+from . import backward as derive
+from . import contract, indexing, interop, notation, shape, show
 from . import storage as store
 from .core import Core, Leaf, force, operand, retained, value_of
 from .conversions import Conversions
 from .data import storage_from_data
 from .errors import GradError, at_line
 from .methods import Methods
+from .mode import no_grad
 from .reductions import Reductions
 from .storage import Storage
 
@@ -167,7 +168,7 @@ class Tensor(Methods, Reductions, Conversions):
         gradient: what multiplies each element; 1 for a tensor with one element.
         create_graph: whether the derivatives can be derived again.
         """
-        grad.backward(self, gradient, create_graph)
+        derive.backward(self, gradient, create_graph)
 
     def retain_grad(self) -> None:
         """Let `.backward()` fill `.grad` of this tensor too, which is not a leaf."""
@@ -196,7 +197,7 @@ class Tensor(Methods, Reductions, Conversions):
 
     @data.setter
     def data(self, value: Core) -> None:
-        with grad.no_grad():
+        with no_grad():
             if value._shape == self._shape and value.dtype is self.dtype:
                 self.copy_(value)
                 return
@@ -292,14 +293,14 @@ class Tensor(Methods, Reductions, Conversions):
                     found = indexing.element_view(self, key)
                     if found is not None:
                         return found
-            if ax.has_axes(key):
-                return ax.indexed(self, key)
-        elif isinstance(key, ax.Indexed):
-            return ax.indexed(self, key)
+            if notation.has_axes(key):
+                return notation.indexed(self, key)
+        elif isinstance(key, notation.Indexed):
+            return notation.indexed(self, key)
         return indexing.getitem(self, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if ax.has_axes(key):
+        if notation.has_axes(key):
             raise TypeError(
                 "a tensor cannot be assigned through axes; write y = (…).order(i, j)" + at_line()
             )
@@ -481,7 +482,7 @@ class Tensor(Methods, Reductions, Conversions):
 
     def clone(self) -> Tensor:
         """A tensor of its own with the same value (and history)."""
-        return grad.wrap(self, operand(self), self)
+        return derive.wrap(self, operand(self), self)
 
     def contiguous(self) -> Tensor:
         """This tensor if its memory is in row-major order, else a copy that is."""
