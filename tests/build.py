@@ -140,9 +140,7 @@ def matmul(a: Node, b: Node) -> Node:
     return loops((*batch, m, n), body)
 
 
-def conv2d(
-    x: Node, w: Node, stride: int = 1, padding: int = 0, dilation: int = 1
-) -> Node:
+def conv2d(x: Node, w: Node, stride: int = 1, padding: int = 0, dilation: int = 1) -> Node:
     """(n, c, h, w) with (o, c, u, v), as torch.nn.functional.conv2d."""
     n, c, *size = x.shape
     o, _, *kernel = w.shape
