@@ -17,7 +17,9 @@ from groundup.data import Loaders, UnknownName
 from groundup.data.loader import check_batch_size
 from groundup.datasets import DataError, Splits, load
 from groundup.optim import SGD, one_cycle
-from groundup.tensor import compile_seconds, get_num_threads, manual_seed, set_num_threads
+from groundup.runtime import get_num_threads, set_num_threads
+from groundup.runtime.code import stats
+from groundup.tensor import manual_seed
 from groundup.train import (
     Learner,
     NonFiniteLoss,
@@ -232,7 +234,7 @@ def _report(run: Run, accuracy: float) -> None:
         "test_accuracy": accuracy,
         "train_seconds": round(train_seconds, 3),
         "total_seconds": round(total, 3),
-        "compile_seconds": round(compile_seconds(), 3),
+        "compile_seconds": round(stats()["compile_seconds"], 3),
         "out": str(run.folder),
         "version": __version__,
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from groundup.data import Normalize, Subset, TensorDataset, permutation, statistics
 from groundup.datasets.registry import DataError, Splits
-from groundup.tensor import Tensor, frombuffer, uint8
+from groundup.tensor import Tensor, from_numpy, int64
 
 TRAIN, VALID, TEST = 55_000, 5_000, 10_000
 SIDE = 28
@@ -55,7 +55,7 @@ def read(path: Path = _FILE) -> Raw:
 def load(path: Path = _FILE) -> Splits:
     """Return MNIST as 55,000 images to train on, 5,000 to validate and 10,000 to test once.
 
-    An item is (image, label): uint8 of shape (1, 28, 28) and uint8. The 5,000 are a fixed random
+    An item is (image, label): uint8 of shape (1, 28, 28), and int64. The 5,000 are a fixed random
     choice of the original 60,000 training images. Raises DataError as `read` does.
     """
     raw = read(path)
@@ -88,8 +88,14 @@ def _checked(path: Path) -> bytes:
 
 
 def _images(pixels: bytes) -> Tensor:
-    return frombuffer(pixels, dtype=uint8).view(-1, 1, SIDE, SIDE)
+    return _tensor(pixels).view(-1, 1, SIDE, SIDE)
 
 
 def _labels(values: bytes) -> Tensor:
-    return frombuffer(values, dtype=uint8)
+    return _tensor(values).to(int64).realize()
+
+
+def _tensor(values: bytes) -> Tensor:
+    import numpy as np
+
+    return from_numpy(np.frombuffer(values, dtype=np.uint8))

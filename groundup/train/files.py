@@ -52,7 +52,7 @@ def weights_bytes(tensors: Mapping[str, Tensor]) -> bytes:
     import numpy as np
     from safetensors.numpy import save
 
-    arrays = {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in tensors.items()}
+    arrays = {name: np.array(tensor.numpy(), order="C") for name, tensor in tensors.items()}
     return bytes(save(arrays))
 
 

@@ -23,7 +23,7 @@ class NonFiniteLoss(ArithmeticError):
     def __init__(self, loss: float, step: int, place: str, origin: str) -> None:
         self.step = step
         self.origin = origin
-        cause = f"the first operation to give such a value is {origin}. " if origin else ""
+        cause = f"the first cause: {origin}. " if origin else ""
         super().__init__(
             f"the loss became {loss} at step {step} ({place}); {cause}"
             f"The model is as it was before that step. A lower learning rate is the usual remedy"
@@ -89,9 +89,9 @@ def find_nan(learn: Learner) -> str:
     """
     state = _copy(learn.model.state_dict())
     loss = learn.loss_function(learn.model(learn.x), learn.y)
-    origin: str = first_nonfinite(loss)
+    origin = first_nonfinite(loss)
     learn.model.load_state_dict(state)
-    return origin
+    return origin or ""
 
 
 class StopOnInterrupt(Callback):
