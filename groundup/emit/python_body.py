@@ -148,6 +148,15 @@ def _within(block: _Block, outer: _Block) -> bool:
     return b is outer
 
 
+def _variable(uid: int, block: _Block | None) -> str:
+    """The name of a reduction variable; one bound again inside its own loop gets another."""
+    bound = 0
+    while block is not None:
+        bound += uid in block.binds
+        block = block.parent
+    return f"r{uid}" + "x" * (bound - 1)
+
+
 def _runs(reduction: Node) -> bool:
     """Does a reduction have at least one term?"""
     return all(size > 0 for _, size in reduction.arg[1])
@@ -276,7 +285,7 @@ class _Writer:
             self.line(indent, text)
         deep = indent
         for uid, size in variables:
-            self.line(deep, f"for r{uid} in range({int(size)}):")
+            self.line(deep, f"for {_variable(uid, inner)} in range({int(size)}):")
             deep += 1
         if order == "dot":
             self.fused.update(_products(node.src[0]))
@@ -299,7 +308,7 @@ class _Writer:
         if op == "out":
             return _letter(node.arg), True
         if op == "red":
-            return f"r{node.arg}", True
+            return _variable(node.arg, block), True
         if op == "axis":
             raise ValueError(f"axis {node.arg!r} is not closed: call .order(…) with it")
         if op == "read":

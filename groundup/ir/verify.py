@@ -34,16 +34,17 @@ def verify(roots: Sequence[Node]) -> None:
         if root.op not in TENSOR_OPS:
             _fail(root, "a root must be a tensor; close a scalar with loops((), body)")
     free: dict[Node, frozenset[int]] = {}  # unbound reduction variables
+    bound: dict[Node, frozenset[int]] = {}  # reduction variables bound inside
     outs: dict[Node, int] = {}  # how many out variables a scalar needs
     for node in toposort(roots):
         if node.op in TENSOR_OPS:
             _tensor(node)
-            free[node], outs[node] = frozenset(), 0
+            free[node], bound[node], outs[node] = frozenset(), frozenset(), 0
             if node.op == "loops":
                 _closed(node, free[node.src[0]], outs[node.src[0]])
         else:
             _scalar(node)
-            free[node] = _unbound(node, free)
+            free[node], bound[node] = _variables(node, free, bound)
             own = node.arg + 1 if node.op == "out" else 0
             outs[node] = max((outs[s] for s in node.src), default=own)
 
@@ -162,18 +163,23 @@ def _reduce(node: Node) -> None:
         _require(isinstance(size, int) and size >= 0, node, f"extent {size!r} is not a count")
     ids = [uid for uid, _ in variables]
     _require(len(set(ids)) == len(ids) > 0, node, f"variables {ids} are not distinct, or none")
-    rule = f"ids {ids} must be larger than the depth {body.depth} of what is inside"
-    _require(min(ids, default=0) > body.depth, node, rule)
     gives = dt.int64 if kind.startswith("arg") else body.dtype
     _require(node.dtype is gives, node, f"{kind} of {body.dtype.name} gives {gives.name}")
     possible = body.dtype is not dt.bool_ or kind in ("max", "min")
     _require(possible, node, f"there is no {kind} of bool; cast to int64 first")
 
 
-def _unbound(node: Node, free: dict[Node, frozenset[int]]) -> frozenset[int]:
+def _variables(
+    node: Node, free: dict[Node, frozenset[int]], bound: dict[Node, frozenset[int]]
+) -> tuple[frozenset[int], frozenset[int]]:
+    """The reduction variables that a scalar leaves unbound, and those bound inside it."""
     if node.op == "red":
-        return frozenset((node.arg,))
-    names: frozenset[int] = frozenset().union(*(free[s] for s in node.src))
+        return frozenset((node.arg,)), frozenset()
+    open_: frozenset[int] = frozenset().union(*(free[s] for s in node.src))
+    inner: frozenset[int] = frozenset().union(*(bound[s] for s in node.src))
     if node.op == "reduce":
-        names -= {uid for uid, _ in node.arg[1]}
-    return names
+        own = frozenset(uid for uid, _ in node.arg[1])
+        again = sorted(own & inner)
+        _require(not again, node, f"variables {again} are bound again inside; take ids from fresh")
+        return open_ - own, inner | own
+    return open_, inner
