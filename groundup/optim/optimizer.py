@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from groundup.tensor import Tensor, float64, no_grad, realize, tensor, tracing, zeros, zeros_like
+from groundup.tensor import Tensor, float64, full, no_grad, realize, storage, zeros, zeros_like
 
 from .steppers import Stepper
 
@@ -84,7 +84,7 @@ class Optimizer:
         self.check(made)
         self.param_groups.append(made)
         self._mirrors.append(
-            {name: (v, tensor(v, dtype=float64)) for name, v in self.numbers(made).items()}
+            {name: (v, full((), v, dtype=float64)) for name, v in self.numbers(made).items()}
         )
         self._prepare(made)
 
@@ -117,6 +117,10 @@ class Optimizer:
                 elif p.grad is not None:
                     p.grad.zero_()
 
+    def hyperparameter_tensors(self) -> list[Tensor]:
+        """The tensors that mirror the numbers of `param_groups`, which a captured step reads."""
+        return [memory for mirror in self._mirrors for _, memory in mirror.values()]
+
     def refresh_hyperparameters(self) -> None:
         """Write the numbers of `param_groups` into the tensors that a captured step reads.
 
@@ -147,7 +151,7 @@ class Optimizer:
         closure: computes and returns the loss again (it is called once, with gradients enabled).
         """
         loss = closure() if closure is not None else None
-        captured = tracing()
+        captured = storage.tracer is not None
         chains = self._chains()
         if not captured:
             self._stepped = chains
@@ -262,7 +266,7 @@ class Optimizer:
                         # One counter for all that have moved equally often together.
                         key = (id(own.get("step")), float(value.item()))
                         if key not in counters:
-                            counters[key] = tensor(key[1], dtype=float64)
+                            counters[key] = full((), key[1], dtype=float64)
                         own[name] = counters[key]
                     elif name in own:
                         own[name].copy_(value)

@@ -3,8 +3,8 @@
 Knows graphs, kernels and the machine; never Tensor.
 """
 
-from .execute import execute
+from .execute import execute, plan_for
 from .plan import Plan
 from .signature import Signature
 
-__all__ = ["Plan", "Signature", "execute"]
+__all__ = ["Plan", "Signature", "execute", "plan_for"]

@@ -26,10 +26,20 @@ def execute(roots: Sequence[Node], into: Sequence[Buffer | None] = ()) -> list[B
         signature.buffers.index(b) if b is not None and b in signature.buffers else None
         for b in free
     )
+    return plan_for(signature, roots, wish).run(signature.buffers, signature.n, free)
+
+
+def plan_for(
+    signature: Signature, roots: Sequence[Node], wish: tuple[int | None, ...]
+) -> Plan:
+    """The plan of a graph: a known one when an equal graph has been scheduled before.
+
+    `wish[i]`: which of the signature's buffers result i may overwrite.
+    """
     key = (signature.key, wish)
     plan = _plans.get(key)
     if plan is None:
         if len(_plans) >= MAX_PLANS:
             del _plans[next(iter(_plans))]
         plan = _plans[key] = Plan(signature, roots, wish)
-    return plan.run(signature.buffers, signature.n, free)
+    return plan

@@ -139,7 +139,9 @@ class Lowering:
         for axis, (ix, stride, size) in enumerate(zip(indices, place.strides, place.shape)):
             parts = affine(ix)
             if parts is not None:
-                if not (inside or self.trusted) and guard is None and 0 not in (*self.shape, *tensor.shape):
+                if guard is None and not self._sure(ix, size) and 0 not in (
+                    *self.shape, *tensor.shape,
+                ):  # fmt: skip
                     raise IndexError(self._outside(node))
                 coefficients, constant = parts
                 offset = add(offset, mul(stride, constant))
@@ -156,6 +158,13 @@ class Lowering:
         pairs = tuple(sorted(((v, s) for v, s in terms.items() if s != 0), key=_variable_order))
         raw = Raw(place.ref, offset, pairs, computed is not None, protected)
         return make("load", node.dtype, (), src, raw)
+
+    def _sure(self, ix: Node, size: Size) -> bool:
+        """Does an affine index stay within an axis, as far as the loops alone tell?"""
+        if self.trusted or ix not in self.ranges:
+            return True
+        low, high = self.ranges[ix]
+        return low >= 0 and high < value(size)
 
     def _outside(self, read: Node) -> str:
         ranges = ", ".join("{}…{}".format(*self.ranges[ix]) for ix in read.src[1:])

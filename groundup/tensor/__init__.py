@@ -41,7 +41,9 @@ from .create import (
     zeros_like,
 )
 from .engine import debug
-from .errors import GradError, ShapeError
+from .errors import GradError, JitError, ShapeError
+from ..runtime import get_num_threads, set_num_threads
+from .jit import jit
 from .find import first_nonfinite
 from .functions import (
     abs,
@@ -164,6 +166,10 @@ half, float, double = float16, float32, float64
 short, int, long = int16, int32, int64
 
 __all__ = [
+    "JitError",
+    "get_num_threads",
+    "jit",
+    "set_num_threads",
     "Axis",
     "DType",
     "Generator",

@@ -16,6 +16,10 @@ class ShapeError(RuntimeError):
     """Shapes that do not fit an operation."""
 
 
+class JitError(RuntimeError):
+    """A function that cannot be captured, or whose capture could not be trusted."""
+
+
 class GradError(RuntimeError):
     """A derivative that cannot be taken, or a write that would make one wrong."""
 

@@ -10,6 +10,7 @@ import ctypes
 import sys
 import weakref
 from collections.abc import Iterable, Sequence
+from itertools import count
 from typing import Any, Protocol
 
 from ..emit.python import load, store
@@ -33,11 +34,12 @@ class Tracer(Protocol):
     def read(self, storage: Storage) -> Node | None:
         """Called before a storage's value enters an expression; may give another node for it."""
 
-    def wrote(self, storage: Storage, node: Node) -> None:
-        """Called after a storage got a new value."""
+    def writes(self, storage: Storage) -> None:
+        """Called before a storage gets a new value."""
 
 
 tracer: Tracer | None = None
+births = count()
 serial = 0  # operations since the start, see Storage.oldest
 
 
@@ -67,7 +69,7 @@ class Storage:
     """
 
     __slots__ = (
-        "__weakref__", "_items", "_memory", "buffer", "dtype", "number", "oldest", "owner",
+        "__weakref__", "_items", "_memory", "born", "buffer", "dtype", "number", "oldest", "owner",
         "pending", "shape", "spare", "version",
     )  # fmt: skip
 
@@ -82,6 +84,7 @@ class Storage:
         self.shape, self.dtype = shape, dtype
         self.pending, self.buffer, self.number = pending, buffer, number
         self.version = 0
+        self.born = next(births)  # tells what was made while jit captures
         # The operation count when the oldest part of the pending expression was written: the span
         # to now bounds how many tensors it still has to compute.
         self.oldest = serial if pending is not None else _NEVER
@@ -112,14 +115,14 @@ class Storage:
 
     def replace(self, node: Node, oldest: int) -> None:
         """Give the storage a new value; every view sees it."""
+        if tracer is not None:
+            tracer.writes(self)
         self.version += 1
         if self.owner is not None and tracer is None:
             self._write_through(node)
             return
         self._items = self.buffer = self.number = self._memory = None
         self.pending, self.oldest = node, oldest
-        if tracer is not None:
-            tracer.wrote(self, node)
 
     # ---- memory ----------------------------------------------------------------------------
 
