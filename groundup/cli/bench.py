@@ -348,7 +348,9 @@ def bench(
         str | None, typer.Option(help="Thread counts, such as 1,2.", show_default="1,2")
     ] = None,
     json: Annotated[Path | None, typer.Option(help="File for the rows as JSON.")] = None,
-    eager: Annotated[bool, typer.Option(help="Measure the plain loop, without gu.jit.")] = False,
+    eager: Annotated[
+        bool, typer.Option("--eager", help="Measure the plain loop, without gu.jit.")
+    ] = False,
     rounds: Annotated[int, typer.Option(help="How many rounds of each comparison.")] = 21,
 ) -> None:
     """Compare training steps with a peer library, in one process, interleaved."""

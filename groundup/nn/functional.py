@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 from groundup.tensor import Tensor, axes, axis, no_grad, ones, outside, rand, tensor, where
+from groundup.tensor.indexing import check_range
 
 Pair = int | tuple[int, int]
 
@@ -51,7 +52,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             "linear: the bias needs one number for each row of the weight"
             + _show(weight=weight.shape, bias=bias.shape)
         )
-    *lead, o, k = axes(" ".join(f"i{d}" for d in range(x.ndim - 1)) + " o k")
+    *lead, o, k = axes(x.ndim + 1)
     y = (x[*lead, k] * weight[o, k]).sum(k).order(*lead, o)
     return y if bias is None else y + bias
 
@@ -321,7 +322,7 @@ def batch_norm(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     training: bool = False,
-    momentum: float = 0.1,
+    momentum: float | Tensor = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
     """y[n,c,…] = (x[n,c,…] − μ[c]) / √(σ²[c] + eps) · weight[c] + bias[c]
@@ -346,11 +347,11 @@ def batch_norm(
             )
         mean = x.mean(over)
         centred = x - mean.reshape(per_channel)
-        var = (centred * centred).mean(over)
+        var = x.var(over, correction=0)
         if training and running_mean is not None and running_var is not None:
             with no_grad():
                 _move(running_mean, mean.detach(), momentum)
-                _move(running_var, var.detach() * (count / (count - 1)), momentum)
+                _move(running_var, x.detach().var(over, correction=1), momentum)
     else:
         mean, var = running_mean, running_var
         centred = x - mean.reshape(per_channel)
@@ -361,7 +362,7 @@ def batch_norm(
     return y if bias is None else y + bias.reshape(per_channel)
 
 
-def _move(running: Tensor, batch: Tensor, momentum: float) -> None:
+def _move(running: Tensor, batch: Tensor, momentum: float | Tensor) -> None:
     """running ← running + momentum · (batch − running), in place."""
     running.add_((batch - running) * momentum)
 
@@ -417,16 +418,30 @@ def _check_classes(name: str, x: Tensor, target: Tensor) -> None:
         )
 
 
+def _known_labels(target: Tensor, classes: int) -> bool:
+    """Whether labels can be looked at now; raises IndexError for one that is no class."""
+    least = check_range(target, classes, f"labels of {classes} classes")
+    if least is not None and least < 0:
+        raise IndexError(f"the label {least} is none of the {classes} classes 0 to {classes - 1}")
+    return least is not None
+
+
 def nll_loss(log_probs: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """ℓ[n,…] = −log_probs[n, target[n,…], …]; their mean, sum, or each.
 
     log_probs: (n, classes, …) or (classes,); target: (n, …) integers or a 0-d one.
-    Raises IndexError, when it runs, for a target that is no class.
+    Raises IndexError for a target that is no class: at once if the targets are in memory, else
+    when the loss is computed.
     """
     _check_classes("nll_loss", log_probs, target)
-    rest = axes(" ".join(["n", *(f"i{d}" for d in range(target.ndim - 1))])) if target.ndim else ()
-    index = (*rest[:1], target[rest] if rest else target, *rest[1:])
-    return _reduced(-log_probs[index].order(*rest), reduction)
+    if not target.ndim:
+        return _reduced(nll_loss(log_probs[None], target[None], "none")[0], reduction)
+    n, *rest = axes(target.ndim)
+    label, classes = target[n, *rest], int(log_probs.shape[1])
+    if not _known_labels(target, classes):
+        # A negative label would count from the back: send it beyond the end, which is an error.
+        label = where(label < 0, classes, label)
+    return _reduced(-log_probs[n, label, *rest].order(n, *rest), reduction)
 
 
 def cross_entropy(
@@ -437,7 +452,8 @@ def cross_entropy(
     x: (n, C, …) scores or (C,); target: (n, …) class indices of an integer dtype.
     label_smoothing: ε, the share of the target spread over all classes (Szegedy et al. 2016,
     section 7).
-    Raises IndexError, when it runs, for a target that is no class.
+    Raises IndexError for a target that is no class: at once if the targets are in memory, else
+    when the loss is computed.
 
     >>> round(cross_entropy(gu.zeros(2, 10), gu.tensor([3, 7])).item(), 4)
     2.3026

@@ -152,12 +152,14 @@ class _BatchNorm(Module):
         affine: bool = True,
         track_running_stats: bool = True,
         dtype: DType = float32,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight = Parameter(ones(num_features, dtype=dtype)) if affine else None
-        self.bias = Parameter(zeros(num_features, dtype=dtype)) if affine else None
+        self.bias = Parameter(zeros(num_features, dtype=dtype)) if affine and bias else None
         self.running_mean: Tensor | None = None
         self.running_var: Tensor | None = None
         self.num_batches_tracked: Tensor | None = None
@@ -197,7 +199,8 @@ class _BatchNorm(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
         )
 
 
@@ -206,8 +209,9 @@ class BatchNorm1d(_BatchNorm):
 
     num_features: c. eps: added to the variance. momentum: PyTorch's convention, the share of the
     *new* batch in the running statistics (Keras counts the old: 0.9); None: their plain average.
-    affine: whether there are weight (starts at 1) and bias (at 0). track_running_stats: keep
-    statistics for evaluation. Source: Ioffe & Szegedy 2015; eps and momentum are PyTorch's.
+    affine: whether there are weight (starts at 1) and bias (at 0; bias=False: weight alone).
+    track_running_stats: keep statistics for evaluation. Source: Ioffe & Szegedy 2015; eps and
+    momentum are PyTorch's.
     """
 
     def check(self, x: Tensor) -> None:

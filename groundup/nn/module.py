@@ -17,7 +17,7 @@ Self = TypeVar("Self", bound="Module")
 class Parameter(Tensor):
     """A tensor that a module trains: assigned as an attribute, it is found by `parameters()`.
 
-    data: the tensor whose values it starts with (not copied).
+    data: the tensor whose memory it takes over (not copied).
     requires_grad: whether `.backward()` fills its `.grad`.
 
     >>> w = Parameter(gu.zeros(2, 3))
@@ -26,7 +26,10 @@ class Parameter(Tensor):
     """
 
     def __init__(self, data: Tensor, requires_grad: bool = True) -> None:
-        raise NotImplementedError
+        if not isinstance(data, Tensor):
+            raise TypeError(f"a Parameter is made of a Tensor, not {type(data).__name__}")
+        data.detach().alias(self)
+        self.requires_grad_(requires_grad)
 
 
 class Module:
@@ -191,8 +194,16 @@ class Module:
                     tensor.copy_(state[path])
 
     def to(self: Self, dtype: DType) -> Self:
-        """Convert every floating-point parameter and buffer to another dtype, in place."""
-        raise NotImplementedError
+        """Convert every floating-point parameter and buffer to another dtype, in place.
+
+        Parameters stay the same objects, so an optimizer goes on training them.
+        """
+        for tensor in (*self.parameters(), *self.buffers()):
+            if tensor.dtype.is_float:
+                tensor.data = tensor.detach().to(dtype)
+                if tensor.grad is not None:
+                    tensor.grad = tensor.grad.detach().to(dtype)
+        return self
 
     # ---- showing ---------------------------------------------------------------------------
 

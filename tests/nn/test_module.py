@@ -183,7 +183,7 @@ def test_repr_is_as_in_torch() -> None:
             nn.Conv2d(1, 6, 5, stride=2, padding=2, groups=1, bias=False),
             nn.BatchNorm2d(6),
             nn.ReLU(),
-            nn.Sequential(nn.Flatten(), nn.Dropout(0.2)),
+            nn.Sequential(nn.Flatten(), nn.GELU(), nn.Tanh()),
             nn.Linear(3, 2, bias=False),
         )
 
