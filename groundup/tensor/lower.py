@@ -201,9 +201,12 @@ class _Lowering:
                 raise TypeError(f"mean needs a floating type, not {body.dtype.name}" + at_line())
         if kind in ("sum", "prod") and not body.dtype.is_float:
             body = ir.cast(body, dt.int64)
+        order = self._order(kind, axes, source)
+        if order == "dot":
+            body = _guards_outside(body)
         variables, pairs = ir.fresh(body.depth, sizes)
         mapping = {ir.axis(a): v for a, v in zip(axes, variables, strict=True)}
-        result = ir.reduce(kind, pairs, substitute(body, mapping), self._order(kind, axes, source))
+        result = ir.reduce(kind, pairs, substitute(body, mapping), order)
         if mean:
             result = ir.alu("div", result, ir.cast(ir.extent(count), result.dtype))
         return result
@@ -298,6 +301,26 @@ class _Lowering:
         mapping = {n: ir.out(i) for i, n in enumerate(found)}
         moved = substitute(index, mapping)
         return intervals(moved, [self.size[n.arg] for n in found])[moved]
+
+
+def _guards_outside(product: Node) -> Node:
+    """A product whose factor is zero beyond an edge is no term there: where(c, x, 0)·w becomes
+    where(c, x·w, 0), so that the loops need not run there at all."""
+    if product.op != "mul":
+        return product
+    conditions: list[Node] = []
+    factors = []
+    for factor in product.src:
+        while factor.op == "where" and factor.src[2].op == "const" and factor.src[2].value == 0:
+            conditions.append(factor.src[0])
+            factor = factor.src[1]
+        factors.append(factor)
+    if not conditions:
+        return product
+    inside = conditions[0]
+    for c in conditions[1:]:
+        inside = ir.alu("and", inside, c)
+    return ir.where(inside, ir.alu("mul", *factors), ir.const(0, product.dtype))
 
 
 def _has_read(index: Node) -> bool:
