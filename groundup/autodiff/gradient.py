@@ -12,10 +12,11 @@ from itertools import count
 
 from ..ir.extent import Extent, symbolic_key
 from ..ir.node import Node, alu, loops, out, outs, read, reshape
-from ..ir.transform import TENSOR_OPS, body_nodes, toposort
+from ..ir.transform import body_nodes
 from .scalar import Opened, contributions
 from .solve import adjoint
 from .split import split
+from .template import Form, fill, form
 
 
 def gradient(root: Node, seed: Node, wrt: Sequence[Node]) -> list[Node | None]:
@@ -52,20 +53,39 @@ class _Reverse:
     def __init__(self, root: Node) -> None:
         self.root = root
         self.level: dict[Node, int] = {}  # greater than that of every tensor it is computed from
-        for node in toposort([root], stop=lambda n: not n.tracked):
-            self._level(node)
+        self.forms: dict[Node, Form] = {}
+        self.rank([root])
         self.pending: dict[Node, list[Node]] = {}
         self.heap: list[tuple[int, int, int, int, Node]] = []
         self.ties = count()
 
-    def _level(self, node: Node) -> None:
-        below = max((self.level.get(s, 0) for s in node.src), default=0)
-        self.level[node] = below + (node.op in TENSOR_OPS)
+    def sources(self, tensor: Node) -> list[Node]:
+        """The tracked tensors that one is computed from."""
+        if tensor.op == "loops":
+            if tensor not in self.forms:
+                self.forms[tensor] = form(tensor)
+            return [t for t in self.forms[tensor].tensors if t.tracked]
+        return [t for t in tensor.src if t.tracked]
+
+    def rank(self, tensors: list[Node]) -> None:
+        """Find the levels of tensors and of all that they are computed from."""
+        stack = [t for t in tensors if t.tracked]
+        while stack:
+            tensor = stack[-1]
+            if tensor in self.level:
+                stack.pop()
+                continue
+            below = self.sources(tensor)
+            missing = [t for t in below if t not in self.level]
+            if missing:
+                stack += missing
+                continue
+            stack.pop()
+            self.level[tensor] = 1 + max((self.level[t] for t in below), default=0)
 
     def run(self, seed: Node, wrt: Sequence[Node]) -> list[Node | None]:
         found: dict[Node, list[Node]] = {x: [] for x in wrt}
-        if self.root.tracked:
-            self.add(self.root, seed)
+        self.add(self.root, seed)
         while self.heap:
             tensor = heappop(self.heap)[-1]
             total = add_all(self.pending.pop(tensor))
@@ -81,10 +101,7 @@ class _Reverse:
         if tensor not in self.pending:
             helper = tensor not in self.level
             if helper:
-                for node in body_nodes(tensor.src[0]):
-                    if node not in self.level:
-                        self._level(node)
-                self._level(tensor)
+                self.rank([tensor])
             # Of one level: first what the user's graph has, then what encloses the other.
             key = (-self.level[tensor], int(helper), -tensor.depth, next(self.ties))
             heappush(self.heap, (*key, tensor))
@@ -96,7 +113,7 @@ class _Reverse:
             source = tensor.src[0]
             self.add(source, reshape(total, source.shape))
         elif tensor.op == "loops":
-            for source, part in through_loops(tensor, total):
+            for source, part in fill(tensor, self.forms[tensor], total, through_loops):
                 self.add(source, part)
 
 
