@@ -70,8 +70,9 @@ def backward(root: Core, gradient_in: Core | None = None, create_graph: bool = F
     wanted = targets(node)
     grads = gradient(node, seed, list(wanted))
     for (_, tensor), g in zip(wanted.items(), grads, strict=True):
-        if g is not None:
-            _accumulate(tensor, g, root, create_graph)
+        if g is None:  # reached, but by steps that are flat everywhere
+            g = ir.loops(tensor._shape, ir.const(0, tensor.dtype))
+        _accumulate(tensor, g, root, create_graph)
 
 
 def _accumulate(tensor: Core, g: Node, root: Core, create_graph: bool) -> None:

@@ -179,6 +179,8 @@ class Core:
     def through(self, view: View) -> Tensor:
         """This tensor seen through a view; both share their storage."""
         parent: Core = self
+        # Strides of axes of size 1 depend on how the view came about; the others do not.
+        layout = view.strides(*self.layout()) if 1 in view.shape else None
         if (
             type(view) is Affine
             and type(self._view) is Affine
@@ -190,6 +192,7 @@ class Core:
             view, parent = view.after(self._view), self._parent
         result = self._make(self._storage)
         result._shape, result._parent, result._view = view.shape, parent, view
+        result._layout = layout
         if not state.grad and self.tracked():
             result._detached = True
         return result

@@ -124,9 +124,11 @@ def parse(a: Core, key: Any) -> tuple[Tensor, list[_Gather]]:
     rules: list[tuple[int, int, int]] = []
     shape: list[int] = []
     gathers: list[_Gather] = []
+    new: dict[int, int] = {}  # new axes -> the axis of a that follows
     for item in _items(a, key):
         axis = len(rules)
         if item is None:
+            new[len(shape)] = axis
             shape.append(1)
         elif isinstance(item, int):
             rules.append((_position(item, a._shape[axis], axis), 1, -1))
@@ -140,7 +142,12 @@ def parse(a: Core, key: Any) -> tuple[Tensor, list[_Gather]]:
             gathers.append(_Gather(item, len(shape)))
             rules.append((0, 1, len(shape)))
             shape.append(a._shape[axis])
-    return a.through(Affine(a._shape, tuple(shape), tuple(rules))), gathers
+    view = a.through(Affine(a._shape, tuple(shape), tuple(rules)))
+    if new:
+        own, (strides, offset) = a.layout()[0], view.layout()
+        ahead = {n: own[d] * a._shape[d] if d < a.ndim else 1 for n, d in new.items()}
+        view._layout = tuple(ahead.get(n, st) for n, st in enumerate(strides)), offset
+    return view, gathers
 
 
 def _position(index: int, size: int, axis: int) -> int:

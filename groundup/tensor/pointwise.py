@@ -186,7 +186,7 @@ def _fold(op: str, a: Any, b: Any, dtype: DType) -> Tensor | None:
         return None
     if op == "div" and not dtype.is_float:
         dtype = dt.float32
-    if dtype.kind == "b" or (op == "pow" and not dtype.is_float):
+    if dtype.kind == "b" or op == ("floordiv" if dtype.is_float else "pow"):
         node = combine(op, ir.const(x, dtype), ir.const(y, dtype))
         if node.op != "const":
             return None
@@ -216,8 +216,29 @@ def combine(op: str, x: Node, y: Node) -> Node:
         return ir.alu(op, x, y)
     if op == "pow":
         return power(x, y)
+    if op == "floordiv" and dtype.is_float:
+        return _float_floordiv(x, y)
     _check_operation(op, dtype)
     return ir.alu(op, x, y)
+
+
+def _float_floordiv(x: Node, y: Node) -> Node:
+    """⌊x / y⌋ from the exact remainder, since the rounded quotient may reach the next integer.
+
+    As in PyTorch and Python: 1 // 0.1 is 9; ∞ // y is NaN; x // 0 is x / 0.
+    """
+    zero, infinity = ir.const(0.0, x.dtype), ir.const(math.inf, x.dtype)
+    quotient = ir.alu("div", x, y)
+    exact = ir.alu("div", ir.alu("sub", x, ir.alu("mod", x, y)), y)
+    small = ir.alu("eq", exact, zero)
+    result = ir.where(small, ir.alu("mul", quotient, zero), ir.alu("round", exact))
+    opposite = ir.alu("lt", quotient, zero)
+    opposite = ir.alu("or", opposite, ir.alu("lt", ir.alu("mul", x, y), zero))
+    far = ir.where(opposite, ir.const(-1.0, x.dtype), quotient)
+    finite = ir.alu("lt", ir.alu("abs", x), infinity)
+    beyond = ir.alu("and", ir.alu("eq", ir.alu("abs", y), infinity), finite)
+    result = ir.where(beyond, far, result)
+    return ir.where(ir.alu("eq", y, zero), quotient, result)
 
 
 def _check_operation(op: str, dtype: DType) -> None:
@@ -481,8 +502,7 @@ def sign(a: Core) -> Tensor:
             return positive
         return ir.where(ir.alu("lt", x, zero), ir.const(-1, x.dtype), positive)
 
-    node = value_of(a)
-    return finish(ir.loops(a._shape, body(read_at(node, a._shape))), a)
+    return unary(a, body)
 
 
 def rounding(name: str) -> Callable[[Core], Tensor]:

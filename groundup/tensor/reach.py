@@ -28,6 +28,7 @@ class Reach:
     def __init__(self, roots: tuple[Any, ...]) -> None:
         self.tensors: list[Core] = []
         self.optimizers: list[Any] = []
+        self._structures: list[tuple[Any, Any]] = []  # (optimizer, what its step is made of)
         self.slots: list[tuple[Any, Any, Any]] = []  # (container, key, value): where values stand
         self._lengths: list[tuple[Any, int]] = []
         self._parts: list[Hashable] = []
@@ -54,7 +55,7 @@ class Reach:
                 return False
             if (t._grad is None) is not no_grad:
                 return False
-        return True
+        return all(optimizer.structure() == made for optimizer, made in self._structures)
 
     # ---- the walk ------------------------------------------------------------------------------
 
@@ -177,8 +178,12 @@ class Reach:
         cls = type(value)
         self._parts.append((cls.__module__, cls.__qualname__, id(cls)))
         if hasattr(value, "refresh_hyperparameters"):
-            # An optimizer's numbers are runtime scalars: they are refreshed, not compared.
+            # An optimizer's numbers are runtime scalars: they are refreshed, not compared. Which
+            # functions a step is made of is compared.
+            value.refresh_hyperparameters()
             self.optimizers.append(value)
+            self._structures.append((value, value.structure()))
+            self._value(value.structure(), True)
             self._value(value.param_groups, False)
             self._value(value.state, False)
             for t in value.hyperparameter_tensors():

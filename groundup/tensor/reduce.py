@@ -130,7 +130,7 @@ def std(a: Core, dim: Dims = None, correction: int = 1, keepdim: bool = False) -
 
 
 def extreme(kind: str, a: Core, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """The greatest or least over `dim`; NaN wins."""
+    """The greatest or least over `dim`; NaN wins. Of equals, the first takes the derivative."""
     dims = axes_of(f"a{kind}", dim, a.ndim)
     _nonempty(kind, a, dims)
     return finish(reduced(kind, operand(a), dims, keepdim), a)
