@@ -95,8 +95,8 @@ class Sequential(Module):
             for name, module in modules[0].items():
                 setattr(self, name, _checked(self, module))
             return
-        for module in modules:
-            self.append(_checked(self, module))
+        for item in modules:
+            self.append(_checked(self, item))
 
     def forward(self, x: Any) -> Any:
         """Each module on the result of the one before."""

@@ -53,7 +53,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             + _show(weight=weight.shape, bias=bias.shape)
         )
     *lead, o, k = axes(x.ndim + 1)
-    y = (x[*lead, k] * weight[o, k]).sum(k).order(*lead, o)
+    y: Tensor = (x[*lead, k] * weight[o, k]).sum(k).order(*lead, o)
     return y if bias is None else y + bias
 
 
@@ -86,7 +86,7 @@ def conv2d(
     if groups == 1:
         padded = outside(x, 0.0) if ph or pw else x
         window = padded[n, c, sh * p + dh * u - ph, sw * q + dw * v - pw]
-        y = (window * weight[o, c, u, v]).sum(c, u, v).order(n, o, p, q)
+        y: Tensor = (window * weight[o, c, u, v]).sum(c, u, v).order(n, o, p, q)
     else:
         grouped = x.reshape(x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
         kernels = weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
@@ -178,10 +178,10 @@ def max_pool2d(
     >>> max_pool2d(gu.arange(16.0).reshape(1, 1, 4, 4), 2).tolist()
     [[[[5.0, 7.0], [13.0, 15.0]]]]
     """
-    window, where_, inside = _pool(
-        "max_pool2d", x, kernel_size, stride, padding, dilation, -math.inf
-    )
-    return window.max(*inside).order(*where_)
+    args = (kernel_size, stride, padding, dilation, -math.inf)
+    window, outer, inner = _pool("max_pool2d", x, *args)
+    y: Tensor = window.max(*inner).order(*outer)
+    return y
 
 
 def avg_pool2d(
@@ -200,12 +200,14 @@ def avg_pool2d(
     [[[[2.5, 4.5], [10.5, 12.5]]]]
     """
     args = (kernel_size, stride, padding, 1, 0.0)
-    window, where_, inside = _pool("avg_pool2d", x, *args)
-    total = window.sum(*inside).order(*where_)
+    window, outer, inner = _pool("avg_pool2d", x, *args)
+    total: Tensor = window.sum(*inner).order(*outer)
     if count_include_pad:
-        return total * (1.0 / math.prod(pair(kernel_size, "kernel_size")))
-    window, where_, inside = _pool("avg_pool2d", ones(1, 1, *x.shape[2:], dtype=x.dtype), *args)
-    return total / window.sum(*inside).order(*where_)
+        height, width = pair(kernel_size, "kernel_size")
+        return total * (1.0 / (height * width))
+    window, outer, inner = _pool("avg_pool2d", ones(1, 1, *x.shape[2:], dtype=x.dtype), *args)
+    share: Tensor = window.sum(*inner).order(*outer)
+    return total / share
 
 
 def adaptive_avg_pool2d(
@@ -232,8 +234,11 @@ def adaptive_avg_pool2d(
     down, tall = _adaptive_windows(h, rows, x)
     across, wide = _adaptive_windows(w, columns, x)
     # Two steps, one axis each: a row enters the sum of every window that holds it.
-    y = (where(down[p, i], x[n, c, i, j], 0.0).sum(i) / tall[p]).order(n, c, p, j)
-    return (where(across[q, j], y[n, c, p, j], 0.0).sum(j) / wide[q]).order(n, c, p, q)
+    rows_: Any = where(down[p, i], x[n, c, i, j], 0.0)
+    y = (rows_.sum(i) / tall[p]).order(n, c, p, j)
+    columns_: Any = where(across[q, j], y[n, c, p, j], 0.0)
+    z: Tensor = (columns_.sum(j) / wide[q]).order(n, c, p, q)
+    return z
 
 
 def _adaptive_windows(size: int, parts: int, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -252,7 +252,7 @@ def _mismatches(own: Mapping[str, Tensor], state: Mapping[str, Tensor], strict: 
         if unknown:
             problems.append(f"not in the module: {', '.join(unknown)}")
     for path, tensor in own.items():
-        given = state.get(path)
+        given: object = state.get(path)
         if given is None:
             continue
         if not isinstance(given, Tensor):

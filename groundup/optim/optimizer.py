@@ -29,14 +29,13 @@ class Optimizer:
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, dict[str, Tensor]] = {}
         self._mirrors: list[dict[str, tuple[float, Tensor]]] = []
-        self._stepped: list[tuple[Stepper, ...]] | None = None  # the chains of the latest step
-        given = [params] if isinstance(params, (Tensor, dict)) else list(params)
+        self._prepared: list[tuple[str, ...]] = []  # the slots for which each group has state
         if isinstance(params, Tensor):
             raise TypeError("params is an iterable of tensors: write [tensor]")
+        given = list(params)
         if not given:
             raise ValueError("an optimizer needs at least one parameter; this iterable is empty")
-        groups = given if isinstance(given[0], dict) else [{"params": given}]
-        for group in groups:
+        for group in given if isinstance(given[0], dict) else [{"params": given}]:
             self.add_param_group(group)
 
     # ---- what a subclass says --------------------------------------------------------------
@@ -87,6 +86,7 @@ class Optimizer:
             {name: (v, full((), v, dtype=float64)) for name, v in self.numbers(made).items()}
         )
         self._prepare(made)
+        self._prepared.append(self.slots(made))
 
     def _prepare(self, group: Group) -> None:
         """Give every parameter of a group its state, as memory: a step only moves it."""
@@ -122,28 +122,28 @@ class Optimizer:
         return [memory for mirror in self._mirrors for _, memory in mirror.values()]
 
     def refresh_hyperparameters(self) -> None:
-        """Write the numbers of `param_groups` into the tensors that a captured step reads.
+        """Write the numbers of `param_groups` into the tensors that a step reads.
 
-        Costs a comparison for each number that has not changed. Raises RuntimeError when a number
-        went to or from a value that changes the chain itself (such as momentum 0), which a captured
-        step cannot follow.
+        Costs a comparison for each number that has not changed. Also makes the state that a number
+        asks for by no longer being 0 (such as momentum).
         """
-        for group, mirror in zip(self.param_groups, self._mirrors, strict=True):
-            numbers = self.numbers(group)
-            for name, value in numbers.items():
+        for i, (group, mirror) in enumerate(zip(self.param_groups, self._mirrors, strict=True)):
+            for name, value in self.numbers(group).items():
                 known, memory = mirror[name]
                 if value != known:
                     _check_number(name, value)
                     memory[()] = value
                     mirror[name] = (value, memory)
-        if self._stepped is not None and self._stepped != self._chains():
-            raise RuntimeError(
-                "a hyper-parameter went to or from 0, which changes what a step computes:"
-                " capture the step again with gu.jit"
-            )
+            if self.slots(group) != self._prepared[i]:
+                self._prepare(group)
+                self._prepared[i] = self.slots(group)
 
-    def _chains(self) -> list[tuple[Stepper, ...]]:
-        return [self.chain(group) for group in self.param_groups]
+    def structure(self) -> tuple[tuple[Stepper, ...], ...]:
+        """The chain of each group: what a step computes, apart from the numbers.
+
+        A captured step is only good for the structure that it was captured with.
+        """
+        return tuple(self.chain(group) for group in self.param_groups)
 
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
         """Move every parameter that has a gradient: p ← p − lr · u, u from the chain of steppers.
@@ -151,18 +151,14 @@ class Optimizer:
         closure: computes and returns the loss again (it is called once, with gradients enabled).
         """
         loss = closure() if closure is not None else None
-        captured = storage.tracer is not None
-        chains = self._chains()
+        captured = storage.tracer is not None  # then whoever captures refreshes and realises
         if not captured:
-            self._stepped = chains
             self.refresh_hyperparameters()
-        elif self._stepped is None:
-            self._stepped = chains
         touched: list[Tensor] = []
         with no_grad():
-            for group, chain, mirror in zip(self.param_groups, chains, self._mirrors, strict=True):
+            for group, mirror in zip(self.param_groups, self._mirrors, strict=True):
                 hyper = {name: memory for name, (_, memory) in mirror.items()}
-                touched += self._step_group(group, chain, hyper)
+                touched += self._step_group(group, self.chain(group), hyper)
             if not captured:
                 realize(*touched)
         return loss
@@ -172,7 +168,6 @@ class Optimizer:
     ) -> list[Tensor]:
         """Build the update of one group; returns every tensor that it moved."""
         active = [p for p in group["params"] if p.grad is not None]
-        self._prepare_late(group, active)
         touched = self._count(active) if self.counts_steps else []
         lr = hyper["lr"]
         for p in active:
@@ -183,10 +178,6 @@ class Optimizer:
             p.sub_(u * lr.to(p.dtype))
             touched += [p, *(state[name] for name in self.slots(group))]
         return touched
-
-    def _prepare_late(self, group: Group, active: Sequence[Tensor]) -> None:
-        if any(name not in self.state[p] for p in active for name in self.slots(group)):
-            self._prepare(group)
 
     def _count(self, active: Sequence[Tensor]) -> list[Tensor]:
         """t ← t + 1 for the parameters that have a gradient.
