@@ -75,6 +75,10 @@ class Lowering:
         self.memory, self.shape = memory, shape
         self.trusted = trusted  # the loops themselves keep every read inside
         self.ranges = intervals(body, shape)
+        # Loops of no iteration read nothing.
+        self.empty = 0 in shape or any(
+            n.op == "reduce" and any(int(e) == 0 for _, e in n.arg[1]) for n in body_nodes(body)
+        )
         self.known: dict[tuple[Node, Node | None], Node] = {}
         self.exposed: dict[Node, bool] = {}
         self.checks: list[tuple[Node, int]] = []  # (read, axis) of each run-time check
@@ -139,9 +143,7 @@ class Lowering:
         for axis, (ix, stride, size) in enumerate(zip(indices, place.strides, place.shape)):
             parts = affine(ix)
             if parts is not None:
-                if guard is None and not self._sure(ix, size) and 0 not in (
-                    *self.shape, *tensor.shape,
-                ):  # fmt: skip
+                if guard is None and not self._sure(ix, size):
                     raise IndexError(self._outside(node))
                 coefficients, constant = parts
                 offset = add(offset, mul(stride, constant))
@@ -161,7 +163,7 @@ class Lowering:
 
     def _sure(self, ix: Node, size: Size) -> bool:
         """Does an affine index stay within an axis, as far as the loops alone tell?"""
-        if self.trusted or ix not in self.ranges:
+        if self.trusted or self.empty or ix not in self.ranges:
             return True
         low, high = self.ranges[ix]
         return low >= 0 and high < value(size)

@@ -211,7 +211,7 @@ class Plan:
             slot = self.donated.get(i)
             old = free[i] if slot is not None else None
             results.append(old if old is not None else runtime.allocate(value(size, n)))
-        arena = runtime.allocate(bound.arena) if bound.arena else None
+        arena = runtime.allocate(bound.arena)
         current = bound.current
         with _lock():
             for ref, places in bound.patches.items():
@@ -220,7 +220,6 @@ class Plan:
                 elif type(ref) is Result:
                     address = results[ref.index].address
                 else:
-                    assert arena is not None
                     address = arena.address + bound.temps[ref.index]  # type: ignore[attr-defined]
                 if current.get(ref) != address:
                     current[ref] = address
