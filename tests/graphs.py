@@ -56,6 +56,7 @@ class Case:
 
     values: list[Value]
     steps: list[str] = field(default_factory=list)
+    leaves: list[Value] = field(default_factory=list)
 
     @property
     def roots(self) -> list[Node]:
@@ -105,15 +106,23 @@ def graphs(
 
 
 def make(
-    seed: int, steps: int, sizes: tuple[int, ...] = (1, 2, 3, 4, 5, 7), limit: int = 240
+    seed: int,
+    steps: int,
+    sizes: tuple[int, ...] = (1, 2, 3, 4, 5, 7),
+    limit: int = 240,
+    leaves: bool = False,
 ) -> Case:
-    """The case with this seed; axes have these sizes, and now and then none."""
-    maker = _Maker(seed, sizes, limit)
+    """The case with this seed; axes have these sizes, and now and then none.
+
+    With `leaves`, all floats are float64 without NaN and Inf, and derivatives can be taken by
+    every buffer of floats.
+    """
+    maker = _Maker(seed, sizes, limit, leaves)
     for _ in range(steps):
         maker.step()
     last = maker.pool[-1]
     others = [v for v in maker.pool[:-1] if maker.chance(0.15)][:2]
-    return Case([last, *others], maker.steps)
+    return Case([last, *others], maker.steps, maker.leaves or [])
 
 
 class _Reject(Exception):
@@ -123,8 +132,9 @@ class _Reject(Exception):
 class _Maker:
     """Grows a pool of values by drawn operations."""
 
-    def __init__(self, seed: int, sizes: tuple[int, ...], limit: int) -> None:
+    def __init__(self, seed: int, sizes: tuple[int, ...], limit: int, leaves: bool = False) -> None:
         self.sizes, self.limit = sizes, limit
+        self.leaves: list[Value] | None = [] if leaves else None
         self.rng = np.random.default_rng(seed)
         self.steps: list[str] = []
         self.pool: list[Value] = []
@@ -156,7 +166,10 @@ class _Maker:
 
     def fresh(self, dtype: DType, shape: tuple[int, ...]) -> Value:
         """A new buffer; some hold NaN, Inf, zeros of both signs and the largest integers."""
-        odd = self.chance(0.25)
+        leaves = self.leaves
+        odd = self.chance(0.25) and leaves is None
+        if leaves is not None and dtype is dt.float32:
+            dtype = dt.float64
         if dtype.is_float:
             data = self.rng.normal(size=shape) * self.rng.choice([0.5, 3.0])
             special = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 0.5]
@@ -170,7 +183,10 @@ class _Maker:
             mask = self.rng.random(shape) < 0.25
             chosen = np.asarray(self.rng.choice(len(special), shape))
             data = np.where(mask, np.array(special).astype(data.dtype)[chosen], data)
-        return self.add("buffer", B.tensor(data), data)
+        if leaves is None or not dtype.is_float:
+            return self.add("buffer", B.tensor(data), data)
+        leaves.append(self.add("buffer", B.param(data), data))
+        return leaves[-1]
 
     def value(self, *dtypes: DType) -> Value:
         """A value of one of some types, from the pool if there is one."""
@@ -305,7 +321,7 @@ class _Maker:
     def do_cast(self) -> None:
         x = self.value(*DTYPES)
         to = self.pick([d for d in DTYPES if d is not x.dtype])
-        if not x.exact and not to.is_float:
+        if (not x.exact and not to.is_float) or (to is dt.float32 and self.leaves is not None):
             raise _Reject
         data = converted(x.data, to)
         error = x.error + ulps(data, 1) if x.error.any() else 0.0
@@ -483,7 +499,7 @@ class _Maker:
         shape = self.shape(self.pick((1, 2)))
         total = sum(np.indices(shape)[i] * (3 * i + 1) for i in range(len(shape)))
         body = B.plus(*(B.scaled(out(i), 3 * i + 1) for i in range(len(shape))))
-        dtype = self.pick((dt.int64, dt.float32))
+        dtype = self.pick((dt.int64, dt.float32 if self.leaves is None else dt.float64))
         self.add("arange", loops(shape, cast(body, dtype)), total.astype(B.np_dtype(dtype)))
 
 

@@ -68,6 +68,8 @@ def _body(
     body: Node, names: Mapping[Node, str], letters: Mapping[int, str], indent: str
 ) -> list[str]:
     """The lines of one scalar expression: the whole, then its named parts."""
+    if body in names:  # no scalar: verify prints what breaks its rules as well
+        return [indent + names[body]]
     order = [n for n in toposort([body], stop=lambda n: n in names) if n not in names]
     uses: dict[Node, int] = {}
     for node in order:
@@ -119,7 +121,7 @@ def _expression(
         return f"{operands[0]}[{', '.join(_bare(ix) for ix in operands[1:])}]"
     if op == "cast":
         return f"{node.dtype.name}({_bare(operands[0])})"
-    if op == "where":
+    if op == "where" and len(operands) == 3:
         return f"({operands[1]} if {_bare(operands[0])} else {operands[2]})"
     if op == "reduce":
         order = f" {node.arg[2]}" if node.arg[2] != "seq" else ""

@@ -10,7 +10,19 @@ import pytest
 from groundup.autodiff import gradient
 from groundup.emit.python import evaluate
 from groundup.ir import dtype as dt
-from groundup.ir.node import Node, alu, const, fresh, index, loops, outs, read, reduce, reshape, where
+from groundup.ir.node import (
+    Node,
+    alu,
+    const,
+    fresh,
+    index,
+    loops,
+    outs,
+    read,
+    reduce,
+    reshape,
+    where,
+)
 from groundup.ir.verify import verify
 
 from .. import build as B
@@ -170,7 +182,9 @@ def test_integers_have_no_gradient() -> None:
 def test_broadcasting() -> None:
     check(lambda x, b: B.op("mul", x, b), lambda x, b: x * b, data(3, 4), data(4))
     check(lambda x, b: B.op("mul", x, b), lambda x, b: x * b, data(3, 4), data(3, 1))
-    check(lambda x, b: B.op("add", x, b), lambda x, b: x + b, data(3, 4), np.float64(2.0).reshape(()))
+    check(
+        lambda x, b: B.op("add", x, b), lambda x, b: x + b, data(3, 4), np.float64(2.0).reshape(())
+    )
 
 
 VIEWS: dict[str, tuple[tuple[int, ...], Callable[..., list[Node]], Callable[..., object]]] = {
@@ -281,9 +295,7 @@ def test_gather_of_a_gather_is_solved() -> None:
     (g,) = gradient(B.embedding(w, ids), seed, [w])
     (back,) = gradient(g, B.tensor(data(5, 3, seed=3)), [seed])
     assert back is not None and count_reductions(back) == 0
-    np.testing.assert_array_equal(
-        B.array(*evaluate([back]), back), data(5, 3, seed=3)[[1, 1, 3]]
-    )
+    np.testing.assert_array_equal(B.array(*evaluate([back]), back), data(5, 3, seed=3)[[1, 1, 3]])
 
 
 # ---- reductions ----------------------------------------------------------------------------------
@@ -303,7 +315,9 @@ def test_reductions(kind: str, axes: list[int]) -> None:
             x = getattr(x, kind)(a).values
         return x
 
-    check(lambda x: B.over(kind, x, axes), theirs, data(2, 3, 2), second=kind != "prod" or axes == [1])
+    check(
+        lambda x: B.over(kind, x, axes), theirs, data(2, 3, 2), second=kind != "prod" or axes == [1]
+    )
 
 
 @pytest.mark.parametrize("zeros", [1, 2, 3])
@@ -317,9 +331,7 @@ def test_the_first_extreme_takes_all() -> None:
     x = np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0], [np.nan, 5.0, np.nan]])
     leaf = B.param(x)
     (g,) = gradient(B.over("max", leaf, [1]), B.tensor(np.array([1.0, 2.0, 3.0])), [leaf])
-    np.testing.assert_array_equal(
-        B.array(*evaluate([g]), g), [[0, 1, 0], [2, 0, 0], [3, 0, 0]]
-    )
+    np.testing.assert_array_equal(B.array(*evaluate([g]), g), [[0, 1, 0], [2, 0, 0], [3, 0, 0]])
 
 
 def test_mean_and_variance() -> None:
