@@ -75,11 +75,12 @@ def fuse(roots: list[Node], order: list[Node]) -> list[Group]:
 
     def write_in(node: Node, into: list[Group]) -> None:
         for g in into:
-            mapping = {r: _element(node, r.src[1:]) for r in g.reads[node]}
-            for t in g.reads:
-                users[t].discard(g)
-            g.body = substitute(g.body, mapping)
-            register(g)
+            while node in g.reads:  # again where one read was the index of another
+                mapping = {r: _element(node, r.src[1:]) for r in g.reads[node]}
+                for t in g.reads:
+                    users[t].discard(g)
+                g.body = substitute(g.body, mapping)
+                register(g)
 
     for node in reversed(order):
         if node.op not in ("loops", "reshape"):

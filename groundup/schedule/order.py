@@ -62,7 +62,7 @@ def _ordered(body: Node) -> Node:
             if (variables, order) != (chosen, kept_order):
                 zero = const(0, dt.int64)  # what a variable of extent 1 always is
                 units = {red(v[0]): zero for v in variables if v not in chosen}
-                inner = substitute(node.src[0], {**mapping, **units})
+                inner = substitute(substitute(node.src[0], mapping), units)
                 mapping[node] = reduce(kind, chosen, inner, kept_order)
     return substitute(body, mapping) if mapping else body
 
