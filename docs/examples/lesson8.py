@@ -176,7 +176,7 @@ def broadcasting() -> None:
     # Sizes that neither agree nor are 1 are an error that shows both shapes.
     try:
         gu.ones(2, 3) + gu.ones(2)
-    except ValueError as error:
+    except gu.ShapeError as error:
         print("  " + str(error).splitlines()[0])
     else:
         raise AssertionError("(2, 3) + (2,) must be an error")
