@@ -13,7 +13,7 @@ from ..ir import node as ir
 from ..ir.node import Node
 from ..ir.transform import TENSOR_OPS, toposort
 from . import storage as store
-from .core import Core, Leaf, retained, value_of
+from .core import Core, Leaf, value_of
 from .errors import GradError, ShapeError, at_line, lined_up
 from .mode import enable_grad, no_grad
 from .storage import Storage
@@ -46,15 +46,10 @@ def targets(root: Node) -> dict[Node, Core]:
     """The nodes that a graph reaches whose derivatives a living tensor wants."""
     found: dict[Node, Core] = {}
     for node in toposort([root], stop=lambda n: not n.tracked and n.op in TENSOR_OPS):
-        if not node.tracked:
-            continue
-        tensor: Core | None = None
-        if node.op == "leaf" and isinstance(node.arg, Leaf):
+        if node.op == "leaf" and isinstance(node.arg, Leaf) and node.arg.tensor is not None:
             tensor = node.arg.tensor()
-        elif node in retained:
-            tensor = retained[node]()
-        if tensor is not None:
-            found[node] = tensor
+            if tensor is not None:
+                found[node] = tensor
     return found
 
 
@@ -111,18 +106,30 @@ def derivatives(
     if grad_outputs is None:
         seeds = [None] * len(outs)
     wanted = [x.node for x in ins]
+    for i, node in enumerate(wanted):
+        if node.op != "leaf":
+            raise GradError(
+                f"grad: input {i} is no leaf; call its retain_grad() before it is used" + at_line()
+            )
     total: list[Tensor | None] = [None] * len(ins)
     for o, s in zip(outs, seeds, strict=True):
-        for i, g in enumerate(gradient(o.node, _seed(o, s), wanted)):
-            if g is None:
+        for i, node in enumerate(gradient(o.node, _seed(o, s), wanted)):
+            if node is None:
                 continue
-            part = wrap(ins[i], g if create_graph else ir.detach(g), o)
+            part = wrap(ins[i], node if create_graph else ir.detach(node), o)
             before = total[i]
             total[i] = part if before is None else before + part
     for i, g in enumerate(total):
         if g is None and not allow_unused:
             raise GradError(f"grad: the outputs do not depend on input {i}" + at_line())
     return tuple(total)
+
+
+def _probe(x: Core) -> Tensor:
+    """The value of x (and its history) as a place where derivatives are taken."""
+    probe = wrap(x, x.node, x)
+    probe._leaf = Leaf(None)
+    return probe
 
 
 def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
@@ -141,7 +148,7 @@ def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Call
         nested = any(given[n].tracked() for n in numbers)
         for n in numbers:
             x = given[n]
-            given[n] = x if x.tracked() else x.detach().requires_grad_()
+            given[n] = _probe(x)
         with enable_grad():
             result = function(*given, **kwargs)
             if not isinstance(result, Core) or not result.tracked():

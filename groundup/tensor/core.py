@@ -43,8 +43,8 @@ class Leaf:
 
     __slots__ = ("__weakref__", "tensor")
 
-    def __init__(self, tensor: Core) -> None:
-        self.tensor = weakref.ref(tensor)
+    def __init__(self, tensor: Core | None) -> None:
+        self.tensor = None if tensor is None else weakref.ref(tensor)
 
 
 class Deferred:
@@ -65,9 +65,6 @@ class Deferred:
         raise NotImplementedError
 
 
-retained: weakref.WeakKeyDictionary[Node, weakref.ref[Core]] = weakref.WeakKeyDictionary()
-
-
 class Core:
     """What every Tensor is: (storage, view), and whether derivatives are asked for."""
 
@@ -77,7 +74,7 @@ class Core:
     _view: View | None = None
     _leaf: Leaf | None = None
     _detached: bool = False
-    _retains: bool = False
+    _retains: Leaf | None = None  # set where the derivative of a computed tensor is kept
     _grad: Tensor | None = None
     _known: tuple[int, weakref.ref[Node]] | None = None  # the value of a version, while in use
     _layout: tuple[Shape, int] | None = None  # strides and offset in the storage
@@ -121,7 +118,7 @@ class Core:
     @property
     def node(self) -> Node:
         """The value as an expression (a tensor node of this shape and dtype)."""
-        if self._parent is None and self._leaf is None and not self._detached:
+        if self._parent is None and self._leaf is None and not (self._detached or self._retains):
             return self._storage.read()
         chain: list[Core] = []
         at: Core | None = self
@@ -145,6 +142,8 @@ class Core:
                 node = ir.detach(node)
             if t._leaf is not None:
                 node = ir.leaf(node, t._leaf)
+            elif t._retains is not None:
+                node = ir.leaf(node, t._retains)
             if store.tracer is None and self._storage.owner is None:
                 t._known = (self._storage.version, weakref.ref(node))
         assert node is not None

@@ -6,7 +6,7 @@ Must not know how a loop nest runs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..ir import dtype as dt
 from ..ir import node as ir
@@ -14,6 +14,7 @@ from ..ir.dtype import DType, promote
 from ..ir.extent import Extent, product
 from ..ir.interval import intervals
 from ..ir.node import Node
+from ..ir.recipe import Recipe, facts, placeholder, record
 from ..ir.transform import TENSOR_OPS, body_nodes, substitute
 from . import pointwise as pw
 from . import storage as store
@@ -30,6 +31,11 @@ Affine = tuple[int, dict[Axis, int]]
 
 def close(expression: Indexed, axes: Sequence[Axis]) -> Tensor:
     """The tensor of an indexed expression whose free axes are `axes`, in this order."""
+    form = _form(expression, axes)
+    if form is not None:
+        known = _closed.get(form[0])
+        if known is not None:
+            return finish(known.follow(form[2])[0], *form[1])
     for a in axes:
         if not isinstance(a, Axis):
             raise TypeError(f"order takes axes, not {a!r}" + at_line())
@@ -51,7 +57,62 @@ def close(expression: Indexed, axes: Sequence[Axis]) -> Tensor:
 
         store.serial += 1
         return Tensor._make(store.Storage(node.shape, node.dtype, node))
+    if form is not None:
+        if len(_closed) >= _KEPT:
+            del _closed[next(iter(_closed))]
+        holders = [placeholder(i, t) for i, t in enumerate(form[2])]
+        body = substitute(node.src[0], dict(zip(form[2], holders, strict=True)))
+        _closed[form[0]] = record(holders, [ir.loops(node.shape, body)])
     return finish(node, *tensors)
+
+
+_KEPT = 4096  # forms remembered
+_closed: dict[tuple[Any, ...], Recipe] = {}
+
+
+def _form(
+    expression: Indexed, axes: Sequence[Axis]
+) -> tuple[tuple[Any, ...], list[Core], list[Node]] | None:
+    """(what determines the loop nest apart from the tensors' values, the tensors, their nodes), or
+    None where more than that matters: functions of nodes, indices that come from data."""
+    number: dict[int, int] = {}  # of each part of the tree
+    entries: list[Any] = []
+    tensors: list[Core] = []
+    nodes: list[Node] = []
+    slots: dict[Node, int] = {}
+    for tree in _postorder(expression):
+        op, arg = tree.op, tree.arg
+        sources = tuple([number[id(s)] for s in tree.src])
+        if op == "axis":
+            size = tree.size  # type: ignore[attr-defined]
+            entry: Any = (op, tree.name, size, size.key if isinstance(size, Extent) else None)  # type: ignore[attr-defined]
+        elif op == "read":
+            if any(s.op in ("read", "where", "reduce") for t in tree.src for s in _postorder(t)):
+                return None
+            node = operand(arg[0])
+            if node.op == "loops" and node.src[0].op == "const":
+                return None
+            tensors.append(arg[0])
+            if node not in slots:
+                slots[node] = len(nodes)
+                nodes.append(node)
+            entry = (op, slots[node], facts(node), arg[1], sources)
+        elif op == "number":
+            if isinstance(arg, Core):
+                return None
+            entry = (op, type(arg), arg)
+        elif op == "reduce":
+            entry = (op, arg[0], tuple([number.get(id(a), a.name) for a in arg[1]]), sources)
+        elif op in ("binary", "where"):
+            entry = (op, arg, sources)
+        else:
+            return None
+        number[id(tree)] = len(entries)
+        entries.append(entry)
+    if not nodes or any(not isinstance(a, Axis) or id(a) not in number for a in axes):
+        return None
+    entries.append(tuple([number[id(a)] for a in axes]))
+    return tuple(entries), tensors, nodes
 
 
 class _Lowering:
@@ -341,7 +402,7 @@ def _postorder(root: Indexed) -> list[Indexed]:
             continue
         seen.add(id(tree))
         stack.append((tree, True))
-        stack.extend((s, False) for s in tree.src)
+        stack.extend((s, False) for s in reversed(tree.src))
     return order
 
 

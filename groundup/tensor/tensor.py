@@ -15,7 +15,7 @@ from ..ir.extent import product
 from . import backward as derive
 from . import contract, indexing, interop, notation, shape, show
 from . import storage as store
-from .core import Core, Leaf, force, operand, retained, value_of
+from .core import Core, Leaf, force, operand, value_of
 from .conversions import Conversions
 from .data import storage_from_data
 from .errors import GradError, at_line
@@ -174,10 +174,8 @@ class Tensor(Methods, Reductions, Conversions):
         """Let `.backward()` fill `.grad` of this tensor too, which is not a leaf."""
         if not self.requires_grad:
             raise GradError("retain_grad of a tensor that does not require grad" + at_line())
-        if self._leaf is None and not self._retains:
-            self._retains = True
-            self._kept = self.node
-            retained[self._kept] = weakref.ref(self)
+        if self._leaf is None and self._retains is None:
+            self._retains, self._known = Leaf(self), None
 
     def detach(self) -> Tensor:
         """The same memory without its history."""
@@ -217,6 +215,7 @@ class Tensor(Methods, Reductions, Conversions):
         s = self._storage
         if not self._shape and store.tracer is None and s.pending is None:
             return s.number if s.number is not None else s.get(self.layout()[1])
+        store.asked("item()")
         if product(self._shape) != 1:
             raise shape.ShapeError(
                 f"item() needs exactly one element, not {self.numel()}"

@@ -82,5 +82,7 @@ def compare(
             if o.requires_grad and o.grad is not None:
                 assert not np.any(o.grad.numpy()), f"gradient of input {n} where torch has none"
             continue
-        assert o.grad is not None, f"no gradient of input {n}"
+        if o.grad is None:  # overwritten altogether: we know that nothing flows, torch gives zeros
+            assert not np.any(x.grad.numpy()), f"no gradient of input {n}"
+            continue
         same(o.grad, x.grad, rtol * 4, atol * 4, f"gradient of input {n}")
