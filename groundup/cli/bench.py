@@ -80,10 +80,10 @@ def ours(workload: Workload, batches: Sequence[tuple[Any, Any]], eager: bool) ->
     data = [(gu.from_numpy(x), gu.from_numpy(y)) for x, y in batches]
 
     def step(x: Any, y: Any) -> Any:
-        optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
+        optimizer.zero_grad()  # at the end, for both sides: no gradient outlives its step
         return loss
 
     run = step if eager else gu.jit(step)
@@ -102,10 +102,10 @@ def torch_eager(
 
     def step(i: int) -> float:
         x, y = data[i % BATCHES]
-        optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
+        optimizer.zero_grad()
         return float(loss.item())
 
     return step
