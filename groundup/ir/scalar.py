@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from ctypes import c_float
-from typing import Callable
 
 from .dtype import DType
 
@@ -22,13 +22,13 @@ def round_to(value: float, dtype: DType) -> float:
         return value
     if dtype.bits == 32:
         return c_float(value).value
+    single = c_float(value).value  # 16 bits: by way of float32, as PyTorch and processors do
     if dtype.name == "float16":
         try:
-            return float(struct.unpack("<e", struct.pack("<e", value))[0])
+            return float(struct.unpack("<e", struct.pack("<e", single))[0])
         except OverflowError:
-            return math.copysign(math.inf, value)
-    single = c_float(value).value  # bfloat16: the upper half of a float32, ties to even
-    if math.isnan(single):
+            return math.copysign(math.inf, single)
+    if math.isnan(single):  # bfloat16: the upper half of a float32, ties to even
         return single
     (bits,) = struct.unpack("<I", struct.pack("<f", single))
     bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000
@@ -49,10 +49,7 @@ def cast(value: Number, dtype: DType) -> Number:
     if dtype.kind == "b":
         return bool(value != 0)
     if dtype.is_float:
-        try:
-            return round_to(float(value), dtype)
-        except OverflowError:
-            return math.inf if value > 0 else -math.inf
+        return round_to(value if isinstance(value, float) else _nearest(value, dtype), dtype)
     if isinstance(value, float):
         if math.isnan(value):
             return 0
@@ -60,6 +57,16 @@ def cast(value: Number, dtype: DType) -> Number:
             return dtype.max if value > 0 else dtype.min
         return min(max(int(value), dtype.min), dtype.max)
     return wrap(int(value), dtype)
+
+
+def _nearest(value: int, dtype: DType) -> float:
+    """An integer as a float that rounds to a type as the integer itself does."""
+    extra = abs(value).bit_length() - 53
+    if extra <= 0 or dtype.bits == 64:
+        return float(value)
+    # Rounding twice could go to the wrong side; a sticky lowest bit keeps a tie from arising.
+    whole, rest = divmod(abs(value), 1 << extra)
+    return math.copysign(math.ldexp(float(whole | (rest != 0)), extra), value)
 
 
 def _divide(a: float, b: float) -> float:
@@ -77,9 +84,12 @@ def _fmod_floor(a: float, b: float) -> float:
     return r + b if r != 0.0 and (r < 0) != (b < 0) else (r if r != 0.0 else math.copysign(0.0, b))
 
 
-def _floor_divide(a: float, b: float) -> float:
-    q = _divide(a, b)
+def _floor(q: float) -> float:
     return q if math.isinf(q) or math.isnan(q) else math.copysign(float(math.floor(q)), q)
+
+
+def _floor_divide(a: float, b: float) -> float:
+    return _floor(_divide(a, b))
 
 
 def _pow(a: float, b: float) -> float:
@@ -178,7 +188,7 @@ INTEGER: dict[str, Callable[..., int]] = {
     "xor": lambda a, b: a ^ b,
     "not": lambda a: ~a,
     "shl": lambda a, b: a << b if 0 <= b < 64 else 0,
-    "shr": lambda a, b: a >> min(b, 63) if b >= 0 else 0,
+    "shr": lambda a, b: a >> min(b, 64) if b >= 0 else 0,
 }
 BOOL: dict[str, Callable[..., bool]] = {
     "and": lambda a, b: a and b,
@@ -201,6 +211,8 @@ def apply(op: str, dtype: DType, values: tuple[Number, ...]) -> Number:
     if op in COMPARE:
         return COMPARE[op](*values)
     if dtype.is_float:
+        if op == "floordiv":  # the floor of the rounded quotient
+            return _floor(round_to(_divide(*values), dtype))
         try:
             return round_to(float(FLOAT[op](*values)), dtype)
         except OverflowError:
