@@ -578,6 +578,9 @@ def write_operation(w: _Writer, op: str, node: Node, x: list[Operand]) -> Operan
             return w.put(f"fcmp {_COMPARE_FLOAT[op]} {t} {x[0]}, {x[1]}")
         sign = "" if op in ("eq", "ne") else ("s" if source.kind == "i" else "u")
         return w.put(f"icmp {sign}{_COMPARE_INT[op]} {t} {x[0]}, {x[1]}")
+    if source.is_float and source.bits == 16:  # in float32, rounded once
+        wide = [_write_cast(w, source, dt.float32, a) for a in x]
+        return _write_cast(w, dt.float32, source, _write_float(w, op, dt.float32, wide))
     if source.is_float:
         return _write_float(w, op, source, x)
     return _write_integer(w, op, source, x)
@@ -620,15 +623,11 @@ def _write_float(w: _Writer, op: str, dtype: DType, x: list[Operand]) -> Operand
 
 def _libm(w: _Writer, op: str, dtype: DType, x: list[Operand]) -> Operand:
     """Functions with no instruction: one call of the system's libm a lane."""
-    single = dtype.bits <= 32
-    element, name = ("float", f"@{op}f") if single else ("double", f"@{op}")
+    element, name = ("float", f"@{op}f") if dtype.bits == 32 else ("double", f"@{op}")
     w.fn.declare(f"{element} {name}({', '.join([element] * len(x))})")
 
     def one(args: list[Operand]) -> Operand:
-        if dtype.bits == 16:
-            args = [w.put(f"fpext {dtype.llvm} {a} to float") for a in args]
-        r = w.put(f"call {element} {name}({', '.join(f'{element} {a}' for a in args)})")
-        return w.put(f"fptrunc float {r} to {dtype.llvm}") if dtype.bits == 16 else r
+        return w.put(f"call {element} {name}({', '.join(f'{element} {a}' for a in args)})")
 
     if not w.lanes:
         return one(x)
@@ -723,6 +722,20 @@ def _write_division(w: _Writer, op: str, dtype: DType, x: list[Operand]) -> Oper
     return result
 
 
+def _round_to_bfloat16(w: _Writer, x: Operand) -> Operand:
+    """The upper half of a float32, ties to even. In integers: the processor's own conversion takes
+    numbers below 2⁻¹²⁶ for zero."""
+    t = w.it
+    bits = w.bits(x)
+    upper = w.iop("lshr", bits, w.i(16))
+    odd = w.iop("and", upper, w.i(1))
+    rounded = w.iop("lshr", w.iop("add", bits, w.iop("add", odd, w.i(0x7FFF))), w.i(16))
+    quiet = w.iop("or", upper, w.i(0x40))
+    chosen = w.select(w.unordered(x), quiet, rounded, t)
+    half = w.put(f"trunc {t} {chosen} to {w.ty('i16')}")
+    return w.put(f"bitcast {w.ty('i16')} {half} to {w.ty('bfloat')}")
+
+
 def _write_cast(w: _Writer, a: DType, b: DType, x: Operand) -> Operand:
     """Conversion; floats into integers truncate and saturate, NaN gives 0."""
     ta, tb = w.ty(a.llvm), w.ty(b.llvm)
@@ -730,9 +743,10 @@ def _write_cast(w: _Writer, a: DType, b: DType, x: Operand) -> Operand:
         zero = w.constant(literal(0, a), a.llvm)
         return w.put(f"{'fcmp une' if a.is_float else 'icmp ne'} {ta} {x}, {zero}")
     if a.is_float and b.is_float:
-        if a.bits == b.bits:  # half and bfloat: through float32
-            middle = w.put(f"fpext {ta} {x} to {w.ft}")
-            return w.put(f"fptrunc {w.ft} {middle} to {tb}")
+        if b.bits == 16 and a is not dt.float32:  # by way of float32, as the reference does
+            return _write_cast(w, dt.float32, b, _write_cast(w, a, dt.float32, x))
+        if b is dt.bfloat16:
+            return _round_to_bfloat16(w, x)
         return w.put(f"{'fpext' if b.bits > a.bits else 'fptrunc'} {ta} {x} to {tb}")
     if a.is_float:
         name = "fptosi" if b.kind == "i" else "fptoui"
