@@ -20,7 +20,8 @@ from ..ir.dtype import (
     uint32,
     uint64,
 )
-from .notation import Axis, Indexed, axes, axis, outside
+from ..runtime import get_num_threads, set_num_threads
+from .backward import derivatives, grad
 from .contract import bmm, dot, einsum, matmul, mm, mv, outer
 from .core import Size
 from .create import (
@@ -42,8 +43,6 @@ from .create import (
 )
 from .engine import debug
 from .errors import GradError, JitError, ShapeError
-from ..runtime import get_num_threads, set_num_threads
-from .jit import jit
 from .find import first_nonfinite
 from .functions import (
     abs,
@@ -137,8 +136,9 @@ from .functions import (
     var,
     where,
 )
-from .backward import derivatives, grad
+from .jit import jit
 from .mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .notation import Axis, Indexed, axes, axis, outside
 from .pointwise import result_type
 from .random import (
     Generator,

@@ -64,10 +64,10 @@ def backward(root: Core, gradient_in: Core | None = None, create_graph: bool = F
     node = root.node
     wanted = targets(node)
     grads = gradient(node, seed, list(wanted))
-    for (_, tensor), g in zip(wanted.items(), grads, strict=True):
-        if g is None:  # reached, but by steps that are flat everywhere
-            g = ir.loops(tensor._shape, ir.const(0, tensor.dtype))
-        _accumulate(tensor, g, root, create_graph)
+    for tensor, g in zip(wanted.values(), grads, strict=True):
+        # None: reached, but only by steps that are flat everywhere.
+        part = ir.loops(tensor._shape, ir.const(0, tensor.dtype)) if g is None else g
+        _accumulate(tensor, part, root, create_graph)
 
 
 def _accumulate(tensor: Core, g: Node, root: Core, create_graph: bool) -> None:
@@ -113,10 +113,10 @@ def derivatives(
             )
     total: list[Tensor | None] = [None] * len(ins)
     for o, s in zip(outs, seeds, strict=True):
-        for i, node in enumerate(gradient(o.node, _seed(o, s), wanted)):
-            if node is None:
+        for i, found in enumerate(gradient(o.node, _seed(o, s), wanted)):
+            if found is None:
                 continue
-            part = wrap(ins[i], node if create_graph else ir.detach(node), o)
+            part = wrap(ins[i], found if create_graph else ir.detach(found), o)
             before = total[i]
             total[i] = part if before is None else before + part
     for i, g in enumerate(total):

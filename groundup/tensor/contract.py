@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import pointwise as pw
-from .notation import Axis, Indexed, axes, indexed
 from .core import Core
 from .errors import ShapeError, at_line, lined_up
+from .notation import Axis, Indexed, axes, indexed
 from .shape import diagonal, unsqueeze
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _one_type(operation: str, a: Core, b: Core) -> None:
 
 
 def matmul(a: Core, b: Core) -> Tensor:
-    """y[…, i, j] = Σ_k a[…, i, k] · b[…, k, j]; a vector is a row on the left, a column on the right.
+    """y[…, i, j] = Σ_k a[…, i, k] · b[…, k, j]; a vector is a row left of @, a column right of it.
 
     Leading axes broadcast. Raises ShapeError when the k differ, TypeError for two dtypes.
 
@@ -101,7 +101,7 @@ def outer(a: Core, b: Core) -> Tensor:
     return pw.binary("mul", unsqueeze(a, 1), b)
 
 
-# ---- einsum ---------------------------------------------------------------------------------------
+# ---- einsum --------------------------------------------------------------------------------------
 
 
 def _parse(equation: str, ranks: list[int]) -> tuple[list[str], str, int]:
@@ -134,7 +134,9 @@ def _parse(equation: str, ranks: list[int]) -> tuple[list[str], str, int]:
         result = right.replace("...", dots)
     else:
         letters = "".join(full)
-        result = dots + "".join(sorted(c for c in set(letters) if letters.count(c) == 1 and c not in dots))
+        result = dots + "".join(
+            sorted(c for c in set(letters) if letters.count(c) == 1 and c not in dots)
+        )
     bad = [c for c in "".join(terms).replace(".", "") + right.replace(".", "") if not c.isalpha()]
     unknown = [c for c in result if c not in "".join(full)]
     if bad or unknown or len(set(result)) != len(result):
@@ -176,7 +178,7 @@ def _check_sizes(equation: str, terms: list[str], operands: tuple[Any, ...]) -> 
             before = found.get(letter, 1)
             if before != 1 and size not in (1, before):
                 raise ShapeError(
-                    f"einsum: axis {letter!r} of {equation!r} has sizes {int(before)} and {int(size)}"
+                    f"einsum: axis {letter!r} of {equation!r} has sizes {before} and {size}"
                     + lined_up(**{f"operand {i}": o._shape for i, o in enumerate(operands)})
                     + at_line()
                 )
@@ -232,5 +234,3 @@ def _close(x: Core, letters: str, result: str) -> Tensor:
     if gone:
         body = body.sum(*gone)
     return body.order(*(named[c] for c in result))
-
-

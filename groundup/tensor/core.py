@@ -17,6 +17,7 @@ from ..ir.extent import product
 from ..ir.node import Node
 from ..ir.scalar import Number
 from ..ir.transform import toposort
+from ..runtime import allocate
 from . import storage as store
 from .engine import compute
 from .errors import GradError, ShapeError, at_line, lined_up, user_line
@@ -374,7 +375,7 @@ def _settled_at_once(s: Storage) -> bool:
         assert filled is not None
         if size != 1:
             one = filled.read_bytes(0, s.dtype.itemsize)
-            filled = store.allocate(max(1, int(size) * s.dtype.itemsize))
+            filled = allocate(max(1, int(size) * s.dtype.itemsize))
             filled.write_bytes(one * int(size))
         s.settle(filled)
         return True

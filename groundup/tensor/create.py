@@ -43,8 +43,9 @@ def tensor(data: Any, dtype: DType | None = None, requires_grad: bool = False) -
     (2, 2)
     """
     if isinstance(data, Core):
-        copied = data.detach().clone() if dtype is None else data.detach().to(dtype).clone()  # type: ignore[attr-defined]
-        return copied.requires_grad_() if requires_grad else copied  # type: ignore[no-any-return]
+        given = as_tensor(Tensor(data), dtype)
+        copied = given.clone()
+        return copied.requires_grad_() if requires_grad else copied
     result = Tensor._make(storage_from_data(data, dtype))
     return result.requires_grad_() if requires_grad else result
 
@@ -73,14 +74,14 @@ def _shape(operation: str, args: Sequence[Any]) -> tuple[int, ...]:
 
 def full(
     size: Sequence[int] | int,
-    fill_value: Number,
+    fill_value: Any,
     *,
     dtype: DType | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """A tensor with one value everywhere."""
-    if isinstance(fill_value, Core):
-        fill_value = fill_value.item()  # type: ignore[attr-defined]
+    """A tensor with one value everywhere (a number, or a tensor with one element)."""
+    if isinstance(fill_value, Tensor):
+        fill_value = fill_value.item()
     kind = number_dtype(fill_value) if dtype is None else dtype
     shape = _shape("full", (size,))
     return from_node(ir.loops(shape, ir.const(fill_value, kind)), requires_grad)

@@ -154,5 +154,3 @@ def promote_types(a: DType, b: DType) -> DType:
 def concat(tensors: Sequence[Core], dim: int = 0) -> Tensor:
     """cat"""
     return cat(tensors, dim)
-
-

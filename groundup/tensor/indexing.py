@@ -51,16 +51,14 @@ def element_view(a: Core, key: tuple[int, ...]) -> Tensor | None:
     return result
 
 
-# ---- understanding a key ---------------------------------------------------------------------------
+# ---- understanding a key -------------------------------------------------------------------------
 
 
 def _items(a: Core, key: Any) -> list[Any]:
     """One item for each axis (None items extra), `...` filled in."""
     items = list(key) if isinstance(key, tuple) else [key]
     items = [_as_index(a, item) for item in items]
-    used = sum(
-        (i.ndim if _is_mask(i) else 1) for i in items if i is not None and i is not Ellipsis
-    )
+    used = sum((i.ndim if _is_mask(i) else 1) for i in items if i is not None and i is not Ellipsis)
     if sum(i is Ellipsis for i in items) > 1:
         raise IndexError("an index can have one ... only" + at_line())
     if used > a.ndim:
@@ -207,7 +205,8 @@ def host_values(a: Core, what: str) -> list[Any]:
         return temporary.values()
     strides, offset = a.layout()
     if pw_contiguous(a) and s.number is None and s.dtype not in store._HALF:
-        return s.items()[offset : offset + total].tolist()
+        run: list[Any] = s.items()[offset : offset + total].tolist()
+        return run
     values = s.values()
     ranges = [
         range(0, int(n) * st, st) if st else [0] * int(n)
@@ -226,9 +225,7 @@ def pw_contiguous(a: Core) -> bool:
 # ---- reading by integer tensors ------------------------------------------------------------------
 
 
-def _result_shape(
-    view: Shape, gathers: list[_Gather], operation: str
-) -> tuple[Shape, int, Shape]:
+def _result_shape(view: Shape, gathers: list[_Gather], operation: str) -> tuple[Shape, int, Shape]:
     """(shape of the result, place of the index axes in it, shape of the broadcast indices)."""
     try:
         together = pw.broadcast(operation, *(g.index._shape for g in gathers))
@@ -284,8 +281,7 @@ def _gathered(view: Core, gathers: list[_Gather]) -> Tensor:
     count = len(together)
     inner = [ir.out(place + i) for i in range(count)]
     by_axis = {
-        g.axis: _index_node(g.index, together, inner, view._shape[g.axis], "index")
-        for g in gathers
+        g.axis: _index_node(g.index, together, inner, view._shape[g.axis], "index") for g in gathers
     }
     indices: list[Node] = []
     free = 0
@@ -322,7 +318,7 @@ def _value_from(a: Core, value: Any) -> Core:
         from .interop import storage_from_array
 
         return a._make(storage_from_array(value))
-    from .create import storage_from_data
+    from .data import storage_from_data
 
     return a._make(storage_from_data(value, None))
 
@@ -398,9 +394,11 @@ def _scatter_now(
     for g in gathers:
         size = int(view._shape[g.axis])
         check_range(g.index, size, name)
-        spread = Storage(together, dt.int64, ir.loops(together, pw.body_of(g.index, dt.int64, together)))
+        spread = Storage(
+            together, dt.int64, ir.loops(together, pw.body_of(g.index, dt.int64, together))
+        )
         force([spread])
-        for i, p in enumerate(spread.values()):
+        for i, p in enumerate(map(int, spread.values())):
             if not -size <= p < size:
                 raise IndexError(f"{name}: the index {p} leaves an axis of size {size}" + at_line())
             targets[i] += (p + size if p < 0 else p) * strides[g.axis]
@@ -498,5 +496,3 @@ def index_select(a: Core, dim: int, index: Core) -> Tensor:
     """The elements of one axis that a list of indices names."""
     d = check_dim("index_select", dim, a.ndim)
     return getitem(a, (*(slice(None),) * d, index))
-
-

@@ -18,10 +18,10 @@ from ..ir.recipe import Recipe, facts, placeholder, record
 from ..ir.transform import TENSOR_OPS, body_nodes, substitute
 from . import pointwise as pw
 from . import storage as store
-from .notation import Axis, Indexed, _names
 from .core import Core, finish, operand
 from .errors import at_line, lined_up
 from .indexing import check_range, wrapped
+from .notation import Axis, Indexed, _names
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -191,7 +191,9 @@ class _Lowering:
                     self.size[a] = max(0, (int(size) - 1 - top) // factors[a] + 1)
                 else:
                     low = start + sum(
-                        f * (int(self.size[b]) - 1) for b, f in factors.items() if b is not a and f < 0
+                        f * (int(self.size[b]) - 1)
+                        for b, f in factors.items()
+                        if b is not a and f < 0
                     )
                     self.size[a] = max(0, low // -factors[a] + 1)
                 found = True
@@ -240,9 +242,7 @@ class _Lowering:
             groups[place] = d if before is None else promote(before, d)
         result: DType | None = None
         for group in groups:
-            if group is not None and (
-                result is None or pw._category(group) > pw._category(result)
-            ):
+            if group is not None and (result is None or pw._category(group) > pw._category(result)):
                 result = group
         assert result is not None
         return result
@@ -319,7 +319,7 @@ class _Lowering:
         if any(self.size[a] == 0 for a in source.free):
             return index
         low, high = self._interval(index)
-        if 0 <= low and high < size:
+        if low >= 0 and high < size:
             return index
         if beyond is not None:
             if low < 0:
@@ -330,9 +330,7 @@ class _Lowering:
         if source.op == "number" and not isinstance(source.arg, Core):
             if -size <= source.arg < size:
                 return ir.index(source.arg + int(size))
-            raise IndexError(
-                f"index {source.arg} leaves axis {d} of size {int(size)}" + at_line()
-            )
+            raise IndexError(f"index {source.arg} leaves axis {d} of size {int(size)}" + at_line())
         if _has_read(index):
             return self._data_index(source, index, size)
         if id(tree) in self.guarded:
@@ -447,4 +445,3 @@ def affine(tree: Indexed) -> Affine | None:
     for a, f in right[1].items():
         factors[a] = factors.get(a, 0) + sign * f
     return left[0] + sign * right[0], {a: f for a, f in factors.items() if f}
-

@@ -27,7 +27,7 @@ def scaled(value: Any, alpha: float) -> Any:
 class Methods(Core):
     """Pointwise operations."""
 
-    # ---- arithmetic --------------------------------------------------------------------------------
+    # ---- arithmetic ------------------------------------------------------------------------------
 
     def __add__(self, other: Any) -> Tensor:
         return pw.binary("add", self, other)
@@ -168,7 +168,7 @@ class Methods(Core):
         pw.inplace("xor", self, other)
         return self
 
-    # ---- arithmetic by name; a trailing _ writes in place ------------------------------------------
+    # ---- arithmetic by name; a trailing _ writes in place ----------------------------------------
 
     def add(self, other: Any, *, alpha: float = 1) -> Tensor:
         """x + alpha · y"""
@@ -318,7 +318,7 @@ class Methods(Core):
         """x where the condition holds, else other"""
         return pw.where(condition, self, other)
 
-    # ---- functions of one number -------------------------------------------------------------------
+    # ---- functions of one number -----------------------------------------------------------------
 
     def exp(self) -> Tensor:
         """e^x"""

@@ -23,6 +23,9 @@ from .errors import at_line
 if TYPE_CHECKING:
     from .tensor import Tensor
 
+_of: Any = pw  # its functions give an Indexed for an Indexed
+
+
 class Indexed(Deferred):
     """A value for each combination of some axes; `.order(i, j)` makes it a Tensor.
 
@@ -36,12 +39,16 @@ class Indexed(Deferred):
 
     __slots__ = ("arg", "free", "op", "src")
 
+    op: str
+    src: tuple[Indexed, ...]
+    arg: Any
+    free: dict[Axis, None]
+
     def __init__(self, op: str, src: tuple[Indexed, ...], arg: Any) -> None:
         self.op, self.src, self.arg = op, src, arg
-        free: dict[Axis, None] = {}
+        self.free = {}
         for s in src:
-            free.update(s.free)
-        self.free = free
+            self.free.update(s.free)
 
     # ---- closing -------------------------------------------------------------------------------
 
@@ -107,8 +114,8 @@ class Indexed(Deferred):
     def logsumexp(self, *axes: Axis) -> Indexed:
         """log Σ e^x over axes, as m + log Σ e^(x − m), m the maximum (0 where infinite)"""
         greatest = self.max(*axes)
-        shift = pw.where(pw.isfinite(greatest), greatest, 0.0)
-        return pw.exp(self - shift).sum(*axes).log() + shift  # type: ignore[no-any-return]
+        shift = _of.where(_of.isfinite(greatest), greatest, 0.0)
+        return _of.exp(self - shift).sum(*axes).log() + shift  # type: ignore[no-any-return]
 
     # ---- pointwise -----------------------------------------------------------------------------
 
@@ -207,35 +214,37 @@ class Indexed(Deferred):
         )
 
     def __iter__(self) -> Any:
-        raise TypeError("an indexed expression cannot be iterated; close it by .order()" + at_line())
+        raise TypeError(
+            "an indexed expression cannot be iterated; close it by .order()" + at_line()
+        )
 
     def exp(self) -> Indexed:
         """e^x"""
-        return pw.exp(self)  # type: ignore[arg-type, return-value]
+        return _of.exp(self)  # type: ignore[no-any-return]
 
     def log(self) -> Indexed:
         """log x"""
-        return pw.log(self)  # type: ignore[arg-type, return-value]
+        return _of.log(self)  # type: ignore[no-any-return]
 
     def sqrt(self) -> Indexed:
         """√x"""
-        return pw.sqrt(self)  # type: ignore[arg-type, return-value]
+        return _of.sqrt(self)  # type: ignore[no-any-return]
 
     def rsqrt(self) -> Indexed:
         """1 / √x"""
-        return pw.rsqrt(self)  # type: ignore[arg-type, return-value]
+        return _of.rsqrt(self)  # type: ignore[no-any-return]
 
     def tanh(self) -> Indexed:
         """tanh x"""
-        return pw.tanh(self)  # type: ignore[arg-type, return-value]
+        return _of.tanh(self)  # type: ignore[no-any-return]
 
     def sigmoid(self) -> Indexed:
         """1 / (1 + e^−x)"""
-        return pw.sigmoid(self)  # type: ignore[arg-type, return-value]
+        return _of.sigmoid(self)  # type: ignore[no-any-return]
 
     def relu(self) -> Indexed:
         """max(x, 0)"""
-        return pw.relu(self)  # type: ignore[arg-type, return-value]
+        return _of.relu(self)  # type: ignore[no-any-return]
 
     def abs(self) -> Indexed:
         """|x|"""
@@ -245,9 +254,9 @@ class Indexed(Deferred):
         """min(max(x, low), high)"""
         result = self
         if low is not None:
-            result = pw.where(result < low, low, result)  # type: ignore[assignment]
+            result = _of.where(result < low, low, result)
         if high is not None:
-            result = pw.where(result > high, high, result)  # type: ignore[assignment]
+            result = _of.where(result > high, high, result)
         return result
 
     def to(self, dtype: DType) -> Indexed:
@@ -290,7 +299,7 @@ class Axis(Indexed):
     def __ne__(self, other: object) -> bool:
         return self is not other
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> int:  # type: ignore[override]
         return id(self)
 
     def __repr__(self) -> str:

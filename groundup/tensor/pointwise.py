@@ -199,7 +199,7 @@ def _fold(op: str, a: Any, b: Any, dtype: DType) -> Tensor | None:
         if op in COMPARISONS:
             dtype = dt.bool_
     first = a if isinstance(a, Core) else b
-    return first._make(Storage((), dtype, number=value))  # type: ignore[no-any-return]
+    return first._make(Storage((), dtype, number=value))
 
 
 def combine(op: str, x: Node, y: Node) -> Node:

@@ -162,7 +162,7 @@ def set_rng_state(state: Core) -> None:
     default_generator.set_state(state)
 
 
-# ---- distributions ---------------------------------------------------------------------------------
+# ---- distributions -------------------------------------------------------------------------------
 
 
 def _uniform(words: list[Node], dtype: DType) -> Node:
@@ -233,7 +233,7 @@ def randn(
 
 def randint(
     low: int,
-    high: int | Sequence[int],
+    high: int | Sequence[int] | None = None,
     size: Sequence[int] | None = None,
     dtype: DType = dt.int64,
     generator: Generator | None = None,
@@ -242,20 +242,19 @@ def randint(
 
     A 64-bit number modulo high − low: the bias is less than (high − low) / 2⁶⁴.
     """
-    if size is None:
-        if isinstance(high, int):
-            raise TypeError("randint(low, high, size) or randint(high, size)" + at_line())
-        low, high, size = 0, low, high
-    assert isinstance(high, int)
-    if high <= low:
-        raise ValueError(f"randint: nothing from {low} up to but without {high}" + at_line())
+    shape = high if size is None else size
+    first, end = (low, high) if isinstance(high, int) else (0, low)
+    if shape is None or isinstance(shape, int):
+        raise TypeError("randint(low, high, size) or randint(high, size)" + at_line())
+    if end <= first:
+        raise ValueError(f"randint: nothing from {first} up to but without {end}" + at_line())
 
     def body(words: list[Node]) -> Node:
         both = ir.alu("or", ir.alu("shl", words[1], _u64(32)), words[0])
-        rest = ir.cast(ir.alu("mod", both, _u64(high - low)), dt.int64)
-        return ir.cast(ir.alu("add", rest, ir.index(low)), dtype)
+        rest = ir.cast(ir.alu("mod", both, _u64(end - first)), dt.int64)
+        return ir.cast(ir.alu("add", rest, ir.index(first)), dtype)
 
-    return _random(sizes((size,)), generator, body)
+    return _random(sizes((shape,)), generator, body)
 
 
 def bernoulli(p: Core, generator: Generator | None = None) -> Tensor:
@@ -274,8 +273,9 @@ def randperm(n: int, generator: Generator | None = None) -> Tensor:
     def body(words: list[Node]) -> Node:
         return ir.alu("or", ir.alu("shl", words[1], _u64(32)), words[0])
 
-    keys = host_values(_random((n,), generator, body), "randperm")
-    return Tensor._make(from_values(sorted(range(n), key=keys.__getitem__), (n,), dt.int64))
+    keys: list[Any] = host_values(_random((n,), generator, body), "randperm")
+    order: list[int] = sorted(range(n), key=keys.__getitem__)
+    return Tensor._make(from_values(order, (n,), dt.int64))
 
 
 def rand_like(a: Core, dtype: DType | None = None, generator: Generator | None = None) -> Tensor:
@@ -303,7 +303,7 @@ def multinomial(
         at = rand(*rows, num_samples, 1, dtype=p.dtype, generator=generator)
         bound = total.unsqueeze(-2)
         last = total[..., -1:].unsqueeze(-2)
-        found = (bound <= at * last).sum(-1)
+        found: Tensor = (bound <= at * last).sum(-1)
         return found.clamp_max(int(p._shape[-1]) - 1)
     noise = -(-(rand_like(p, generator=generator) + 1e-20).log()).log()
     keys = (pw.log(p) + noise).reshape(-1, p._shape[-1]).tolist()

@@ -34,11 +34,15 @@ class Reductions(Core):
         """Σ x / n over `dim`"""
         return rd.mean(self, dim, keepdim)
 
-    def var(self, dim: Dims = None, keepdim: bool = False, *, correction: int = 1, unbiased: bool = True) -> Tensor:
+    def var(
+        self, dim: Dims = None, keepdim: bool = False, *, correction: int = 1, unbiased: bool = True
+    ) -> Tensor:
         """Σ (x − mean)² / (n − correction) over `dim`"""
         return rd.var(self, dim, correction if unbiased else 0, keepdim)
 
-    def std(self, dim: Dims = None, keepdim: bool = False, *, correction: int = 1, unbiased: bool = True) -> Tensor:
+    def std(
+        self, dim: Dims = None, keepdim: bool = False, *, correction: int = 1, unbiased: bool = True
+    ) -> Tensor:
         """√var"""
         return rd.std(self, dim, correction if unbiased else 0, keepdim)
 

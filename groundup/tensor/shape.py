@@ -94,8 +94,8 @@ def reshape(a: Core, *shape: Any, operation: str = "reshape") -> Tensor:
         return a.through(Reshape(a._shape, new))
     if operation == "view":
         raise ShapeError(
-            f"view: memory with strides {a.layout()[0]} cannot be seen as {shape_text(new)} without "
-            f"copying; use reshape" + lined_up(source=a._shape, wanted=new) + at_line()
+            f"view: memory with strides {a.layout()[0]} cannot be seen as {shape_text(new)} "
+            f"without copying; use reshape" + lined_up(source=a._shape, wanted=new) + at_line()
         )
     return finish(ir.reshape(operand(a), new), a)
 
@@ -281,7 +281,7 @@ def is_contiguous(a: Core) -> bool:
     return all(s == e or n == 1 for s, e, n in zip(strides, expected, a._shape, strict=True))
 
 
-# ---- joining and cutting --------------------------------------------------------------------------
+# ---- joining and cutting -------------------------------------------------------------------------
 
 
 def cat(tensors: Sequence[Core], dim: int = 0) -> Tensor:

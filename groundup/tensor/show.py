@@ -27,15 +27,14 @@ class _Format:
     def __init__(self, values: list[Any], floating: bool) -> None:
         self.floating = floating
         self.scientific = self.whole = False
-        finite = [abs(v) for v in values if v and math.isfinite(v)] if floating else []
+        counted = [v for v in values if v and math.isfinite(v)] if floating else values
         if floating:
             self.whole = all(v == math.floor(v) for v in values if math.isfinite(v))
-            if finite:
-                most, least = max(finite), min(finite)
-                self.scientific = most / least > 1000.0 or most > 1e8 or least < 1e-4
-                if self.whole:
-                    self.scientific = most / least > 1000.0 and most > 1e8 or most > 1e8
-        self.width = max((len(self.one(v)) for v in values), default=0)
+            if counted:
+                most, least = max(map(abs, counted)), min(map(abs, counted))
+                self.scientific = most / least > 1000.0 or most > 1e8
+                self.scientific |= not self.whole and least < 1e-4
+        self.width = max((len(self.one(v)) for v in counted), default=1)
 
     def one(self, v: Any) -> str:
         if not self.floating:
@@ -60,7 +59,9 @@ def show(a: Core) -> str:
     extra = ""
     if product(a._shape) == 0 and a._shape != (0,):
         extra += f", size={shape_text(a._shape)}"
-    if a.dtype not in (dt.float32, dt.int64, dt.bool_) or (not values and a.dtype is not dt.float32):
+    if a.dtype not in (dt.float32, dt.int64, dt.bool_) or (
+        not values and a.dtype is not dt.float32
+    ):
         extra += f", dtype={a.dtype!r}"
     if a._leaf is not None:
         extra += ", requires_grad=True"
@@ -88,11 +89,13 @@ def _nested(a: Core, values: list[Any]) -> str:
         if summary and shape[axis] > 2 * EDGE:
             places = [*range(EDGE), None, *range(shape[axis] - EDGE, shape[axis])]
         if axis == len(shape) - 1:
-            cells = ["..." if p is None else fmt.padded(values[offset + p]) for p in places]
-            per_line = max(1, (WIDTH - len(indent)) // (fmt.width + 2))
+            cells = [" ..." if p is None else fmt.padded(values[offset + p]) for p in places]
+            per_line = max(1, (WIDTH - len(indent) + 1) // (fmt.width + 2))
             lines = [cells[i : i + per_line] for i in range(0, len(cells), per_line)]
             return "[" + f",\n{indent}".join(", ".join(line) for line in lines) + "]"
-        parts = ["..." if p is None else level(axis + 1, offset + p * strides[axis]) for p in places]
+        parts = [
+            "..." if p is None else level(axis + 1, offset + p * strides[axis]) for p in places
+        ]
         return "[" + (",".ljust(len(shape) - axis, "\n") + indent).join(parts) + "]"
 
     return level(0, 0)

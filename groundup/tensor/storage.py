@@ -90,7 +90,7 @@ class Storage:
         self.oldest = serial if pending is not None else _NEVER
         self.owner: Any = None  # foreign memory (from_numpy(copy=False)), written by others as well
         self.spare: Buffer | None = None  # memory of an earlier value
-        self._items: memoryview | None = None
+        self._items: Any = None  # a memoryview
         self._memory: weakref.ref[Node] | None = None
 
     # ---- the two doors that a tracer watches -----------------------------------------------
@@ -146,7 +146,7 @@ class Storage:
         if not node.tracked:
             self.pending = self._memory = None
 
-    def items(self) -> memoryview:
+    def items(self) -> Any:
         """The elements of realised memory, as a flat memoryview of the dtype's format."""
         items = self._items
         if items is None:
@@ -155,7 +155,7 @@ class Storage:
                 store(self.buffer, [self.number], self.dtype)  # type: ignore[list-item]
                 self.number = None
             items = self.buffer.memoryview()[: product(self.shape) * self.dtype.itemsize]
-            items = items.cast("H" if self.dtype in _HALF else self.dtype.fmt)
+            items = items.cast("H" if self.dtype in _HALF else self.dtype.fmt)  # type: ignore[call-overload]
             self._items = items
         return items
 
@@ -166,7 +166,7 @@ class Storage:
         if self.dtype in _HALF:
             assert self.buffer is not None
             return load(self.buffer, self.dtype, product(self.shape))
-        return self.items().tolist()
+        return self.items().tolist()  # type: ignore[no-any-return]
 
     def get(self, position: int) -> Number:
         """One element of a realised storage."""

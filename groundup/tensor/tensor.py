@@ -5,20 +5,20 @@ Thin methods only; each operation lives in its own room. Must not hold any meani
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from ..ir import node as ir
 from ..ir.dtype import DType
 from ..ir.extent import product
+from ..runtime import allocate
 from . import backward as derive
 from . import contract, indexing, interop, notation, shape, show
 from . import storage as store
-from .core import Core, Leaf, force, operand, value_of
 from .conversions import Conversions
+from .core import Core, Leaf, force, operand, value_of
 from .data import storage_from_data
-from .errors import GradError, at_line
+from .errors import GradError, ShapeError, at_line, check_dim, lined_up
 from .methods import Methods
 from .mode import no_grad
 from .reductions import Reductions
@@ -56,7 +56,7 @@ class Tensor(Methods, Reductions, Conversions):
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one axis."""
-        return self.shape if dim is None else self._shape[shape.check_dim("size", dim, self.ndim)]
+        return self.shape if dim is None else self._shape[check_dim("size", dim, self.ndim)]
 
     def dim(self) -> int:
         """The number of axes."""
@@ -146,9 +146,9 @@ class Tensor(Methods, Reductions, Conversions):
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
         if value is not None and value._shape != self._shape:
-            raise shape.ShapeError(
+            raise ShapeError(
                 "the gradient has the shape of its tensor"
-                + shape.lined_up(tensor=self._shape, gradient=value._shape)
+                + lined_up(tensor=self._shape, gradient=value._shape)
                 + at_line()
             )
         self._grad = value
@@ -217,9 +217,9 @@ class Tensor(Methods, Reductions, Conversions):
             return s.number if s.number is not None else s.get(self.layout()[1])
         store.asked("item()")
         if product(self._shape) != 1:
-            raise shape.ShapeError(
+            raise ShapeError(
                 f"item() needs exactly one element, not {self.numel()}"
-                + shape.lined_up(shape=self._shape)
+                + lined_up(shape=self._shape)
                 + at_line()
             )
         return indexing.host_values(self, "item()")[0]
@@ -370,12 +370,12 @@ class Tensor(Methods, Reductions, Conversions):
         return shape.t(self)
 
     @property
-    def T(self) -> Tensor:  # noqa: N802
+    def T(self) -> Tensor:
         """The axes in reverse order."""
         return shape.permute(self, range(self.ndim - 1, -1, -1))
 
     @property
-    def mT(self) -> Tensor:  # noqa: N802
+    def mT(self) -> Tensor:
         """The last two axes exchanged."""
         return shape.transpose(self, -2, -1)
 
@@ -383,8 +383,8 @@ class Tensor(Methods, Reductions, Conversions):
         """One axis moved to another place."""
         order = list(range(self.ndim))
         order.insert(
-            shape.check_dim("movedim", destination, self.ndim),
-            order.pop(shape.check_dim("movedim", source, self.ndim)),
+            check_dim("movedim", destination, self.ndim),
+            order.pop(check_dim("movedim", source, self.ndim)),
         )
         return shape.permute(self, order)
 
@@ -448,7 +448,7 @@ class Tensor(Methods, Reductions, Conversions):
         """The upper triangle, 0 below."""
         return shape.triangle(self, diagonal, upper=True)
 
-    # ---- products ----------------------------------------------------------------------------------
+    # ---- products --------------------------------------------------------------------------------
 
     def __matmul__(self, other: Core) -> Tensor:
         return contract.matmul(self, other) if isinstance(other, Core) else NotImplemented
@@ -477,7 +477,7 @@ class Tensor(Methods, Reductions, Conversions):
         """x[i] · y[j] of two vectors."""
         return contract.outer(self, other)
 
-    # ---- types and copies ----------------------------------------------------------------------------
+    # ---- types and copies ------------------------------------------------------------------------
 
     def clone(self) -> Tensor:
         """A tensor of its own with the same value (and history)."""
@@ -539,7 +539,7 @@ def restored(
 ) -> Tensor:
     """A tensor out of a pickle."""
     result = kind.__new__(kind)
-    buffer = store.allocate(max(1, len(raw)))
+    buffer = allocate(max(1, len(raw)))
     buffer.write_bytes(raw)
     result._storage, result._shape = Storage(size, dtype, buffer=buffer), size
     return result.requires_grad_() if requires_grad else result
@@ -550,4 +550,3 @@ def nested_empty(size: Sequence[int]) -> list[Any]:
     if len(size) == 1 or size[0] == 0:
         return []
     return [nested_empty(size[1:]) for _ in range(int(size[0]))]
-

@@ -110,8 +110,15 @@ def test_a_graph_keeps_the_values_it_was_made_from() -> None:
 @pytest.mark.peers
 def test_shared_and_repeated_use() -> None:
     compare(lambda lib, x: x * x + x[0] * x.sum() - x.t() @ x, sample((3, 3)), rtol=1e-5)
-    compare(lambda lib, x: lib.cat([x, x.flip(0)]) * lib.stack([x, x]).reshape(4, 3), sample((2, 3)))
-    compare(lambda lib, x: (x - x.mean(0)) / (x.var(0) + 1e-3).sqrt(), sample((5, 3)), rtol=1e-4, atol=1e-5)
+    compare(
+        lambda lib, x: lib.cat([x, x.flip(0)]) * lib.stack([x, x]).reshape(4, 3), sample((2, 3))
+    )
+    compare(
+        lambda lib, x: (x - x.mean(0)) / (x.var(0) + 1e-3).sqrt(),
+        sample((5, 3)),
+        rtol=1e-4,
+        atol=1e-5,
+    )
 
 
 @pytest.mark.peers

@@ -124,7 +124,9 @@ def test_a_fused_softmax_and_reductions() -> None:
 def test_axes_as_values_and_integer_arithmetic() -> None:
     i, j = gu.axis("i", 6), gu.axis("j", 2)
     x = gu.arange(12.0).reshape(2, 6)
-    assert (i * 10 + j).order(i, j).tolist() == [[10 * a, 10 * a + 1] for a in range(6) for _ in [0]]
+    assert (i * 10 + j).order(i, j).tolist() == [
+        [10 * a, 10 * a + 1] for a in range(6) for _ in [0]
+    ]
     assert x[j, i // 2 + i % 2].order(j, i)[0].tolist() == [0, 1, 1, 2, 2, 3]
     assert gu.where(i < 3, x[0, i], -1.0).order(i).tolist() == [0, 1, 2, -1, -1, -1]
     assert (x[j, i] * i).sum(i).order(j).dtype is gu.float32
@@ -153,7 +155,9 @@ def test_guards() -> None:
     i = gu.axis("i", 5)
     assert gu.outside(x, -1.0)[i - 1].order(i).tolist() == [-1, 1, 2, 4, -1]
     assert gu.where((i >= 1) & (i < 4), x[i - 1], 0.0).order(i).tolist() == [0, 1, 2, 4, 0]
-    with pytest.raises(IndexError, match=r"goes from -1 to 3 \(for i < 5\), but the axis has size 3"):
+    with pytest.raises(
+        IndexError, match=r"goes from -1 to 3 \(for i < 5\), but the axis has size 3"
+    ):
         x[i - 1].order(i)
 
 

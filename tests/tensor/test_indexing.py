@@ -7,7 +7,7 @@ import pytest
 
 import groundup as gu
 
-from .support import compare, sample, same, torch
+from .support import compare, same, sample, torch
 
 S = slice(None)
 
@@ -23,8 +23,10 @@ def keys(lib: Any) -> list[Any]:
         (slice(1, 3), slice(None, None, 2)), (slice(3, 1),), (slice(-3, None), S, slice(0, -1)),
         (None, 1, Ellipsis, None), (S, None, slice(1, 4), 2),
         i, (S, i), (i, i), (i, S, i), (j, i), (S, j, i), (i, 1), (1, i), (i, slice(1, 3)),
-        (1, S, i), (i, 2, j[:, 0][:1]), (slice(1, 3), i), (None, i), (i, None, i), (Ellipsis, i), (j, Ellipsis),
-        [0, 2], ([0, 2], [1, 1]), (S, [4, 0, 0]), lib.tensor(2), (lib.tensor(2), lib.tensor([1, 2])),
+        (1, S, i), (i, 2, j[:, 0][:1]), (slice(1, 3), i), (None, i), (i, None, i),
+        (Ellipsis, i), (j, Ellipsis),
+        [0, 2], ([0, 2], [1, 1]), (S, [4, 0, 0]), lib.tensor(2),
+        (lib.tensor(2), lib.tensor([1, 2])),
         m, m2, (m, S, 1), (S, lib.tensor([True, False, True, False, True])), (m, i),
         lib.tensor(True), lib.tensor([], dtype=lib.int64), (S, lib.tensor([], dtype=lib.int64)),
         lib.zeros(4, dtype=lib.bool), (i.to(lib.int32) if lib is gu else i,), range(1, 3),

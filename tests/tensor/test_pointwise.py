@@ -9,7 +9,7 @@ import pytest
 
 import groundup as gu
 
-from .support import AWKWARD, SPECIAL, compare, sample, same, torch
+from .support import AWKWARD, SPECIAL, compare, same, sample, torch
 
 UNARY = [
     "exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "rsqrt", "reciprocal", "sin", "cos",
@@ -41,7 +41,9 @@ def test_unary_of_special_values(name: str) -> None:
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("name", ["exp", "sqrt", "sigmoid", "neg", "abs", "relu", "floor", "square"])
+@pytest.mark.parametrize(
+    "name", ["exp", "sqrt", "sigmoid", "neg", "abs", "relu", "floor", "square"]
+)
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "float64"])
 def test_unary_types(name: str, dtype: str) -> None:
     x = np.abs(sample((5,), dtype))
@@ -50,7 +52,8 @@ def test_unary_types(name: str, dtype: str) -> None:
 
 @pytest.mark.peers
 @pytest.mark.parametrize("name", BINARY + COMPARE)
-@pytest.mark.parametrize("pair", list(zip(AWKWARD[3:], AWKWARD[3:], strict=True)) + [
+@pytest.mark.parametrize("pair", [
+    *zip(AWKWARD[3:], AWKWARD[3:], strict=True),
     ((3, 1), (1, 4)), ((), (2, 3)), ((2, 1, 3), (4, 1)), ((0,), (1,)), ((2, 0, 3), (3,)),
 ])  # fmt: skip
 def test_binary(name: str, pair: tuple[tuple[int, ...], tuple[int, ...]]) -> None:

@@ -81,7 +81,12 @@ def test_prod_and_positions(shape: tuple[int, ...], dim: Any) -> None:
 @pytest.mark.peers
 @pytest.mark.parametrize("name", ["sum", "mean", "amax", "amin", "argmax", "argmin"])
 def test_nan_and_infinity(name: str) -> None:
-    rows = [[1.0, np.nan, 2.0], [np.inf, 1.0, -np.inf], [np.inf, np.inf, 0.0], [-np.inf, -1.0, -2.0]]
+    rows = [
+        [1.0, np.nan, 2.0],
+        [np.inf, 1.0, -np.inf],
+        [np.inf, np.inf, 0.0],
+        [-np.inf, -1.0, -2.0],
+    ]
     compare(apply(name, 1), np.array(rows, "float32"), grad=False)
 
 
@@ -99,7 +104,9 @@ def test_ties() -> None:
 
 @pytest.mark.peers
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
-@pytest.mark.parametrize("shape,dim", [((5,), 0), ((3, 4), 1), ((3, 4), 0), ((2, 3, 4), -1), ((2, 0), 1)])
+@pytest.mark.parametrize(
+    "shape,dim", [((5,), 0), ((3, 4), 1), ((3, 4), 0), ((2, 3, 4), -1), ((2, 0), 1)]
+)
 def test_softmax(name: str, shape: tuple[int, ...], dim: int) -> None:
     compare(apply(name, dim), sample(shape), rtol=1e-5)
     compare(apply(name, dim), sample(shape, "float64"), rtol=1e-12, atol=1e-14)
@@ -114,7 +121,9 @@ def test_softmax_of_large_scores() -> None:
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("shape,dim", [((5,), 0), ((1,), 0), ((0,), 0), ((3, 70), 1), ((200, 2), 0), ((), 0)])
+@pytest.mark.parametrize(
+    "shape,dim", [((5,), 0), ((1,), 0), ((0,), 0), ((3, 70), 1), ((200, 2), 0), ((), 0)]
+)
 def test_cumsum(shape: tuple[int, ...], dim: int) -> None:
     compare(apply("cumsum", dim), np.asarray(sample(shape)), rtol=1e-5, atol=1e-5)
     compare(apply("cumsum", dim), np.asarray(sample(shape, "int32")))

@@ -70,11 +70,10 @@ def test_writing_through_views(name: str, shape: tuple[int, ...], view: Any) -> 
         base = gu.from_numpy(x) if realised else gu.from_numpy(x) + 0
         theirs = torch().from_numpy(x.copy()) + 0
         ours, expected = view(base), view(theirs)
-        if expected.numel() != len({*range(expected.numel())}) or 0 in expected.stride():
-            if expected.numel() > 1 and 0 in expected.stride():
-                with pytest.raises(gu.ShapeError, match="expanded"):
-                    ours.mul_(2)
-                return
+        if expected.numel() > 1 and 0 in expected.stride():
+            with pytest.raises(gu.ShapeError, match="expanded"):
+                ours.mul_(2)
+            return
         ours.mul_(3).add_(1)
         expected.mul_(3).add_(1)
         np.testing.assert_allclose(base.numpy(), theirs.numpy(), rtol=1e-6)

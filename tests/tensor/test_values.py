@@ -173,7 +173,9 @@ def test_shared_memory_is_read_and_written_at_once() -> None:
     assert shared[1, 1] == 5.0
 
 
-@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "int64", "float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "dtype", ["bool", "uint8", "int16", "int64", "float16", "float32", "float64"]
+)
 def test_numpy_types(dtype: str) -> None:
     a = np.array([[0, 1], [1, 0]], dtype)
     assert gu.from_numpy(a).dtype.name == dtype
@@ -194,7 +196,18 @@ def test_numpy_types_without_counterpart() -> None:
 @pytest.mark.peers
 def test_tensor_infers_like_torch() -> None:
     t = torch()
-    for data in ([1, 2], [1.0, 2], [True, False], [True, 1], [], [[]], 3, 2.5, [[1, 2], [3, 4]], ((1,),)):
+    for data in (
+        [1, 2],
+        [1.0, 2],
+        [True, False],
+        [True, 1],
+        [],
+        [[]],
+        3,
+        2.5,
+        [[1, 2], [3, 4]],
+        ((1,),),
+    ):
         ours, theirs = gu.tensor(data), t.tensor(data)
         assert ours.dtype.name == str(theirs.dtype)[6:], data
         assert ours.tolist() == theirs.tolist()
@@ -212,9 +225,11 @@ def test_creation_like_torch() -> None:
     t = torch()
     calls: list[Any] = [
         lambda lib: lib.zeros(2, 3), lambda lib: lib.ones((2, 0)), lambda lib: lib.full((2,), 3),
-        lambda lib: lib.full((2,), 2.5), lambda lib: lib.arange(5), lambda lib: lib.arange(1, 2, 0.25),
+        lambda lib: lib.full((2,), 2.5), lambda lib: lib.arange(5),
+        lambda lib: lib.arange(1, 2, 0.25),
         lambda lib: lib.arange(5, 0, -2), lambda lib: lib.arange(0), lambda lib: lib.eye(3),
-        lambda lib: lib.eye(2, 4), lambda lib: lib.linspace(0, 1, 5), lambda lib: lib.linspace(3, -3, 4),
+        lambda lib: lib.eye(2, 4), lambda lib: lib.linspace(0, 1, 5),
+        lambda lib: lib.linspace(3, -3, 4),
         lambda lib: lib.linspace(1, 2, 1), lambda lib: lib.zeros_like(lib.arange(3)),
         lambda lib: lib.ones(2, dtype=lib.int32), lambda lib: lib.full_like(lib.ones(2), 7),
         lambda lib: lib.zeros(2, 3).new_ones(4), lambda lib: lib.arange(3.0),
@@ -289,7 +304,14 @@ def test_tracing_forbids_asking_for_values() -> None:
         z = x[0] * 2 + y
         y += z
         y[1] = x[2]
-        for ask in (z.item, z.tolist, z.numpy, z.realize, lambda: bool(z[0] > 1), lambda: float(x[0])):
+        for ask in (
+            z.item,
+            z.tolist,
+            z.numpy,
+            z.realize,
+            lambda: bool(z[0] > 1),
+            lambda: float(x[0]),
+        ):
             with pytest.raises(RuntimeError, match="jit"):
                 ask()
         assert "captured" in repr(z)
