@@ -580,6 +580,9 @@ def write_operation(w: _Writer, op: str, node: Node, x: list[Operand]) -> Operan
         return w.put(f"icmp {sign}{_COMPARE_INT[op]} {t} {x[0]}, {x[1]}")
     if source.is_float and source.bits == 16:  # in float32, rounded once
         wide = [_write_cast(w, source, dt.float32, a) for a in x]
+        if op == "floordiv":  # the floor of the rounded quotient
+            quotient = _write_cast(w, dt.float32, source, w.op("fdiv", *wide))
+            op, wide = "floor", [_write_cast(w, source, dt.float32, quotient)]
         return _write_cast(w, dt.float32, source, _write_float(w, op, dt.float32, wide))
     if source.is_float:
         return _write_float(w, op, source, x)
