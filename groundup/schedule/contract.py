@@ -13,7 +13,7 @@ from ..ir import dtype as dt
 from ..ir.node import Node, make, out, red
 from ..ir.transform import body_nodes, substitute, toposort
 from .lower import Lowering, Memory, Raw, affine
-from .nests import Parameters, finish, unique_variables
+from .nests import Parameters, finish
 from .order import product_of
 from .sizes import Size, Sym, size_of, value
 
@@ -258,7 +258,7 @@ class Problem:
             tuple((out(i), s) for i, s in enumerate(self.target.strides) if s != 0), False, False,
         )  # fmt: skip
         where_to = place(target)
-        body = finish(unique_variables(low.result), params)
+        body = finish(low.result, params)
         outer = [v for v in self.extents if v.op == "out" and v is not choice.m and v is not choice.n]
         outer.sort(key=lambda v: -value(self.target.strides[v.arg]))
         kernel = Contraction(

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..ir import dtype as dt
-from ..ir.node import Node, const, out, outs, read, reshape
-from ..ir.transform import TENSOR_OPS, body_nodes, row_major, substitute, unravel
+from ..ir.node import Node, const, out, outs, read, red, reduce, reshape
+from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, row_major, substitute, unravel
 
 MAX_BODY = 300  # nodes of one kernel's body
 CHEAP = 3  # operations that are rather repeated than stored
@@ -107,6 +107,9 @@ def fuse(roots: list[Node], order: list[Node]) -> list[Group]:
             write_in(node, into)
         else:
             store(node, node.src[0])
+    for g in groups:
+        g.body = unique_variables(g.body)
+        g.refresh()
     return groups[::-1]
 
 
@@ -247,6 +250,52 @@ def _count(shape: tuple[int, ...]) -> int:
     for s in shape:
         n *= int(s)
     return n
+
+
+def unique_variables(body: Node) -> Node:
+    """Every reduction of a body gets variables of its own, numbered from 1 from the inside
+    out: equal kernels become equal whatever graph they come from, and a reduction inside another's
+    index may not share its variables."""
+    next_id = 1
+    result: dict[Node, Node] = {}
+    for node in body_nodes(body):
+        if node.op in TENSOR_OPS:
+            result[node] = node
+            continue
+        src = tuple(result[s] for s in node.src)
+        if node.op == "reduce":
+            kind, pairs, order = node.arg[:3]
+            ids = {red(i): red(-(next_id + j)) for j, (i, _) in enumerate(pairs)}
+            fresh = [(-(next_id + j), e) for j, (_, e) in enumerate(pairs)]
+            next_id += len(pairs)
+            result[node] = reduce(kind, fresh, _with_variables(src[0], ids), order)
+        else:
+            result[node] = rebuild(node, src) if src else node
+    # Negative while the work lasts, so that no number is both an old and a new one.
+    final = {red(-i): red(i) for i in range(1, next_id)}
+    return _with_variables(result[body], final, True)
+
+
+def _with_variables(body: Node, variables: dict[Node, Node], bound: bool = False) -> Node:
+    """The body with variables replaced (and where they are bound)."""
+    result: dict[Node, Node] = {}
+    for node in body_nodes(body):
+        if node.op in TENSOR_OPS:
+            result[node] = node
+            continue
+        src = tuple(result[s] for s in node.src)
+        if node.op == "red":
+            result[node] = variables.get(node, node)
+        elif node.op == "reduce":
+            kind, pairs, order = node.arg[:3]
+            if bound:
+                pairs = tuple((variables[red(i)].arg, e) for i, e in pairs)
+            result[node] = reduce(kind, pairs, src[0], order)
+        elif node.op in ("param", "checked", "hole"):
+            result[node] = make(node.op, node.dtype, (), src, node.arg) if src else node
+        else:
+            result[node] = rebuild(node, src) if src else node
+    return result[body]
 
 
 __all__ = ["Group", "fuse", "stored_behind"]

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from ..emit.expression import Access, Word
 from ..emit.kernel import Nest, Output
-from ..ir.node import Node, const, make, out, red, reduce
 from ..ir import dtype as dt
+from ..ir.node import Node, const, make, out, reduce
 from ..ir.transform import rebuild, toposort
 from .lower import Lowering, Memory, Raw
 from .sizes import Size, mul, value
@@ -106,7 +106,7 @@ class NestBuilder:
     ) -> None:
         self.width = width
         self.target = target
-        self.body = unique_variables(low.result)
+        self.body = low.result
         self.loops = [
             _Loop(out(i), s, t) for i, (s, t) in enumerate(zip(shape, target.strides))
         ]
@@ -305,51 +305,3 @@ def _free(node: Node) -> set[Node]:
         elif n.op == "reduce":
             bound |= {i for i, _ in n.arg[1]}
     return {v for v in names if not (v.op == "red" and v.arg in bound)}
-
-
-def unique_variables(body: Node) -> Node:
-    """Every reduction of a lowered body gets variables of its own, numbered from 1 from the inside
-    out: equal kernels become equal whatever graph they come from, and a reduction inside another's
-    index may not share its variables."""
-    next_id = 1
-    result: dict[Node, Node] = {}
-    for node in toposort([body]):
-        src = tuple(result[s] for s in node.src)
-        if node.op == "reduce":
-            kind, pairs, order = node.arg[:3]
-            ids = {red(i): red(-(next_id + j)) for j, (i, _) in enumerate(pairs)}
-            arg = (kind, tuple((-(next_id + j), e) for j, (_, e) in enumerate(pairs)), order)
-            next_id += len(pairs)
-            inner = _with_variables(src[0], ids)
-            result[node] = make("reduce", node.dtype, (), (inner,), arg)
-        elif node.op in ("load", "param", "checked", "hole"):
-            result[node] = make(node.op, node.dtype, (), src, node.arg) if src else node
-        else:
-            result[node] = rebuild(node, src) if src else node
-    # Negative while the work lasts, so that no number is both an old and a new one.
-    final = {red(-i): red(i) for i in range(1, next_id)}
-    return _with_variables(result[body], final, True)
-
-
-def _with_variables(body: Node, variables: dict[Node, Node], bound: bool = False) -> Node:
-    """The body with variables replaced, in loads' strides too (and where they are bound)."""
-    result: dict[Node, Node] = {}
-    for node in toposort([body]):
-        src = tuple(result[s] for s in node.src)
-        if node.op == "red":
-            result[node] = variables.get(node, node)
-        elif node.op == "load":
-            terms = tuple((variables.get(v, v), s) for v, s in node.arg.terms)
-            arg = node.arg
-            arg = arg._replace(terms=terms) if isinstance(arg, Access) else replace(arg, terms=terms)
-            result[node] = make("load", node.dtype, (), src, arg)
-        elif node.op == "reduce":
-            kind, pairs, order = node.arg[:3]
-            if bound:
-                pairs = tuple((variables[red(i)].arg, e) for i, e in pairs)
-            result[node] = make("reduce", node.dtype, (), src, (kind, pairs, order))
-        elif node.op in ("param", "checked", "hole"):
-            result[node] = make(node.op, node.dtype, (), src, node.arg) if src else node
-        else:
-            result[node] = rebuild(node, src) if src else node
-    return result[body]
