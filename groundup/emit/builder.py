@@ -8,20 +8,21 @@ tensors.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from ..ir.record import fresh, record
 
 Operand = str  # "%v3", "17", "<…>"
 
 
-@dataclass(slots=True)
+@record
 class Region:
     """A sequence of instructions, loops and ifs at one nesting depth."""
 
     depth: int = 0
-    items: list[str | Loop | If] = field(default_factory=list)
+    items: list[str | Loop | If] = fresh(default_factory=list)
 
 
-@dataclass(slots=True)
+@record
 class Loop:
     """`for (iv = lo; iv < hi; iv += step)` with carried values (phi name, type, initial value)."""
 
@@ -31,10 +32,10 @@ class Loop:
     step: int
     carried: list[tuple[str, str, Operand]]
     body: Region
-    next: list[Operand] = field(default_factory=list)
+    next: list[Operand] = fresh(default_factory=list)
 
 
-@dataclass(slots=True)
+@record
 class If:
     """`if (cond) { then }`"""
 

@@ -1,4 +1,4 @@
-"""Writes a `Contraction` kernel: matmul, convolution and their gradients by one register-tiled path.
+"""Writes a `Contraction` kernel: matmul, convolution and their gradients, by one tiled path.
 
 Two forms. *Broadcast*: `vectors` vectors of b along n, `rows` scalars of a along m, one fused
 multiply-add for each pair and term, in the order of the sum. *Lanes*: both operands are vectors
@@ -7,6 +7,7 @@ along the last reduction loop; the lanes of each running value are added in a fi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from ..ir import dtype as dt
@@ -75,7 +76,7 @@ class _ContractionWriter:
                 local = f.sub(m_index, before)
                 m0 = f.add(f.mul(local, height), start)
                 cond = f.put(f"icmp ult i64 {local}, {count}") if len(rows) > 1 else "true"
-                f.when(cond, lambda m0=m0, height=height: self.columns(n, n0, tile, m0, height))
+                f.when(cond, functools.partial(self.columns, n, n0, tile, m0, height))
                 before += count
             e.close()
 
@@ -131,7 +132,7 @@ class _ContractionWriter:
     def strides(self, load: Node, variable: Node) -> Stride:
         for v, stride in load.arg.terms:
             if v is variable:
-                return stride
+                return stride  # type: ignore[no-any-return]
         return 0
 
     def offset(self, stride: Stride, times: int) -> Operand:
@@ -272,7 +273,10 @@ class _ContractionWriter:
         """The innermost reduction loop: four terms an iteration where the count is known."""
         f, k = self.f, self.k
         computed = k.a.arg.computed or k.b.arg.computed
-        one = lambda iv, running: terms(iv, running, 1)  # noqa: E731
+
+        def one(iv: Operand, running: list[Operand]) -> list[Operand]:
+            return terms(iv, running, 1)
+
         if not (isinstance(lo, int) and isinstance(hi, int)) or step > 1 or computed:
             return f.counted(lo, hi, step, one, carried)
         if hi - lo <= 5:
@@ -336,9 +340,10 @@ class _ContractionWriter:
                 scope = e.open(f.region)
                 e.bindings[last] = Binding(iv, 0, scope)
                 a0, b0 = self.base(k.a), self.base(k.b)
-                load = lambda p: e._vector_load(  # noqa: E731
-                    vt, t, w, p, mask, self.dtype.itemsize, f.region
-                )
+
+                def load(address: Operand) -> Operand:
+                    return e._vector_load(vt, t, w, address, mask, self.dtype.itemsize, f.region)
+
                 b = [load(f.gep(b0, r, t)) for r in b_rows]
                 writer = _Writer(f, f.region, w)
                 out = list(running)
@@ -444,10 +449,10 @@ class _ContractionWriter:
             return f.put(f"extractelement <{w} x {t}> {packed[0]}, i64 0")
         if n == w:
             return packed[0]
-        keep = [f"i32 {i}" for i in range(n)]
+        first = [f"i32 {i}" for i in range(n)]
         return f.put(
             f"shufflevector <{w} x {t}> {packed[0]}, <{w} x {t}> poison, <{n} x i32> <"
-            + ", ".join(keep)
+            + ", ".join(first)
             + ">"
         )
 

@@ -8,23 +8,23 @@ Knows one kernel's body; must not know graphs, tensors or why the loops look as 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..ir import dtype as dt
 from ..ir.dtype import DType
 from ..ir.node import Node
+from ..ir.record import fresh, frozen, record
 from . import scalar_math
 from .builder import Function, If, Operand, Region
 
 
-@dataclass(slots=True, eq=False)
+@record
 class Scope:
     """An open loop: where its instructions go and what has been written there."""
 
     region: Region
     depth: int
-    memo: list[Node] = field(default_factory=list)
+    memo: list[Node] = fresh(default_factory=list)
     mask: Operand | None = None  # lanes that exist, when this scope vectorises a ragged end
 
 
@@ -45,7 +45,7 @@ class Binding(NamedTuple):
     scope: Scope
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Word:
     """A 64-bit parameter of the kernel, by position in its argument block."""
 
@@ -133,9 +133,8 @@ class Emitter:
 
     def word(self, word: Stride, kind: str = "i64") -> Operand:
         """A parameter's value, loaded once at the head of the kernel."""
-        if isinstance(word, int) and not isinstance(word, Word):
+        if not isinstance(word, Word):
             return str(word)
-        assert isinstance(word, Word)
         name = self._params.get(word)
         if name is None:
             root = self.fn.root
@@ -612,9 +611,8 @@ def _write_float(w: _Writer, op: str, dtype: DType, x: list[Operand]) -> Operand
         zero = w.constant(literal(0.0, dtype), element)
         bt = w.ty("i1")
         nonzero = w.put(f"fcmp une {t} {r}, {zero}")
-        differ = w.put(
-            f"xor {bt} {w.put(f'fcmp olt {t} {r}, {zero}')}, {w.put(f'fcmp olt {t} {x[1]}, {zero}')}"
-        )
+        below, below_divisor = (w.put(f"fcmp olt {t} {a}, {zero}") for a in (r, x[1]))
+        differ = w.put(f"xor {bt} {below}, {below_divisor}")
         fix = w.put(f"and {bt} {nonzero}, {differ}")
         r = w.select(fix, w.put(f"fadd {t} {r}, {x[1]}"), r, t)
         is_nan = w.put(f"fcmp uno {t} {r}, {r}")

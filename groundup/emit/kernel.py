@@ -7,13 +7,12 @@ in the kernel's argument block; word 0 is always the status block.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..ir.node import Node
+from ..ir.record import frozen
 from .expression import Access, Stride
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Output:
     """One result: the scalar body and where its element goes."""
 
@@ -21,7 +20,7 @@ class Output:
     access: Access
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Nest:
     """Plain loops: pointwise work, reductions, copies.
 
@@ -37,7 +36,7 @@ class Nest:
     width: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bound:
     """A condition that narrows a reduction loop: lo ≤ value < hi (None: open), and, for step > 1,
     value divisible by step. `value` is affine with coefficient ±1 in the reduction's variables."""
@@ -48,7 +47,7 @@ class Bound:
     step: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Contraction:
     """Sum over `k` of a·b with register tiles: `rows` of m by `vectors` of n.
 

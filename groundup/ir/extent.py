@@ -51,16 +51,16 @@ class Extent(int):
         """The value of the symbol alone."""
         return int(self) // self.coef
 
-    def __mul__(self, other: object) -> int:  # type: ignore[override]
+    def __mul__(self, other: object) -> int:
         if type(other) is int:
             if other == 0:
                 return 0
             return Extent.of(int(self) * other, self.coef * other, self.symbol)
         return int.__mul__(self, other)  # type: ignore[operator]
 
-    __rmul__ = __mul__  # type: ignore[assignment]
+    __rmul__ = __mul__
 
-    def __floordiv__(self, other: object) -> int:  # type: ignore[override]
+    def __floordiv__(self, other: object) -> int:
         if type(other) is int and other > 0 and self.coef % other == 0:
             return Extent.of(int(self) // other, self.coef // other, self.symbol)
         return int.__floordiv__(self, other)  # type: ignore[operator]

@@ -20,7 +20,8 @@ from typing import Any
 from . import dtype as dt
 from .dtype import DType
 from .extent import Extent, symbolic_key
-from .scalar import Number, apply, cast as cast_value
+from .scalar import Number, apply
+from .scalar import cast as cast_value
 
 # Reductions: identity is the value over no terms (None: an empty reduction is an error).
 REDUCTIONS = ("sum", "prod", "max", "min", "argmax", "argmin")
@@ -36,22 +37,22 @@ _table: weakref.WeakValueDictionary[tuple[Any, ...], Node] = weakref.WeakValueDi
 class Node:
     """One expression. `shape` is () for scalars inside a body.
 
-    op      src                       arg                         meaning
-    const   ()                        value key                   a number
-    extent  ()                        Extent key                  a runtime size as int64
-    out     ()                        i                           output variable i of the loops around it
-    red     ()                        id                          variable of a reduction around it
-    axis    ()                        Axis object                 a user's axis, replaced when closed
-    read    (tensor, index…)          None                        one element of a tensor
-    cast    (x,)                      None                        x in the type `dtype`
-    where   (cond, a, b)              None                        a if cond else b
-    reduce  (body,)                   (kind, ((id, extent)…), order)
-    <name>  (x…)                      None                        pointwise, see scalar.FLOAT …
-    buffer  ()                        handle                      memory (tensor)
-    loops   (body,)                   None                        tensor: body for each out variables
-    reshape (tensor,)                 None                        same elements in row-major order
-    leaf    (tensor,)                 uid                         identity; derivatives are taken here
-    detach  (tensor,)                 None                        identity; derivatives stop here
+    op      src                arg           meaning
+    const   ()                 value key     a number
+    extent  ()                 Extent key    a runtime size as int64
+    out     ()                 i             output variable i of the loops around it
+    red     ()                 id            variable of a reduction around it
+    axis    ()                 Axis object   a user's axis, replaced when closed
+    read    (tensor, index…)   None          one element of a tensor
+    cast    (x,)               None          x in the type `dtype`
+    where   (cond, a, b)       None          a if cond else b
+    reduce  (body,)            (kind, ((id, extent)…), order)
+    <name>  (x…)               None          pointwise, see scalar.FLOAT …
+    buffer  ()                 handle        memory (tensor)
+    loops   (body,)            None          tensor: body for each value of the out variables
+    reshape (tensor,)          None          same elements in row-major order
+    leaf    (tensor,)          uid           identity; derivatives are taken here
+    detach  (tensor,)          None          identity; derivatives stop here
     """
 
     __slots__ = (
@@ -81,7 +82,12 @@ class Node:
 
 
 def make(
-    op: str, dtype: DType, shape: tuple[int, ...], src: tuple[Node, ...], arg: Any, value: Any = None
+    op: str,
+    dtype: DType,
+    shape: tuple[int, ...],
+    src: tuple[Node, ...],
+    arg: Any,
+    value: Any = None,
 ) -> Node:
     """The node with these parts, made at most once."""
     key = (op, dtype, shape, arg, symbolic_key(shape) if shape else None, src)

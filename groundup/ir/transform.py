@@ -109,8 +109,8 @@ def free_variables(body: Node) -> set[Node]:
 
 def row_major(shape: tuple[int, ...], indices: tuple[Node, ...]) -> Node:
     """The position of an element in row-major order."""
-    from .node import const
     from .dtype import int64
+    from .node import const
 
     position = const(0, int64)
     for size, ix in zip(shape, indices):

@@ -4,13 +4,12 @@ is copied into a better layout first. One cost model for matmul, convolution and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..emit.contraction import affine_coefficient
 from ..emit.expression import Access, Stride, Word
 from ..emit.kernel import Bound, Contraction, Output
 from ..ir import dtype as dt
 from ..ir.node import Node, make, out, red
+from ..ir.record import record
 from ..ir.transform import body_nodes, substitute, toposort
 from .lower import Lowering, Memory, Raw, affine
 from .nests import Parameters, finish
@@ -21,7 +20,7 @@ SMALL = 2_000  # multiply-adds below which plain loops do as well
 PARALLEL = 30_000
 
 
-@dataclass(slots=True)
+@record
 class Operand:
     """One factor of the contraction's term."""
 
@@ -31,7 +30,7 @@ class Operand:
     tied: set[Node]  # variables of computed positions: they cannot be tiled
 
 
-@dataclass(slots=True)
+@record
 class Choice:
     """One way to run a contraction, and about how many cycles it takes."""
 
@@ -259,7 +258,8 @@ class Problem:
         )  # fmt: skip
         where_to = place(target)
         body = finish(low.result, params)
-        outer = [v for v in self.extents if v.op == "out" and v is not choice.m and v is not choice.n]
+        tiled = (choice.m, choice.n)
+        outer = [v for v in self.extents if v.op == "out" and v not in tiled]
         outer.sort(key=lambda v: -value(self.target.strides[v.arg]))
         kernel = Contraction(
             outer=tuple((v, stride(self.extents[v])) for v in outer),

@@ -7,24 +7,23 @@ substitution, so it changes no rounding. Must not know how a kernel is run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from ..ir import dtype as dt
 from ..ir.node import Node, const, out, outs, read, red, reduce, reshape
+from ..ir.record import fresh, record
 from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, row_major, substitute, unravel
 
 MAX_BODY = 300  # nodes of one kernel's body
 CHEAP = 3  # operations that are rather repeated than stored
 
 
-@dataclass(eq=False, slots=True)
+@record
 class Group:
     """One stored tensor: `body` over `shape`; `reads` are the tensors its body reads."""
 
     node: Node
     body: Node
     number: int = 0
-    reads: dict[Node, list[Node]] = field(default_factory=dict)
+    reads: dict[Node, list[Node]] = fresh(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -291,8 +290,6 @@ def _with_variables(body: Node, variables: dict[Node, Node], bound: bool = False
             if bound:
                 pairs = tuple((variables[red(i)].arg, e) for i, e in pairs)
             result[node] = reduce(kind, pairs, src[0], order)
-        elif node.op in ("param", "checked", "hole"):
-            result[node] = make(node.op, node.dtype, (), src, node.arg) if src else node
         else:
             result[node] = rebuild(node, src) if src else node
     return result[body]

@@ -7,16 +7,15 @@ from data is checked. Must not know loops' order or tiles.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..ir import dtype as dt
 from ..ir.interval import intervals
 from ..ir.node import Node, alu, const, make, reduce, where
+from ..ir.record import frozen
 from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, row_major, unravel
 from .sizes import Size, Sym, add, mul, size_of, value, view_strides
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Memory:
     """Where a stored tensor lies: a reference the plan resolves, and how its axes run."""
 
@@ -25,7 +24,7 @@ class Memory:
     strides: tuple[Size, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Raw:
     """An access before parameters are assigned; becomes an emit Access."""
 

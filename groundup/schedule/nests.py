@@ -5,12 +5,12 @@ dealt out to threads. Nothing decided here changes a bit of any result.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 
 from ..emit.expression import Access, Word
 from ..emit.kernel import Nest, Output
 from ..ir import dtype as dt
 from ..ir.node import Node, const, make, out, reduce
+from ..ir.record import fresh, record, replace
 from ..ir.transform import rebuild, toposort
 from .lower import Lowering, Memory, Raw
 from .sizes import Size, mul, value
@@ -18,12 +18,12 @@ from .sizes import Size, mul, value
 SERIAL = 30_000  # below this many element-operations one thread is faster than waking another
 
 
-@dataclass(slots=True)
+@record
 class Parameters:
     """The argument block of one kernel: word 0 is the status block, then what is asked for."""
 
-    words: list[object] = field(default_factory=lambda: ["status"])
-    pointers: dict[object, Word] = field(default_factory=dict)
+    words: list[object] = fresh(default_factory=lambda: ["status"])
+    pointers: dict[object, Word] = fresh(default_factory=dict)
 
     def pointer(self, ref: object) -> Word:
         if ref not in self.pointers:
@@ -91,7 +91,7 @@ def access(raw: Raw, params: Parameters) -> Access:
     return Access(params.pointer(raw.ref), offset, terms, raw.computed, raw.guarded)
 
 
-@dataclass(slots=True)
+@record
 class _Loop:
     variable: Node
     extent: Size
@@ -143,8 +143,8 @@ class NestBuilder:
                 return make("load", node.dtype, (), node.src, replace(raw, terms=kept))
             if node.op == "reduce" and not node.arg[0].startswith("arg"):
                 kind, variables, order = node.arg[:3]
-                kept_variables = tuple(v for v in variables if not (type(v[1]) is int and v[1] == 1))
-                return reduce(kind, kept_variables or variables[:1], node.src[0], order)
+                more = tuple(v for v in variables if not (type(v[1]) is int and v[1] == 1))
+                return reduce(kind, more or variables[:1], node.src[0], order)
             return node
 
         self.body = map_loads(self.body, change)
@@ -169,7 +169,7 @@ class NestBuilder:
     def _stride(self, load: Node, variable: Node) -> Size:
         for v, s in load.arg.terms:
             if v is variable:
-                return s
+                return s  # type: ignore[no-any-return]
         return 0
 
     def _elsewhere(self) -> set[Node]:

@@ -6,15 +6,14 @@ memory, so that the rest of the scheduler sees one canonical graph.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..ir import dtype as dt
 from ..ir.extent import Extent
 from ..ir.node import Node, buffer, const, make, red, reduce
+from ..ir.record import frozen
 from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, substitute
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slot:
     """Input number `index` of the plan."""
 

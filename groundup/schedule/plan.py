@@ -7,7 +7,6 @@ size. Must not know Tensor.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from .. import runtime
@@ -15,6 +14,7 @@ from ..emit import llvm
 from ..emit.kernel import Kernel
 from ..ir.extent import product
 from ..ir.node import Node, out, outs, read
+from ..ir.record import record
 from ..ir.transform import TENSOR_OPS, body_nodes, toposort
 from ..runtime import target
 from .fuse import Group, fuse, stored_behind
@@ -42,7 +42,7 @@ def compile_kernel(kernel: Kernel) -> int:
     return address
 
 
-@dataclass(slots=True)
+@record
 class _Bound:
     """A plan with numbers for its runtime size: a program and where pointers go in it."""
 
@@ -133,9 +133,8 @@ class Plan:
             assert isinstance(step.writes, Result)
             slot = Slot(wish[step.writes.index])
             later = any(slot in s.reads for s in self.steps[at + 1 :])
-            if not later and slot not in {Slot(v) for v in donated.values()}:
-                if _reads_in_place(step, slot):
-                    donated[step.writes.index] = slot.index
+            if not later and slot.index not in donated.values() and _reads_in_place(step, slot):
+                donated[step.writes.index] = slot.index
         return donated
 
     # ---- binding ---------------------------------------------------------------------------------

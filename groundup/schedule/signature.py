@@ -59,9 +59,9 @@ class Signature:
                 continue
             path.append(node)
             stack.append(None)
-            for s in reversed(node.src):
-                if s not in done:
-                    stack.append(s)
+            for source in reversed(node.src):
+                if source not in done:
+                    stack.append(source)
         if len(symbols) == 1 and not double:
             (self.symbol,) = symbols
             return True

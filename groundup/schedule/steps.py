@@ -1,12 +1,11 @@
-"""One stored tensor → one step of a plan: a kernel, its argument block, what it reads and writes."""
+"""One stored tensor → one step of a plan: a kernel, its arguments, what it reads and writes."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass, field
 
 from ..emit.expression import Word
 from ..emit.kernel import Kernel
 from ..ir.node import Node, make, outs, read
+from ..ir.record import fresh, frozen, record
 from ..ir.transform import body_nodes, toposort
 from .contract import Problem
 from .fuse import Group
@@ -16,21 +15,21 @@ from .order import product_of
 from .sizes import Size, mul, row_major_strides, size_of, total
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Temp:
     """Temporary number `index` of a plan."""
 
     index: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """Result number `index` of a plan."""
 
     index: int
 
 
-@dataclass(slots=True, eq=False)
+@record
 class Step:
     """A kernel and what it touches; `words` resolve to numbers when the plan is bound."""
 
@@ -43,7 +42,7 @@ class Step:
     shape: tuple[Size, ...] = ()
 
 
-@dataclass(slots=True)
+@record
 class Check:
     """A run-time check of an index that comes from data, for the error message."""
 
@@ -51,7 +50,7 @@ class Check:
     axis: int
 
 
-@dataclass(slots=True)
+@record
 class Machine:
     """What the schedule may know of the processor."""
 
@@ -59,17 +58,17 @@ class Machine:
     registers: int  # vector registers
 
 
-@dataclass(slots=True)
+@record
 class Builder:
     """Turns groups into steps; makes the copies that contractions ask for."""
 
     machine: Machine
     memory: dict[Node, Memory]
     batches: set[int]
-    steps: list[Step] = field(default_factory=list)
-    temps: list[Size] = field(default_factory=list)  # bytes of each
-    copies: dict[tuple[Node, int], Memory] = field(default_factory=dict)
-    checks: list[Check] = field(default_factory=list)
+    steps: list[Step] = fresh(default_factory=list)
+    temps: list[Size] = fresh(default_factory=list)  # bytes of each
+    copies: dict[tuple[Node, int], Memory] = fresh(default_factory=dict)
+    checks: list[Check] = fresh(default_factory=list)
 
     def layout(self, shape: tuple[int, ...]) -> tuple[Size, ...]:
         """Strides of a temporary: row-major, or with the batch innermost."""
@@ -95,14 +94,12 @@ class Builder:
             if choice is None:
                 break
             if choice.repack is None:
-                kernel, params, parallel = problem.build(choice)
-                self._append(kernel, params, parallel, target, group, problem.checks)
+                self._append(*problem.build(choice), target, group, problem.checks)
                 return
             memory = {**memory, choice.repack[0]: self.copy(*choice.repack)}
         low = Lowering(group.shape, group.body, self.memory)
-        builder = NestBuilder(target.shape, low, target, width)
-        kernel, params, parallel = builder.build()
-        self._append(kernel, params, parallel, target, group, low.checks)
+        built = NestBuilder(target.shape, low, target, width).build()
+        self._append(*built, target, group, low.checks)
 
     def copy(self, tensor: Node, axis: int) -> Memory:
         """A copy of a tensor with one axis innermost, made once."""
@@ -112,10 +109,8 @@ class Builder:
             sizes = tuple(size_of(s) for s in tensor.shape)
             known = self.temporary(tensor, innermost(sizes, axis))
             low = Lowering(tensor.shape, body, self.memory)
-            kernel, params, parallel = NestBuilder(
-                sizes, low, known, self.machine.width
-            ).build()
-            self._append(kernel, params, parallel, known, None, [])
+            built = NestBuilder(sizes, low, known, self.machine.width).build()
+            self._append(*built, known, None, [])
             self.copies[tensor, axis] = known
         return known
 
@@ -151,14 +146,14 @@ def batch_sizes(groups: list[Group]) -> set[int]:
             if n.op != "reduce" or not n.arg[2].startswith("dot"):
                 continue
             for r in product_of(n.src[0]) or ():
-                first = r.src[1] if len(r.src) > 3 else None
+                if len(r.src) <= 3 or r.src[1].op not in ("out", "red"):
+                    continue
                 mixed = any(
                     len({v for v in toposort([ix]) if v.op in ("out", "red")}) > 1
                     for ix in r.src[2:]
                 )
-                if mixed and first is not None and first.op in ("out", "red"):
-                    if int(r.src[0].shape[0]) >= 16:
-                        found.add(int(r.src[0].shape[0]))
+                if mixed and int(r.src[0].shape[0]) >= 16:
+                    found.add(int(r.src[0].shape[0]))
     return found
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Hashable
 from functools import update_wrapper
-from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, cast
 
 from ..ir import node as ir
 from ..ir.extent import Extent
@@ -33,11 +33,11 @@ MAX_CAPTURES = 64
 
 
 class Placeholder(NamedTuple):
-    """Memory that is given at each call: argument `index`, or reached tensor `index`."""
+    """Memory that is given at each call: argument `number`, or reached tensor `number`."""
 
     capture: int  # which capture it belongs to
     kind: str
-    index: int
+    number: int
 
 
 class _Saved(NamedTuple):
@@ -113,10 +113,10 @@ class _Capture:
 
 
 class _Returned(NamedTuple):
-    """A place in the returned value: result number `root`, or an input given back as it is."""
+    """A place in the returned value: a result, or an input given back as it is, by number."""
 
     kind: str
-    index: int
+    number: int
 
 
 _serial = 0
@@ -148,7 +148,7 @@ class Jit(Generic[P, R]):
         key = tuple(shape_key)
         captures = self._captures.get(key)
         if captures is not None and len(captures) >= 2:
-            return self._replay(captures[-1], given, reach)
+            return cast(R, self._replay(captures[-1], given, reach))
         return self._first_calls(key, args, kwargs, given, reach)
 
     def _first_calls(
@@ -165,7 +165,7 @@ class Jit(Generic[P, R]):
             raise JitError(_difference(before[0].key, capture.key, self.function))
         else:
             before.append(capture)
-        return self._replay(capture, given, reach)
+        return cast(R, self._replay(capture, given, reach))
 
     # ---- capturing -----------------------------------------------------------------------------
 
@@ -271,7 +271,7 @@ class Jit(Generic[P, R]):
         owners: dict[Storage, list[str]] = {}
         for i, t in enumerate(given):
             owners.setdefault(t._storage, []).append(f"argument {i}")
-        for s, i in reach.storages.items():
+        for s in reach.storages:
             if s in owners:
                 owners[s].append("a tensor that the function reaches")
         for s in tracer.saved:
@@ -292,9 +292,9 @@ class Jit(Generic[P, R]):
             if type(source) is not Placeholder:
                 buffers.append(source)  # a constant made by the function itself
             elif source.kind == "argument":
-                buffers.append(_memory(given[source.index]))
+                buffers.append(_memory(given[source.number]))
             else:
-                buffers.append(_settled(reach.tensors[source.index]._storage))
+                buffers.append(_settled(reach.tensors[source.number]._storage))
         free: list[Buffer | None] = [None] * len(c.shapes)
         for root, where in enumerate(c.donors):
             if where is not None:
@@ -306,7 +306,7 @@ class Jit(Generic[P, R]):
                 target = given[where[1]] if where[0] == "argument" else reach.tensors[where[1]]
                 if where[0] == "argument" and target._parent is not None:
                     with _no_grad():
-                        target.copy_(self._wrap(c, root, results))  # type: ignore[attr-defined]
+                        target.copy_(self._wrap(c, root, results))
                 else:
                     _assign(target._storage, results[root])
             elif kind == "grad":
@@ -328,8 +328,8 @@ class Jit(Generic[P, R]):
         """The returned value with this call's tensors in it."""
         if type(value) is _Returned:
             if value.kind == "result":
-                return self._wrap(c, value.index, results)
-            return given[value.index] if value.kind == "argument" else reach.tensors[value.index]
+                return self._wrap(c, value.number, results)
+            return given[value.number] if value.kind == "argument" else reach.tensors[value.number]
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return type(value)(*(self._give(c, v, results, given, reach) for v in value))
         if isinstance(value, list | tuple):
@@ -361,7 +361,7 @@ def jit(function: Callable[P, R]) -> Jit[P, R]:
     return Jit(function)
 
 
-# ---- small parts ----------------------------------------------------------------------------------
+# ---- small parts ---------------------------------------------------------------------------------
 
 
 def _flatten(value: Any, tensors: list[Core], key: list[Hashable]) -> None:
@@ -388,7 +388,7 @@ def _flatten(value: Any, tensors: list[Core], key: list[Hashable]) -> None:
         except TypeError:
             raise JitError(
                 f"jit: an argument of type {type(value).__name__} can neither be read anew nor be "
-                f"compared between calls; pass tensors, numbers, strings, or lists and dicts of them"
+                f"compared between calls; pass tensors, numbers, strings, lists or dicts of them"
             ) from None
         key.append((type(value), value))
 

@@ -194,9 +194,8 @@ class Reach:
             if base.__module__.partition(".")[0] in (_OWN, "builtins"):
                 continue
             for name, item in vars(base).items():
-                if isinstance(item, types.FunctionType):
-                    self._value(item, True)
-                elif isinstance(item, (*_SCALARS, Core)) and not name.startswith("__"):
+                plain = isinstance(item, (*_SCALARS, Core)) and not name.startswith("__")
+                if plain or isinstance(item, types.FunctionType):
                     self._value(item, True)
 
 
