@@ -5,10 +5,10 @@ This room knows what a number of each type is; it must not know where numbers ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from .record import frozen
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen
 class DType:
     """One element type; compare by identity (each exists once)."""
 
@@ -17,7 +17,10 @@ class DType:
     bits: int
     fmt: str  # code of the struct module for one element ('' when Python has none)
     llvm: str  # the type of one element in registers
-    rank: int = field(default=0)
+    rank: int = 0
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     @property
     def itemsize(self) -> int:

@@ -62,7 +62,8 @@ def frozen(cls: type[T]) -> type[T]:
         return hash(fields(self))
 
     for name, method in (("__eq__", equal), ("__hash__", hashed), ("__setattr__", _refuse)):
-        setattr(made, name, method)
+        if name not in cls.__dict__:
+            setattr(made, name, method)
     return made
 
 
@@ -80,7 +81,8 @@ def _build(cls: type[T]) -> tuple[type[T], tuple[str, ...]]:
     for gone in ("__dict__", "__weakref__"):
         body.pop(gone, None)
     body["__slots__"] = names
-    made: type[T] = type(cls)(cls.__name__, cls.__bases__, body)
+    metaclass: Any = type(cls)
+    made: type[T] = metaclass(cls.__name__, cls.__bases__, body)
     count = len(names)
     setters = [made.__dict__[name].__set__ for name in names]
 
@@ -95,7 +97,7 @@ def _build(cls: type[T]) -> tuple[type[T], tuple[str, ...]]:
         return f"{cls.__qualname__}({shown})"
 
     for name, method in (("__init__", initialise), ("__repr__", text)):
-        if name not in body:
+        if name not in cls.__dict__:
             setattr(made, name, method)
     return made, names
 
