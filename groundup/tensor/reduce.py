@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 Dims = int | Sequence[int] | None
+LARGE = 1 << 16  # terms; a longer sum over several axes is taken one axis after the other
 
 
 class Extreme(NamedTuple):
@@ -49,6 +50,8 @@ def reduced(
 ) -> Node:
     """The tensor node of a reduction over some axes of a tensor."""
     shape = tensor.shape
+    if kind == "sum" and len(dims) > 1 and product([shape[d] for d in dims]) >= LARGE:
+        return _in_two(tensor, dims, keepdim, dtype)
     variables, pairs = ir.fresh(tensor.depth, [shape[d] for d in dims])
     inner = dict(zip(dims, variables, strict=True))
     indices: list[Node] = []
@@ -66,6 +69,19 @@ def reduced(
         body = ir.cast(body, dtype)
     order = "lanes" if len(shape) - 1 in inner else "seq"
     return ir.loops(tuple(result), ir.reduce(kind, pairs, body, order))
+
+
+def _in_two(tensor: Node, dims: tuple[int, ...], keepdim: bool, dtype: DType | None) -> Node:
+    """Partial sums along the last of the axes, then their sum: rounding grows with the longest
+    run of one accumulator, and the partial sums do not depend on one another."""
+    last = max(dims)
+    partial = reduced("sum", tensor, (last,), False, dtype)
+    total = reduced("sum", partial, tuple(d for d in dims if d != last), False)
+    if not keepdim:
+        return total
+    kept = [d for d in range(tensor.ndim) if d not in dims]
+    shape = tuple(1 if d in dims else s for d, s in enumerate(tensor.shape))
+    return ir.loops(shape, ir.read(total, *(ir.out(d) for d in kept)))
 
 
 def _nonempty(operation: str, a: Core, dims: tuple[int, ...]) -> None:

@@ -130,6 +130,19 @@ def test_cumsum(shape: tuple[int, ...], dim: int) -> None:
 
 
 @pytest.mark.peers
+def test_large_sums_over_several_axes_keep_their_digits(engine: str) -> None:
+    shape = (300, 256) if engine == "python" else (6000, 784)
+    x = np.full(shape, 0.1, "float32") + sample(shape) * np.float32(1e-3)
+    exact = float(x.astype("float64").mean())
+    ours = gu.from_numpy(x)
+    assert abs(ours.mean().item() - exact) < 1e-6 * abs(exact)
+    assert abs(ours.sum((0, 1), keepdim=True).item() / x.size - exact) < 1e-6 * abs(exact)
+    y = x[:300, :256].reshape(300, 1, 256)
+    compare(lambda lib, a: a.sum((0, 2), keepdim=True), y, rtol=1e-5)
+    compare(lambda lib, a: a.mean((0, 2)), y, rtol=1e-5)
+
+
+@pytest.mark.peers
 @pytest.mark.parametrize("p", [0, 1, 2, 3, float("inf")])
 def test_norms(p: float) -> None:
     compare(lambda lib, x: x.norm(p), sample((3, 4)), rtol=1e-5, grad=p != 0)
