@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -77,7 +78,7 @@ def files() -> Iterator[Path]:
         yield from (PACKAGE / room).rglob("*.py")
 
 
-@pytest.mark.parametrize("file", files(), ids=lambda f: str(f.relative_to(PACKAGE)))
+@pytest.mark.parametrize("file", list(files()), ids=lambda f: str(f.relative_to(PACKAGE)))
 def test_the_game(file: Path) -> None:
     """Stricter than the linter's contract: nothing at all but the standard library and llvmlite."""
     allowed = {*sys.stdlib_module_names, "llvmlite", "groundup"}
@@ -102,6 +103,18 @@ def _roots(node: ast.Import | ast.ImportFrom) -> set[str]:
     if isinstance(node, ast.ImportFrom):
         return {"groundup"} if node.level else {str(node.module).partition(".")[0]}
     return {alias.name.partition(".")[0] for alias in node.names}
+
+
+def blocks() -> list[str]:
+    """The Python examples of the README, each as it stands there."""
+    return re.findall(r"```python\n(.*?)```", (PACKAGE.parent / "README.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_the_examples_of_the_readme_run(number: int) -> None:
+    examples = blocks()
+    assert len(examples) == 3
+    assert python(examples[number])
 
 
 def test_the_command_is_a_module_too() -> None:

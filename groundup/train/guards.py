@@ -5,38 +5,52 @@ Must not know where or whether the model is saved.
 """
 
 import math
+import re
 import signal
+from collections import deque
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, ClassVar
 
-from groundup.tensor import Tensor, first_nonfinite
+from groundup.tensor import Tensor, first_nonfinite, isfinite
 from groundup.train.callbacks import Callback, CancelFit
 from groundup.train.learner import Learner
 from groundup.train.recorder import Recorder, Schedule
 
 
 class NonFiniteLoss(ArithmeticError):
-    """The loss became NaN or infinite. `step` counts from 1; `origin` names the first operation, if
-    found.
+    """The loss became NaN or infinite at step `step`, from 1, since in step `cause_step` `origin`
+    did.
     """
 
-    def __init__(self, loss: float, step: int, place: str, origin: str) -> None:
+    def __init__(self, loss: float, step: int, place: str, cause_step: int, origin: str) -> None:
         self.step = step
+        self.cause_step = cause_step
         self.origin = origin
-        cause = f"the first cause: {origin}. " if origin else ""
+        then = "that step" if cause_step == step else f"step {cause_step}"
+        cause = f"The first cause, in {then}: {origin}. " if origin else ""
         super().__init__(
-            f"the loss became {loss} at step {step} ({place}); {cause}"
-            f"The model is as it was before that step. A lower learning rate is the usual remedy"
+            f"the loss became {loss} at step {step} ({place}). {cause}"
+            f"The model is as it was before {then}. A lower learning rate is the usual remedy"
         )
+
+
+@dataclass
+class _Window:
+    """The state before a stretch of steps, and those steps: number, batch, hyper-parameters."""
+
+    state: tuple[dict[str, Any], dict[str, Any]]
+    steps: list[tuple[int, Tensor, Tensor, list[dict[str, Any]]]] = field(default_factory=list)
 
 
 class StopOnNaN(Callback):
     """Ends the fit with NonFiniteLoss when the loss is NaN or infinite, and takes the model back.
 
     Each `every` steps the state of model and optimizer is copied, and the batches since are kept.
-    If the loss fails, that state is put back and the steps since are done again, up to the one that
-    failed: steps give the same bits each time, so the model is as it was before the failure, and
-    the failed step's operations can be looked at one by one.
+    If the loss fails, the steps of the last two such windows are done again, one by one: steps give
+    the same bits each time. The first of them after which the loss or the model is not finite is
+    taken back, and its operations are looked at one by one. Often it is the one before the loss
+    failed.
     """
 
     # A record of the failing loss would be a row of nonsense: stop before it is written.
@@ -46,52 +60,75 @@ class StopOnNaN(Callback):
 
     def __init__(self, every: int = 16) -> None:
         self.every = every
-        self._state: tuple[dict[str, Any], dict[str, Any]] | None = None
-        self._kept: list[tuple[Tensor, Tensor, list[dict[str, Any]]]] = []
+        # Two windows, for the copy of the latest may already hold what went wrong a step before.
+        self._windows: deque[_Window] = deque(maxlen=2)
 
     def before_batch(self, learn: Learner) -> None:
         if not learn.training:
             return
-        if self._state is None or len(self._kept) == self.every:
-            self._state = _copy(learn.model.state_dict()), _copy(learn.optimizer.state_dict())
-            self._kept.clear()
-        self._kept.append((learn.x, learn.y, _hyper_parameters(learn)))
+        if not self._windows or len(self._windows[-1].steps) == self.every:
+            self._windows.append(_Window(_state(learn)))
+        self._windows[-1].steps.append((learn.step, learn.x, learn.y, _hyper_parameters(learn)))
 
     def after_batch(self, learn: Learner) -> None:
-        if learn.training and not math.isfinite(learn.loss):
-            loss = learn.loss
-            self._go_back(learn)
-            lr = learn.optimizer.param_groups[0]["lr"]
-            place = f"epoch {learn.epoch + 1}, learning rate {lr:.3g}"
-            raise NonFiniteLoss(loss, learn.step + 1, place, find_nan(learn))
+        if not learn.training or math.isfinite(learn.loss):
+            return
+        loss, failed = learn.loss, learn.step + 1
+        step = self._take_back(learn) + 1
+        lr = learn.optimizer.param_groups[0]["lr"]
+        place = f"epoch {learn.epoch + 1}, learning rate {lr:.3g}"
+        raise NonFiniteLoss(loss, failed, place, step, find_nan(learn))
 
     def cleanup_fit(self, learn: Learner) -> None:
-        self._state = None
-        self._kept.clear()
+        self._windows.clear()
 
-    def _go_back(self, learn: Learner) -> None:
-        assert self._state is not None
-        model, optimizer = self._state
-        learn.model.load_state_dict(model)
-        learn.optimizer.load_state_dict(optimizer)
-        for x, y, groups in self._kept[:-1]:
+    def _take_back(self, learn: Learner) -> int:
+        """Leave model, optimizer and batch as they were before the first bad step; return its
+        number.
+        """
+        _restore(learn, self._windows[0].state)
+        for number, learn.x, learn.y, groups in [s for w in self._windows for s in w.steps]:
+            state = _state(learn)
             _set_hyper_parameters(learn, groups)
-            learn.train_step(x, y)
-        _set_hyper_parameters(learn, self._kept[-1][2])
+            (loss,) = learn.train_step(learn.x, learn.y)
+            if not (math.isfinite(loss.item()) and _all_finite(learn)):
+                _restore(learn, state)
+                _set_hyper_parameters(learn, groups)
+                return number
+        raise AssertionError("a step gave another loss when it was done again")
 
 
 def find_nan(learn: Learner) -> str:
-    """Return the first operation of the loss of the learner's current batch whose result is not
-    finite.
+    """Return what first gives NaN or infinity in a training step on the learner's current batch.
 
-    The model's state is left as it was (layers that count, such as batch normalisation, are put
-    back). Empty if every operation's result is finite.
+    Looked at are the operations of the loss, then those of each parameter's gradient, then the
+    update. The model is left as it was. Empty if everything is finite.
     """
-    state = _copy(learn.model.state_dict())
+    state = _state(learn)
+    learn.optimizer.zero_grad()
     loss = learn.loss_function(learn.model(learn.x), learn.y)
-    origin = first_nonfinite(loss)
-    learn.model.load_state_dict(state)
-    return origin or ""
+    origin = first_nonfinite(loss) or ""
+    if not origin:
+        loss.backward()
+        origin = _bad_gradient(learn)
+    if not origin:
+        learn.optimizer.step()
+        origin = "" if _all_finite(learn) else "the update of the weights, which is beyond float32"
+    learn.optimizer.zero_grad()
+    _restore(learn, state)
+    return _FOREIGN_LINE.sub("", origin)
+
+
+def _bad_gradient(learn: Learner) -> str:
+    for name, parameter in learn.model.named_parameters():
+        origin = first_nonfinite(parameter.grad) if parameter.grad is not None else None
+        if origin:
+            return f"in the gradient of {name}, {origin}"
+    return ""
+
+
+# The line of an operation that no user wrote, but a command's machinery, says nothing.
+_FOREIGN_LINE = re.compile(r", at \S*[/\\]site-packages[/\\]\S*$")
 
 
 class StopOnInterrupt(Callback):
@@ -131,6 +168,20 @@ class StopOnInterrupt(Callback):
         if self.interrupted:
             raise KeyboardInterrupt
         self.interrupted = True
+
+
+def _state(learn: Learner) -> tuple[dict[str, Any], dict[str, Any]]:
+    return _copy(learn.model.state_dict()), _copy(learn.optimizer.state_dict())
+
+
+def _restore(learn: Learner, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    learn.model.load_state_dict(state[0])
+    learn.optimizer.load_state_dict(state[1])
+
+
+def _all_finite(learn: Learner) -> bool:
+    """Whether all parameters and buffers are: a running variance may overflow before a loss does."""
+    return all(bool(isfinite(t).all().item()) for t in learn.model.state_dict().values())
 
 
 def _copy(state: dict[str, Any]) -> dict[str, Any]:

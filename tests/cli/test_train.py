@@ -137,7 +137,7 @@ def test_a_nan_loss_stops_with_the_step_and_the_operation(command: Path, tmp_pat
     options = ["--model", "mlp", "--epochs", "1", "--lr", "1e30", "--out", "run"]
     done = run(command, tmp_path, *options, code=1)
     assert "the loss became" in done.stderr and "at step" in done.stderr
-    assert "first cause" in done.stderr and "is saved in run" in done.stderr
+    assert "The first cause" in done.stderr and "is saved in run" in done.stderr
 
     import numpy as np
     from safetensors.numpy import load_file

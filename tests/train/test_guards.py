@@ -70,6 +70,23 @@ def test_a_nan_loss_names_the_step_and_the_operation(at: int, every: int) -> Non
     assert {name: t.tolist() for name, t in learn.model.state_dict().items()} == state
 
 
+def test_a_gradient_that_fails_is_taken_back_to_its_own_step() -> None:
+    """sqrt has a finite value at 0 and an infinite slope: the loss fails one step after the
+    gradient.
+    """
+    learn, guard, recorder = failing(at=5, every=2)
+    x = learn.loaders.train.dataset.tensors[0]  # type: ignore[attr-defined]
+    x[4] = gu.tensor([0.0])
+    for group in learn.optimizer.param_groups:
+        group["lr"] = 0.0
+    with pytest.raises(
+        NonFiniteLoss, match=r"at step 6 .*first cause, in step 5: in the gradient"
+    ) as e:
+        learn.fit(1, [recorder, guard])
+    assert (e.value.step, e.value.cause_step) == (6, 5)
+    assert all(math.isfinite(v) for p in learn.model.parameters() for v in _flat(p.tolist()))
+
+
 def test_an_infinite_loss_stops_too() -> None:
     model = nn.Linear(1, 2)
     optimizer = optim.SGD(model.parameters(), lr=0.1)
