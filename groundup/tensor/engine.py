@@ -34,6 +34,11 @@ def debug() -> Iterator[None]:
         _debug = before
 
 
+def debugging() -> bool:
+    """Do plain Python loops compute?"""
+    return _debug
+
+
 def compute(roots: Sequence[Node], into: Sequence[Buffer | None] | None = None) -> list[Buffer]:
     """The memory of each tensor; `into` offers old memory that may be overwritten."""
     if _debug or not _compiler:

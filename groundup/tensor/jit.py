@@ -20,6 +20,7 @@ from ..runtime import Buffer
 from ..schedule import Plan, Signature, plan_for
 from . import storage as store
 from .core import Core, force
+from .engine import debugging
 from .errors import JitError
 from .mode import state
 from .random import default_generator
@@ -135,7 +136,9 @@ class Jit(Generic[P, R]):
         return self if instance is None else Jit(self.function.__get__(instance, owner))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if store.tracer is not None:  # inside another captured function: a part of that one
+        # Inside another captured function it is a part of that one; where Python's own loops
+        # compute (gu.debug) a debugger is to step through it.
+        if store.tracer is not None or debugging():
             return self.function(*args, **kwargs)
         reach = self._reach
         if reach is None or not reach.unchanged():
@@ -469,6 +472,12 @@ def _difference(first: Any, second: Any, function: Any) -> str:
     """Name the first node in which two captures of one call differ."""
     name = getattr(function, "__qualname__", "the function")
     for i, (a, b) in enumerate(zip(first, second)):
+        if a != b and isinstance(a, int):
+            return (
+                f"jit: {name} makes a tensor from Python values, and two captures with equal "
+                f"arguments made tensors that differ, so a later call could not be trusted; pass "
+                f"the values as an argument"
+            )
         if a != b:
             return (
                 f"jit: two captures of {name} with equal arguments gave different graphs; they "
