@@ -180,7 +180,7 @@ def _restore(learn: Learner, state: tuple[dict[str, Any], dict[str, Any]]) -> No
 
 
 def _all_finite(learn: Learner) -> bool:
-    """Whether all parameters and buffers are: a running variance may overflow before a loss does."""
+    """Whether parameters and buffers are: a running variance may overflow before a loss does."""
     return all(bool(isfinite(t).all().item()) for t in learn.model.state_dict().values())
 
 

@@ -85,7 +85,7 @@ def confused_picture(
     classes: Sequence[str],
     title: str = "",
 ) -> bytes:
-    """Return a PNG of images (rows of grey values), each with its class and what it was taken for."""
+    """Return a PNG of images (rows of grey values) with their classes, true and predicted."""
     columns = 6
     rows = max(1, -(-len(images) // columns))
     height = 1.05 + 1.62 * rows

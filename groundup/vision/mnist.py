@@ -42,7 +42,10 @@ def cnn(classes: int = 10) -> nn.Module:
 
 
 def mlp(classes: int = 10) -> nn.Module:
-    """Return a fully connected network 784-256-128-classes for (n, 1, 28, 28): 235,530 parameters."""
+    """Return a fully connected network 784-256-128-classes for (n, 1, 28, 28).
+
+    Each hidden layer has batch normalisation and ReLU: 235,530 parameters.
+    """
     return nn.Sequential(
         nn.Flatten(),
         nn.Linear(28 * 28, 256, bias=False),

@@ -58,7 +58,8 @@ def run(
     """Run `groundup train mnist` in `folder`, without PYTHONPATH, and check its exit code."""
     done = subprocess.run(
         [command, "train", "mnist", *options],
-        cwd=folder, env=_environment(**environment), capture_output=True, text=True, timeout=240, check=False,
+        cwd=folder, env=_environment(**environment), timeout=240,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""A small learner for the tests: two clusters of points on a line, told apart by one linear layer."""
+"""A small learner for the tests: points on a line, told apart by one linear layer."""
 
 from collections.abc import Sequence
 
