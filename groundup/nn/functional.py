@@ -13,6 +13,8 @@ from typing import Any
 from groundup.tensor import Tensor, axes, axis, no_grad, ones, outside, rand, tensor, where
 from groundup.tensor.indexing import check_range
 
+from .waiting import wait
+
 Pair = int | tuple[int, int]
 
 
@@ -369,7 +371,7 @@ def batch_norm(
 
 def _move(running: Tensor, batch: Tensor, momentum: float | Tensor) -> None:
     """running ← running + momentum · (batch − running), in place."""
-    running.add_((batch - running) * momentum)
+    wait(running.add_((batch - running) * momentum))
 
 
 # ---- losses --------------------------------------------------------------------------------------
@@ -379,9 +381,9 @@ def _reduced(losses: Tensor, reduction: str) -> Tensor:
     if reduction == "none":
         return losses
     if reduction == "mean":
-        return losses.mean()
+        return wait(losses.mean())
     if reduction == "sum":
-        return losses.sum()
+        return wait(losses.sum())
     raise ValueError(f"reduction is 'mean', 'sum' or 'none', not {reduction!r}")
 
 

@@ -13,6 +13,7 @@ from . import functional as F
 from . import init
 from .functional import Pair, pair
 from .module import Module, Parameter
+from .waiting import wait
 
 
 class Identity(Module):
@@ -188,7 +189,7 @@ class _BatchNorm(Module):
         momentum: float | Tensor = 0.0 if self.momentum is None else self.momentum
         if self.training and self.num_batches_tracked is not None:
             with no_grad():
-                self.num_batches_tracked.add_(1)
+                wait(self.num_batches_tracked.add_(1))
             if self.momentum is None:  # the plain average of all batches so far
                 momentum = 1.0 / self.num_batches_tracked.to(x.dtype)
         return F.batch_norm(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from groundup.nn.waiting import taken
 from groundup.tensor import Tensor, float64, full, no_grad, realize, storage, zeros, zeros_like
 
 from .steppers import Stepper
@@ -160,7 +161,7 @@ class Optimizer:
                 hyper = {name: memory for name, (_, memory) in mirror.items()}
                 touched += self._step_group(group, self.chain(group), hyper)
             if not captured:
-                realize(*touched)
+                realize(*touched, *taken())
         return loss
 
     def _step_group(
