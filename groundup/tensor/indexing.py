@@ -252,12 +252,20 @@ def check_range(index: Core, size: int, operation: str) -> int | None:
     s = index._storage
     if store.tracer is not None or s.pending is not None:
         return None
-    values = host_values(index, operation)
-    if not values:
-        return 0
-    low, high = min(values), max(values)
+    whole = index._parent is None and s.owner is None
+    values: list[Any] = []
+    if whole and s.span is not None and s.span[0] == s.version:
+        low, high = s.span[1:]
+    else:
+        values = host_values(index, operation)
+        if not values:
+            return 0
+        low, high = int(min(values)), int(max(values))
+        if whole:
+            s.span = (s.version, low, high)
     if low < -size or high >= size:
         bad = high if high >= size else low
+        values = values or host_values(index, operation)
         place = values.index(bad)
         position = []
         for n in reversed(index._shape):

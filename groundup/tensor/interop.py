@@ -75,8 +75,9 @@ def to_array(a: Core, copy: bool = True) -> np.ndarray[Any, Any]:
     size, item = int(product(a._shape)), a.dtype.itemsize
     storage.items()
     assert storage.buffer is not None
-    raw = storage.buffer.read_bytes(offset * item, size * item)
-    return np.frombuffer(bytearray(raw), dtype=a.dtype.name).reshape(tuple(map(int, a._shape)))
+    raw = storage.buffer.memoryview()[offset * item : (offset + size) * item]
+    values = np.frombuffer(raw, dtype=a.dtype.name).copy()
+    return values.reshape(tuple(map(int, a._shape)))
 
 
 def _shared(a: Core) -> np.ndarray[Any, Any]:

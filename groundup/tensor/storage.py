@@ -6,14 +6,13 @@ Must not know views, derivatives or operations.
 
 from __future__ import annotations
 
-import ctypes
 import sys
 import weakref
 from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any, Protocol
 
-from ..emit.python import load, store
+from ..emit.elements import load, store
 from ..ir import node as ir
 from ..ir.dtype import DType, bfloat16, float16
 from ..ir.extent import product
@@ -70,7 +69,7 @@ class Storage:
 
     __slots__ = (
         "__weakref__", "_items", "_memory", "born", "buffer", "dtype", "number", "oldest", "owner",
-        "pending", "shape", "spare", "version",
+        "pending", "shape", "span", "version",
     )  # fmt: skip
 
     def __init__(
@@ -89,7 +88,7 @@ class Storage:
         # to now bounds how many tensors it still has to compute.
         self.oldest = serial if pending is not None else _NEVER
         self.owner: Any = None  # foreign memory (from_numpy(copy=False)), written by others as well
-        self.spare: Buffer | None = None  # memory of an earlier value
+        self.span: tuple[int, int, int] | None = None  # (version, least, greatest) of an index
         self._items: Any = None  # a memoryview
         self._memory: weakref.ref[Node] | None = None
 
@@ -205,7 +204,7 @@ class Storage:
     def _copied(self) -> Buffer:
         assert self.buffer is not None
         fresh = allocate(self.buffer.nbytes)
-        ctypes.memmove(fresh.address, self.buffer.address, self.buffer.nbytes)
+        fresh.write_bytes(self.buffer.memoryview())
         return fresh
 
     def _write_through(self, node: Node) -> None:

@@ -139,6 +139,17 @@ def test_an_index_still_to_be_computed() -> None:
     compare(lambda lib, a: a[(a[:, 0] * 0).long() - 1], sample((3, 4)))
 
 
+def test_a_known_index_is_looked_at_again_after_a_write() -> None:
+    x, i = gu.arange(3.0), gu.tensor([0, 2])
+    assert x[i].tolist() == [0.0, 2.0]
+    assert x[i].tolist() == [0.0, 2.0]
+    with pytest.raises(IndexError, match=r"index 2 at position \(1,\)"):
+        gu.arange(2.0)[i]
+    i[0] = 5
+    with pytest.raises(IndexError, match=r"index 5 at position \(0,\)"):
+        x[i]
+
+
 def test_errors_explain() -> None:
     x = gu.zeros(3, 4)
     with pytest.raises(IndexError, match="index 3 leaves axis 0 of size 3"):
