@@ -7,17 +7,16 @@ knows loop nests and scalar semantics; it must not know schedules, fusion or mac
 from __future__ import annotations
 
 import linecache
-import struct
 import weakref
 from collections.abc import Callable, Sequence
 from itertools import count
 
-from ..ir import dtype as dt
 from ..ir.extent import product
 from ..ir.node import Node
 from ..ir.scalar import Number
 from ..ir.transform import TENSOR_OPS, toposort
 from ..runtime import Buffer, allocate
+from .elements import load, store
 from .python_body import body_source
 from .python_support import namespace
 
@@ -57,27 +56,6 @@ def source(node: Node) -> str:
 
 
 # ---- memory --------------------------------------------------------------------------------------
-
-
-def load(handle: Buffer, dtype: dt.DType, size: int) -> list[Number]:
-    """The first `size` elements of memory, as Python numbers."""
-    raw = handle.read_bytes(0, size * dtype.itemsize)
-    if dtype is dt.bfloat16:
-        halves = struct.unpack(f"={size}H", raw)
-        words = struct.pack(f"={size}I", *(h << 16 for h in halves))
-        return list(struct.unpack(f"={size}f", words))
-    return list(struct.unpack(f"={size}{dtype.fmt}", raw))
-
-
-def store(handle: Buffer, numbers: Sequence[Number], dtype: dt.DType) -> None:
-    """Write Python numbers, each a value of the type, to the start of memory."""
-    size = len(numbers)
-    if dtype is dt.bfloat16:
-        words = struct.unpack(f"={size}I", struct.pack(f"={size}f", *numbers))
-        raw = struct.pack(f"={size}H", *(w >> 16 for w in words))
-    else:
-        raw = struct.pack(f"={size}{dtype.fmt}", *numbers)
-    handle.write_bytes(raw)
 
 
 def _memory(node: Node) -> Buffer | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..autodiff import gradient
 from ..ir import node as ir
 from ..ir.node import Node
 from ..ir.transform import TENSOR_OPS, toposort
@@ -60,6 +59,8 @@ def backward(root: Core, gradient_in: Core | None = None, create_graph: bool = F
             "backward: this tensor was not computed, in grad mode, from a tensor that requires grad"
             + at_line()
         )
+    from ..autodiff import gradient
+
     seed = _seed(root, gradient_in)
     node = root.node
     wanted = targets(node)
@@ -100,6 +101,8 @@ def derivatives(
     allow_unused: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """d Σ outputs · grad_outputs / d inputs, without touching any `.grad` (torch.autograd.grad)."""
+    from ..autodiff import gradient
+
     outs = [outputs] if isinstance(outputs, Core) else list(outputs)
     ins = [inputs] if isinstance(inputs, Core) else list(inputs)
     seeds = [grad_outputs] if not isinstance(grad_outputs, list | tuple) else list(grad_outputs)

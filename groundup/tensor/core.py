@@ -66,6 +66,13 @@ class Deferred:
         raise NotImplementedError
 
 
+def has_axes(key: Any) -> bool:
+    """Is an index written in axes?"""
+    if type(key) is tuple:
+        return any(isinstance(k, Deferred) for k in key)
+    return isinstance(key, Deferred)
+
+
 class Core:
     """What every Tensor is: (storage, view), and whether derivatives are asked for."""
 

@@ -18,7 +18,6 @@ from . import storage as store
 from .core import Core
 from .data import storage_from_data
 from .errors import ShapeError, at_line, shape_text, user_line
-from .interop import storage_from_array
 from .pointwise import number_dtype
 from .shape import sizes
 from .storage import Storage
@@ -62,6 +61,8 @@ def from_numpy(array: Any, copy: bool = True) -> Tensor:
 
     Raises TypeError for element types that groundup does not have.
     """
+    from .interop import storage_from_array
+
     return Tensor._make(storage_from_array(array, copy=copy))
 
 

@@ -7,15 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 
-from ..emit import python
 from ..ir.node import Node
 from ..runtime import Buffer
 
 _debug = False
-_spec = find_spec("groundup.schedule")
-_compiler = _spec is not None and _spec.origin is not None
 
 
 @contextmanager
@@ -41,8 +37,11 @@ def debugging() -> bool:
 
 def compute(roots: Sequence[Node], into: Sequence[Buffer | None] | None = None) -> list[Buffer]:
     """The memory of each tensor; `into` offers old memory that may be overwritten."""
-    if _debug or not _compiler:
-        return python.evaluate(roots)
+    # Imported when used: most processes need one of the two.
+    if _debug:
+        from ..emit.python import evaluate
+
+        return evaluate(roots)
     from ..schedule import execute
 
     return execute(list(roots), list(into) if into is not None else [None] * len(roots))

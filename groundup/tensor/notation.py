@@ -369,13 +369,6 @@ def indexed(tensor: Core, key: Any, beyond: float | None = None) -> Indexed:
     return Indexed("read", tuple(_tree(i) for i in items), (tensor, beyond))
 
 
-def has_axes(key: Any) -> bool:
-    """Is an index written in axes?"""
-    return isinstance(key, Indexed) or (
-        type(key) is tuple and any(isinstance(k, Indexed) for k in key)
-    )
-
-
 class Outside:
     """A tensor that has a value beyond its edges."""
 

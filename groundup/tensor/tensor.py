@@ -13,10 +13,10 @@ from ..ir.dtype import DType
 from ..ir.extent import product
 from ..runtime import allocate
 from . import backward as derive
-from . import contract, indexing, interop, notation, shape, show
+from . import indexing, shape, show
 from . import storage as store
 from .conversions import Conversions
-from .core import Core, Leaf, force, operand, value_of
+from .core import Core, Leaf, force, has_axes, operand, value_of
 from .data import storage_from_data
 from .errors import GradError, ShapeError, at_line, check_dim, lined_up
 from .methods import Methods
@@ -238,10 +238,12 @@ class Tensor(Methods, Reductions, Conversions):
 
     def numpy(self, copy: bool = True) -> np.ndarray[Any, Any]:
         """The elements as a NumPy array; copy=False shares the memory."""
-        return interop.to_array(self, copy)
+        from .interop import to_array
+
+        return to_array(self, copy)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        array = interop.to_array(self)
+        array = self.numpy()
         return array if dtype is None else array.astype(dtype)
 
     def __bool__(self) -> bool:
@@ -283,23 +285,22 @@ class Tensor(Methods, Reductions, Conversions):
     # ---- indexing --------------------------------------------------------------------------------
 
     def __getitem__(self, key: Any) -> Any:
-        if type(key) is tuple:
-            if len(key) == len(self._shape):
-                for k in key:
-                    if type(k) is not int:
-                        break
-                else:
-                    found = indexing.element_view(self, key)
-                    if found is not None:
-                        return found
-            if notation.has_axes(key):
-                return notation.indexed(self, key)
-        elif isinstance(key, notation.Indexed):
-            return notation.indexed(self, key)
+        if type(key) is tuple and len(key) == len(self._shape):
+            for k in key:
+                if type(k) is not int:
+                    break
+            else:
+                found = indexing.element_view(self, key)
+                if found is not None:
+                    return found
+        if has_axes(key):
+            from .notation import indexed
+
+            return indexed(self, key)
         return indexing.getitem(self, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if notation.has_axes(key):
+        if has_axes(key):
             raise TypeError(
                 "a tensor cannot be assigned through axes; write y = (…).order(i, j)" + at_line()
             )
@@ -451,31 +452,43 @@ class Tensor(Methods, Reductions, Conversions):
     # ---- products --------------------------------------------------------------------------------
 
     def __matmul__(self, other: Core) -> Tensor:
-        return contract.matmul(self, other) if isinstance(other, Core) else NotImplemented
+        return self.matmul(other) if isinstance(other, Core) else NotImplemented
 
     def matmul(self, other: Core) -> Tensor:
         """Σ_k x[…, i, k] · y[…, k, j]"""
-        return contract.matmul(self, other)
+        from .contract import matmul
+
+        return matmul(self, other)
 
     def mm(self, other: Core) -> Tensor:
         """The product of two matrices."""
-        return contract.mm(self, other)
+        from .contract import mm
+
+        return mm(self, other)
 
     def bmm(self, other: Core) -> Tensor:
         """The products of two batches of matrices."""
-        return contract.bmm(self, other)
+        from .contract import bmm
+
+        return bmm(self, other)
 
     def mv(self, other: Core) -> Tensor:
         """A matrix times a vector."""
-        return contract.mv(self, other)
+        from .contract import mv
+
+        return mv(self, other)
 
     def dot(self, other: Core) -> Tensor:
         """Σ x · y of two vectors."""
-        return contract.dot(self, other)
+        from .contract import dot
+
+        return dot(self, other)
 
     def outer(self, other: Core) -> Tensor:
         """x[i] · y[j] of two vectors."""
-        return contract.outer(self, other)
+        from .contract import outer
+
+        return outer(self, other)
 
     # ---- types and copies ------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ import math
 
 import pytest
 
-from groundup.emit.python import load, store, values
+from groundup.emit.elements import load, store
+from groundup.emit.python import values
 from groundup.ir import dtype as dt
 from groundup.ir.bounds import TRANSCENDENTAL, ULPS
 from groundup.ir.node import Node, alu, buffer, cast, loops, outs, read
