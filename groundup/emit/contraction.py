@@ -52,8 +52,7 @@ class _ContractionWriter:
 
     def write(self) -> None:
         e, f, k = self.e, self.f, self.k
-        rows = _split(k.m[1], k.rows) if k.m else [(0, 1, 1)]
-        m_tiles = sum(count for _, _, count in rows)
+        rows, m_tiles = self.row_tiles()
         tile = k.vectors * (1 if k.lanes else self.width)
         n = size(e, k.n[1])
         n_tiles = f.div(f.add(n, tile - 1), tile)
@@ -71,16 +70,31 @@ class _ContractionWriter:
                 e.bindings[variable] = Binding(f.rem(rest, s), 0, scope)
                 rest = f.div(rest, s)
             n0 = f.mul(n_index, tile)
-            before = 0
+            before: Operand | int = 0
             for start, height, count in rows:
                 local = f.sub(m_index, before)
                 m0 = f.add(f.mul(local, height), start)
                 cond = f.put(f"icmp ult i64 {local}, {count}") if len(rows) > 1 else "true"
                 f.when(cond, functools.partial(self.columns, n, n0, tile, m0, height))
-                before += count
+                before = f.add(before, count)
             e.close()
 
         f.counted(lo, hi, 1, unit)
+
+    def row_tiles(self) -> tuple[list[tuple[Operand | int, int, Operand | int]], Operand | int]:
+        """(first row, rows, how many) of each kind of tile along m, and their number in all.
+
+        A runtime number of rows has whole tiles, then single rows.
+        """
+        f, k = self.f, self.k
+        if k.m is None:
+            return [(0, 1, 1)], 1
+        if not isinstance(k.m[1], Word):
+            kinds = _split(k.m[1], k.rows)
+            return list(kinds), sum(count for _, _, count in kinds)
+        total = size(self.e, k.m[1])
+        whole, single = f.div(total, k.rows), f.rem(total, k.rows)
+        return [(0, k.rows, whole), (f.mul(whole, k.rows), 1, single)], f.add(whole, single)
 
     def columns(self, n: Operand | int, n0: Operand, tile: int, m0: Operand, height: int) -> None:
         """A tile of `height` rows, whole or at the ragged end of n."""

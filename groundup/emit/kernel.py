@@ -60,7 +60,7 @@ class Contraction:
     """
 
     outer: tuple[tuple[Node, Stride], ...]
-    m: tuple[Node, int] | None
+    m: tuple[Node, Stride] | None
     n: tuple[Node, Stride]
     k: tuple[tuple[Node, Stride], ...]
     bounds: tuple[Bound, ...]

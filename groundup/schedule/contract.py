@@ -126,7 +126,8 @@ class Problem:
                 for m in [None, *outputs]:
                     if m is not None and (
                         m in blocked or m is n or a.strides.get(m, 0) == 0
-                        or b.strides.get(m, 0) != 0 or isinstance(self.extents[m], Sym)
+                        or b.strides.get(m, 0) != 0
+                        or (self.lanes and isinstance(self.extents[m], Sym))
                     ):  # fmt: skip
                         continue
                     found += self._lanes(a, b, m, n) if self.lanes else self._broadcast(a, b, m, n)
@@ -195,17 +196,28 @@ class Problem:
             rows = min(height, (self.registers - 1 - vectors) // vectors, 14)
             if rows < 1:
                 continue
-            rows = _even(height, rows)
-            tile = vectors * width
-            whole, rest = divmod(columns, tile)
-            m_tiles = -(-height // rows)
-            cycles = 0.0
-            for count, v in ((whole, vectors), (1 if rest else 0, -(-rest // width))):
-                per_step = max(rows * v, v + rows * 0.6, 4) + (1.0 if self.bounds else 0.0)
-                cycles += count * m_tiles * (self._terms() * per_step + rows * v * 2 + 12)
-            cost = cycles * self._rest(m, n) + scatter + extra
-            found.append(Choice(cost, a, b, m, n, rows, vectors, False, repack))
+            runtime = m is not None and isinstance(self.extents[m], Sym)
+            heights = range(1, rows + 1) if runtime else (_even(height, rows),)
+            for rows in heights:
+                # A runtime number of rows ends in single rows, others in equal tiles.
+                tiles = [(rows, height // rows), (1, height % rows)] if runtime else [
+                    (rows, -(-height // rows))
+                ]
+                cycles = sum(
+                    count * self._tile_cycles(r, vectors, columns, width) for r, count in tiles
+                )
+                cost = cycles * self._rest(m, n) + scatter + extra
+                found.append(Choice(cost, a, b, m, n, rows, vectors, False, repack))
         return found
+
+    def _tile_cycles(self, rows: int, vectors: int, columns: int, width: int) -> float:
+        """About how many cycles the tiles of some rows take, over all columns."""
+        whole, rest = divmod(columns, vectors * width)
+        cycles = 0.0
+        for count, v in ((whole, vectors), (1 if rest else 0, -(-rest // width))):
+            per_step = max(rows * v, v + rows * 0.6, 4) + (1.0 if self.bounds else 0.0)
+            cycles += count * (self._terms() * per_step + rows * v * 2 + 12)
+        return cycles
 
     def _repack(self, b: Operand, n: Node) -> tuple[tuple[Node, int] | None, float]:
         """Copying b so that n is contiguous: (what to copy, about how many cycles)."""
@@ -263,7 +275,7 @@ class Problem:
         outer.sort(key=lambda v: -value(self.target.strides[v.arg]))
         kernel = Contraction(
             outer=tuple((v, stride(self.extents[v])) for v in outer),
-            m=(choice.m, value(self.extents[choice.m])) if choice.m else None,
+            m=(choice.m, stride(self.extents[choice.m])) if choice.m else None,
             n=(choice.n, stride(self.extents[choice.n])),
             k=tuple((ids[v], stride(self.extents[v])) for v in self.k),
             bounds=tuple(
