@@ -16,6 +16,7 @@ from ..ir.extent import product
 from ..ir.node import Node
 from . import pointwise as pw
 from . import storage as store
+from . import write
 from .core import Core, finish, force, operand, value_of
 from .errors import ShapeError, at_line, check_dim, lined_up, shape_text
 from .storage import Storage, from_values
@@ -316,7 +317,7 @@ def setitem(a: Core, key: Any, value: Any) -> None:
     view, gathers = parse(a, key)
     if not gathers:
         fitted = _fitted(value, view._shape)
-        pw.write("x[…] = value", view, fitted)
+        write.write("x[…] = value", view, fitted)
         return
     _scatter(view, gathers, value)
 
@@ -367,7 +368,7 @@ def _assign_mask(a: Core, mask: Core, value: Any) -> None:
     if isinstance(value, Core):
         value = _fitted(value, a._shape[a.ndim - min(rest, a.ndim) :] if rest else ())
     full = reshape(mask, (*mask._shape, *(1,) * rest))
-    pw.write("x[mask] = value", a, pw.masked_fill(a, full, value))
+    write.write("x[mask] = value", a, pw.masked_fill(a, full, value))
 
 
 def _scatter(view: Core, gathers: list[_Gather], value: Any) -> None:

@@ -242,7 +242,7 @@ class _Lowering:
             groups[place] = d if before is None else promote(before, d)
         result: DType | None = None
         for group in groups:
-            if group is not None and (result is None or pw._category(group) > pw._category(result)):
+            if group is not None and (result is None or pw.category(group) > pw.category(result)):
                 result = group
         assert result is not None
         return result

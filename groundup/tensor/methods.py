@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from . import pointwise as pw
+from . import write
 from .core import Core, Deferred
 
 if TYPE_CHECKING:
@@ -129,43 +130,43 @@ class Methods(Core):
         return self
 
     def __iadd__(self, other: Any) -> Self:
-        pw.inplace("add", self, other)
+        write.inplace("add", self, other)
         return self
 
     def __isub__(self, other: Any) -> Self:
-        pw.inplace("sub", self, other)
+        write.inplace("sub", self, other)
         return self
 
     def __imul__(self, other: Any) -> Self:
-        pw.inplace("mul", self, other)
+        write.inplace("mul", self, other)
         return self
 
     def __itruediv__(self, other: Any) -> Self:
-        pw.inplace("div", self, other)
+        write.inplace("div", self, other)
         return self
 
     def __ifloordiv__(self, other: Any) -> Self:
-        pw.inplace("floordiv", self, other)
+        write.inplace("floordiv", self, other)
         return self
 
     def __imod__(self, other: Any) -> Self:
-        pw.inplace("mod", self, other)
+        write.inplace("mod", self, other)
         return self
 
     def __ipow__(self, other: Any) -> Self:
-        pw.inplace("pow", self, other)
+        write.inplace("pow", self, other)
         return self
 
     def __iand__(self, other: Any) -> Self:
-        pw.inplace("and", self, other)
+        write.inplace("and", self, other)
         return self
 
     def __ior__(self, other: Any) -> Self:
-        pw.inplace("or", self, other)
+        write.inplace("or", self, other)
         return self
 
     def __ixor__(self, other: Any) -> Self:
-        pw.inplace("xor", self, other)
+        write.inplace("xor", self, other)
         return self
 
     # ---- arithmetic by name; a trailing _ writes in place ----------------------------------------
@@ -248,37 +249,37 @@ class Methods(Core):
 
     def mul_(self, other: Any) -> Self:
         """x ← x · y"""
-        pw.inplace("mul", self, other)
+        write.inplace("mul", self, other)
         return self
 
     def div_(self, other: Any) -> Self:
         """x ← x / y"""
-        pw.inplace("div", self, other)
+        write.inplace("div", self, other)
         return self
 
     def pow_(self, other: Any) -> Self:
         """x ← x to the power y"""
-        pw.inplace("pow", self, other)
+        write.inplace("pow", self, other)
         return self
 
     def add_(self, other: Any, *, alpha: float = 1) -> Self:
         """x ← x + alpha · y"""
-        pw.inplace("add", self, scaled(other, alpha))
+        write.inplace("add", self, scaled(other, alpha))
         return self
 
     def sub_(self, other: Any, *, alpha: float = 1) -> Self:
         """x ← x − alpha · y"""
-        pw.inplace("sub", self, scaled(other, alpha))
+        write.inplace("sub", self, scaled(other, alpha))
         return self
 
     def addcmul_(self, a: Core, b: Core, *, value: float = 1) -> Self:
         """x ← x + value · a · b"""
-        pw.inplace("add", self, scaled(pw.binary("mul", a, b), value))
+        write.inplace("add", self, scaled(pw.binary("mul", a, b), value))
         return self
 
     def addcdiv_(self, a: Core, b: Core, *, value: float = 1) -> Self:
         """x ← x + value · a / b"""
-        pw.inplace("add", self, scaled(pw.binary("div", a, b), value))
+        write.inplace("add", self, scaled(pw.binary("div", a, b), value))
         return self
 
     def lerp(self, end: Core, weight: Any) -> Tensor:
@@ -287,22 +288,22 @@ class Methods(Core):
 
     def lerp_(self, end: Core, weight: Any) -> Self:
         """x ← x + weight · (end − x)"""
-        pw.overwrite("lerp_", self, pw.lerp(self, end, weight))
+        write.overwrite("lerp_", self, pw.lerp(self, end, weight))
         return self
 
     def zero_(self) -> Self:
         """x ← 0"""
-        pw.write("zero_", self, 0)
+        write.write("zero_", self, 0)
         return self
 
     def fill_(self, value: Any) -> Self:
         """x ← value everywhere"""
-        pw.write("fill_", self, value)
+        write.write("fill_", self, value)
         return self
 
     def copy_(self, source: Core) -> Self:
         """x ← source, broadcast to x's shape and converted to its type"""
-        pw.copy(self, source)
+        write.copy(self, source)
         return self
 
     def masked_fill(self, mask: Core, value: Any) -> Tensor:
@@ -311,7 +312,7 @@ class Methods(Core):
 
     def masked_fill_(self, mask: Core, value: Any) -> Self:
         """x ← value where the mask holds"""
-        pw.overwrite("masked_fill_", self, pw.masked_fill(self, mask, value))
+        write.overwrite("masked_fill_", self, pw.masked_fill(self, mask, value))
         return self
 
     def where(self, condition: Core, other: Any) -> Tensor:
@@ -430,47 +431,47 @@ class Methods(Core):
 
     def exp_(self) -> Self:
         """x ← e^x"""
-        pw.overwrite("exp_", self, self.exp())
+        write.overwrite("exp_", self, self.exp())
         return self
 
     def sqrt_(self) -> Self:
         """x ← √x"""
-        pw.overwrite("sqrt_", self, self.sqrt())
+        write.overwrite("sqrt_", self, self.sqrt())
         return self
 
     def tanh_(self) -> Self:
         """x ← tanh x"""
-        pw.overwrite("tanh_", self, self.tanh())
+        write.overwrite("tanh_", self, self.tanh())
         return self
 
     def sigmoid_(self) -> Self:
         """x ← 1 / (1 + e^−x)"""
-        pw.overwrite("sigmoid_", self, self.sigmoid())
+        write.overwrite("sigmoid_", self, self.sigmoid())
         return self
 
     def relu_(self) -> Self:
         """x ← max(x, 0)"""
-        pw.overwrite("relu_", self, self.relu())
+        write.overwrite("relu_", self, self.relu())
         return self
 
     def neg_(self) -> Self:
         """x ← −x"""
-        pw.overwrite("neg_", self, self.neg())
+        write.overwrite("neg_", self, self.neg())
         return self
 
     def abs_(self) -> Self:
         """x ← |x|"""
-        pw.overwrite("abs_", self, self.abs())
+        write.overwrite("abs_", self, self.abs())
         return self
 
     def round_(self) -> Self:
         """x ← The nearest integer, halves to even."""
-        pw.overwrite("round_", self, self.round())
+        write.overwrite("round_", self, self.round())
         return self
 
     def floor_(self) -> Self:
         """x ← ⌊x⌋"""
-        pw.overwrite("floor_", self, self.floor())
+        write.overwrite("floor_", self, self.floor())
         return self
 
     def clamp(self, min: Any = None, max: Any = None) -> Tensor:
@@ -487,7 +488,7 @@ class Methods(Core):
 
     def clamp_(self, min: Any = None, max: Any = None) -> Self:
         """x ← x, but at least min and at most max"""
-        pw.overwrite("clamp_", self, pw.clamp(self, min, max))
+        write.overwrite("clamp_", self, pw.clamp(self, min, max))
         return self
 
     def clamp_min_(self, min: Any) -> Self:

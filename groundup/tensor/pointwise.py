@@ -16,11 +16,10 @@ from ..ir.extent import Extent
 from ..ir.node import Node
 from ..ir.scalar import apply
 from ..ir.scalar import cast as cast_number
-from . import storage as store
-from .core import Core, Deferred, finish, force, operand, value_of
+from .core import Core, Deferred, finish, operand, value_of
 from .errors import at_line, cannot_broadcast
 from .storage import Storage
-from .view import Affine, Shape, same_size
+from .view import Shape, same_size
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -45,7 +44,7 @@ def number_dtype(value: object) -> DType:
     return dt.float32 if isinstance(value, float) else dt.int64
 
 
-def _category(d: DType) -> int:
+def category(d: DType) -> int:
     return 0 if d.kind == "b" else 2 if d.kind == "f" else 1
 
 
@@ -66,7 +65,7 @@ def result_type(*values: Any) -> DType:
     for group in groups:
         if group is None:
             continue
-        if result is None or _category(group) > _category(result):
+        if result is None or category(group) > category(result):
             result = group
     assert result is not None
     return result
@@ -144,16 +143,16 @@ def binary(op: str, a: Any, b: Any) -> Tensor:
             dtype = a._storage.dtype if same else result_type(a, b)
             sa, sb = a._shape, b._shape
             if not sa and not sb:
-                folded = _fold(op, a, b, dtype)
-                if folded is not None:
-                    return folded
+                known = folded(op, a, b, dtype)
+                if known is not None:
+                    return known
             shape = sa if sa is sb else broadcast(SIGNS.get(op, op), sa, sb)
         else:
             dtype, shape = result_type(a, b), a._shape
             if not shape:
-                folded = _fold(op, a, b, dtype)
-                if folded is not None:
-                    return folded
+                known = folded(op, a, b, dtype)
+                if known is not None:
+                    return known
     elif isinstance(a, Deferred):
         return a.combined(op, a, b)  # type: ignore[no-any-return]
     elif isinstance(b, Deferred):
@@ -162,9 +161,9 @@ def binary(op: str, a: Any, b: Any) -> Tensor:
         first = b
         dtype, shape = result_type(a, b), b._shape
         if not shape:
-            folded = _fold(op, a, b, dtype)
-            if folded is not None:
-                return folded
+            known = folded(op, a, b, dtype)
+            if known is not None:
+                return known
     compare = op in COMPARISONS
     if op == "div" and not dtype.is_float:
         dtype = dt.float32
@@ -176,7 +175,7 @@ def binary(op: str, a: Any, b: Any) -> Tensor:
     return finish(node, first)
 
 
-def _fold(op: str, a: Any, b: Any, dtype: DType) -> Tensor | None:
+def folded(op: str, a: Any, b: Any, dtype: DType) -> Tensor | None:
     """The result for two known numbers, without any expression."""
     x = a.number() if isinstance(a, Core) else a
     if x is None:
@@ -293,94 +292,6 @@ def _float_power(x: Node, y: Node) -> Node:
     }
     form = forms.get(y.value)
     return ir.alu("pow", x, y) if form is None else form()
-
-
-def inplace(op: str, a: Core, b: Any) -> None:
-    """a ← a op b, in a's own storage, shape and type."""
-    sign = f"{SIGNS.get(op, op)}="
-    if not a._shape and not (isinstance(b, Core) and b._shape):
-        own = a._storage.dtype
-        same = isinstance(b, Core) and b._storage.dtype is own
-        folded = _fold(op, a, b, own if same else result_type(a, b)) if a.can_poke() else None
-        if folded is not None:
-            got = folded._storage
-            assert got.number is not None
-            value = got.number
-            if got.dtype is not own:
-                _check_kind(sign, own, got.dtype)
-                value = cast_number(value, own)
-            a.check_writable(sign)
-            a._storage.set(a.layout()[1], value)
-            return
-    result = binary(op, a, b)
-    overwrite(sign, a, result)
-
-
-def _check_kind(operation: str, target: DType, value: DType) -> None:
-    if _category(value) > _category(target):
-        raise TypeError(
-            f"{operation}: the result has type {value.name}, which cannot be written in place "
-            f"into {target.name}; write x = x … instead" + at_line()
-        )
-
-
-def overwrite(operation: str, a: Core, value: Tensor) -> None:
-    """a ← value, a tensor of a's shape whose type can be converted to a's."""
-    _check_kind(operation, a._storage.dtype, value._storage.dtype)
-    if broadcast(operation, a._shape, value._shape) != a._shape:
-        raise cannot_broadcast(
-            f"{operation} cannot enlarge its left side", [a._shape, value._shape]
-        )
-    write(operation, a, value)
-
-
-def write(operation: str, a: Core, value: Any) -> None:
-    """a ← value (a tensor or number that broadcasts to a's shape), converted to a's type."""
-    dtype, shape = a._storage.dtype, a._shape
-    view = a._parent is not None
-    if view and _looped(a) and a.can_poke() and not (isinstance(value, Core) and value.tracked()):
-        a.check_writable(operation)
-        poke(a, value)
-        return
-    if isinstance(value, Core):
-        node = operand(value)
-        if node.shape != shape or node.dtype is not dtype:
-            node = ir.loops(shape, ir.cast(read_at(node, shape), dtype))
-        oldest = value._storage.oldest
-    else:
-        node, oldest = ir.loops(shape, scalar(value, dtype)), store.serial
-    a.assign(operation, node, oldest)
-
-
-def _looped(a: Core) -> bool:
-    """Was an element or row selected by an integer, as loops do? Then write into memory now."""
-    at: Core | None = a
-    while at is not None:
-        if type(at._view) is Affine and any(axis < 0 for _, _, axis in at._view.rules):
-            return True
-        at = at._parent
-    return False
-
-
-def poke(a: Core, value: Any) -> None:
-    """Write a tensor or number into the memory behind a view, now."""
-    dtype, shape = a._storage.dtype, a._shape
-    force([a._storage])
-    if not isinstance(value, Core):
-        a.poke([scalar(value, dtype).value])
-        return
-    known = value.number() if not value._shape else None
-    if known is not None:
-        a.poke([cast_number(known, dtype)])
-        return
-    node = value_of(value)
-    if node.shape != shape or node.dtype is not dtype:
-        node = ir.loops(shape, ir.cast(read_at(node, shape), dtype))
-    temporary = Storage(shape, dtype, node)
-    force([temporary])
-    values = temporary.values()
-    if values:
-        a.poke(values)
 
 
 # ---- one operand --------------------------------------------------------------------------------
@@ -643,15 +554,3 @@ def masked_fill(a: Core, mask: Core, value: Any) -> Tensor:
 def lerp(a: Core, end: Core, weight: Any) -> Tensor:
     """a + weight · (end − a)"""
     return binary("add", a, binary("mul", weight, binary("sub", end, a)))
-
-
-def fill(a: Core, value: Any) -> None:
-    """a ← value everywhere."""
-    write("fill_", a, value)
-
-
-def copy(a: Core, source: Any) -> None:
-    """a ← source, broadcast to a's shape and converted to its type."""
-    if isinstance(source, Core) and broadcast("copy_", a._shape, source._shape) != a._shape:
-        raise cannot_broadcast("copy_ cannot enlarge its left side", [a._shape, source._shape])
-    write("copy_", a, source)
