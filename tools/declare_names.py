@@ -1,0 +1,31 @@
+"""Write the public names of `groundup.tensor` into the TYPE_CHECKING block of
+`groundup/__init__.py`.
+
+Usage: python tools/declare_names.py. To be run when `groundup.tensor.__all__` has changed; a test
+says so.
+"""
+
+from pathlib import Path
+
+from groundup.tensor import __all__ as names
+
+TARGET = Path(__file__).parent.parent / "groundup" / "__init__.py"
+ROOMS = "autodiff data datasets emit ir nn optim runtime schedule train vision".split()
+# A function named as a room beside it: type checkers need to be told where it is made.
+MADE_IN = {"tensor": "create", "jit": "jit", "realize": "realize"}
+
+
+def main() -> None:
+    head, mark, _ = TARGET.read_text().partition("if TYPE_CHECKING:\n")
+    lines = [f"    from groundup import {room} as {room}" for room in ROOMS]
+    lines += ["", "    # isort: off", "    from groundup.tensor import ("]
+    lines += [f"        {name} as {name}," for name in sorted({*names} - {*MADE_IN})]
+    lines += ["    )"]
+    lines += [
+        f"    from groundup.tensor.{room} import {name} as {name}" for name, room in MADE_IN.items()
+    ]
+    TARGET.write_text(head + mark + "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
