@@ -19,18 +19,23 @@ def _at(progress: float) -> float:
     return min(max(progress, 0.0), 1.0)
 
 
+def _mix(a: float, b: float, share: float) -> float:
+    """(1 − share) · a + share · b, exactly a and b at the ends"""
+    return (1.0 - share) * a + share * b
+
+
 def constant(value: float) -> Schedule:
     """s(t) = value"""
     return lambda progress: value
 
 
 def linear(start: float, end: float) -> Schedule:
-    """s(t) = start + t · (end − start)
+    """s(t) = (1 − t) · start + t · end
 
     >>> linear(1.0, 0.0)(0.25)
     0.75
     """
-    return lambda progress: start + _at(progress) * (end - start)
+    return lambda progress: _mix(start, end, _at(progress))
 
 
 def cosine(start: float, end: float) -> Schedule:
@@ -39,7 +44,7 @@ def cosine(start: float, end: float) -> Schedule:
     >>> cosine(1.0, 0.0)(0.5)
     0.5
     """
-    return lambda progress: end + (start - end) * (1.0 + math.cos(math.pi * _at(progress))) / 2.0
+    return lambda progress: _mix(end, start, (1.0 + math.cos(math.pi * _at(progress))) / 2.0)
 
 
 def exponential(start: float, end: float) -> Schedule:
