@@ -1,8 +1,13 @@
 """Floor 6: `Tensor`, creation, random numbers, indexing, the axes notation, derivatives.
 
 Records what the user writes as expressions and has them computed when a value is asked for. Must
-not know layers, or how anything runs.
+not know layers, or how anything runs. What a first result does not need is imported when named.
 """
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from ..ir.dtype import (
     DType,
@@ -22,7 +27,6 @@ from ..ir.dtype import (
 )
 from ..runtime import get_num_threads, set_num_threads
 from .backward import derivatives, grad
-from .contract import bmm, dot, einsum, matmul, mm, mv, outer
 from .core import Size
 from .create import (
     arange,
@@ -43,7 +47,6 @@ from .create import (
 )
 from .engine import debug
 from .errors import GradError, JitError, ShapeError
-from .find import first_nonfinite
 from .functions import (
     abs,
     add,
@@ -136,29 +139,66 @@ from .functions import (
     var,
     where,
 )
-from .jit import jit
 from .mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
-from .notation import Axis, Indexed, axes, axis, outside
 from .pointwise import result_type
-from .random import (
-    Generator,
-    bernoulli,
-    default_generator,
-    get_rng_state,
-    initial_seed,
-    manual_seed,
-    multinomial,
-    rand,
-    rand_like,
-    randint,
-    randn,
-    randn_like,
-    randperm,
-    seed,
-    set_rng_state,
-)
 from .realize import realize
 from .tensor import Tensor
+
+if TYPE_CHECKING:
+    from .contract import bmm, dot, einsum, matmul, mm, mv, outer
+    from .find import first_nonfinite
+    from .jit import jit
+    from .notation import Axis, Indexed, axes, axis, outside
+    from .random import (
+        Generator,
+        bernoulli,
+        default_generator,
+        get_rng_state,
+        initial_seed,
+        manual_seed,
+        multinomial,
+        rand,
+        rand_like,
+        randint,
+        randn,
+        randn_like,
+        randperm,
+        seed,
+        set_rng_state,
+    )
+
+# The same names, by the module that is imported when one of them is used (PEP 562).
+_LATER = {
+    "contract": ("bmm", "dot", "einsum", "matmul", "mm", "mv", "outer"),
+    "find": ("first_nonfinite",),
+    "jit": ("jit",),
+    "notation": ("Axis", "Indexed", "axes", "axis", "outside"),
+    "random": (
+        "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed",
+        "manual_seed", "multinomial", "rand", "rand_like", "randint", "randn", "randn_like",
+        "randperm", "seed", "set_rng_state",
+    ),
+}  # fmt: skip
+_HOME = {name: module for module, names in _LATER.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+class _Floor(ModuleType):
+    """Keeps `tensor`, `jit` and `realize` the functions: Python binds a submodule to its name."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (isinstance(value, ModuleType) and name in __all__):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Floor
 
 # The types under PyTorch's other names; `bool`, `float` and `int` shadow Python's in `gu` only.
 bool = bool_
