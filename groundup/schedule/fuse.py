@@ -8,9 +8,11 @@ substitution, so it changes no rounding. Must not know how a kernel is run.
 from __future__ import annotations
 
 from ..ir import dtype as dt
+from ..ir.interval import intervals
 from ..ir.node import Node, const, out, outs, read, red, reduce, reshape
 from ..ir.record import fresh, record
 from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, row_major, substitute, unravel
+from .lower import affine
 
 MAX_BODY = 300  # nodes of one kernel's body
 CHEAP = 3  # operations that are rather repeated than stored
@@ -170,6 +172,8 @@ def _regroups(node: Node) -> bool:
 def _inline(node: Node, into: list[Group], facts: _Facts) -> bool:
     """Write this tensor into all of its users rather than store it?"""
     sites = [(g, r) for g in into for r in g.reads[node]]
+    if any(_may_leave(g, r) for g, r in sites):
+        return False  # only a read of memory is checked when it runs
     if any(len(body_nodes(g.body)) + facts.size * len(g.reads[node]) > MAX_BODY for g in into):
         return facts.reads <= 1 and facts.cost == 0 and facts.size < 40
     if not facts.reductions:
@@ -188,6 +192,22 @@ def _inline(node: Node, into: list[Group], facts: _Facts) -> bool:
     if any(_inside_dot(g, r) for g, r in sites):
         return False
     return _hoistable(group, node, [r for _, r in sites])
+
+
+def _may_leave(group: Group, site: Node) -> bool:
+    """Is an index computed in a way that the loops alone do not keep inside the tensor?
+
+    An affine index that can leave is guarded by the `where` around it.
+    """
+    computed = [i for i, ix in enumerate(site.src[1:]) if affine(ix) is None]
+    if not computed:
+        return False
+    ranges = intervals(group.body, group.shape)
+    for i in computed:
+        low, high = ranges[site.src[1 + i]]
+        if low < 0 or high >= int(site.src[0].shape[i]):
+            return True
+    return False
 
 
 def _reductions(body: Node) -> list[Node]:

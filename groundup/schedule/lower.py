@@ -175,11 +175,9 @@ class Lowering:
         )
 
     def _index(self, read: Node, axis: int, ix: Node, size: Size, guard: Node | None) -> Node:
-        """A computed index: lowered, and checked when it comes from data."""
-        low, high = self.ranges.get(ix, (0, -1)) if ix in self.ranges else (0, 0)
+        """A computed index: lowered, and checked when the loops alone do not keep it inside."""
         lowered = self.lower(ix, guard)
-        from_data = any(n.op == "read" for n in body_nodes(ix))
-        if not from_data or (low >= 0 and high < value(size)):
+        if self._sure(ix, size):
             return lowered
         if guard is not None:
             lowered = where(guard, lowered, const(0, dt.int64))

@@ -7,7 +7,6 @@ from ..emit.kernel import Kernel
 from ..ir.node import Node, make, outs, read
 from ..ir.record import fresh, frozen, record
 from ..ir.transform import body_nodes, toposort
-from .contract import Problem
 from .fuse import Group
 from .lower import Lowering, Memory
 from .nests import NestBuilder, Parameters
@@ -84,6 +83,16 @@ class Builder:
 
     def add(self, group: Group, target: Memory) -> None:
         """Append the step (and copies before it) that computes a group into `target`."""
+        if _has_product(group.body) and self._contraction(group, target):
+            return
+        low = Lowering(group.shape, group.body, self.memory)
+        built = NestBuilder(target.shape, low, target, self.machine.width).build()
+        self._append(*built, target, group, low.checks)
+
+    def _contraction(self, group: Group, target: Memory) -> bool:
+        """Append the steps of a sum of products in register tiles, if it is one that gains."""
+        from .contract import Problem  # a first result without products should not wait for it
+
         memory = self.memory
         width, registers = self.machine.width, self.machine.registers
         for _ in range(4):
@@ -95,11 +104,9 @@ class Builder:
                 break
             if choice.repack is None:
                 self._append(*problem.build(choice), target, group, problem.checks)
-                return
+                return True
             memory = {**memory, choice.repack[0]: self.copy(*choice.repack)}
-        low = Lowering(group.shape, group.body, self.memory)
-        built = NestBuilder(target.shape, low, target, width).build()
-        self._append(*built, target, group, low.checks)
+        return False
 
     def copy(self, tensor: Node, axis: int) -> Memory:
         """A copy of a tensor with one axis innermost, made once."""
@@ -125,6 +132,10 @@ class Builder:
         reads = {w[1] for w in words if isinstance(w, tuple) and w[0] == "pointer"}
         reads.discard(target.ref)
         self.steps.append(Step(kernel, words, parallel, target.ref, reads, group, target.shape))
+
+
+def _has_product(body: Node) -> bool:
+    return any(n.op == "reduce" and n.arg[2].startswith("dot") for n in body_nodes(body))
 
 
 def innermost(shape: tuple[Size, ...], axis: int) -> tuple[Size, ...]:

@@ -127,22 +127,22 @@ class Jit(Generic[P, R]):
     """A function that runs captured; made by `jit`."""
 
     def __init__(self, function: Callable[P, R]) -> None:
-        self.function = function
+        self.captured = function
         update_wrapper(self, function)
         self._captures: dict[Hashable, list[_Capture]] = {}
         self._reach: Reach | None = None
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else Jit(self.function.__get__(instance, owner))
+        return self if instance is None else Jit(self.captured.__get__(instance, owner))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         # Inside another captured function it is a part of that one; where Python's own loops
         # compute (gu.debug) a debugger is to step through it.
         if store.tracer is not None or debugging():
-            return self.function(*args, **kwargs)
+            return self.captured(*args, **kwargs)
         reach = self._reach
         if reach is None or not reach.unchanged():
-            reach = self._reach = Reach((self.function, default_generator))
+            reach = self._reach = Reach((self.captured, default_generator))
         given: list[Core] = []
         shape_key: list[Hashable] = [reach.key, state.grad]
         _flatten((args, kwargs), given, shape_key)
@@ -165,7 +165,7 @@ class Jit(Generic[P, R]):
                 del self._captures[next(iter(self._captures))]
             self._captures[key] = [capture]
         elif before[0].key != capture.key:
-            raise JitError(_difference(before[0].key, capture.key, self.function))
+            raise JitError(_difference(before[0].key, capture.key, self.captured))
         else:
             before.append(capture)
         return cast(R, self._replay(capture, given, reach))
@@ -201,7 +201,7 @@ class Jit(Generic[P, R]):
         grads = [(t, t._grad) for t in reach.tensors]
         before = store.set_tracer(tracer)
         try:
-            result = self.function(*_replace(args, proxies), **_replace(kwargs, proxies))
+            result = self.captured(*_replace(args, proxies), **_replace(kwargs, proxies))
             store.set_tracer(before)
             return self._finish(result, tracer, origin, given, proxies, reach, slots, grads)
         finally:

@@ -175,6 +175,9 @@ class Reach:
                 self._value(item, True)
 
     def _object(self, value: Any, scalars: bool) -> None:
+        if hasattr(value, "captured"):  # a function captured by jit: what that one reaches
+            self._value(value.captured, scalars)
+            return
         cls = type(value)
         self._parts.append((cls.__module__, cls.__qualname__, id(cls)))
         if hasattr(value, "refresh_hyperparameters"):
