@@ -10,7 +10,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from groundup.tensor import Tensor, axes, axis, no_grad, ones, outside, rand, tensor, where
+from groundup.tensor import (
+    ShapeError,
+    Tensor,
+    axes,
+    axis,
+    no_grad,
+    ones,
+    outside,
+    rand,
+    tensor,
+    where,
+)
+from groundup.tensor.errors import at_line, lined_up
 from groundup.tensor.indexing import check_range
 
 from .waiting import wait
@@ -26,11 +38,9 @@ def pair(value: Pair, name: str, least: int = 1) -> tuple[int, int]:
     return both[0], both[1]
 
 
-def _show(**shapes: Any) -> str:
-    """Shapes under one another, for errors."""
-    width = max(len(name) for name in shapes)
-    lines = (f"\n  {name:<{width}}  {tuple(shape)}" for name, shape in shapes.items())
-    return "".join(lines)
+def shapes_at_line(**shapes: Any) -> str:
+    """Shapes under one another and the user's line, as the end of an error."""
+    return lined_up(**shapes) + at_line()
 
 
 # ---- products ------------------------------------------------------------------------------------
@@ -39,20 +49,20 @@ def _show(**shapes: Any) -> str:
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y[…, o] = Σ_k x[…, k] · w[o, k] + b[o]
 
-    x: (…, k); weight: (o, k); bias: (o,). Raises ValueError when the k or the o differ.
+    x: (…, k); weight: (o, k); bias: (o,). Raises ShapeError when the k or the o differ.
 
     >>> linear(gu.ones(4, 3), gu.ones(2, 3)).shape
     (4, 2)
     """
     if x.ndim < 1 or weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
-        raise ValueError(
+        raise ShapeError(
             "linear: the last axis of the input must be as long as that of the weight"
-            + _show(input=x.shape, weight=weight.shape)
+            + shapes_at_line(input=x.shape, weight=weight.shape)
         )
     if bias is not None and tuple(bias.shape) != (weight.shape[0],):
-        raise ValueError(
+        raise ShapeError(
             "linear: the bias needs one number for each row of the weight"
-            + _show(weight=weight.shape, bias=bias.shape)
+            + shapes_at_line(weight=weight.shape, bias=bias.shape)
         )
     *lead, o, k = axes(x.ndim + 1)
     y: Tensor = (x[*lead, k] * weight[o, k]).sum(k).order(*lead, o)
@@ -72,7 +82,7 @@ def conv2d(
 
     x: (n, c, h, w), 0 beyond its edges; weight: (o, c / groups, u, v); bias: (o,). With groups,
     each run of o / groups outputs sees only its own run of c / groups inputs.
-    Raises ValueError when the channels do not fit or the kernel is larger than the padded image.
+    Raises ShapeError when the channels do not fit or the kernel is larger than the padded image.
 
     >>> conv2d(gu.ones(1, 3, 8, 8), gu.ones(5, 3, 3, 3), stride=2, padding=1).shape
     (1, 5, 4, 4)
@@ -100,20 +110,23 @@ def conv2d(
 
 
 def _check_conv(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
-    shapes = _show(input=x.shape, weight=weight.shape)
+    problem = None
     if x.ndim != 4 or weight.ndim != 4:
-        raise ValueError("conv2d: expected (n, c, h, w) and (o, c, kh, kw)" + shapes)
-    if groups < 1 or x.shape[1] % groups or weight.shape[0] % groups:
-        raise ValueError(f"conv2d: {groups} groups must divide both channel counts" + shapes)
-    if x.shape[1] // groups != weight.shape[1]:
-        raise ValueError(
-            f"conv2d: the weight expects {weight.shape[1] * groups} channels"
-            f" ({weight.shape[1]} for each of {groups} groups), the input has {x.shape[1]}" + shapes
+        problem = "expected (n, c, h, w) and (o, c, kh, kw)"
+    elif groups < 1 or x.shape[1] % groups or weight.shape[0] % groups:
+        problem = f"{groups} groups must divide both channel counts"
+    elif x.shape[1] // groups != weight.shape[1]:
+        problem = (
+            f"the weight expects {weight.shape[1] * groups} channels"
+            f" ({weight.shape[1]} for each of {groups} groups), the input has {x.shape[1]}"
         )
+    if problem is not None:
+        shapes = shapes_at_line(input=x.shape, weight=weight.shape)
+        raise ShapeError(f"conv2d: {problem}{shapes}")
     if bias is not None and tuple(bias.shape) != (weight.shape[0],):
-        raise ValueError(
+        raise ShapeError(
             "conv2d: the bias needs one number for each output channel"
-            + _show(weight=weight.shape, bias=bias.shape)
+            + shapes_at_line(weight=weight.shape, bias=bias.shape)
         )
 
 
@@ -130,9 +143,9 @@ def _window_sizes(
     for i in range(2):
         free = int(x.shape[2 + i]) + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1
         if free < 0:
-            raise ValueError(
+            raise ShapeError(
                 f"{name}: a kernel of {kernel} (dilation {dilation}) is larger than the image"
-                f" with its padding of {padding}" + _show(input=x.shape)
+                f" with its padding of {padding}" + shapes_at_line(input=x.shape)
             )
         sizes[i] = free // stride[i] + 1
     return sizes[0], sizes[1]
@@ -152,7 +165,7 @@ def _pool(
 ) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
     """(the windows x[n, c, s·p + d·u − pad, …], their axes (n, c, p, q), the window's (u, v))."""
     if x.ndim != 4:
-        raise ValueError(f"{name}: expected images (n, c, h, w)" + _show(input=x.shape))
+        raise ShapeError(f"{name}: expected images (n, c, h, w)" + shapes_at_line(input=x.shape))
     kh, kw = pair(kernel, "kernel_size")
     sh, sw = (kh, kw) if stride is None else pair(stride, "stride")
     ph, pw = pair(padding, "padding", 0)
@@ -224,7 +237,8 @@ def adaptive_avg_pool2d(
     (2, 3, 1, 1)
     """
     if x.ndim != 4:
-        raise ValueError("adaptive_avg_pool2d: expected images (n, c, h, w)" + _show(input=x.shape))
+        shape = shapes_at_line(input=x.shape)
+        raise ShapeError(f"adaptive_avg_pool2d: expected images (n, c, h, w){shape}")
     asked = output_size if isinstance(output_size, tuple) else (output_size, output_size)
     h, w = int(x.shape[2]), int(x.shape[3])
     rows, columns = pair(
@@ -339,18 +353,18 @@ def batch_norm(
     running ← (1 − momentum) · running + momentum · batch, with the unbiased variance.
     Otherwise μ and σ² are the running ones; without running ones, the batch's.
     Source: Ioffe & Szegedy 2015, algorithms 1 and 2.
-    Raises ValueError when a channel has a single value to learn its variance from.
+    Raises ShapeError when a channel has a single value to learn its variance from.
     """
     if x.ndim < 2:
-        raise ValueError("batch_norm: expected an input (n, c, …)" + _show(input=x.shape))
+        raise ShapeError("batch_norm: expected an input (n, c, …)" + shapes_at_line(input=x.shape))
     over = (0, *range(2, x.ndim))
     per_channel = (-1, *(1 for _ in x.shape[2:]))  # lines (c,) up with (n, c, …)
     if training or running_mean is None or running_var is None:
         count = math.prod(x.shape) // max(1, int(x.shape[1]))
         if training and count <= 1:
-            raise ValueError(
+            raise ShapeError(
                 "batch_norm: training needs more than 1 value for each channel"
-                " (a batch of one has no variance)" + _show(input=x.shape)
+                " (a batch of one has no variance)" + shapes_at_line(input=x.shape)
             )
         mean = x.mean(over)
         centred = x - mean.reshape(per_channel)
@@ -390,33 +404,33 @@ def _reduced(losses: Tensor, reduction: str) -> Tensor:
 def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """mean (or sum, or each) of (x − target)²
 
-    Raises ValueError when the shapes differ: broadcasting (n, 1) against (n,) would silently make
+    Raises ShapeError when the shapes differ: broadcasting (n, 1) against (n,) would silently make
     an (n, n) table of differences.
     """
     if tuple(x.shape) != tuple(target.shape):
-        raise ValueError(
+        raise ShapeError(
             "mse_loss: input and target need the same shape"
-            + _show(input=x.shape, target=target.shape)
+            + shapes_at_line(input=x.shape, target=target.shape)
         )
     difference = x - target
     return _reduced(difference * difference, reduction)
 
 
 def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """mean (or sum, or each) of |x − target|; raises ValueError when the shapes differ."""
+    """mean (or sum, or each) of |x − target|; raises ShapeError when the shapes differ."""
     if tuple(x.shape) != tuple(target.shape):
-        raise ValueError(
+        raise ShapeError(
             "l1_loss: input and target need the same shape"
-            + _show(input=x.shape, target=target.shape)
+            + shapes_at_line(input=x.shape, target=target.shape)
         )
     return _reduced((x - target).abs(), reduction)
 
 
 def _check_classes(name: str, x: Tensor, target: Tensor) -> None:
     if x.ndim < 1 or ((*x.shape[:1], *x.shape[2:]) != tuple(target.shape) and x.ndim > 1):
-        raise ValueError(
+        raise ShapeError(
             f"{name}: expected an input (n, classes, …) and one class index for each target (n, …)"
-            + _show(input=x.shape, target=target.shape)
+            + shapes_at_line(input=x.shape, target=target.shape)
         )
     if not target.dtype.is_int:
         raise TypeError(
@@ -429,7 +443,9 @@ def _known_labels(target: Tensor, classes: int) -> bool:
     """Whether labels can be looked at now; raises IndexError for one that is no class."""
     least = check_range(target, classes, f"labels of {classes} classes")
     if least is not None and least < 0:
-        raise IndexError(f"the label {least} is none of the {classes} classes 0 to {classes - 1}")
+        raise IndexError(
+            f"the label {least} is none of the {classes} classes 0 to {classes - 1}" + at_line()
+        )
     return least is not None
 
 
@@ -480,9 +496,9 @@ def cross_entropy(
 def binary_cross_entropy_with_logits(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """max(x, 0) − x·target + log(1 + exp(−|x|)), the logistic loss without overflow."""
     if tuple(x.shape) != tuple(target.shape):
-        raise ValueError(
+        raise ShapeError(
             "binary_cross_entropy_with_logits: input and target need the same shape"
-            + _show(input=x.shape, target=target.shape)
+            + shapes_at_line(input=x.shape, target=target.shape)
         )
     losses = x.relu() - x * target + ((-x.abs()).exp() + 1.0).log()
     return _reduced(losses, reduction)

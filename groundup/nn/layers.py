@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from groundup.tensor import DType, Tensor, empty, float32, int64, no_grad, ones, zeros
+from groundup.tensor import DType, ShapeError, Tensor, empty, float32, int64, no_grad, ones, zeros
 
 from . import functional as F
 from . import init
@@ -29,7 +29,7 @@ class Linear(Module):
 
     in_features: k; out_features: o; bias: whether there is a b. Weight: (o, k); bias: (o,). Both
     start as U(−1/√k, 1/√k), PyTorch's default (see `init.torch_default_`).
-    Raises ValueError, on call, for an input whose last axis is not k long.
+    Raises ShapeError, on call, for an input whose last axis is not k long.
 
     >>> Linear(784, 50)(gu.zeros(64, 784)).shape
     (64, 50)
@@ -51,9 +51,9 @@ class Linear(Module):
     def forward(self, x: Tensor) -> Tensor:
         """(…, k) to (…, o)."""
         if x.ndim < 1 or x.shape[-1] != self.in_features:
-            raise ValueError(
-                f"{self} expects a last axis of {self.in_features}, the input has shape"
-                f" {tuple(x.shape)}{self._advice(x)}"
+            raise ShapeError(
+                f"{self} expects a last axis of {self.in_features}{self._advice(x)}"
+                + F.shapes_at_line(input=x.shape, weight=self.weight.shape)
             )
         return F.linear(x, self.weight, self.bias)
 
@@ -76,7 +76,7 @@ class Conv2d(Module):
 
     Weight: (out_channels, in_channels / groups, kernel); bias: (out_channels,). Both start as
     U(−1/√fan_in, 1/√fan_in), fan_in = in_channels / groups · |kernel| (`init.torch_default_`).
-    Raises ValueError, on call, for an input that is not (n, in_channels, h, w).
+    Raises ShapeError, on call, for an input that is not (n, in_channels, h, w).
 
     >>> Conv2d(1, 6, 5, padding=2)(gu.zeros(2, 1, 28, 28)).shape
     (2, 6, 28, 28)
@@ -117,9 +117,9 @@ class Conv2d(Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, in_channels, h, w) to (n, out_channels, h', w')."""
         if x.ndim != 4 or x.shape[1] != self.in_channels:
-            raise ValueError(
-                f"{self} expects images (n, {self.in_channels}, h, w), the input has shape"
-                f" {tuple(x.shape)}"
+            raise ShapeError(
+                f"{self} expects images (n, {self.in_channels}, h, w)"
+                + F.shapes_at_line(input=x.shape, weight=self.weight.shape)
             )
         return F.conv2d(
             x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
@@ -180,7 +180,7 @@ class _BatchNorm(Module):
                 init.constant_(tensor, value)
 
     def check(self, x: Tensor) -> None:
-        """Raise ValueError for an input of the wrong shape."""
+        """Raise ShapeError for an input of the wrong shape."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
@@ -217,9 +217,9 @@ class BatchNorm1d(_BatchNorm):
 
     def check(self, x: Tensor) -> None:
         if x.ndim not in (2, 3) or x.shape[1] != self.num_features:
-            raise ValueError(
-                f"{self} expects (n, {self.num_features}) or (n, {self.num_features}, l), the input"
-                f" has shape {tuple(x.shape)}"
+            raise ShapeError(
+                f"{self} expects (n, {self.num_features}) or (n, {self.num_features}, l)"
+                + F.shapes_at_line(input=x.shape)
             )
 
 
@@ -231,9 +231,9 @@ class BatchNorm2d(_BatchNorm):
 
     def check(self, x: Tensor) -> None:
         if x.ndim != 4 or x.shape[1] != self.num_features:
-            raise ValueError(
-                f"{self} expects images (n, {self.num_features}, h, w), the input has shape"
-                f" {tuple(x.shape)}"
+            raise ShapeError(
+                f"{self} expects images (n, {self.num_features}, h, w)"
+                + F.shapes_at_line(input=x.shape)
             )
 
 
