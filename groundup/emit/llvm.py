@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .contraction import emit_contraction
 from .kernel import Contraction, Kernel
 from .nest import emit_nest
 
@@ -12,5 +11,7 @@ SYMBOL = "kernel"
 def emit(kernel: Kernel) -> str:
     """The module of IR text that defines `kernel(ptr args, i64 tid, i64 nthreads)`."""
     if isinstance(kernel, Contraction):
+        from .contraction import emit_contraction  # the larger half: only when there is one
+
         return emit_contraction(kernel, SYMBOL)
     return emit_nest(kernel, SYMBOL)

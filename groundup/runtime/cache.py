@@ -5,9 +5,12 @@ an entry that is damaged, truncated or of another version is a miss."""
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
 import os
 import stat
 import warnings
+from typing import Any
 
 from . import system
 
@@ -21,16 +24,24 @@ _checked: dict[str, str | None] = {}
 counters = {"hits": 0, "misses": 0, "damaged": 0, "written": 0}
 
 
+@functools.cache
+def _sha256() -> Any:
+    """The constructor of the hash: Python's own where it is to be had, for `hashlib` loads OpenSSL,
+    which costs a new process 3 ms."""
+    for name in ("_sha256", "_sha2"):  # until Python 3.11, since 3.12
+        with contextlib.suppress(ImportError):
+            return importlib.import_module(name).sha256
+    return importlib.import_module("hashlib").sha256
+
+
 def digest(*parts: str) -> bytes:
     """The key of an entry: SHA-256 over the parts, each preceded by its length."""
-    import hashlib  # loads OpenSSL: only when something is compiled
-
-    h = hashlib.sha256(_MAGIC)
+    h = _sha256()(_MAGIC)
     for part in parts:
         data = part.encode()
         h.update(len(data).to_bytes(8, "little"))
         h.update(data)
-    return h.digest()
+    return bytes(h.digest())
 
 
 def load(key: bytes) -> bytes | None:
@@ -99,10 +110,9 @@ def _path(directory: str, key: bytes) -> str:
 
 
 def _pack(key: bytes, payload: bytes) -> bytes:
-    import hashlib
-
     length = len(payload).to_bytes(8, "little")
-    return _MAGIC + length + key + hashlib.sha256(payload).digest() + payload
+    check: bytes = _sha256()(payload).digest()
+    return _MAGIC + length + key + check + payload
 
 
 def _unpack(key: bytes, entry: bytes) -> bytes | None:
