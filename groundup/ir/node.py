@@ -56,7 +56,7 @@ class Node:
     """
 
     __slots__ = (
-        "op", "dtype", "shape", "src", "arg", "value", "depth", "tracked", "line", "cache",
+        "op", "dtype", "shape", "src", "arg", "value", "depth", "tracked", "line", "cache", "owner",
         "__weakref__",
     )  # fmt: skip
 
@@ -69,7 +69,8 @@ class Node:
     depth: int  # larger than the id of every reduction variable bound inside
     tracked: bool  # a derivative may flow through here to a leaf
     line: str | None  # the user's source line, for errors; not part of the identity
-    cache: Any  # scratch for later floors (for example: realised memory)
+    cache: Any  # realised memory of this tensor, for later floors
+    owner: Any  # a weak reference to what holds this value now and may ask for it again
 
     @property
     def ndim(self) -> int:
@@ -107,7 +108,7 @@ def make(
     if op == "reduce":
         depth = max(depth, max(i for i, _ in arg[1]))
     node.depth, node.tracked = depth, tracked and op != "detach"
-    node.line = node.cache = None
+    node.line = node.cache = node.owner = None
     _table[key] = node
     return node
 

@@ -14,14 +14,18 @@ _plans: dict[Any, Plan] = {}
 MAX_PLANS = 4096
 
 
-def execute(roots: Sequence[Node], into: Sequence[Buffer | None] = ()) -> list[Buffer]:
+def execute(
+    roots: Sequence[Node],
+    into: Sequence[Buffer | None] = (),
+    signature: Signature | None = None,
+) -> list[Buffer]:
     """The values of tensors, each in its own row-major memory.
 
     `into[i]` may name memory that the graph reads and nobody needs afterwards: result i may be
     written there. Raises IndexError when an index that comes from data leaves its tensor.
     """
     free = list(into) or [None] * len(roots)
-    signature = Signature(roots)
+    signature = signature or Signature(roots)
     wish = tuple(
         signature.buffers.index(b) if b is not None and b in signature.buffers else None
         for b in free

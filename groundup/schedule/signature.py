@@ -17,11 +17,12 @@ _PASS = ("leaf", "detach")
 class Signature:
     """A graph's key, its buffers in order of appearance and its runtime size, if it has one."""
 
-    __slots__ = ("key", "buffers", "order", "symbol", "n")
+    __slots__ = ("key", "buffers", "order", "owned", "symbol", "n")
 
     def __init__(self, roots: Sequence[Node]) -> None:
         self.buffers: list[Any] = []
         self.order: list[Node] = []
+        self.owned: list[Node] = []  # values that something outside the graph may ask for again
         self.symbol: Symbol | None = None
         self.n: int | None = None
         symbolic = self._symbols(roots)
@@ -57,6 +58,8 @@ class Signature:
             if not node.src or node.cache is not None:
                 order.append(node)
                 continue
+            if node.owner is not None:
+                self.owned.append(node)
             path.append(node)
             stack.append(None)
             for source in reversed(node.src):

@@ -17,9 +17,9 @@ from ..ir.extent import product
 from ..ir.node import Node
 from ..ir.scalar import Number
 from ..ir.transform import toposort
-from ..runtime import allocate
+from ..runtime import Buffer, allocate
 from . import storage as store
-from .engine import compute
+from .engine import compute, debugging
 from .errors import GradError, ShapeError, at_line, lined_up, user_line
 from .mode import state
 from .storage import LIMIT, Storage
@@ -362,9 +362,30 @@ def force(storages: Sequence[Storage]) -> None:
     waiting = (s for s in dict.fromkeys(storages) if s.pending is not None and s.buffer is None)
     todo = [s for s in waiting if not _settled_at_once(s)]
     if todo:
-        roots = [s.pending for s in todo if s.pending is not None]
-        for s, buffer in zip(todo, compute(roots), strict=True):
+        for s, buffer in zip(*compute_with_owned(todo), strict=True):
             s.settle(buffer)
+
+
+def compute_with_owned(todo: list[Storage]) -> tuple[list[Storage], list[Buffer]]:
+    """Compute storages, and with them what they are computed from and somebody still holds: it
+    would be computed again when it is asked for."""
+    roots = [s.pending for s in todo if s.pending is not None]
+    if debugging():
+        return todo, compute(roots)
+    from ..schedule import Signature
+
+    signature = Signature(roots)
+    more: dict[Storage, None] = {}
+    for node in signature.owned:
+        s = node.owner()
+        if s is None or s.pending is not node or s.buffer is not None or s in todo:
+            continue
+        if node.op == "loops" and node.src[0].op not in ("read", "const"):
+            more[s] = None
+    if not more:
+        return todo, compute(roots, signature)
+    todo = [*todo, *more]
+    return todo, compute([s.pending for s in todo if s.pending is not None])
 
 
 def _settled_at_once(s: Storage) -> bool:

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from ..ir.node import Node
 from ..runtime import Buffer
+
+if TYPE_CHECKING:
+    from ..schedule import Signature
 
 _debug = False
 
@@ -35,8 +39,8 @@ def debugging() -> bool:
     return _debug
 
 
-def compute(roots: Sequence[Node], into: Sequence[Buffer | None] | None = None) -> list[Buffer]:
-    """The memory of each tensor; `into` offers old memory that may be overwritten."""
+def compute(roots: Sequence[Node], signature: Signature | None = None) -> list[Buffer]:
+    """The memory of each tensor; `signature` is that of the roots, if it is known."""
     # Imported when used: most processes need one of the two.
     if _debug:
         from ..emit.python import evaluate
@@ -44,4 +48,4 @@ def compute(roots: Sequence[Node], into: Sequence[Buffer | None] | None = None) 
         return evaluate(roots)
     from ..schedule import execute
 
-    return execute(list(roots), list(into) if into is not None else [None] * len(roots))
+    return execute(list(roots), signature=signature)

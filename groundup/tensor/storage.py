@@ -84,6 +84,8 @@ class Storage:
         self.pending, self.buffer, self.number = pending, buffer, number
         self.version = 0
         self.born = next(births)  # tells what was made while jit captures
+        if pending is not None:
+            pending.owner = weakref.ref(self)
         # The operation count when the oldest part of the pending expression was written: the span
         # to now bounds how many tensors it still has to compute.
         self.oldest = serial if pending is not None else _NEVER
@@ -122,6 +124,7 @@ class Storage:
             return
         self._items = self.buffer = self.number = self._memory = None
         self.pending, self.oldest = node, oldest
+        node.owner = weakref.ref(self)
 
     # ---- memory ----------------------------------------------------------------------------
 
