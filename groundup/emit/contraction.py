@@ -14,9 +14,10 @@ from ..ir import dtype as dt
 from ..ir.node import Node, const
 from ..ir.transform import substitute
 from .builder import Function, Operand, module
-from .expression import Access, Binding, Emitter, Stride, Value, Word, _Writer, storage_type
-from .kernel import Bound, Contraction
+from .expression import Binding, Emitter, Value
+from .kernel import Access, Bound, Contraction, Stride, Word
 from .nest import SIGNATURE, share, size
+from .operations import Writer, storage_type
 from .reduction import lane_mask
 
 
@@ -257,7 +258,7 @@ class _ContractionWriter:
             for u in range(unroll):
                 a_u = f.gep(a0, self.offset(a_step, u), t)
                 b_u = f.gep(b0, self.offset(b_step, u), t)
-                w = _Writer(f, f.region, self.width)
+                w = Writer(f, f.region, self.width)
                 b = [
                     e._vector_load(vt, t, self.width, f.gep(b_u, j * self.width, t), masks[j],
                                    self.dtype.itemsize, f.region)
@@ -359,7 +360,7 @@ class _ContractionWriter:
                     return e._vector_load(vt, t, w, address, mask, self.dtype.itemsize, f.region)
 
                 b = [load(f.gep(b0, r, t)) for r in b_rows]
-                writer = _Writer(f, f.region, w)
+                writer = Writer(f, f.region, w)
                 out = list(running)
                 for i in range(height):
                     a = load(f.gep(a0, a_rows[i], t))

@@ -7,15 +7,15 @@ Knows one kernel's body; must not know graphs, tensors or why the loops look as 
 
 from __future__ import annotations
 
-import struct
 from typing import NamedTuple
 
 from ..ir import dtype as dt
 from ..ir.dtype import DType
 from ..ir.node import Node
-from ..ir.record import fresh, frozen, record
-from . import scalar_math
+from ..ir.record import fresh, record
 from .builder import Function, If, Operand, Region
+from .kernel import Access, Stride, Word
+from .operations import Writer, literal, storage_type, suffix, write_operation
 
 
 @record
@@ -43,59 +43,6 @@ class Binding(NamedTuple):
     base: Operand
     lanes: int
     scope: Scope
-
-
-@frozen
-class Word:
-    """A 64-bit parameter of the kernel, by position in its argument block."""
-
-    position: int
-
-
-Stride = int | Word
-
-
-class Access(NamedTuple):
-    """Where an element lies: pointer + offset + Σ variable·stride (+ a computed position)."""
-
-    pointer: Word
-    offset: Stride
-    terms: tuple[tuple[Node, Stride], ...]
-    computed: bool = False  # the load's first source is added to the position
-    guarded: bool = False  # the load's last source says whether to read; else the value is 0
-
-
-def storage_type(dtype: DType) -> str:
-    """The LLVM type of one element in memory (bool takes a byte)."""
-    return "i8" if dtype.kind == "b" else dtype.llvm
-
-
-def literal(value: bool | int | float, dtype: DType) -> str:
-    """A number as LLVM writes it."""
-    if dtype.kind == "b":
-        return "true" if value else "false"
-    if dtype.is_int:
-        v = int(value)
-        return str(v if v <= 0x7FFFFFFFFFFFFFFF else v - (1 << 64))
-    if dtype.bits >= 32:
-        (bits,) = struct.unpack("<Q", struct.pack("<d", float(value)))
-        return f"0x{bits:016X}"
-    if dtype.name == "float16":
-        (bits,) = struct.unpack("<H", struct.pack("<e", float(value)))
-        return f"0xH{bits:04X}"
-    (bits,) = struct.unpack("<I", struct.pack("<f", float(value)))
-    return f"0xR{bits >> 16:04X}"
-
-
-_FLOAT_OPS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
-_INT_OPS = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor"}
-_INTRINSIC = {
-    "abs": "fabs", "sqrt": "sqrt", "exp": "exp", "log": "log", "sin": "sin", "cos": "cos",
-    "tanh": "tanh", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven",
-    "pow": "pow",
-}  # fmt: skip
-_COMPARE_FLOAT = {"lt": "olt", "le": "ole", "eq": "oeq", "ne": "une"}
-_COMPARE_INT = {"lt": "lt", "le": "le", "eq": "eq", "ne": "ne"}
 
 
 class Emitter:
@@ -210,7 +157,7 @@ class Emitter:
             return self._remember(node, self._checked(node, values, scope))
         lanes = max(v.lanes for v in values)
         names = [self.widen(v, lanes) for v in values]
-        writer = _Writer(self.fn, scope.region, lanes)
+        writer = Writer(self.fn, scope.region, lanes)
         name = write_operation(writer, op, node, names)
         return self._remember(node, Value(name, node.dtype, lanes, scope))
 
@@ -489,279 +436,6 @@ class Emitter:
             f"{mt} {mask or 'splat (i1 true)'})",
             region,
         )
-
-
-def suffix(ty: str) -> str:
-    """LLVM's mangling of an element type in an intrinsic's name."""
-    return {"float": "f32", "double": "f64", "half": "f16", "bfloat": "bf16"}.get(ty, ty)
-
-
-class _Writer:
-    """Straight-line instructions of one operation, in one region and one vector shape."""
-
-    def __init__(self, fn: Function, region: Region, lanes: int) -> None:
-        self.fn, self.region, self.lanes = fn, region, lanes
-        self.ft, self.it = self.ty("float"), self.ty("i32")
-
-    def ty(self, element: str) -> str:
-        return f"<{self.lanes} x {element}>" if self.lanes else element
-
-    def put(self, text: str) -> Operand:
-        return self.fn.put(text, self.region)
-
-    def constant(self, text: str, element: str) -> Operand:
-        return f"splat ({element} {text})" if self.lanes else text
-
-    def intrinsic(self, name: str, element: str, *args: Operand) -> Operand:
-        t = self.ty(element)
-        full = f"@llvm.{name}.{f'v{self.lanes}' if self.lanes else ''}{suffix(element)}"
-        self.fn.declare(f"{t} {full}({', '.join([t] * len(args))})")
-        return self.put(f"call {t} {full}({', '.join(f'{t} {a}' for a in args)})")
-
-    # The protocol of scalar_math.Ops, in float32 and int32.
-    def f(self, value: float) -> str:
-        return self.constant(literal(scalar_round(value), dt.float32), "float")
-
-    def i(self, value: int) -> str:
-        return self.constant(str(value), "i32")
-
-    def fma(self, a: str, b: str, c: str) -> str:
-        return self.intrinsic("fma", "float", a, b, c)
-
-    def op(self, name: str, a: str, b: str) -> str:
-        return self.put(f"{name} {self.ft} {a}, {b}")
-
-    def iop(self, name: str, a: str, b: str) -> str:
-        return self.put(f"{name} {self.it} {a}, {b}")
-
-    def less(self, a: str, b: str) -> str:
-        return self.put(f"fcmp olt {self.ft} {a}, {b}")
-
-    def select(self, c: str, a: str, b: str, ty: str = "") -> str:
-        t = ty or self.ft
-        return self.put(f"select {self.ty('i1')} {c}, {t} {a}, {t} {b}")
-
-    def bits(self, x: str) -> str:
-        return self.put(f"bitcast {self.ft} {x} to {self.it}")
-
-    def unbits(self, x: str) -> str:
-        return self.put(f"bitcast {self.it} {x} to {self.ft}")
-
-    def to_float(self, x: str) -> str:
-        return self.put(f"sitofp {self.it} {x} to {self.ft}")
-
-    def call(self, intrinsic: str, x: str) -> str:
-        return self.intrinsic(intrinsic, "float", x)
-
-    def unordered(self, x: str) -> str:
-        return self.put(f"fcmp uno {self.ft} {x}, {x}")
-
-
-def scalar_round(value: float) -> float:
-    from ..ir.scalar import round_to
-
-    return round_to(value, dt.float32)
-
-
-def write_operation(w: _Writer, op: str, node: Node, x: list[Operand]) -> Operand:
-    """One pointwise operation on operands of one vector shape."""
-    source = node.src[-1].dtype  # the operands' type (where: of its branches)
-    element = source.llvm
-    t = w.ty(element)
-    if op == "where":
-        return w.select(x[0], x[1], x[2], t)
-    if op == "cast":
-        return _write_cast(w, node.src[0].dtype, node.dtype, x[0])
-    if op in _COMPARE_INT:
-        if source.is_float:
-            return w.put(f"fcmp {_COMPARE_FLOAT[op]} {t} {x[0]}, {x[1]}")
-        sign = "" if op in ("eq", "ne") else ("s" if source.kind == "i" else "u")
-        return w.put(f"icmp {sign}{_COMPARE_INT[op]} {t} {x[0]}, {x[1]}")
-    if source.is_float and source.bits == 16:  # in float32, rounded once
-        wide = [_write_cast(w, source, dt.float32, a) for a in x]
-        if op == "floordiv":  # the floor of the rounded quotient
-            quotient = _write_cast(w, dt.float32, source, w.op("fdiv", *wide))
-            op, wide = "floor", [_write_cast(w, source, dt.float32, quotient)]
-        return _write_cast(w, dt.float32, source, _write_float(w, op, dt.float32, wide))
-    if source.is_float:
-        return _write_float(w, op, source, x)
-    return _write_integer(w, op, source, x)
-
-
-def _write_float(w: _Writer, op: str, dtype: DType, x: list[Operand]) -> Operand:
-    element = dtype.llvm
-    t = w.ty(element)
-    if op in _FLOAT_OPS:
-        return w.put(f"{_FLOAT_OPS[op]} {t} {x[0]}, {x[1]}")
-    if op == "neg":
-        return w.put(f"fneg {t} {x[0]}")
-    if op in ("maximum", "minimum"):
-        better = w.put(f"fcmp {'ogt' if op == 'maximum' else 'olt'} {t} {x[0]}, {x[1]}")
-        best = w.select(better, x[0], x[1], t)
-        nan = w.put(f"fcmp uno {t} {x[0]}, {x[0]}")
-        return w.select(nan, x[0], best, t)
-    if op in scalar_math.FLOAT32 and dtype is dt.float32:
-        return scalar_math.FLOAT32[op](w, x[0])
-    if op in _INTRINSIC:
-        return w.intrinsic(_INTRINSIC[op], element, *x)
-    if op == "floordiv":
-        return w.intrinsic("floor", element, w.put(f"fdiv {t} {x[0]}, {x[1]}"))
-    if op == "mod":
-        r = w.put(f"frem {t} {x[0]}, {x[1]}")
-        zero = w.constant(literal(0.0, dtype), element)
-        bt = w.ty("i1")
-        nonzero = w.put(f"fcmp une {t} {r}, {zero}")
-        below, below_divisor = (w.put(f"fcmp olt {t} {a}, {zero}") for a in (r, x[1]))
-        differ = w.put(f"xor {bt} {below}, {below_divisor}")
-        fix = w.put(f"and {bt} {nonzero}, {differ}")
-        r = w.select(fix, w.put(f"fadd {t} {r}, {x[1]}"), r, t)
-        is_nan = w.put(f"fcmp uno {t} {r}, {r}")
-        signed = w.intrinsic("copysign", element, zero, x[1])
-        keep = w.put(f"or {bt} {nonzero}, {is_nan}")
-        return w.select(keep, r, signed, t)
-    return _libm(w, op, dtype, x)
-
-
-def _libm(w: _Writer, op: str, dtype: DType, x: list[Operand]) -> Operand:
-    """Functions with no instruction: one call of the system's libm a lane."""
-    element, name = ("float", f"@{op}f") if dtype.bits == 32 else ("double", f"@{op}")
-    w.fn.declare(f"{element} {name}({', '.join([element] * len(x))})")
-
-    def one(args: list[Operand]) -> Operand:
-        return w.put(f"call {element} {name}({', '.join(f'{element} {a}' for a in args)})")
-
-    if not w.lanes:
-        return one(x)
-    t = w.ty(dtype.llvm)
-    result = "poison"
-    for lane in range(w.lanes):
-        r = one([w.put(f"extractelement {t} {a}, i64 {lane}") for a in x])
-        result = w.put(f"insertelement {t} {result}, {dtype.llvm} {r}, i64 {lane}")
-    return result
-
-
-def _write_integer(w: _Writer, op: str, dtype: DType, x: list[Operand]) -> Operand:
-    element = dtype.llvm
-    t = w.ty(element)
-    signed = dtype.kind == "i"
-    if op in ("maximum", "minimum"):
-        if dtype.kind == "b":
-            return w.put(f"{'or' if op == 'maximum' else 'and'} {t} {x[0]}, {x[1]}")
-        name = ("s" if signed else "u") + op[:3]
-        return w.intrinsic(name, element, *x)
-    if op in _INT_OPS:
-        return w.put(f"{_INT_OPS[op]} {t} {x[0]}, {x[1]}")
-    if op == "neg":
-        return w.put(f"sub {t} {w.constant('0', element)}, {x[0]}")
-    if op == "abs":
-        negative = w.put(f"sub {t} {w.constant('0', element)}, {x[0]}")
-        below = w.put(f"icmp slt {t} {x[0]}, {w.constant('0', element)}")
-        return w.select(below, negative, x[0], t) if signed else x[0]
-    if op == "not":
-        ones = "true" if dtype.kind == "b" else "-1"
-        return w.put(f"xor {t} {x[0]}, {w.constant(ones, element)}")
-    if op in ("shl", "shr"):
-        return _write_shift(w, op, dtype, x)
-    assert op in ("floordiv", "mod"), op
-    return _write_division(w, op, dtype, x)
-
-
-def _write_shift(w: _Writer, op: str, dtype: DType, x: list[Operand]) -> Operand:
-    """Shifts by any count: beyond the width the bits are gone (or the sign stays)."""
-    element, t = dtype.llvm, w.ty(dtype.llvm)
-    top = w.constant(str(dtype.bits - 1), element)
-    inside = w.put(f"icmp ule {t} {x[1]}, {top}")
-    count = w.select(inside, x[1], top, t)
-    if op == "shl":
-        shifted = w.put(f"shl {t} {x[0]}, {count}")
-        return w.select(inside, shifted, w.constant("0", element), t)
-    if dtype.kind == "u":
-        shifted = w.put(f"lshr {t} {x[0]}, {count}")
-        return w.select(inside, shifted, w.constant("0", element), t)
-    shifted = w.put(f"ashr {t} {x[0]}, {count}")
-    negative = w.put(f"icmp slt {t} {x[1]}, {w.constant('0', element)}")
-    return w.select(negative, w.constant("0", element), shifted, t)
-
-
-def _write_division(w: _Writer, op: str, dtype: DType, x: list[Operand]) -> Operand:
-    """Division that rounds toward −∞ as Python's; by zero gives 0, min / −1 wraps."""
-    element, t, bt = dtype.llvm, w.ty(dtype.llvm), w.ty("i1")
-    signed = dtype.kind == "i"
-    constant = not x[1].startswith("%")
-    value = int(x[1].split()[-1].rstrip(")")) if constant else 0
-    if constant and value > 0:
-        divisor, zero_div, minus = x[1], None, None
-    else:
-        zero_div = w.put(f"icmp eq {t} {x[1]}, {w.constant('0', element)}")
-        divisor = w.select(zero_div, w.constant("1", element), x[1], t)
-        minus = None
-        if signed:
-            minus = w.put(f"icmp eq {t} {divisor}, {w.constant('-1', element)}")
-            divisor = w.select(minus, w.constant("1", element), divisor, t)
-    kind = "s" if signed else "u"
-    if op == "floordiv":
-        q = w.put(f"{kind}div {t} {x[0]}, {divisor}")
-        r = w.put(f"sub {t} {x[0]}, {w.put(f'mul {t} {q}, {divisor}')}")
-    else:
-        q = ""
-        r = w.put(f"{kind}rem {t} {x[0]}, {divisor}")
-    zero = w.constant("0", element)
-    if signed:
-        nonzero = w.put(f"icmp ne {t} {r}, {zero}")
-        differ = w.put(f"icmp slt {t} {w.put(f'xor {t} {r}, {divisor}')}, {zero}")
-        fix = w.put(f"and {bt} {nonzero}, {differ}")
-        if op == "floordiv":
-            q = w.select(fix, w.put(f"sub {t} {q}, {w.constant('1', element)}"), q, t)
-        else:
-            r = w.select(fix, w.put(f"add {t} {r}, {divisor}"), r, t)
-    result = q if op == "floordiv" else r
-    if minus is not None:
-        other = w.put(f"sub {t} {zero}, {x[0]}") if op == "floordiv" else zero
-        result = w.select(minus, other, result, t)
-    if zero_div is not None:
-        result = w.select(zero_div, zero, result, t)
-    return result
-
-
-def _round_to_bfloat16(w: _Writer, x: Operand) -> Operand:
-    """The upper half of a float32, ties to even. In integers: the processor's own conversion takes
-    numbers below 2⁻¹²⁶ for zero."""
-    t = w.it
-    bits = w.bits(x)
-    upper = w.iop("lshr", bits, w.i(16))
-    odd = w.iop("and", upper, w.i(1))
-    rounded = w.iop("lshr", w.iop("add", bits, w.iop("add", odd, w.i(0x7FFF))), w.i(16))
-    quiet = w.iop("or", upper, w.i(0x40))
-    chosen = w.select(w.unordered(x), quiet, rounded, t)
-    half = w.put(f"trunc {t} {chosen} to {w.ty('i16')}")
-    return w.put(f"bitcast {w.ty('i16')} {half} to {w.ty('bfloat')}")
-
-
-def _write_cast(w: _Writer, a: DType, b: DType, x: Operand) -> Operand:
-    """Conversion; floats into integers truncate and saturate, NaN gives 0."""
-    ta, tb = w.ty(a.llvm), w.ty(b.llvm)
-    if b.kind == "b":
-        zero = w.constant(literal(0, a), a.llvm)
-        return w.put(f"{'fcmp une' if a.is_float else 'icmp ne'} {ta} {x}, {zero}")
-    if a.is_float and b.is_float:
-        if b.bits == 16 and a is not dt.float32:  # by way of float32, as the reference does
-            return _write_cast(w, dt.float32, b, _write_cast(w, a, dt.float32, x))
-        if b is dt.bfloat16:
-            return _round_to_bfloat16(w, x)
-        return w.put(f"{'fpext' if b.bits > a.bits else 'fptrunc'} {ta} {x} to {tb}")
-    if a.is_float:
-        name = "fptosi" if b.kind == "i" else "fptoui"
-        n = f"v{w.lanes}" if w.lanes else ""
-        full = f"@llvm.{name}.sat.{n}{b.llvm}.{n}{suffix(a.llvm)}"
-        w.fn.declare(f"{tb} {full}({ta})")
-        return w.put(f"call {tb} {full}({ta} {x})")
-    if b.is_float:
-        return w.put(f"{'sitofp' if a.kind == 'i' else 'uitofp'} {ta} {x} to {tb}")
-    if a.bits == b.bits:
-        return x if a.llvm == b.llvm else w.put(f"bitcast {ta} {x} to {tb}")
-    if b.bits < a.bits:
-        return w.put(f"trunc {ta} {x} to {tb}")
-    return w.put(f"{'sext' if a.kind == 'i' else 'zext'} {ta} {x} to {tb}")
 
 
 __all__ = ["Access", "Binding", "Emitter", "Scope", "Stride", "Value", "Word", "literal"]

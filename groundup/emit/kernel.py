@@ -7,9 +7,30 @@ in the kernel's argument block; word 0 is always the status block.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..ir.node import Node
 from ..ir.record import frozen
-from .expression import Access, Stride
+
+
+@frozen
+class Word:
+    """A 64-bit parameter of the kernel, by position in its argument block."""
+
+    position: int
+
+
+Stride = int | Word
+
+
+class Access(NamedTuple):
+    """Where an element lies: pointer + offset + Σ variable·stride (+ a computed position)."""
+
+    pointer: Word
+    offset: Stride
+    terms: tuple[tuple[Node, Stride], ...]
+    computed: bool = False  # the load's first source is added to the position
+    guarded: bool = False  # the load's last source says whether to read; else the value is 0
 
 
 @frozen

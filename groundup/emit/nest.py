@@ -6,8 +6,8 @@ Knows loops and bodies; must not know why they were chosen.
 from __future__ import annotations
 
 from .builder import Function, Operand, module
-from .expression import Binding, Emitter, Stride, Word
-from .kernel import Nest
+from .expression import Binding, Emitter
+from .kernel import Nest, Stride, Word
 from .reduction import lane_mask
 
 SIGNATURE = "ptr %args, i64 %tid, i64 %nthreads"

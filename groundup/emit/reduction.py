@@ -16,7 +16,9 @@ from ..ir import dtype as dt
 from ..ir.dtype import DType
 from ..ir.node import Node, make, red
 from .builder import Operand
-from .expression import Binding, Emitter, Value, Word, _Writer, literal, write_operation
+from .expression import Binding, Emitter, Value
+from .kernel import Word
+from .operations import Writer, literal, write_operation
 
 _ORDER_FREE = ("max", "min")
 
@@ -55,7 +57,7 @@ class _Reduction:
     def combine(self, a: Operand, b: Operand, lanes: int) -> Operand:
         """a ∘ b in the innermost open scope."""
         return write_operation(
-            _Writer(self.e.fn, self.e.scope.region, lanes), self.op, self.pattern, [a, b]
+            Writer(self.e.fn, self.e.scope.region, lanes), self.op, self.pattern, [a, b]
         )
 
     def term(self, running: Operand, lanes: int, mask: Operand | None = None) -> Operand:
@@ -66,7 +68,7 @@ class _Reduction:
             if body.op == "where":
                 guard, body = body.src[0], body.src[1]
             a, b = (e.widen(e.emit(s), lanes) for s in body.src)
-            w = _Writer(e.fn, e.scope.region, lanes)
+            w = Writer(e.fn, e.scope.region, lanes)
             joined = w.intrinsic("fma", self.dtype.llvm, a, b, running)
             if guard is not None:
                 g = e.widen(e.emit(guard), lanes)

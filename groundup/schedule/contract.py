@@ -5,8 +5,7 @@ is copied into a better layout first. One cost model for matmul, convolution and
 from __future__ import annotations
 
 from ..emit.contraction import affine_coefficient
-from ..emit.expression import Access, Stride, Word
-from ..emit.kernel import Bound, Contraction, Output
+from ..emit.kernel import Access, Bound, Contraction, Output, Stride, Word
 from ..ir import dtype as dt
 from ..ir.node import Node, make, out, red
 from ..ir.record import record

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..emit.expression import Access, Word
-from ..emit.kernel import Nest, Output
+from ..emit.kernel import Access, Nest, Output, Word
 from ..ir import dtype as dt
 from ..ir.node import Node, const, make, out, reduce
 from ..ir.record import fresh, record, replace

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ..emit.expression import Word
-from ..emit.kernel import Kernel
+from ..emit.kernel import Kernel, Word
 from ..ir.node import Node, make, outs, read
 from ..ir.record import fresh, frozen, record
 from ..ir.transform import body_nodes, toposort
