@@ -27,6 +27,8 @@ BLOCK_SECONDS = 0.06  # how long one side runs before the other has its turn
 # libgomp's workers go on spinning after a parallel region ends and would steal the other side's
 # core: with more than one thread, each side waits until the other's have gone to sleep.
 IDLE_SECONDS = 0.03
+# A row whose ratios spread further says more about the other work on the machine than about us.
+NOISY = 0.25
 
 
 class BenchError(Exception):
@@ -328,6 +330,8 @@ def run(
             for without_jit in plain:
                 rows.append(compare(workload, count, rounds, without_jit))
                 echo(_line(rows[-1]))
+                if rows[-1].ratio_spread > NOISY:
+                    echo("#   noisy: the ratios spread too far; other work shares this machine")
     if json is not None:
         text = {"header": header, "rows": [asdict(row) for row in rows]}
         try:

@@ -89,3 +89,13 @@ def test_rows_and_header_are_printed_and_written(tmp_path: Path) -> None:
     assert any(line.startswith("mlp-small") for line in lines)
     with pytest.raises(bench.BenchError, match="cannot write"):
         bench.run(only="mlp-small", threads="1", json=tmp_path / "no" / "x", rounds=1, echo=str)
+
+
+def test_a_noisy_row_is_called_noisy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "machine", lambda: {})
+    for spread, marked in ((0.01, False), (3.0, True)):
+        row = bench.Row("mlp", 1, "torch", 1.0, 2.0, 0.5, 0.4, 9, spread)
+        monkeypatch.setattr(bench, "compare", lambda *_, row=row: row)
+        lines: list[str] = []
+        bench.run(only="mlp", threads="1", echo=lines.append)
+        assert any("noisy" in line for line in lines) is marked
