@@ -92,7 +92,7 @@ def test_rows_and_header_are_printed_and_written(tmp_path: Path) -> None:
 
 
 def test_a_noisy_row_is_called_noisy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "machine", lambda: {})
+    monkeypatch.setattr(bench, "machine", dict)
     for spread, marked in ((0.01, False), (3.0, True)):
         row = bench.Row("mlp", 1, "torch", 1.0, 2.0, 0.5, 0.4, 9, spread)
         monkeypatch.setattr(bench, "compare", lambda *_, row=row: row)
