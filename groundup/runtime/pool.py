@@ -168,6 +168,11 @@ def serial_entry() -> int:
     return code.function(_float_mode_ir() + _STATUS + _SERIAL, "run_serial", opt=0)
 
 
+def serial_is_there() -> bool:
+    """Has this process the driver for one thread already?"""
+    return serial_entry.cache_info().currsize > 0
+
+
 @functools.cache
 def entry_points() -> tuple[int, int]:
     """The addresses of `i64 run(ptr header)` for several threads, and of the worker's loop."""

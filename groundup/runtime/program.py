@@ -4,13 +4,14 @@ It must not know what the steps compute; the words are addresses, extents and sc
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from . import memory, pool
 
 _HEADER = 8  # words: steps, table, status block, pool, threads (see pool.py), padding
 _STATUS = 8
 _RUN = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
+_STEP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
 class Program:
@@ -76,7 +77,7 @@ class Program:
         self._block = block
         self._header = ctypes.c_void_p(base)
         self._prepared: object = None
-        self._call = _RUN(0)
+        self._call: Callable[[ctypes.c_void_p], int] = _RUN(0)
 
     def run(self, threads: int | None = None) -> int:
         """Run all steps, on `threads` threads (`set_num_threads`'s by default); the status word 0.
@@ -88,8 +89,7 @@ class Program:
                 self._prepare(threads)
             elif self._prepared is not pool._setting or self._prepared is None:
                 self._prepared = self._prepare(pool.get_num_threads())
-            code: int = self._call(self._header)
-            return code
+            return self._call(self._header)
 
     def _prepare(self, threads: int) -> object:
         """Choose the driver for so many threads and start the workers; the setting now in force."""
@@ -99,6 +99,9 @@ class Program:
             self._block[3] = pool.pool(team).address
             self._block[4] = team
             self._call = _RUN(pool.entry_points()[0])
+        elif len(self) == 1 and not pool.serial_is_there():
+            # The driver takes 4 ms to compile: a first result should not wait for it.
+            self._call = _alone(self._block)
         else:
             self._call = _RUN(pool.serial_entry())
         return pool.setting()
@@ -115,3 +118,32 @@ class Program:
     def status(self) -> tuple[int, ...]:
         """Eight words that kernels may write at `status_address`; all 0 when a run starts."""
         return tuple(self._block[_HEADER : _HEADER + _STATUS])
+
+
+def _alone(block: ctypes.Array[ctypes.c_int64]) -> Callable[[ctypes.c_void_p], int]:
+    """What runs a program's only step without a driver, in a thread that computes as the driver
+    would have it (see `pool._float_mode_ir`)."""
+    step, arguments = _STEP(block[_HEADER + _STATUS]), block[_HEADER + _STATUS + 1]
+
+    def call(header: ctypes.c_void_p) -> int:
+        if not _floats_are_plain():
+            return int(_RUN(pool.serial_entry())(header))
+        if block[_HEADER]:
+            block[_HEADER : _HEADER + _STATUS] = [0] * _STATUS
+        step(arguments, 0, 1)
+        return block[_HEADER]
+
+    return call
+
+
+_NORMAL, _DENORMAL, _HALF_ULP = 2.0**-1022, 2.0**-1074, 2.0**-53  # names: nothing is folded
+
+
+def _floats_are_plain() -> bool:
+    """Does this thread round to nearest and keep denormals, as operands and as results?"""
+    return (
+        _NORMAL * 0.3 != 0.0
+        and _DENORMAL * 2.0**100 != 0.0
+        and 1.0 + _HALF_ULP == 1.0
+        and 1.0 + 1.5 * _HALF_ULP > 1.0
+    )
