@@ -304,6 +304,7 @@ class Jit(Generic[P, R]):
                 target = given[where[1]] if where[0] == "argument" else reach.tensors[where[1]]
                 free[root] = _donated(target)
         results = c.plan.run(buffers, c.n, free)
+        gradients: dict[int, Core] = {}  # by the id of the one before
         for kind, root, where in c.outputs:
             if kind == "write":
                 target = given[where[1]] if where[0] == "argument" else reach.tensors[where[1]]
@@ -313,12 +314,14 @@ class Jit(Generic[P, R]):
                 else:
                     _assign(target._storage, results[root])
             elif kind == "grad":
-                where._grad = self._wrap(c, root, results)
+                old, where._grad = where._grad, self._wrap(c, root, results)
+                gradients[id(old)] = where._grad
             else:
+                self._reach = None  # a new tensor stands in a reached place
                 container, k = where
                 container[k] = self._wrap(c, root, results)
-        if len(c.outputs) and any(o.kind in ("grad", "slot") for o in c.outputs):
-            self._reach = None  # new tensors stand in reached places
+        if gradients and not reach.new_gradients(gradients):
+            self._reach = None
         return self._give(c, c.result, results, given, reach)
 
     def _wrap(self, c: _Capture, root: int, results: list[Buffer]) -> Tensor:

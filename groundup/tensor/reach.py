@@ -39,7 +39,7 @@ class Reach:
         self.storages: dict[Storage, int] = {}
         for i, t in enumerate(self.tensors):
             self.storages.setdefault(t._storage, i)
-        self._tensors = [(t, t._storage, t._leaf is None, t._grad is None) for t in self.tensors]
+        self._tensors = [(t, t._storage, t._leaf is None, t._grad) for t in self.tensors]
         self.key: Hashable = tuple(self._parts)
 
     def unchanged(self) -> bool:
@@ -50,12 +50,24 @@ class Reach:
         for container, length in self._lengths:
             if len(container) != length:
                 return False
-        for t, storage, no_leaf, no_grad in self._tensors:
-            if t._storage is not storage or (t._leaf is None) is not no_leaf:
-                return False
-            if (t._grad is None) is not no_grad:
+        for t, storage, no_leaf, grad in self._tensors:
+            if t._storage is not storage or t._grad is not grad or (t._leaf is None) is not no_leaf:
                 return False
         return all(optimizer.structure() == made for optimizer, made in self._structures)
+
+    def new_gradients(self, replaced: dict[int, Core]) -> bool:
+        """Other gradients stand in the places of those (by id) that were found; False if one of
+        them was not found."""
+        known = {id(t): i for i, t in enumerate(self.tensors)}
+        if any(old not in known for old in replaced):
+            return False
+        for old, new in replaced.items():
+            self.tensors[known[old]] = new
+        self.storages = {}
+        for i, t in enumerate(self.tensors):
+            self.storages.setdefault(t._storage, i)
+        self._tensors = [(t, t._storage, t._leaf is None, t._grad) for t in self.tensors]
+        return True
 
     # ---- the walk ------------------------------------------------------------------------------
 

@@ -328,3 +328,16 @@ def test_under_debug_the_function_itself_runs() -> None:
         for i in range(3):
             assert g(gu.full((2,), float(i))).tolist() == [i + 1.0] * 2
     assert seen == [0.0, 2.0, 4.0]
+
+
+def test_a_gradient_given_from_outside_is_seen() -> None:
+    w = gu.ones(2, requires_grad=True)
+    g = gu.jit(lambda x: (w * x).sum().backward())
+    for _ in range(4):
+        g(gu.ones(2))
+    w.grad = gu.full((2,), 100.0)
+    g(gu.ones(2))
+    assert w.grad.tolist() == [101.0] * 2
+    w.grad = None
+    g(gu.ones(2))
+    assert w.grad.tolist() == [1.0] * 2
