@@ -301,7 +301,8 @@ class _Lowering:
             index = ir.cast(index, dt.int64)
             indices.append(self._checked(tree, d, s, index, size, inside))
         node = operand(tensor)
-        if node.op == "loops" and node.src[0].op == "const":
+        constant = node.op == "loops" and node.src[0].op == "const"
+        if constant and not any(_has_read(ix) for ix in indices):  # those are checked where read
             body = node.src[0]
         else:
             body = ir.read(node, *indices)
