@@ -7,7 +7,6 @@ it. Must not know how contributions become a tensor again (see solve.py).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from ..ir import dtype as dt
 from ..ir.extent import Extent
@@ -19,19 +18,15 @@ from .split import stored
 Context = tuple[Node, ...]  # the variables of the reductions around a use
 
 
-@dataclass
 class Opened:
     """The body of one loops node with named variables."""
 
-    node: Node
-    body: Node = field(init=False)
-    sizes: dict[Node, int] = field(default_factory=dict)  # the extents of the variables, in order
-    outs: tuple[Node, ...] = field(init=False)
-    inner: dict[Node, tuple[tuple[Node, ...], Node]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.outs = tuple(self.variable(size) for size in self.node.shape)
-        self.body = substitute(self.node.src[0], {out(i): v for i, v in enumerate(self.outs)})
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.sizes: dict[Node, int] = {}  # the extents of the variables, in order
+        self.inner: dict[Node, tuple[tuple[Node, ...], Node]] = {}
+        self.outs = tuple(self.variable(size) for size in node.shape)
+        self.body = substitute(node.src[0], {out(i): v for i, v in enumerate(self.outs)})
 
     def variable(self, size: int) -> Node:
         """A new variable; the only position on an axis of size 1 is 0."""

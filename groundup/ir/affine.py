@@ -7,17 +7,17 @@ know what an index is used for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from .dtype import int64
 from .extent import Extent, Symbol
 from .node import Node, alu, const
+from .record import frozen
 
 Linear = dict[Symbol | None, int]  # an integer, linear in runtime sizes (None: the constant)
 Sizes = Mapping[Node, int]  # the extents of variables, each of which starts at 0
 
 
-@dataclass(frozen=True)
+@frozen
 class Affine:
     """Σ coefficient × atom + constant; an atom is a variable or anything not affine."""
 
