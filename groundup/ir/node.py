@@ -29,7 +29,9 @@ REDUCTIONS = ("sum", "prod", "max", "min", "argmax", "argmin")
 #   seq    one running value, in row-major order of its variables
 #   lanes  a fixed number of running values, each taking every n-th term, combined in a fixed tree
 #   dot    like seq, with one fused multiply-add for each product
-ORDERS = ("seq", "lanes", "dot")
+#   dotlanes  like lanes, with one fused multiply-add for each product
+# Users ask for dot or for a plain sum; the scheduler decides the rest from the loop nest alone.
+ORDERS = ("seq", "lanes", "dot", "dotlanes")
 
 _table: weakref.WeakValueDictionary[tuple[Any, ...], Node] = weakref.WeakValueDictionary()
 

@@ -13,9 +13,10 @@ from .. import runtime
 from ..emit import llvm
 from ..emit.kernel import Kernel
 from ..ir.extent import product
-from ..ir.node import Node, out, outs, read
+from ..ir.node import Node, loops, out, outs, read
 from ..ir.record import record
 from ..ir.transform import TENSOR_OPS, body_nodes, toposort
+from ..ir.verify import verify
 from ..runtime import target
 from .fuse import Group, fuse, stored_behind
 from .lower import Memory
@@ -90,7 +91,10 @@ class Plan:
             self.result_of[node] = i
             targets.append(node)
         order = [n for n in toposort(targets) if n.op in ("buffer", "loops", "reshape")]
-        return fuse(targets, order)
+        verify(targets)
+        groups = fuse(targets, order)
+        verify([loops(g.shape, g.body) for g in groups])
+        return groups
 
     def _lower(self, groups: list[Group]) -> tuple[list[Step], list[Size], list[Check]]:
         memory: dict[Node, Memory] = {}
