@@ -216,24 +216,31 @@ class _ContractionWriter:
         e, f = self.e, self.f
         zero = const(0, dt.int64)
         at_zero = e.emit(substitute(bound.value, {variable: zero})).name
-        sign = affine_coefficient(bound.value, variable)
-        assert sign in (1, -1), "schedule admits only unit coefficients"
-        if sign == 1:  # lo − rest ≤ v < hi − rest
+        by = affine_coefficient(bound.value, variable)
+        assert by, "schedule admits only bounds that the variable decides"
+        if by > 0:  # (lo − rest) / by ≤ v < (hi − rest) / by, rounded up
             if bound.lo is not None:
-                lo = f.smax(lo, f.sub(bound.lo, at_zero))
+                lo = f.smax(lo, self.floor(f.add(f.sub(bound.lo, at_zero), by - 1), by))
             if bound.hi is not None:
-                hi = f.smin(hi, f.sub(bound.hi, at_zero))
-        else:  # rest − hi < v ≤ rest − lo
+                hi = f.smin(hi, self.floor(f.add(f.sub(bound.hi, at_zero), by - 1), by))
+        else:  # (rest − hi) / −by < v ≤ (rest − lo) / −by, rounded down
             if bound.hi is not None:
-                lo = f.smax(lo, f.sub(at_zero, bound.hi - 1))
+                lo = f.smax(lo, f.add(self.floor(f.sub(at_zero, bound.hi), -by), 1))
             if bound.lo is not None:
-                hi = f.smin(hi, f.sub(at_zero, bound.lo - 1))
+                hi = f.smin(hi, f.add(self.floor(f.sub(at_zero, bound.lo), -by), 1))
         if bound.step > 1:
+            assert by in (1, -1), "schedule admits only unit coefficients here"
             step = bound.step
             # value ≡ 0 (mod step): v ≡ ∓rest; a multiple of step keeps the remainder positive.
             rest = f.rem(f.add(at_zero, step << 32), step)
-            self._residue = rest if sign == -1 else f.rem(f.sub(step, rest), step)
+            self._residue = rest if by == -1 else f.rem(f.sub(step, rest), step)
         return lo, hi, step
+
+    def floor(self, x: Operand, by: int) -> Operand:
+        """x / by rounded down, x possibly negative (but far from the ends of int64)."""
+        if by == 1:
+            return x
+        return self.f.sub(self.f.div(self.f.add(x, by << 32), by), 1 << 32)
 
     _residue: Operand = "0"
 

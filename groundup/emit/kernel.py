@@ -60,7 +60,8 @@ class Nest:
 @frozen
 class Bound:
     """A condition that narrows a reduction loop: lo ≤ value < hi (None: open), and, for step > 1,
-    value divisible by step. `value` is affine with coefficient ±1 in the reduction's variables."""
+    value divisible by step. `value` is affine; for a step its coefficient of the variable that it
+    narrows is ±1."""
 
     value: Node
     lo: int | None = None

@@ -105,11 +105,13 @@ class Problem:
         return bounds
 
     def _solvable(self, bound: Bound) -> bool:
-        """Some reduction variable must have coefficient ±1; the last one in loop order decides."""
+        """Is there a reduction variable to narrow? The last one in loop order is."""
         if affine(bound.value) is None:
             return False
         mine = [v for v in self.k if v in _variables(bound.value)]
-        return bool(mine) and affine_coefficient(bound.value, mine[-1]) in (1, -1)
+        return bool(mine) and (
+            bound.step == 1 or affine_coefficient(bound.value, mine[-1]) in (1, -1)
+        )
 
     # ---- the choice ------------------------------------------------------------------------------
 

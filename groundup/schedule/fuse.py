@@ -101,7 +101,11 @@ def fuse(roots: list[Node], order: list[Node]) -> list[Group]:
         elif node.op == "reshape":
             if not _alias(node):
                 write_in(node, into)
-            elif _regroups(node) and not users.get(node.src[0]) and node.src[0] not in wanted:
+            elif (
+                _regroups(node) and not users.get(node.src[0]) and node.src[0] not in wanted
+                and not any(_inside_dot(g, r) or _repeats(g, r) > 1
+                            for g in into for r in g.reads[node])
+            ):  # fmt: skip
                 shown.discard(node.src[0])
                 write_in(node, into)
         elif _inline(node, into, _Facts(node)):

@@ -108,11 +108,14 @@ def _choose(
             v for v in variables
             if all(any(_plain(ix, v[0]) for ix in r.src[1:]) for r in pair)
         ]  # fmt: skip
-        if any(_compound(r) for r in pair):
+        outputs = [{n for n in body_nodes(r) if n.op == "out"} for r in pair]
+        alone = outputs[0] == outputs[1] and len(pair[0].src) > 3  # a sum, not a matrix product
+        if alone or any(_compound(r) for r in pair):
             batch = [v for v in both if all(_plain(r.src[1], v[0]) for r in pair)]
             if batch:
                 return (*(v for v in variables if v != batch[0]), batch[0]), "dotlanes"
-            return variables, "dot"
+            if not alone:
+                return variables, "dot"
         last = [v for v in both if all(_plain(r.src[-1], v[0]) for r in pair)]
         if last:
             return (*(v for v in variables if v != last[0]), last[0]), "dotlanes"
