@@ -43,6 +43,8 @@ def _one(
         return 0, max(0, int(shape[node.arg]) - 1) if node.arg < len(shape) else FULL[1]
     if op == "red":
         return (0, bound[node.arg] - 1) if node.arg in bound else FULL
+    if op == "checked":
+        return 0, max(0, known[node.src[1]][1] - 1)
     if op == "where":
         (a, b), (c, d) = known[node.src[1]], known[node.src[2]]
         return min(a, c), max(b, d)

@@ -48,6 +48,7 @@ class Node:
     read    (tensor, index…)   None          one element of a tensor
     cast    (x,)               None          x in the type `dtype`
     where   (cond, a, b)       None          a if cond else b
+    checked (index, size)      (axis, shape, line)   the index, an error unless 0 ≤ index < size
     reduce  (body,)            (kind, ((id, extent)…), order)
     <name>  (x…)               None          pointwise, see scalar.FLOAT …
     buffer  ()                 handle        memory (tensor)
@@ -234,6 +235,13 @@ def where(cond: Node, a: Node, b: Node) -> Node:
     if a is b:
         return a
     return make("where", a.dtype, (), (cond, a, b), None)
+
+
+def checked(index: Node, axis: int, shape: tuple[int, ...], line: str | None) -> Node:
+    """An index along one axis of a tensor, checked when it runs: fusion may take away the read of
+    memory that would have been checked."""
+    arg = (axis, tuple(int(s) for s in shape), line)
+    return make("checked", dt.int64, (), (index, extent(shape[axis])), arg)
 
 
 def reduce(

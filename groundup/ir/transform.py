@@ -55,8 +55,8 @@ def rebuild(node: Node, src: tuple[Node, ...]) -> Node:
         return leaf(src[0], node.arg)
     if op == "detach":
         return detach(src[0])
-    if op == "reduce":
-        return make("reduce", node.dtype, (), src, node.arg)
+    if op in ("reduce", "checked"):
+        return make(op, node.dtype, (), src, node.arg)
     return alu(op, *src)
 
 

@@ -105,6 +105,9 @@ def _scalar(node: Node) -> None:
         _where(node)
     elif op == "reduce":
         _reduce(node)
+    elif op == "checked":
+        integers = len(node.src) == 2 and all(s.dtype is dt.int64 for s in node.src)
+        _require(integers, node, "an index and a size are checked, both int64")
     else:
         _pointwise(node)
 

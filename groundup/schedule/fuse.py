@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..ir import dtype as dt
 from ..ir.interval import intervals
-from ..ir.node import Node, const, out, outs, read, red, reduce, reshape
+from ..ir.node import Node, checked, const, out, outs, read, red, reduce, reshape
 from ..ir.record import fresh, record
 from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, row_major, substitute, unravel
 from .lower import affine
@@ -77,7 +77,7 @@ def fuse(roots: list[Node], order: list[Node]) -> list[Group]:
     def write_in(node: Node, into: list[Group]) -> None:
         for g in into:
             while node in g.reads:  # again where one read was the index of another
-                mapping = {r: _element(node, r.src[1:]) for r in g.reads[node]}
+                mapping = {r: _element(node, _kept_inside(g, r)) for r in g.reads[node]}
                 for t in g.reads:
                     users[t].discard(g)
                 g.body = substitute(g.body, mapping)
@@ -176,8 +176,6 @@ def _regroups(node: Node) -> bool:
 def _inline(node: Node, into: list[Group], facts: _Facts) -> bool:
     """Write this tensor into all of its users rather than store it?"""
     sites = [(g, r) for g in into for r in g.reads[node]]
-    if any(_may_leave(g, r) for g, r in sites):
-        return False  # only a read of memory is checked when it runs
     if any(len(body_nodes(g.body)) + facts.size * len(g.reads[node]) > MAX_BODY for g in into):
         return facts.reads <= 1 and facts.cost == 0 and facts.size < 40
     if not facts.reductions:
@@ -198,20 +196,19 @@ def _inline(node: Node, into: list[Group], facts: _Facts) -> bool:
     return _hoistable(group, node, [r for _, r in sites])
 
 
-def _may_leave(group: Group, site: Node) -> bool:
-    """Is an index computed in a way that the loops alone do not keep inside the tensor?
-
-    An affine index that can leave is guarded by the `where` around it.
-    """
-    computed = [i for i, ix in enumerate(site.src[1:]) if affine(ix) is None]
-    if not computed:
-        return False
-    ranges = intervals(group.body, group.shape)
-    for i in computed:
-        low, high = ranges[site.src[1 + i]]
-        if low < 0 or high >= int(site.src[0].shape[i]):
-            return True
-    return False
+def _kept_inside(group: Group, site: Node) -> tuple[Node, ...]:
+    """The indices of a read that is about to be replaced, checked where the loops alone do not keep
+    them inside the tensor. (An affine index that can leave is guarded by the `where` around it.)"""
+    indices = list(site.src[1:])
+    computed = [i for i, ix in enumerate(indices) if affine(ix) is None]
+    if computed:
+        ranges = intervals(group.body, group.shape)
+        shape = site.src[0].shape
+        for i in computed:
+            low, high = ranges[indices[i]]
+            if low < 0 or high >= int(shape[i]):
+                indices[i] = checked(indices[i], i, shape, site.line)
+    return tuple(indices)
 
 
 def _reductions(body: Node) -> list[Node]:

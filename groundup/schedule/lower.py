@@ -80,7 +80,7 @@ class Lowering:
         )
         self.known: dict[tuple[Node, Node | None], Node] = {}
         self.exposed: dict[Node, bool] = {}
-        self.checks: list[tuple[Node, int]] = []  # (read, axis) of each run-time check
+        self.checks: list[tuple[int, tuple[int, ...], str | None]] = []  # axis, shape, line of each
         self.result = self.lower(body, None)
 
     def _in_range(self, read: Node) -> bool:
@@ -93,7 +93,9 @@ class Lowering:
         """Does a read inside need the protection of the `where` around it?"""
         known = self.exposed.get(node)
         if known is None:
-            if node.op == "read":
+            if node.op == "checked":
+                known = True  # what is not used is not checked
+            elif node.op == "read":
                 known = not self._in_range(node) or any(self._exposed(s) for s in node.src[1:])
             elif node.op in TENSOR_OPS:
                 known = False
@@ -126,6 +128,9 @@ class Lowering:
                 return make("param", dt.int64, (), (), size_of(node.value))
             return node
         src = tuple(self.lower(s, guard) for s in node.src)
+        if node.op == "checked":
+            self.checks.append(node.arg)
+            return self._checked(src[0], src[1], guard)
         if node.op == "reduce":
             kind, variables, order = node.arg[:3]
             return reduce(kind, variables, src[0], order)
@@ -179,11 +184,14 @@ class Lowering:
         lowered = self.lower(ix, guard)
         if self._sure(ix, size):
             return lowered
+        self.checks.append((axis, tuple(int(s) for s in read.src[0].shape), read.line))
+        return self._checked(lowered, make("param", dt.int64, (), (), size), guard)
+
+    def _checked(self, index: Node, size: Node, guard: Node | None) -> Node:
+        """The newest check, on an index; where the guard does not hold there is none."""
         if guard is not None:
-            lowered = where(guard, lowered, const(0, dt.int64))
-        self.checks.append((read, axis))
-        bound = make("param", dt.int64, (), (), size)
-        return make("checked", dt.int64, (), (lowered, bound), len(self.checks))
+            index = where(guard, index, const(0, dt.int64))
+        return make("checked", dt.int64, (), (index, size), len(self.checks))
 
     def _place(self, tensor: Node, indices: tuple[Node, ...]) -> tuple[Memory, tuple[Node, ...]]:
         """Memory and indices of a stored tensor, or of what a reshape shows of one."""

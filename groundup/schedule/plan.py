@@ -239,10 +239,10 @@ class Plan:
     def _explain(self, status: tuple[int, ...]) -> str:
         number, index, size = status[0], status[1], status[2]
         check = self.checks[number - 1]
-        line = f" (at {check.read.line})" if check.read.line else ""
-        shape = tuple(int(s) for s in check.read.src[0].shape)
+        line = f" (at {check.line})" if check.line else ""
         return (
-            f"index {index} is out of range for axis {check.axis} of a tensor of shape {shape}: "
+            f"index {index} is out of range for axis {check.axis} of a tensor of shape "
+            f"{check.shape}: "
             f"valid are 0 to {size - 1}{line}"
         )
 

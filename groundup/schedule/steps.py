@@ -42,10 +42,11 @@ class Step:
 
 @record
 class Check:
-    """A run-time check of an index that comes from data, for the error message."""
+    """A run-time check of an index, for the error message."""
 
-    read: Node
     axis: int
+    shape: tuple[int, ...]
+    line: str | None
 
 
 @record
@@ -122,11 +123,11 @@ class Builder:
 
     def _append(
         self, kernel: Kernel, params: Parameters, parallel: bool, target: Memory,
-        group: Group | None, checks: list[tuple[Node, int]],
+        group: Group | None, checks: list[tuple[int, tuple[int, ...], str | None]],
     ) -> None:  # fmt: skip
         words = list(params.words)
         base = len(self.checks)
-        self.checks += [Check(r, axis) for r, axis in checks]
+        self.checks += [Check(*c) for c in checks]
         words = [base + w[1] if isinstance(w, tuple) and w[0] == "check" else w for w in words]
         reads = {w[1] for w in words if isinstance(w, tuple) and w[0] == "pointer"}
         reads.discard(target.ref)
