@@ -237,5 +237,6 @@ if TYPE_CHECKING:
         zeros_like as zeros_like,
     )
     from groundup.tensor.create import tensor as tensor
+    from groundup.tensor.explain import explain as explain
     from groundup.tensor.jit import jit as jit
     from groundup.tensor.realize import realize as realize

@@ -50,6 +50,7 @@ class _Bound:
     program: runtime.Program
     patches: dict[object, list[tuple[Any, int]]]  # reference → (words array, position)
     temps: dict[int, int]  # temporary → offset in the arena
+    sizes: dict[int, int]  # temporary → bytes
     arena: int  # bytes
     current: dict[object, int]  # reference → address now in the words
     live: int  # bytes: the largest sum of temporaries alive at once
@@ -62,6 +63,7 @@ class Plan:
         self, signature: Signature, roots: Sequence[Node], into: Sequence[int | None]
     ) -> None:
         slots = {handle: i for i, handle in enumerate(signature.buffers)}
+        self.hint = signature.n  # the runtime size of the graph that was scheduled
         mapping = canonical(signature.order, slots, signature.symbol is not None)
         self.roots = [mapping[r] for r in roots]
         self.dtypes = [r.dtype for r in self.roots]
@@ -148,7 +150,7 @@ class Plan:
         known = self.bound.get(n)
         if known is not None:
             return known
-        temps, arena, live = self._arrange(n)
+        temps, sizes, arena, live = self._arrange(n)
         steps = []
         places: list[tuple[int, int, object]] = []
         for i, step in enumerate(self.steps):
@@ -168,11 +170,11 @@ class Plan:
                 arrays[i][j] = program.status_address
             else:
                 patches.setdefault(w[1], []).append((arrays[i], j))  # type: ignore[index]
-        bound = _Bound(program, patches, temps, arena, {}, live)
+        bound = _Bound(program, patches, temps, sizes, arena, {}, live)
         self.bound[n] = bound
         return bound
 
-    def _arrange(self, n: int | None) -> tuple[dict[int, int], int, int]:
+    def _arrange(self, n: int | None) -> tuple[dict[int, int], dict[int, int], int, int]:
         """Offsets of temporaries in one arena: those alive at once never overlap."""
         first: dict[int, int] = {}
         last: dict[int, int] = {}
@@ -199,7 +201,7 @@ class Plan:
             (sum(size[t] for t in first if first[t] <= at <= last[t])
              for at in range(len(self.steps))), default=0,
         )  # fmt: skip
-        return offsets, arena, live
+        return offsets, size, arena, live
 
     # ---- running ---------------------------------------------------------------------------------
 

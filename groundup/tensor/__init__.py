@@ -146,6 +146,7 @@ from .tensor import Tensor
 
 if TYPE_CHECKING:
     from .contract import bmm, dot, einsum, matmul, mm, mv, outer
+    from .explain import explain
     from .find import first_nonfinite
     from .jit import jit
     from .notation import Axis, Indexed, axes, axis, outside
@@ -170,6 +171,7 @@ if TYPE_CHECKING:
 # The same names, by the module that is imported when one of them is used (PEP 562).
 _LATER = {
     "contract": ("bmm", "dot", "einsum", "matmul", "mm", "mv", "outer"),
+    "explain": ("explain",),
     "find": ("first_nonfinite",),
     "jit": ("jit",),
     "notation": ("Axis", "Indexed", "axes", "axis", "outside"),
@@ -207,6 +209,7 @@ short, int, long = int16, int32, int64
 
 __all__ = [
     "JitError",
+    "explain",
     "get_num_threads",
     "jit",
     "set_num_threads",

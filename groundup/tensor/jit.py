@@ -98,10 +98,11 @@ class _Capture:
     """One captured graph: its plan, where its inputs come from and where its results go."""
 
     def __init__(
-        self, plan: Plan, signature: Signature, outputs: list[_Output], result: Any,
+        self, plan: Plan, signature: Signature, roots: list[Node], outputs: list[_Output],
+        result: Any,
         shapes: list[tuple[tuple[int, ...], Any]],
     ) -> None:  # fmt: skip
-        self.plan, self.n = plan, signature.n
+        self.plan, self.n, self.roots = plan, signature.n, roots
         self.sources = list(signature.buffers)
         # What the function itself made (gu.tensor([1, 2])) must be the same in both captures too.
         made = (b.read_bytes() for b in self.sources if type(b) is not Placeholder)
@@ -153,6 +154,13 @@ class Jit(Generic[P, R]):
         if captures is not None and len(captures) >= 2:
             return cast(R, self._replay(captures[-1], given, reach))
         return self._first_calls(key, args, kwargs, given, reach)
+
+    def latest(self) -> tuple[list[Node], Plan]:
+        """The graph and the plan of the newest capture, for `gu.explain`."""
+        if not self._captures:
+            raise JitError("this function has not been called yet: there is nothing captured")
+        newest = list(self._captures.values())[-1][-1]
+        return newest.roots, newest.plan
 
     def _first_calls(
         self, key: Hashable, args: Any, kwargs: Any, given: list[Core], reach: Reach
@@ -264,7 +272,7 @@ class Jit(Generic[P, R]):
                 wish[o.root] = at.get(Placeholder(_serial, *o.where))
         plan = plan_for(signature, roots, tuple(wish))
         shapes = [(tuple(int(s) for s in r.shape), r.dtype) for r in roots]
-        return _Capture(plan, signature, outputs, returned, shapes)
+        return _Capture(plan, signature, roots, outputs, returned, shapes)
 
     def _refuse_aliases(
         self, tracer: _Tracer, origin: dict[Storage, tuple[str, int]], given: list[Core],

@@ -341,3 +341,16 @@ def test_a_gradient_given_from_outside_is_seen() -> None:
     w.grad = None
     g(gu.ones(2))
     assert w.grad.tolist() == [1.0] * 2
+
+
+def test_explain_shows_the_newest_capture() -> None:
+    w = gu.ones(4)
+
+    @gu.jit
+    def step(x):
+        w.add_(x)
+        return (x * 2).sum()
+
+    step(gu.ones(4))
+    text = str(gu.explain(step))
+    assert "kernel 0" in text and "1 of 2 results are written over what they replace" in text

@@ -1,0 +1,138 @@
+"""`gu.explain`: what an expression becomes on its way to the machine, stage by stage, as text.
+
+Must not know how a stage decides.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..emit import llvm
+from ..emit.kernel import Contraction, Kernel
+from ..ir.node import Node, loops
+from ..ir.show import show
+from ..runtime import assembly
+from ..schedule import Plan, Signature
+from .core import Core
+from .jit import Jit
+
+
+class Stage(NamedTuple):
+    """One stage: its name, and its text."""
+
+    name: str
+    text: str
+
+
+class Explanation:
+    """The stages of an expression; `str` shows all but the machine's, which are long.
+
+    stages: expression, kernels, memory, llvm, assembly, each a `Stage(name, text)`.
+    """
+
+    def __init__(self, roots: Sequence[Node], plan: Plan) -> None:
+        kernels = [step.kernel for step in plan.steps]
+        texts = [llvm.emit(k) for k in kernels]
+        self.stages = (
+            Stage("expression", "\n".join(show(r) for r in roots)),
+            Stage("kernels", "\n".join(_kernels(plan))),
+            Stage("memory", _memory(plan)),
+            Stage("llvm", "\n".join(_numbered(texts))),
+            Stage("assembly", "\n".join(_numbered([assembly(t) for t in texts]))),
+        )
+
+    def __str__(self) -> str:
+        return "\n\n".join(f"== {name} ==\n{text}" for name, text in self.stages[:3])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return "".join(
+            f"<details{' open' if i < 3 else ''}><summary>{name}</summary>"
+            f"<pre>{html.escape(text)}</pre></details>"
+            for i, (name, text) in enumerate(self.stages)
+        )
+
+
+def explain(x: Core | Jit[..., object]) -> Explanation:
+    """What a tensor that is not computed yet, or a captured function that has been called, becomes.
+
+    The graph as it was written; the kernels with their loops, tiles and threads; the memory plan;
+    in `.stages` also the LLVM IR and the assembly of each kernel. A tensor that is in memory
+    already is explained as just that.
+
+    >>> a = gu.ones(64, 64)
+    >>> [name for name, text in gu.explain((a @ a).relu()).stages]
+    ['expression', 'kernels', 'memory', 'llvm', 'assembly']
+    """
+    if isinstance(x, Jit):
+        roots, plan = x.latest()
+        return Explanation(roots, plan)
+    if not isinstance(x, Core):
+        raise TypeError(
+            f"explain takes a tensor or a function that gu.jit captured, not {type(x).__name__}"
+        )
+    node = x.node
+    return Explanation([node], Plan(Signature([node]), [node], [None]))
+
+
+def _kernels(plan: Plan) -> list[str]:
+    """Each kernel: what it computes, how its loops run, what it reads and writes."""
+    lines: list[str] = []
+    for i, step in enumerate(plan.steps):
+        reads = ", ".join(sorted(_name(r) for r in step.reads)) or "nothing"
+        lines.append(f"kernel {i}: {_name(step.writes)} from {reads}")
+        lines += [f"    {line}" for line in _form(step.kernel, step.parallel)]
+        if step.group is None:
+            lines.append("    a copy into another layout")
+        else:
+            text = show(loops(step.group.shape, step.group.body), limit=1)
+            lines += [f"    {line}" for line in text.split("\n") if not line.startswith("…")]
+    return lines
+
+
+def _form(kernel: Kernel, parallel: bool) -> list[str]:
+    threads = "all threads" if parallel else "one thread"
+    if isinstance(kernel, Contraction):
+        m = "" if kernel.m is None else f"{kernel.rows} rows of {_variable(kernel.m[0])} × "
+        how = "columns" if kernel.lanes else f"vectors of {kernel.width}"
+        along = kernel.k[-1][0] if kernel.lanes else kernel.n[0]
+        return [
+            f"tiles of {m}{kernel.vectors} {how} of {_variable(kernel.n[0])}, "
+            f"vectorised along {_variable(along)}, {threads}"
+        ]
+    order = " ".join(_variable(v) for v, _ in kernel.loops) or "no loop"
+    vector = f", vectorised along {_variable(kernel.loops[kernel.vector][0])}" if (
+        kernel.vector >= 0
+    ) else ""
+    return [f"loops {order}{vector}, {threads}"]
+
+
+def _variable(node: Node) -> str:
+    return f"{'axis' if node.op == 'out' else 'sum'} {node.arg}"
+
+
+def _name(ref: object) -> str:
+    """A reference of a plan in words: Slot(2) → input 2."""
+    kind = {"Slot": "input", "Temp": "temporary", "Result": "result"}[type(ref).__name__]
+    return f"{kind} {ref.index}"  # type: ignore[attr-defined]
+
+
+def _memory(plan: Plan) -> str:
+    bound = plan.bind(plan.hint)
+    total = sum(bound.sizes.values())
+    return (
+        f"{len(bound.sizes)} temporaries of {total:,} bytes share {bound.arena:,} bytes "
+        f"(at most {bound.live:,} alive at once); "
+        f"{len(plan.donated)} of {len(plan.roots)} results are written over what they replace"
+    )
+
+
+def _numbered(texts: list[str]) -> list[str]:
+    return [f"; kernel {i}\n{text}" for i, text in enumerate(texts)]
+
+
+__all__ = ["Explanation", "Stage", "explain"]
