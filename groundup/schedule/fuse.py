@@ -14,7 +14,7 @@ from ..ir.record import fresh, record
 from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, row_major, substitute, unravel
 from .lower import affine
 
-MAX_BODY = 300  # nodes of one kernel's body
+MAX_BODY = 128  # nodes of one kernel's body
 CHEAP = 3  # operations that are rather repeated than stored
 
 
@@ -25,17 +25,25 @@ class Group:
     node: Node
     body: Node
     number: int = 0
+    size: int = 0  # nodes of the body
     reads: dict[Node, list[Node]] = fresh(default_factory=dict)
+    reductions: list[Node] = fresh(default_factory=list)
 
     @property
     def shape(self) -> tuple[int, ...]:
         return self.node.shape
 
     def refresh(self) -> None:
+        """Look through the body, which has changed."""
+        nodes = body_nodes(self.body)
+        self.size = len(nodes)
         self.reads = {}
-        for n in body_nodes(self.body):
+        self.reductions = []
+        for n in nodes:
             if n.op == "read":
                 self.reads.setdefault(n.src[0], []).append(n)
+            elif n.op == "reduce":
+                self.reductions.append(n)
 
 
 class _Facts:
@@ -176,7 +184,7 @@ def _regroups(node: Node) -> bool:
 def _inline(node: Node, into: list[Group], facts: _Facts) -> bool:
     """Write this tensor into all of its users rather than store it?"""
     sites = [(g, r) for g in into for r in g.reads[node]]
-    if any(len(body_nodes(g.body)) + facts.size * len(g.reads[node]) > MAX_BODY for g in into):
+    if any(g.size + facts.size * len(g.reads[node]) > MAX_BODY for g in into):
         return facts.reads <= 1 and facts.cost == 0 and facts.size < 40
     if not facts.reductions:
         if facts.cost == 0 and facts.reads <= 1:
@@ -211,17 +219,13 @@ def _kept_inside(group: Group, site: Node) -> tuple[Node, ...]:
     return tuple(indices)
 
 
-def _reductions(body: Node) -> list[Node]:
-    return [n for n in body_nodes(body) if n.op == "reduce"]
-
-
 def _inside_dot(group: Group, site: Node) -> bool:
-    return any(site in body_nodes(r) for r in _reductions(group.body) if r.arg[2].startswith("dot"))
+    return any(site in body_nodes(r) for r in group.reductions if r.arg[2].startswith("dot"))
 
 
 def _repeats(group: Group, site: Node) -> int:
     """How often each element read here would be computed anew."""
-    within = [r for r in _reductions(group.body) if site in body_nodes(r)]
+    within = [r for r in group.reductions if site in body_nodes(r)]
     count = 1
     for s in group.shape:
         count *= int(s)
@@ -238,12 +242,12 @@ def _epilogue(group: Group, node: Node, site: Node) -> bool:
     """Is the user pointwise over exactly this contraction, so that it can finish its tiles?"""
     if tuple(site.src[1:]) != tuple(outs(node.ndim)) or group.shape != node.shape:
         return False
-    return not _reductions(group.body)
+    return not group.reductions
 
 
 def _hoistable(group: Group, node: Node, sites: list[Node]) -> bool:
     """Can the reduction run in outer loops of its user, once for each of its elements?"""
-    for r in _reductions(group.body):
+    for r in group.reductions:
         if r.arg[2].startswith("dot"):
             return False
     indices = {tuple(s.src[1:]) for s in sites}
@@ -258,7 +262,7 @@ def _hoistable(group: Group, node: Node, sites: list[Node]) -> bool:
     if any(group.shape[ix.arg] != node.shape[i] for i, ix in enumerate(index) if ix.op == "out"):
         return False
     # Several reductions share outer loops only over the same variables.
-    for r in _reductions(group.body):
+    for r in group.reductions:
         free = {n for n in body_nodes(r) if n.op == "out"}
         if free != set(used):
             return False

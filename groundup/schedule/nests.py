@@ -238,22 +238,15 @@ class NestBuilder:
             return i
         return -1
 
-    def _parallel(self, vector: int, work: int) -> int:
-        """How many leading loops to deal out."""
-        if work < SERIAL or not self.loops:
-            return 0
-        if vector == 0:
-            return 1
+    def _parallel(self, vector: int) -> int:
+        """How many leading loops are dealt out together: one or two, whatever their sizes, so that
+        another shape is the same kernel."""
+        if not self.loops or vector == 0:
+            return len(self.loops[:1])
         limit = len(self.outer) if self.outer else len(self.loops)
         if 0 <= vector < limit:
             limit = vector
-        count, units = 0, 1
-        for lp in self.loops[: max(1, limit)]:
-            units *= value(lp.extent)
-            count += 1
-            if units >= 16:
-                break
-        return count
+        return min(2, max(1, limit))
 
     def work(self) -> int:
         """About how many element-operations the kernel performs."""
@@ -276,16 +269,16 @@ class NestBuilder:
     def build(self) -> tuple[Nest, Parameters, bool]:
         """(kernel, its parameters, whether several threads share it)."""
         params = Parameters()
-        work = self.work()
         vector = self._vector()
-        parallel = self._parallel(vector, work)
+        parallel = self._parallel(vector)
         target = Raw(self.target.ref, self.offset, tuple((lp.variable, lp.stride)
                      for lp in self.loops), False, False)  # fmt: skip
         where_to = access(target, params)
         loops = tuple((lp.variable, params.size(lp.extent)) for lp in self.loops)
         body = finish(self.body, params)
         output = Output(body, where_to)
-        return Nest(loops, vector, parallel, (output,), self.width), params, bool(parallel)
+        nest = Nest(loops, vector, parallel, (output,), self.width)
+        return nest, params, bool(parallel) and self.work() >= SERIAL
 
 
 def _unit(variable: Node, reds: set[int]) -> bool:

@@ -7,6 +7,7 @@ size. Must not know Tensor.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 from .. import runtime
@@ -118,29 +119,29 @@ class Plan:
         return builder.steps, builder.temps, builder.checks
 
     def _donate(self, into: Sequence[int | None]) -> dict[int, int]:
-        """Results that may overwrite the input they replace: {result: slot}.
+        """Put the steps in order; which results may overwrite the input they replace, {result:
+        slot}.
 
-        Their steps go last; each may read the old value only at the place that it writes.
+        Such a step comes after every other that reads the old value, and may read it only at the
+        place that it writes.
         """
         wish = {i: s for i, s in enumerate(into) if s is not None}
         for i, j in self.copies:
             wish.pop(i, None)
             wish.pop(j, None)
-        last = {
-            s for s in self.steps if isinstance(s.writes, Result) and s.writes.index in wish
-        }
-        needed = {r for s in self.steps if s not in last for r in s.reads}
-        last = {s for s in last if s.writes not in needed}
-        self.steps = [s for s in self.steps if s not in last] + [s for s in self.steps if s in last]
         donated: dict[int, int] = {}
-        for at, step in enumerate(self.steps):
-            if step not in last:
+        waits: dict[Step, set[Step]] = {}
+        for step in self.steps:
+            number = step.writes.index if isinstance(step.writes, Result) else -1
+            slot = wish.get(number)
+            if slot is None or slot in donated.values() or not _reads_in_place(step, Slot(slot)):
                 continue
+            donated[number] = slot
+            waits[step] = {s for s in self.steps if Slot(slot) in s.reads and s is not step}
+        self.steps, given_up = in_order(self.steps, waits)
+        for step in given_up:
             assert isinstance(step.writes, Result)
-            slot = Slot(wish[step.writes.index])
-            later = any(slot in s.reads for s in self.steps[at + 1 :])
-            if not later and slot.index not in donated.values() and _reads_in_place(step, slot):
-                donated[step.writes.index] = slot.index
+            del donated[step.writes.index]
         return donated
 
     # ---- binding ---------------------------------------------------------------------------------
@@ -247,6 +248,53 @@ class Plan:
             f"{check.shape}: "
             f"valid are 0 to {size - 1}{line}"
         )
+
+
+def in_order(
+    steps: list[Step], waits: dict[Step, set[Step]]
+) -> tuple[list[Step], list[Step]]:
+    """(the steps, each after what it reads and what it waits for; those that could not wait).
+
+    A result that no other step reads is computed as soon as it can be: what it reads dies early.
+    """
+    writer = {s.writes: s for s in steps}
+    number = {s: i for i, s in enumerate(steps)}
+    read = {r for s in steps for r in s.reads}
+    needs = {s: {writer[r] for r in s.reads if r in writer} for s in steps}
+    after: dict[Step, list[Step]] = {s: [] for s in steps}
+    for s in steps:
+        for t in needs[s] | waits.get(s, set()):
+            after[t].append(s)
+    missing = {s: len(needs[s] | waits.get(s, set())) for s in steps}
+    ready: list[tuple[bool, int]] = []
+
+    def offer(s: Step) -> None:
+        heappush(ready, (s.writes in read or not isinstance(s.writes, Result), number[s]))
+
+    for s in steps:
+        if not missing[s]:
+            offer(s)
+    done: list[Step] = []
+    given_up: list[Step] = []
+    placed: set[Step] = set()
+    while len(done) < len(steps):
+        if not ready:  # two steps wait for each other: one of them keeps out of the other's memory
+            stuck = next(s for s in steps if s in waits and s not in placed and s not in given_up)
+            given_up.append(stuck)
+            missing[stuck] -= len(waits[stuck] - needs[stuck] - placed)
+            for t in waits[stuck] - needs[stuck] - placed:
+                after[t].remove(stuck)
+            if not missing[stuck]:
+                offer(stuck)
+            continue
+        step = steps[heappop(ready)[1]]
+        done.append(step)
+        placed.add(step)
+        for s in after[step]:
+            missing[s] -= 1
+            if not missing[s]:
+                offer(s)
+    return done, given_up
 
 
 def _lock() -> Any:
