@@ -96,7 +96,7 @@ def train(
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt as interrupt:
-        typer.echo(f"Interrupted: {interrupt or 'nothing was saved'}.", err=True)
+        typer.echo(f"Interrupted: {str(interrupt) or 'nothing was saved'}.", err=True)
         raise typer.Exit(130) from None
     except BrokenPipeError:
         # The reader of our output has gone (`groundup … | head`): end quietly, as others do.

@@ -2,8 +2,8 @@
 
 import json
 import math
-import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,8 +103,9 @@ def train_and_save(options: Options) -> None:
             run.learn.fit(run.epochs, [schedule, StopOnNaN(), run.recorder, stop, shown])
             if stop.interrupted:
                 raise KeyboardInterrupt
-        accuracy = _test(run)
-        _report(run, accuracy)
+        with _saying_what_is_there(run):
+            accuracy = _test(run)
+            _report(run, accuracy)
     except (DataError, SaveError) as error:
         raise TrainFailed(str(error)) from error
 
@@ -123,11 +124,11 @@ def set_up(options: Options) -> Run:
         with _blamed_on("--threads", ValueError):
             set_num_threads(options.threads)
     if options.json is not None:
-        _check_json(options.json)
-    with _blamed_on("--out", SaveError):
-        folder = new_run_folder(options.dataset, options.out)
+        _check_json(options.json, options.out)
     manual_seed(options.seed)
     model: nn.Module = recipe.build()
+    with _blamed_on("--out", SaveError):
+        folder = new_run_folder(options.dataset, options.out, _room(model))
     lr = options.lr if options.lr is not None else recipe.lr
     optimizer = SGD(
         model.parameters(), lr=lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
@@ -156,13 +157,30 @@ def _blamed_on(option: str, error: type[Exception]) -> Iterator[None]:
         raise WrongOption(option, f"{found}.") from found
 
 
-def _check_json(path: Path) -> None:
+def _room(model: nn.Module) -> int:
+    """Bytes that the files of a run need: the weights twice, as the new file is made beside the
+    old, and pictures.
+    """
+    weights = sum(math.prod(t.shape) * t.dtype.itemsize for t in model.state_dict().values())
+    return 2 * weights + 2**19
+
+
+def _check_json(path: Path, out: Path | None) -> None:
+    """Raise WrongOption if the report could not be written: better now than after the training."""
     if path.is_dir():
         raise WrongOption("--json", f"{path} is a folder: give the name of a file.")
+    if out is not None and path.absolute() == out.absolute():
+        raise WrongOption("--json", f"{path} is to be the folder of the run: give another name.")
+    if out is not None and path.absolute().parent == out.absolute():
+        return  # the run's folder, which is made and checked next
     if not path.parent.is_dir():
         raise WrongOption("--json", f"there is no folder {path.parent}.")
-    if not os.access(path.parent, os.W_OK):
-        raise WrongOption("--json", f"cannot write into the folder {path.parent}.")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        reason = f"cannot write into the folder {path.parent} ({error.strerror})."
+        raise WrongOption("--json", reason) from error
 
 
 def _say_what(run: Run) -> None:
@@ -192,13 +210,38 @@ def _saved_whatever_happens(run: Run) -> Iterator[None]:
         _save(run)
 
 
+@contextmanager
+def _saying_what_is_there(run: Run) -> Iterator[None]:
+    """Say, when the test or the report does not succeed, that the model is saved all the same."""
+    try:
+        yield
+    except SaveError as error:
+        raise SaveError(f"{error}. The trained model is saved in {run.folder}") from error
+    except KeyboardInterrupt:
+        said = f"the trained model is saved in {run.folder}; its test was not completed"
+        raise KeyboardInterrupt(said) from None
+
+
 def _save(run: Run) -> None:
-    save_weights(run.learn.model, run.folder / "weights.safetensors")
-    write_whole(run.folder / "history.csv", run.recorder.csv().encode())
+    """Save weights, history and its picture into the run's folder; if that cannot be, elsewhere."""
+    try:
+        _save_into(run, run.folder)
+    except SaveError as error:
+        try:
+            refuge = Path(tempfile.mkdtemp(prefix=f"groundup-{run.data.name}-"))
+            _save_into(run, refuge)
+        except OSError:
+            raise error from None
+        raise SaveError(f"{error}. The trained model is saved in {refuge} instead") from error
+
+
+def _save_into(run: Run, folder: Path) -> None:
+    save_weights(run.learn.model, folder / "weights.safetensors")
+    write_whole(folder / "history.csv", run.recorder.csv().encode())
     if run.recorder.losses:
         title = f"{run.data.name} · {run.options.model} · seed {run.options.seed}"
         picture = training_picture(run.recorder.losses, run.recorder.lrs, title)
-        write_whole(run.folder / "training.png", picture)
+        write_whole(folder / "training.png", picture)
 
 
 def _test(run: Run) -> float:

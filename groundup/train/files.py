@@ -36,11 +36,13 @@ def write_whole(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
-    except OSError as error:
+    except BaseException as error:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-        raise SaveError(_why_not(path, len(content), error)) from error
+        if isinstance(error, OSError):
+            raise SaveError(_why_not(path, len(content), error)) from error
+        raise
 
 
 def weights_bytes(tensors: Mapping[str, Tensor]) -> bytes:
@@ -73,14 +75,27 @@ def load_weights(model: Module, path: Path) -> None:
     model.load_state_dict({name: from_numpy(array) for name, array in load_file(path).items()})
 
 
-def new_run_folder(name: str, out: Path | None = None) -> Path:
+def new_run_folder(name: str, out: Path | None = None, room: int = 0) -> Path:
     """Make and return a new, empty, writable folder for a run: `out`, or else `runs/NAME-TIME`.
 
     Two runs that start in one second get `runs/NAME-TIME` and `runs/NAME-TIME-2`. Raises SaveError
-    if `out` has something in it (a run is never overwritten), is no folder, or cannot be written.
+    if `out` has something in it (a run is never overwritten), is no folder, or cannot be written,
+    or if less than `room` bytes are free there.
     """
     if out is None:
-        return _numbered(Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+        folder = _numbered(Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    else:
+        folder = _given(out)
+    free = shutil.disk_usage(folder).free
+    if free < room:
+        raise SaveError(
+            f"the disk of {folder} is full: the run's files need about {room:,} bytes, "
+            f"{free:,} are free"
+        )
+    return folder
+
+
+def _given(out: Path) -> Path:
     try:
         out.mkdir(parents=True, exist_ok=True)
         if any(out.iterdir()):

@@ -1,11 +1,13 @@
 """Wrong options: said clearly, with exit code 2, no traceback, and before anything is made."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from groundup import __version__
+from groundup.cli import train
 from groundup.cli.app import app
 
 RUNNER = CliRunner()
@@ -34,6 +36,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["mnist", "--threads", "0"], ["--threads", "greater than or equal to 1"]),
         (["mnist", "--json", "nowhere/report.json"], ["--json", "there is no folder nowhere"]),
         (["mnist", "--json", "."], ["--json", "is a folder"]),
+        (["mnist", "--json", "run", "--out", "run"], ["--json", "run is to be the folder"]),
         (["mnist", "--colour", "red"], ["--colour"]),
         ([], ["Missing argument", "dataset"]),
     ],
@@ -62,6 +65,38 @@ def test_a_folder_that_cannot_be_written() -> None:
     result = RUNNER.invoke(app, ["train", "mnist", "--out", "/proc/run"])
     assert result.exit_code == 2
     assert "--out" in result.output and "/proc/run" in result.output
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder that nobody can write to")
+def test_a_report_that_cannot_be_written_is_refused_before_the_training(tmp_path: Path) -> None:
+    """Permissions alone do not tell: they do not bind the administrator."""
+    result = RUNNER.invoke(app, ["train", "mnist", "--json", "/proc/report.json"])
+    assert result.exit_code == 2
+    assert "--json" in result.output and "cannot write into the folder /proc" in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_with_too_little_room_is_refused_before_the_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    full = shutil.disk_usage(".")._replace(free=65_536)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    result = RUNNER.invoke(app, ["train", "mnist", "--out", "run"])
+    assert result.exit_code == 2
+    words = " ".join(result.output.split())
+    assert "the disk of run is full" in words and "65,536 are free" in words
+
+
+def test_ctrl_c_before_the_training_says_that_nothing_was_saved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(options: train.Options) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "train_and_save", interrupted)
+    result = RUNNER.invoke(app, ["train", "mnist"])
+    assert result.exit_code == 130
+    assert "Interrupted: nothing was saved." in result.output
 
 
 def test_the_version() -> None:
