@@ -265,16 +265,11 @@ class _System:
     def close(self, core: Node) -> Node | None:
         """The solved contribution: guarded, and summed over the variables that stay open."""
         mapping = {**self.solution, **self._known_digits(core), **self.rename}
+        # Ranges first: the others may read at a solution, and a larger solution at a smaller one.
+        conditions = self._ranges()
         # A derived condition says where `rename` is right, so it is not renamed itself.
-        conditions = [substitute(c, self.solution) for c in self.derived]
+        conditions += [substitute(c, self.solution) for c in self.derived]
         conditions += [substitute(c, mapping) for c in self.conditions]
-        for v, node in self.solution.items():
-            value = Affine.of(node)
-            above, below = within(value, self.sizes[v], self.sizes)
-            if not above:
-                conditions.append(alu("le", _ZERO, node))
-            if not below:
-                conditions.append(alu("lt", node, extent(self.sizes[v])))
         core = substitute(core, mapping)
         term = self._guarded(core, conditions)
         if term is None:
@@ -291,6 +286,17 @@ class _System:
         return reduce(
             "sum", variables, substitute(term, dict(zip(summed, names, strict=True))), order
         )
+
+    def _ranges(self) -> list[Node]:
+        """The conditions that the solved variables stay within their extents."""
+        conditions = []
+        for v, node in sorted(self.solution.items(), key=lambda item: len(body_nodes(item[1]))):
+            above, below = within(Affine.of(node), self.sizes[v], self.sizes)
+            if not above:
+                conditions.append(alu("le", _ZERO, node))
+            if not below:
+                conditions.append(alu("lt", node, extent(self.sizes[v])))
+        return conditions
 
     def _known_digits(self, core: Node) -> dict[Node, Node]:
         """Quotients and remainders in an expression that the equations have settled."""

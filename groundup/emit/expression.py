@@ -213,9 +213,12 @@ class Emitter:
             any_bad = self.across("or", "i1", lanes, bad, region)
             worst = put(f"select {bt} {bad}, {t} {x}, {t} zeroinitializer", region)
             worst = self.across("umax", "i64", lanes, worst, region)
+        count = values[1].name
+        if values[1].lanes:  # not the same for all of them
+            count = put(f"select {bt} {bad}, {t} {size}, {t} zeroinitializer", region)
+            count = self.across("umax", "i64", lanes, count, region)
         report = If(any_bad, Region(region.depth + 1))
         status = self.pointer(Word(0))
-        count = values[1].name
         for i, what in enumerate((self.word(node.arg), worst, count)):
             at = put(f"getelementptr i64, ptr {status}, i64 {i}", report.then)
             self.fn.do(f"store i64 {what}, ptr {at}, align 8", report.then)

@@ -191,6 +191,8 @@ class Lowering:
         """The newest check, on an index; where the guard does not hold there is none."""
         if guard is not None:
             index = where(guard, index, const(0, dt.int64))
+            if type(size.arg) is not int or size.arg == 0:  # which has no position 0
+                size = where(guard, size, const(1, dt.int64))
         return make("checked", dt.int64, (), (index, size), len(self.checks))
 
     def _place(self, tensor: Node, indices: tuple[Node, ...]) -> tuple[Memory, tuple[Node, ...]]:

@@ -298,6 +298,23 @@ def test_gather_of_a_gather_is_solved() -> None:
     np.testing.assert_array_equal(B.array(*evaluate([back]), back), data(5, 3, seed=3)[[1, 1, 3]])
 
 
+def test_a_position_from_data_is_in_range_before_an_index_is_read_there() -> None:
+    """Where the largest element lies is data, and says at which of the three ids to look: for some
+    columns that is before the first of them."""
+    ids = np.array([1, 2, 3])
+    at = B.tensor(ids)
+
+    def largest(x: Node) -> Node:
+        (i, j), variables = fresh(0, [3, 3])
+        row = alu("mod", read(at, i), const(2, dt.int64))
+        return loops((), reduce("max", variables, alu("exp", read(x, row, j))))
+
+    for n in range(6):
+        x = data(2, 3)
+        x.ravel()[n] = 9.0
+        check(largest, lambda x: x[ids % 2].exp().ravel().max(0).values, x, second=False)
+
+
 # ---- reductions ----------------------------------------------------------------------------------
 
 
