@@ -158,3 +158,22 @@ def test_errors_explain() -> None:
         gu.zeros(0).max()
     with pytest.raises(RuntimeError, match="twice"):
         gu.zeros(2, 2).sum((0, -2))
+
+
+@pytest.mark.parametrize("n", [1 << 16, 70001, 300_000])
+def test_long_sums_stay_exact(engine: str, n: int) -> None:
+    """One running value would lose far more: here the error is that of runs of a few thousand."""
+    if engine == "python":
+        pytest.skip("the reference sums in float64 anyway, slowly")
+    a = np.random.default_rng(0).random((2, n), dtype=np.float32)
+    x = gu.from_numpy(a)
+    exact = a.astype(np.float64)
+    for ours, wanted in [
+        (x.sum(1), exact.sum(1)), (x.mean(1), exact.mean(1)), (x.sum(), exact.sum()),
+        (x.std(1), exact.std(1, ddof=1)), (x.t().contiguous().sum(0), exact.sum(1)),
+    ]:  # fmt: skip
+        assert np.abs(np.array(ours.tolist()) / wanted - 1).max() < 2e-6
+    assert x.sum(1, keepdim=True).shape == (2, 1)
+    w = gu.from_numpy(a[0]).requires_grad_()
+    (w.sum() * 3).backward()
+    assert w.grad is not None and w.grad.tolist() == [3.0] * n
