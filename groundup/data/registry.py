@@ -21,8 +21,9 @@ class Registry(Mapping[str, T]):
     """A fixed mapping from names to values of one `kind`; a missing name raises UnknownName.
 
     >>> colours = Registry("colour", {"red": 1, "green": 2})
-    >>> colours["gren"]
-    Traceback (most recent call last): groundup.data.registry.UnknownName: unknown colour 'gren';
+    >>> colours["gren"]  # doctest: +NORMALIZE_WHITESPACE
+    Traceback (most recent call last):
+    groundup.data.registry.UnknownName: unknown colour 'gren';
     known: red, green. Did you mean 'green'?
     """
 
