@@ -113,6 +113,36 @@ def test_the_same_seed_gives_the_same_bytes_on_1_thread_and_on_2(
     assert one == two != other
 
 
+def test_two_that_start_at_once_and_a_damaged_cache_change_nothing(
+    command: Path, tmp_path: Path
+) -> None:
+    """Both train with one cache that is empty when they start; the third finds each entry cut."""
+    cache = tmp_path / "cache"
+    own = _environment(GROUNDUP_CACHE=str(cache), PYTHONWARNINGS="error::UserWarning:groundup")
+
+    def start(name: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [command, "train", "mnist", "--model", "mlp", "--epochs", "1", "--out", name],
+            cwd=tmp_path, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def weights(process: subprocess.Popen[str], name: str) -> bytes:
+        text, _ = process.communicate(timeout=240)
+        assert process.returncode == 0 and "Traceback" not in text, text
+        return (tmp_path / name / "weights.safetensors").read_bytes()
+
+    one, two = start("one"), start("two")
+    expected = weights(one, "one")
+    assert weights(two, "two") == expected
+    entries = list(cache.glob("*.bin"))
+    assert len(entries) > 10
+    whole = {entry: entry.read_bytes() for entry in entries}
+    for entry in entries:
+        entry.write_bytes(whole[entry][: len(whole[entry]) // 2])
+    assert weights(start("three"), "three") == expected
+    assert {entry: entry.read_bytes() for entry in entries} == whole  # written anew
+
+
 def test_ctrl_c_saves_what_was_trained(command: Path, tmp_path: Path) -> None:
     with subprocess.Popen(
         [command, "train", "mnist", "--model", "mlp", "--epochs", "50", "--out", "run"],
