@@ -178,9 +178,6 @@ def cast(x: Node, dtype: DType) -> Node:
     return make("cast", dtype, (), (x,), None)
 
 
-_COMMUTATIVE_ZERO = {"add", "or", "xor"}
-
-
 def alu(op: str, *src: Node) -> Node:
     """A pointwise operation on scalars of one type; constants fold, exact identities vanish."""
     a = src[0]

@@ -10,7 +10,6 @@ from typing import Any
 
 from . import system
 
-ALIGNMENT = 64  # one cache line, and one AVX-512 register
 _CHUNK = 1 << 20  # blocks of up to a quarter of this are cut from chunks of this size
 _SLACK = 64 << 20  # see _more
 
@@ -137,7 +136,7 @@ def _block_size(nbytes: int) -> int:
     if nbytes <= 512:
         if nbytes < 0:
             raise ValueError(f"a buffer cannot have {nbytes} bytes")
-        return (nbytes + 63) & -64 or 64
+        return (nbytes + 63) & -64 or 64  # one cache line, and one AVX-512 register
     step = nbytes.bit_length() - 4
     return -(-nbytes >> step) << step
 

@@ -413,8 +413,3 @@ def _settled_at_once(s: Storage) -> bool:
 def same(a: Core, b: Core) -> bool:
     """Do two tensors have one shape for every value of runtime sizes?"""
     return same_shape(a._shape, b._shape)
-
-
-def tensors_in(*values: Any) -> list[Core]:
-    """The tensors among arguments."""
-    return [v for v in values if isinstance(v, Core)]
