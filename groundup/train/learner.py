@@ -185,6 +185,7 @@ def training_step(model: Module, optimizer: Optimizer, loss: Loss) -> Step:
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
+        optimizer.zero_grad()  # what nobody keeps is never stored: it goes straight into the update
         return (value.detach(),)
 
     return step
