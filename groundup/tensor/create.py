@@ -6,6 +6,7 @@ derivatives.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -143,13 +144,13 @@ def arange(
     """
     if end is None:
         start, end = 0, start
+    if not all(-math.inf < v < math.inf for v in (start, end, step)):
+        raise ValueError(f"arange: {start} to {end} by steps of {step} has no end" + at_line())
     if step == 0 or (end - start) * (1 if step > 0 else -1) < 0:
         raise ValueError(f"arange: no way from {start} to {end} by steps of {step}" + at_line())
     floating = any(isinstance(v, float) for v in (start, end, step))
     kind = dtype or (dt.float32 if floating else dt.int64)
     if floating:
-        import math
-
         count = math.ceil((end - start) / step)
     else:
         count = -(-(int(end) - int(start)) // int(step))

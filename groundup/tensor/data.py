@@ -20,7 +20,8 @@ def storage_from_data(data: Any, dtype: DType | None) -> Storage:
     """A realised storage with a copy of the data; the type is inferred unless given.
 
     bools give bool, integers int64, anything with a float float32. Raises ShapeError for ragged
-    lists, TypeError for what is no number.
+    lists and such as contain themselves, TypeError for what is no number, OverflowError for
+    integers beyond int64; a given `dtype` takes their low bits instead.
     """
     if hasattr(data, "__array__") and not isinstance(data, Core):
         from .interop import storage_from_array
@@ -28,13 +29,30 @@ def storage_from_data(data: Any, dtype: DType | None) -> Storage:
         return storage_from_array(data, dtype)
     flat, shape, inferred = _flattened(data)
     kind = inferred if dtype is None else dtype
+    if dtype is None and kind is dt.int64:
+        _check_range(flat)
     return from_values([cast(v, kind) for v in flat], shape, kind)
+
+
+def _check_range(values: list[Any]) -> None:
+    """No number is cut without a word. With a dtype, the user has asked for its arithmetic."""
+    for v in values:
+        if not -(2**63) <= v < 2**63:
+            raise OverflowError(
+                f"the integer {v} does not fit into int64; give a dtype, such as gu.float64"
+                + at_line()
+            )
+
+
+# Deeper nesting is a mistake, not data.
+_DEEPEST = 64
 
 
 def _flattened(data: Any) -> tuple[list[Any], tuple[int, ...], DType]:
     """(the numbers in row-major order, the shape, the type that they call for)."""
     shape: list[int] = []
     level: list[Any] = [data]
+    above: set[int] = set()
     while level and _is_list(level[0]):
         lengths = {len(x) if _is_list(x) else -1 for x in level}
         if len(lengths) > 1:
@@ -44,6 +62,12 @@ def _flattened(data: Any) -> tuple[list[Any], tuple[int, ...], DType]:
                 + (" and numbers" if -1 in lengths else "")
                 + at_line()
             )
+        # In lists of equal lengths, one list has one depth, unless it is inside itself.
+        own = {id(x) for x in level}
+        if own & above or len(shape) == _DEEPEST:
+            what = "contain themselves" if own & above else f"are nested more than {_DEEPEST} deep"
+            raise ShapeError(f"these lists {what}: a tensor has a finite shape" + at_line())
+        above |= own
         shape.append(lengths.pop())
         level = [x for row in level for x in row]
     values: list[Any] = []
@@ -51,10 +75,12 @@ def _flattened(data: Any) -> tuple[list[Any], tuple[int, ...], DType]:
     inner: tuple[int, ...] | None = None
     for x in level:
         if isinstance(x, Core) or hasattr(x, "__array__"):
-            found, own, d = _from_tensor(x)
-            if inner not in (None, own):
-                raise ShapeError(f"tensors in a list need one shape: {inner} and {own}" + at_line())
-            inner = own
+            found, size, d = _from_tensor(x)
+            if inner not in (None, size):
+                raise ShapeError(
+                    f"tensors in a list need one shape: {inner} and {size}" + at_line()
+                )
+            inner = size
             values.extend(found)
             kinds.add(bool if d.kind == "b" else float if d.is_float else int)
         elif isinstance(x, bool | int | float):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from . import pointwise as pw
 from . import write
 from .core import Core, Deferred
+from .errors import ShapeError, at_line, lined_up
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -297,7 +298,13 @@ class Methods(Core):
         return self
 
     def fill_(self, value: Any) -> Self:
-        """x ← value everywhere"""
+        """x ← value everywhere; a number, or a tensor without axes"""
+        if isinstance(value, Core) and value._shape:
+            raise ShapeError(
+                "fill_ takes one number; copy_ takes a tensor"
+                + lined_up(tensor=self._shape, value=value._shape)
+                + at_line()
+            )
         write.write("fill_", self, value)
         return self
 

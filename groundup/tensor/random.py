@@ -248,6 +248,8 @@ def randint(
         raise TypeError("randint(low, high, size) or randint(high, size)" + at_line())
     if end <= first:
         raise ValueError(f"randint: nothing from {first} up to but without {end}" + at_line())
+    if first < -(2**63) or end > 2**63:
+        raise OverflowError(f"randint: {first} to {end} is more than int64 holds" + at_line())
 
     def body(words: list[Node]) -> Node:
         both = ir.alu("or", ir.alu("shl", words[1], _u64(32)), words[0])
@@ -269,6 +271,8 @@ def bernoulli(p: Core, generator: Generator | None = None) -> Tensor:
 
 def randperm(n: int, generator: Generator | None = None) -> Tensor:
     """The numbers 0 … n − 1 in a random order: sorted by random 64-bit keys (computed now)."""
+    if n < 0:
+        raise ValueError(f"randperm: n is 0 or more, not {n}" + at_line())
 
     def body(words: list[Node]) -> Node:
         return ir.alu("or", ir.alu("shl", words[1], _u64(32)), words[0])

@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 def sizes(args: Sequence[Any]) -> Shape:
     """A shape given as numbers or as one sequence."""
     if len(args) == 1 and not isinstance(args[0], int):
-        args = tuple(args[0])
-    return tuple(s if isinstance(s, Extent) else s.__index__() for s in args)
+        args = tuple(args[0]) if hasattr(args[0], "__iter__") else args
+    try:
+        return tuple(s if isinstance(s, Extent) else s.__index__() for s in args)
+    except AttributeError:
+        given = ", ".join(f"{s!r:.40}" for s in args)
+        raise TypeError(f"a shape is made of whole numbers, not ({given})" + at_line()) from None
 
 
 def whole(source: Shape) -> list[tuple[int, int, int]]:
@@ -362,6 +366,8 @@ def split(a: Core, size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...
 def chunk(a: Core, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` pieces of equal size along an axis (the last may be smaller)."""
     d = check_dim("chunk", dim, a.ndim)
+    if chunks < 1:
+        raise ValueError(f"chunk: at least one piece is needed, not {chunks}" + at_line())
     return split(a, max(1, -(-int(a._shape[d]) // chunks)), d)
 
 
