@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,18 @@ def test_public_names_are_declared_for_type_checkers() -> None:
 
     assert callable(function)
     assert declared == set(names)
+
+
+ROOMS_OF_THE_HOUSE = sorted(p.parent.name for p in PACKAGE.glob("*/__init__.py"))
+
+
+@pytest.mark.parametrize("room", ["", *ROOMS_OF_THE_HOUSE])
+def test_every_exported_name_exists(room: str) -> None:
+    module = import_module(f"groundup.{room}" if room else "groundup")
+    missing = [name for name in getattr(module, "__all__", ()) if not hasattr(module, name)]
+    assert not missing
+    if room == "tensor":
+        assert not [name for name in module.__all__ if not hasattr(gu, name)]
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
