@@ -49,7 +49,8 @@ class Recorder(Callback):
     """Keeps the loss and learning rate of each training step, and one row of results an epoch.
 
     `rows` holds for each epoch `epoch`, `step`, `train_loss`, `valid_loss`, each metric, `lr` and
-    `seconds`; its last row is of the epoch that has just ended. `train_seconds` is the time spent
+    `seconds`; its last row is of the epoch that has just ended. An epoch that a fit breaks off gets
+    a row, too: what was trained of it, without what comes after. `train_seconds` is the time spent
     in training passes alone.
     """
 
@@ -79,16 +80,26 @@ class Recorder(Callback):
         self.train_seconds += time.perf_counter() - self._train_began
 
     def after_epoch(self, learn: Learner) -> None:
+        self._add_row(learn, learn.results)
+
+    def cleanup_fit(self, learn: Learner) -> None:
+        """Add the row of an epoch that was broken off."""
+        recorded = self.rows[-1]["step"] if self.rows else 0
+        if len(self.losses) > recorded:
+            self._add_row(learn, learn.results or {"train_loss": learn.means["loss"].value})
+
+    def _add_row(self, learn: Learner, results: dict[str, float]) -> None:
         place = {"epoch": learn.epoch + 1, "step": len(self.losses)}
         seconds = time.perf_counter() - self._epoch_began
-        self.rows.append({**place, **learn.results, "lr": self.lrs[-1], "seconds": seconds})
+        self.rows.append({**place, **results, "lr": self.lrs[-1], "seconds": seconds})
 
     def csv(self) -> str:
         """Return `rows` as comma-separated values with a heading; integers as such, others in 6
-        digits.
+        digits. What a broken-off epoch does not have is empty.
         """
-        if not self.rows:
-            return "epoch,step,train_loss,lr,seconds\n"
-        lines = [",".join(self.rows[0])]
-        lines += [",".join(f"{value:.6g}" for value in row.values()) for row in self.rows]
+        names = ["epoch", "step", "train_loss", "lr", "seconds"]
+        names = list(max(self.rows, key=len, default=names))
+        lines = [",".join(names)]
+        for row in self.rows:
+            lines.append(",".join(f"{row[name]:.6g}" if name in row else "" for name in names))
         return "\n".join(lines) + "\n"

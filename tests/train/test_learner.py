@@ -7,7 +7,7 @@ import pytest
 import groundup as gu
 from groundup import nn, optim
 from groundup.data import DataLoader, Loaders, TensorDataset
-from groundup.train import Callback, Learner, Mean, Recorder, Schedule, accuracy
+from groundup.train import Callback, CancelFit, Learner, Mean, Recorder, Schedule, accuracy
 
 from .support import learner, points
 
@@ -155,3 +155,31 @@ def test_mean() -> None:
 def test_accuracy() -> None:
     scores = gu.tensor([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]])
     assert accuracy(scores, gu.tensor([1, 2])).tolist() == [1.0, 0.0]
+
+
+class StopAtOnce(Callback):
+    after = (Recorder,)
+
+    def after_batch(self, learn: Learner) -> None:
+        raise CancelFit
+
+
+def test_an_epoch_that_is_broken_off_leaves_a_row() -> None:
+    class Stop(Callback):
+        after = (Recorder,)
+
+        def after_batch(self, learn: Learner) -> None:
+            if learn.epoch == 1 and learn.training and learn.step == 4:
+                raise CancelFit
+
+    recorder = Recorder()
+    learner(n=10, batch_size=4).fit(3, [recorder, Stop()])
+    assert [(row["epoch"], row["step"]) for row in recorder.rows] == [(1, 3), (2, 5)]
+    assert recorder.rows[1]["train_loss"] == pytest.approx(sum(recorder.losses[3:]) / 2)
+    heading, whole, broken = recorder.csv().splitlines()
+    assert heading == "epoch,step,train_loss,valid_loss,accuracy,lr,seconds"
+    assert "" not in whole.split(",") and broken.split(",")[3:5] == ["", ""]
+
+    first = Recorder()
+    learner(n=10, batch_size=4).fit(1, [first, StopAtOnce()])
+    assert first.csv().startswith("epoch,step,train_loss,lr,seconds\n1,1,")
