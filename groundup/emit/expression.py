@@ -439,6 +439,3 @@ class Emitter:
             f"{mt} {mask or 'splat (i1 true)'})",
             region,
         )
-
-
-__all__ = ["Access", "Binding", "Emitter", "Scope", "Stride", "Value", "Word", "literal"]

@@ -5,7 +5,7 @@ is copied into a better layout first. One cost model for matmul, convolution and
 from __future__ import annotations
 
 from ..emit.contraction import affine_coefficient
-from ..emit.kernel import Access, Bound, Contraction, Output, Stride, Word
+from ..emit.kernel import Access, Bound, Contraction, Output, Stride
 from ..ir import dtype as dt
 from ..ir.node import Node, make, out, red
 from ..ir.record import record
@@ -329,6 +329,3 @@ def _bound(c: Node) -> Bound | None:
         if by.op == "const" and by.value > 0:
             return Bound(c.src[0].src[0], step=int(by.value))
     return None
-
-
-__all__ = ["Choice", "Problem", "Word"]

@@ -318,6 +318,3 @@ def _with_variables(body: Node, variables: dict[Node, Node], bound: bool = False
         else:
             result[node] = rebuild(node, src) if src else node
     return result[body]
-
-
-__all__ = ["Group", "fuse", "stored_behind"]

@@ -12,7 +12,7 @@ from ..ir.interval import intervals
 from ..ir.node import Node, alu, const, make, reduce, where
 from ..ir.record import frozen
 from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, row_major, unravel
-from .sizes import Size, Sym, add, mul, size_of, value, view_strides
+from .sizes import Size, add, mul, size_of, value, view_strides
 
 
 @frozen
@@ -215,6 +215,3 @@ class Lowering:
 
 def _variable_order(item: tuple[Node, Size]) -> tuple[str, int]:
     return item[0].op, item[0].arg
-
-
-__all__ = ["Lowering", "Memory", "Raw", "Sym", "affine"]

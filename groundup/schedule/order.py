@@ -10,7 +10,7 @@ from ..ir import dtype as dt
 from ..ir.extent import Extent
 from ..ir.node import Node, buffer, const, make, red, reduce
 from ..ir.record import frozen
-from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, substitute
+from ..ir.transform import body_nodes, rebuild, substitute
 
 
 @frozen
@@ -136,6 +136,3 @@ def _choose(
 
 def _is_one(size: int) -> bool:
     return not isinstance(size, Extent) and size == 1
-
-
-__all__ = ["Slot", "TENSOR_OPS", "canonical", "product_of"]

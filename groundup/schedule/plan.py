@@ -14,9 +14,9 @@ from .. import runtime
 from ..emit import llvm
 from ..emit.kernel import Kernel
 from ..ir.extent import product
-from ..ir.node import Node, loops, out, outs, read
+from ..ir.node import Node, loops, outs
 from ..ir.record import record
-from ..ir.transform import TENSOR_OPS, body_nodes, toposort
+from ..ir.transform import body_nodes, toposort
 from ..ir.verify import verify
 from ..runtime import target
 from .fuse import Group, fuse, stored_behind
@@ -331,6 +331,3 @@ def _reads_in_place(step: Step, slot: Slot) -> bool:
             if tuple(n.src[1:]) != tuple(outs(len(group.shape))):
                 return False
     return True
-
-
-__all__ = ["Plan", "TENSOR_OPS", "compile_kernel", "out", "read"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..emit.kernel import Kernel, Word
-from ..ir.node import Node, make, outs, read
+from ..emit.kernel import Kernel
+from ..ir.node import Node, outs, read
 from ..ir.record import fresh, frozen, record
 from ..ir.transform import body_nodes, toposort
 from .fuse import Group
@@ -166,6 +166,3 @@ def batch_sizes(groups: list[Group]) -> set[int]:
                 if mixed and int(r.src[0].shape[0]) >= 16:
                     found.add(int(r.src[0].shape[0]))
     return found
-
-
-__all__ = ["Builder", "Check", "Machine", "Result", "Step", "Temp", "Word", "batch_sizes", "make"]
