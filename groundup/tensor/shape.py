@@ -35,7 +35,8 @@ def sizes(args: Sequence[Any]) -> Shape:
     try:
         return tuple(s if isinstance(s, Extent) else s.__index__() for s in args)
     except AttributeError:
-        given = ", ".join(f"{s!r:.40}" for s in args)
+        known = (int, float, str)
+        given = ", ".join(f"{s!r:.40}" if isinstance(s, known) else type(s).__name__ for s in args)
         raise TypeError(f"a shape is made of whole numbers, not ({given})" + at_line()) from None
 
 

@@ -60,6 +60,7 @@ def test_lists_that_are_shared_are_data() -> None:
         (lambda: gu.zeros(2.5), TypeError, "whole numbers, not \\(2.5\\)"),
         (lambda: gu.zeros(2, "a"), TypeError, "whole numbers, not \\(2, 'a'\\)"),
         (lambda: gu.zeros(3).reshape([1.5, 2]), TypeError, "whole numbers"),
+        (lambda: gu.ones(2, _nested(5000)), TypeError, "not \\(2, list\\)"),
         (lambda: gu.arange(0, float("inf")), ValueError, "has no end"),
         (lambda: gu.arange(0, float("nan")), ValueError, "has no end"),
         (lambda: gu.zeros(3).fill_(gu.ones(2)), gu.ShapeError, "copy_ takes a tensor"),
