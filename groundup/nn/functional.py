@@ -43,6 +43,21 @@ def shapes_at_line(**shapes: Any) -> str:
     return lined_up(**shapes) + at_line()
 
 
+def _one_type(name: str, **operands: Any) -> None:
+    """Raise TypeError unless the operands are tensors of one dtype: nothing is promoted silently
+    where a whole layer would be computed in another precision."""
+    for role, t in operands.items():
+        if not isinstance(t, Tensor):
+            raise TypeError(f"{name}: {role} is a tensor, not {type(t).__name__}" + at_line())
+    dtypes = {role: t.dtype.name for role, t in operands.items()}
+    if len(set(dtypes.values())) > 1:
+        given = ", ".join(f"{role} {dtype}" for role, dtype in dtypes.items())
+        raise TypeError(
+            f"{name}: one dtype is expected, not {given}; convert the input (x.to(weight.dtype), "
+            f"x.float()) or the layer (layer.to(dtype))" + at_line()
+        )
+
+
 # ---- products ------------------------------------------------------------------------------------
 
 
@@ -54,6 +69,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> linear(gu.ones(4, 3), gu.ones(2, 3)).shape
     (4, 2)
     """
+    _one_type("linear", input=x, weight=weight)
     if x.ndim < 1 or weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
         raise ShapeError(
             "linear: the last axis of the input must be as long as that of the weight"
@@ -110,6 +126,7 @@ def conv2d(
 
 
 def _check_conv(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
+    _one_type("conv2d", input=x, weight=weight)
     problem = None
     if x.ndim != 4 or weight.ndim != 4:
         problem = "expected (n, c, h, w) and (o, c, kh, kw)"

@@ -96,3 +96,12 @@ def test_containers_take_modules_only() -> None:
         nn.Sequential(nn.ReLU)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="holds modules, not int"):
         nn.ModuleList([3])  # type: ignore[list-item]
+
+
+def test_layers_do_not_promote() -> None:
+    with pytest.raises(TypeError, match="input float64, weight float32"):
+        nn.Linear(4, 2)(gu.ones(3, 4, dtype=gu.float64))
+    with pytest.raises(TypeError, match="input int64, weight float32"):
+        nn.Conv2d(1, 1, 3)(gu.zeros(1, 1, 5, 5, dtype=gu.int64))
+    with pytest.raises(TypeError, match="input is a tensor, not list"):
+        F.linear([1.0], gu.ones(1, 1))
