@@ -16,7 +16,7 @@ from ..ir.transform import substitute
 from .builder import Function, Operand, module
 from .expression import Binding, Emitter, Value
 from .kernel import Access, Bound, Contraction, Stride, Word
-from .nest import SIGNATURE, share, size
+from .nest import SIGNATURE, carefully, share, size
 from .operations import Writer, storage_type
 from .reduction import lane_mask
 
@@ -25,7 +25,7 @@ def emit_contraction(kernel: Contraction, name: str) -> str:
     """The kernel as a module of LLVM IR text."""
     fn = Function(name, SIGNATURE)
     e = Emitter(fn, kernel.width)
-    _ContractionWriter(e, kernel).write()
+    carefully(e, kernel.careful, _ContractionWriter(e, kernel).write)
     return module([fn.text()], fn.declared)
 
 

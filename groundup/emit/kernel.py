@@ -55,6 +55,7 @@ class Nest:
     parallel: int
     outputs: tuple[Output, ...]
     width: int
+    careful: bool = False  # do nothing once a check has failed
 
 
 @frozen
@@ -94,6 +95,7 @@ class Contraction:
     lanes: bool
     output: Output
     width: int
+    careful: bool = False  # do nothing once a check has failed
 
 
 Kernel = Nest | Contraction

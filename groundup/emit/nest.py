@@ -5,6 +5,9 @@ Knows loops and bodies; must not know why they were chosen.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 from .builder import Function, Operand, module
 from .expression import Binding, Emitter
 from .kernel import Nest, Stride, Word
@@ -30,11 +33,25 @@ def emit_nest(kernel: Nest, name: str) -> str:
     fn = Function(name, SIGNATURE)
     e = Emitter(fn, kernel.width)
     writer = _NestWriter(e, kernel)
-    if kernel.parallel:
-        writer.parallel()
-    else:
-        writer.loops(0)
+    work = writer.parallel if kernel.parallel else functools.partial(writer.loops, 0)
+    carefully(e, kernel.careful, work)
     return module([fn.text()], fn.declared)
+
+
+def carefully(e: Emitter, careful: bool, write: Callable[[], None]) -> None:
+    """Write a kernel's work; a careful one does nothing when a check of an earlier step has failed:
+    what it would overwrite is kept."""
+    if not careful:
+        write()
+        return
+    code = e.fn.put(f"load i64, ptr {e.pointer(Word(0))}, align 8")
+
+    def inside() -> None:
+        e.open(e.fn.region)
+        write()
+        e.close()
+
+    e.fn.when(e.fn.put(f"icmp eq i64 {code}, 0"), inside)
 
 
 class _NestWriter:

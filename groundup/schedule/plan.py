@@ -15,7 +15,7 @@ from ..emit import llvm
 from ..emit.kernel import Kernel
 from ..ir.extent import product
 from ..ir.node import Node, loops, outs
-from ..ir.record import record
+from ..ir.record import record, replace
 from ..ir.transform import body_nodes, toposort
 from ..ir.verify import verify
 from ..runtime import target
@@ -123,8 +123,10 @@ class Plan:
         slot}.
 
         Such a step comes after every other that reads the old value, and may read it only at the
-        place that it writes.
+        place that it writes. It also comes after every check of an index, and does nothing when one
+        has failed: the old value is still there when the error is raised.
         """
+        checking = {s for s in self.steps if s.checks}
         wish = {i: s for i, s in enumerate(into) if s is not None}
         for i, j in self.copies:
             wish.pop(i, None)
@@ -137,11 +139,17 @@ class Plan:
             if slot is None or slot in donated.values() or not _reads_in_place(step, Slot(slot)):
                 continue
             donated[number] = slot
-            waits[step] = {s for s in self.steps if Slot(slot) in s.reads and s is not step}
+            waits[step] = {
+                s for s in self.steps
+                if s is not step and (s in checking or Slot(slot) in s.reads)
+            }  # fmt: skip
         self.steps, given_up = in_order(self.steps, waits)
         for step in given_up:
             assert isinstance(step.writes, Result)
             del donated[step.writes.index]
+        if checking:
+            for step in waits.keys() - given_up:
+                step.kernel = replace(step.kernel, careful=True)
         return donated
 
     # ---- binding ---------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ class Step:
     reads: set[object]
     group: Group | None
     shape: tuple[Size, ...] = ()
+    checks: bool = False  # may note that an index is out of range
 
 
 @record
@@ -131,7 +132,9 @@ class Builder:
         words = [base + w[1] if isinstance(w, tuple) and w[0] == "check" else w for w in words]
         reads = {w[1] for w in words if isinstance(w, tuple) and w[0] == "pointer"}
         reads.discard(target.ref)
-        self.steps.append(Step(kernel, words, parallel, target.ref, reads, group, target.shape))
+        self.steps.append(
+            Step(kernel, words, parallel, target.ref, reads, group, target.shape, bool(checks))
+        )
 
 
 def _has_product(body: Node) -> bool:

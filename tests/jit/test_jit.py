@@ -354,3 +354,26 @@ def test_explain_shows_the_newest_capture() -> None:
     step(gu.ones(4))
     text = str(gu.explain(step))
     assert "kernel 0" in text and "1 of 2 results are written over what they replace" in text
+
+
+def test_a_bad_index_leaves_everything_as_it_was() -> None:
+    gu.manual_seed(3)
+    net = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    opt = gu.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    step = _training(net, opt, True)
+    x, y = gu.randn(16, 6).realize(), gu.randint(0, 3, (16,)).realize()
+    for _ in range(3):
+        step(x, y)
+
+    def state():
+        moments = [t for s in opt.state.values() for t in s.values()]
+        return [t.tolist() for t in (*net.parameters(), *net.buffers(), *moments)]
+
+    before = state()
+    bad = y.clone()
+    bad[5] = 3
+    with pytest.raises(IndexError, match="index 3 is out of range"):
+        step(x, bad)
+    assert state() == before
+    step(x, y)
+    assert state() != before
