@@ -18,7 +18,7 @@ from ..ir.node import Node, loops, outs
 from ..ir.record import record, replace
 from ..ir.transform import body_nodes, toposort
 from ..ir.verify import verify
-from ..runtime import target
+from ..runtime import pool, target
 from .fuse import Group, fuse, stored_behind
 from .lower import Memory
 from .order import Slot, canonical
@@ -44,17 +44,23 @@ def compile_kernel(kernel: Kernel) -> int:
     return address
 
 
+_Places = list[tuple[Any, int]]  # (words array, position) of each place that holds one pointer
+
+
 @record
 class _Bound:
     """A plan with numbers for its runtime size: a program and where pointers go in it."""
 
     program: runtime.Program
-    patches: dict[object, list[tuple[Any, int]]]  # reference → (words array, position)
+    patches: list[tuple[bool, int, _Places]]  # (a result? else an input, number, places)
+    homes: list[tuple[int, _Places]]  # of temporaries: (offset in the arena, places)
     temps: dict[int, int]  # temporary → offset in the arena
     sizes: dict[int, int]  # temporary → bytes
     arena: int  # bytes
-    current: dict[object, int]  # reference → address now in the words
     live: int  # bytes: the largest sum of temporaries alive at once
+    results: list[int]  # bytes of each
+    addresses: list[int]  # now in the words, in the order of `patches`
+    arena_at: int  # the arena's address now in the words
 
 
 class Plan:
@@ -173,13 +179,24 @@ class Plan:
             steps.append((self.addresses[i], words, 0 if step.parallel else 1))
         program = runtime.Program(steps)
         arrays = [program.words(i) for i in range(len(steps))]
-        patches: dict[object, list[tuple[Any, int]]] = {}
+        pointers: dict[object, _Places] = {}
         for i, j, w in places:
             if w == "status":
                 arrays[i][j] = program.status_address
             else:
-                patches.setdefault(w[1], []).append((arrays[i], j))  # type: ignore[index]
-        bound = _Bound(program, patches, temps, sizes, arena, {}, live)
+                pointers.setdefault(w[1], []).append((arrays[i], j))  # type: ignore[index]
+        patches: list[tuple[bool, int, _Places]] = []
+        homes: list[tuple[int, _Places]] = []
+        for ref, at in pointers.items():
+            if isinstance(ref, Temp):
+                homes.append((temps[ref.index], at))
+            else:
+                assert isinstance(ref, (Slot, Result))
+                patches.append((isinstance(ref, Result), ref.index, at))
+        bound = _Bound(
+            program, patches, homes, temps, sizes, arena, live,
+            [value(size, n) for size in self.bytes], [0] * len(patches), 0,
+        )  # fmt: skip
         self.bound[n] = bound
         return bound
 
@@ -221,24 +238,23 @@ class Plan:
         """Results in fresh memory, or in that of the inputs they replace (`free`)."""
         bound = self.bind(n)
         results: list[runtime.Buffer] = []
-        for i, size in enumerate(self.bytes):
-            slot = self.donated.get(i)
-            old = free[i] if slot is not None else None
-            results.append(old if old is not None else runtime.allocate(value(size, n)))
+        for i, size in enumerate(bound.results):
+            old = free[i] if i in self.donated else None
+            results.append(old if old is not None else runtime.allocate(size))
         arena = runtime.allocate(bound.arena)
-        current = bound.current
-        with _lock():
-            for ref, places in bound.patches.items():
-                if type(ref) is Slot:
-                    address = buffers[ref.index].address
-                elif type(ref) is Result:
-                    address = results[ref.index].address
-                else:
-                    address = arena.address + bound.temps[ref.index]  # type: ignore[attr-defined]
-                if current.get(ref) != address:
-                    current[ref] = address
+        addresses = bound.addresses
+        with pool.lock:
+            for k, (is_result, index, places) in enumerate(bound.patches):
+                address = (results if is_result else buffers)[index].address
+                if addresses[k] != address:
+                    addresses[k] = address
                     for array, j in places:
                         array[j] = address
+            if bound.arena_at != arena.address:
+                bound.arena_at = arena.address
+                for offset, places in bound.homes:
+                    for array, j in places:
+                        array[j] = arena.address + offset
             code = bound.program.run()
             status = bound.program.status if code else ()
         if code:
@@ -303,12 +319,6 @@ def in_order(
             if not missing[s]:
                 offer(s)
     return done, given_up
-
-
-def _lock() -> Any:
-    from ..runtime import pool
-
-    return pool.lock
 
 
 def _bytes(shape: tuple[int, ...], itemsize: int) -> Size:

@@ -132,6 +132,8 @@ class Jit(Generic[P, R]):
         update_wrapper(self, function)
         self._captures: dict[Hashable, list[_Capture]] = {}
         self._reach: Reach | None = None
+        self._numbers: dict[Hashable, int] = {}  # of each key that a walk gave: short to compare
+        self._number = 0  # that of the newest walk
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else Jit(self.captured.__get__(instance, owner))
@@ -144,8 +146,9 @@ class Jit(Generic[P, R]):
         reach = self._reach
         if reach is None or not reach.unchanged():
             reach = self._reach = Reach((self.captured, default_generator))
+            self._number = self._numbers.setdefault(reach.key, len(self._numbers))
         given: list[Core] = []
-        shape_key: list[Hashable] = [reach.key, state.grad]
+        shape_key: list[Hashable] = [self._number, state.grad]
         _flatten((args, kwargs), given, shape_key)
         for optimizer in reach.optimizers:
             optimizer.refresh_hyperparameters()
@@ -386,7 +389,9 @@ def _flatten(value: Any, tensors: list[Core], key: list[Hashable]) -> None:
                 key.append(("again", i))
                 return
         tensors.append(value)
-        key.append((value._shape, value.dtype, value._leaf is None, value.tracked()))
+        plain = value._leaf is None and value._parent is None and value._storage.pending is None
+        key.append((value._shape, value.dtype, plain or value._leaf is None,
+                    not plain and value.tracked()))  # fmt: skip
         return
     if isinstance(value, list | tuple):
         key.append((type(value), len(value)))
