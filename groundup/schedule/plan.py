@@ -24,7 +24,7 @@ from .lower import Memory
 from .order import Slot, canonical
 from .signature import Signature
 from .sizes import Size, row_major_strides, size_of, value
-from .steps import Builder, Check, Machine, Result, Step, Temp, batch_sizes
+from .steps import Builder, Check, Machine, Result, Step, Temp, images
 
 _compiled: dict[Kernel, int] = {}
 ALIGN = 64
@@ -112,7 +112,7 @@ class Plan:
                 base = stored_behind(t)
                 if base.op == "buffer":
                     memory[base] = _row_major(base.value, base.shape)
-        builder = Builder(machine(), memory, batch_sizes(groups))
+        builder = Builder(machine(), memory, images(groups))
         for g in groups:
             number = self.result_of.get(g.node)
             if number is not None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..emit import llvm
-from ..emit.kernel import Contraction, Kernel
+from ..emit.kernel import Contraction, Kernel, Pack, Several
 from ..ir.node import Node, loops
 from ..ir.show import show
 from ..runtime import assembly
@@ -96,6 +96,10 @@ def _kernels(plan: Plan) -> list[str]:
 
 def _form(kernel: Kernel, parallel: bool) -> list[str]:
     threads = "all threads" if parallel else "one thread"
+    if isinstance(kernel, Several):
+        return [line for part in kernel.parts for line in _form(part, parallel)]
+    if isinstance(kernel, Pack):
+        return [f"a copy into panels of {kernel.panel[0]} lanes, {threads}"]
     if isinstance(kernel, Contraction):
         m = "" if kernel.m is None else f"{kernel.rows} rows of {_variable(kernel.m[0])} × "
         how = "columns" if kernel.lanes else f"vectors of {kernel.width}"
