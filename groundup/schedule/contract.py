@@ -52,6 +52,7 @@ class Choice:
     paired: bool = False
     repack: tuple[Node, int] | None = None  # lanes: (tensor, axis to make innermost)
     pack: bool = False  # copy b into panels first
+    pack_rows: bool = False  # copy a first, so that its rows lie apart in the cache
     block: tuple[int, int] | None = None
     columns_first: bool = False
 
@@ -210,11 +211,13 @@ class Problem:
         return found
 
     def build(
-        self, choice: Choice, b_raw: Raw | None, params: Parameters, partial: object
-    ) -> tuple[Contraction, bool]:
+        self, choice: Choice, a_raw: Raw | None, b_raw: Raw | None, params: Parameters,
+        partial: object,
+    ) -> tuple[Contraction, bool]:  # fmt: skip
         """(the kernel, whether several threads share it); its parameters go to `params`.
 
-        b_raw: where b lies when it has been packed. partial: where sums wait between blocks.
+        a_raw, b_raw: where an operand lies when it has been packed. partial: where sums wait
+        between blocks.
         """
 
         def stride(size: Size) -> Stride:
@@ -234,7 +237,7 @@ class Problem:
             src = tuple(finish(substitute(s, ids), params) for s in node.src)
             return make("load", node.dtype, (), src, access)
 
-        a = load(choice.a.raw, choice.a.load)
+        a = load(a_raw or choice.a.raw, choice.a.load)
         b = load(b_raw or choice.b.raw, choice.b.load)
         target = Raw(
             self.target.ref, self.target_offset,

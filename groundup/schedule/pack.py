@@ -32,17 +32,37 @@ class _Axis:
 class Packing:
     """The copy that a choice asks for."""
 
-    def __init__(self, problem: Problem, choice: Choice, memory: dict[Node, Memory]) -> None:
-        self.tensor, *indices = choice.b.read.src
-        self.memory, self.choice = memory, choice
+    def __init__(
+        self, problem: Problem, choice: Choice, memory: dict[Node, Memory], rows: bool = False
+    ) -> None:
+        """Of b in panels; with `rows`, of a with the terms of each row together."""
+        operand = choice.a if rows else choice.b
+        self.tensor, *indices = operand.read.src
+        self.memory = memory
         self.dtype = self.tensor.dtype
         axes = [_axis(i, ix, problem, self.tensor.shape[i]) for i, ix in enumerate(indices)]
-        self.lane = next(a for a in axes if a.variable is choice.n)
-        self.sums = [a for v in problem.k for a in axes if a.variable is v]
+        lane = problem.k[-1] if rows else choice.n
+        self.lane = next(a for a in axes if a.variable is lane)
+        self.sums = [
+            a for v in problem.k for a in axes if a.variable is v and a is not self.lane
+        ]  # fmt: skip
         self.outer = [a for a in axes if a is not self.lane and a not in self.sums]
         targets = {out(i): s for i, s in enumerate(problem.target.strides)}
         self.outer.sort(key=lambda a: -value(targets[a.variable]) if a.variable else -(1 << 62))
-        self.panel = choice.vectors * problem.lane_count
+        self.panel = 0
+        count = self._rows() if rows else self._panels(choice.vectors * problem.lane_count)
+        for a in reversed(self.outer):
+            a.stride = count
+            count = mul(count, a.length)
+        self.bytes = mul(count, self.dtype.itemsize)
+        order = [*self.outer, *self.sums, self.lane]
+        self.key = (
+            self.tensor, self.panel, tuple((a.number, a.low, a.length) for a in order)
+        )
+
+    def _panels(self, width: int) -> Size:
+        """Strides of panels as wide as a tile; the elements of all of them."""
+        self.panel = width
         step: Size = 1
         for a in reversed(self.sums):
             a.stride = step
@@ -52,15 +72,18 @@ class Packing:
         self.lane.stride = step
         for a in self.sums:
             a.stride = mul(a.stride, self.panel)
-        count: Size = step * self.panel * -(-self.lane.length // self.panel)
-        for a in reversed(self.outer):
-            a.stride = count
-            count = mul(count, a.length)
-        self.bytes = mul(count, self.dtype.itemsize)
-        order = [*self.outer, *self.sums, self.lane]
-        self.key = (
-            self.tensor, self.panel, tuple((a.number, a.low, a.length) for a in order)
-        )
+        return step * self.panel * -(-self.lane.length // self.panel)
+
+    def _rows(self) -> Size:
+        """Strides of rows, each an odd number of lines long, so that neighbouring rows fall onto
+        different sets of the cache; the elements of one."""
+        step: Size = 1
+        for a in reversed([*self.sums, self.lane]):
+            a.stride = step
+            step = mul(step, a.length)
+        assert not isinstance(step, Sym)
+        line = 64 // self.dtype.itemsize
+        return (-(-step // line) | 1) * line
 
     def raw(self, ref: object) -> Raw:
         """Where the operand's element lies in the copy."""
@@ -99,7 +122,7 @@ class Packing:
             row=tuple((sized(a.length), sized(a.stride)) for a in row),
             row_step=sized(from_.get(row[-1].number, 0)) if row else 0,
             lane=(sized(self.lane.length), sized(from_.get(self.lane.number, 0))),
-            panel=(self.panel, sized(mul(self.lane.stride, self.panel))),
+            panel=(self.panel, sized(mul(self.lane.stride, self.panel)) if self.panel else 0),
             element=make("hole", self.dtype, (), (), 0), width=width,
         )  # fmt: skip
         elements = value(self.bytes) // self.dtype.itemsize

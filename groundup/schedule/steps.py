@@ -116,9 +116,10 @@ class Builder:
         for pair in chosen:
             assert pair is not None
             problem, choice = pair
-            packed = self.pack(problem, choice) if choice.pack else None
+            rows = self.pack(problem, choice, True) if choice.pack_rows else None
+            panels = self.pack(problem, choice, False) if choice.pack else None
             waiting = self._waiting(problem, choice) if choice.block else None
-            kernel, several = problem.build(choice, packed, params, waiting)
+            kernel, several = problem.build(choice, rows, panels, params, waiting)
             kernels.append(kernel)
             parallel = parallel or several
             checks += problem.checks
@@ -168,11 +169,12 @@ class Builder:
         self.temps.append(count)
         return Temp(len(self.temps) - 1)
 
-    def pack(self, problem: Problem, choice: Choice) -> Raw:
-        """Append the copy of an operand into panels, made once; where its elements lie then."""
+    def pack(self, problem: Problem, choice: Choice, rows: bool) -> Raw:
+        """Append the copy of an operand that a choice asks for, made once; where its elements lie
+        then."""
         from .pack import Packing
 
-        packing = Packing(problem, choice, self.memory)
+        packing = Packing(problem, choice, self.memory, rows)
         known = self.packed.get(packing.key)
         if known is None:
             self.temps.append(packing.bytes)

@@ -14,8 +14,9 @@ from .sizes import Sym, value
 
 PANEL = 320 << 10  # bytes of b that one tile walks: they stay in the second-level cache
 NEAR = 640 << 10  # bytes of both operands that all tiles walk in one block, likewise
-LEAST_BLOCK = 192  # terms of a block: fewer, and keeping the sums between blocks shows
+LEAST_BLOCK = 512  # terms of a block: fewer, and keeping the sums between blocks shows
 SCATTER = 1.5  # cycles an element, where the output is not contiguous along the vector
+CROWDED = 1.3  # how much longer it takes when rows push each other out of the cache
 TRANSPOSE, COPY = 0.8, 0.4  # cycles an element of a copy into panels
 
 
@@ -111,9 +112,11 @@ def _broadcast(
             cycles = sum(
                 count * _tile_cycles(p, r, vectors, columns, width, paired) for r, count in tiles
             )
-            cycles *= _crowding(p, a, m, rows)
             cost = cycles * _rest(p, m, n) + outside + extra
-            found.append(Choice(cost, a, b, m, n, rows, vectors, paired=paired, pack=pack))
+            c = Choice(cost, a, b, m, n, rows, vectors, paired=paired, pack=pack)
+            if m is not None and _crowded(p, a, m, rows):
+                c.cost, c.pack_rows = _uncrowded(p, a, m, cost)
+            found.append(c)
     return found
 
 
@@ -134,26 +137,41 @@ def _tile_cycles(
     return cycles
 
 
-def _crowding(p: Problem, a: Operand, m: Node | None, rows: int) -> float:
-    """How much longer it takes when the rows of a tile fall onto the same lines of the first-level
-    cache (64 sets of 8 lines of 64 bytes on x86-64): they push each other out."""
-    if m is None or a.strides.get(p.k[-1], 0) != 1:
-        return 1.0  # a line holds all rows of a term
+def _crowded(p: Problem, a: Operand, m: Node, rows: int) -> bool:
+    """Do the rows of a tile fall onto the same lines of the first-level cache (64 sets of 8 lines of
+    64 bytes on x86-64), so that they push each other out?"""
+    if a.strides.get(p.k[-1], 0) != 1:
+        return False  # a line holds all rows of a term
     step = a.strides[m]
     if isinstance(step, Sym):
-        return 1.0
+        return False
     sets = 4096 // gcd(4096, max(64, int(step) * p.sum.dtype.itemsize))
-    return 1.0 if rows <= 4 * sets else 1.4
+    return rows > 4 * sets
+
+
+def _uncrowded(p: Problem, a: Operand, m: Node, cost: float) -> tuple[float, bool]:
+    """(the cost, whether a is copied first into rows that are not crowded)."""
+    if m not in p.guarded and len(p.k) == 1 and packable(p, a, p.k[-1]):
+        copied = cost + COPY * _elements(p, a)
+        if copied < CROWDED * cost:
+            return copied, True
+    return CROWDED * cost, False
+
+
+def _elements(p: Problem, o: Operand) -> int:
+    """How many elements of an operand are read."""
+    elements = 1
+    for v, e in p.extents.items():
+        if o.strides.get(v, 0) != 0:
+            elements *= value(e)
+    return elements
 
 
 def _packing(p: Problem, b: Operand, n: Node, paired: bool) -> tuple[bool, float]:
     """Should b be copied into panels first, and what that costs."""
-    elements = 1
-    for v, e in p.extents.items():
-        if b.strides.get(v, 0) != 0:
-            elements *= value(e)
     if not packable(p, b, n):
         return False, 0.0
+    elements = _elements(p, b)
     if b.strides[n] != 1:
         return True, TRANSPOSE * elements
     uses = p._count() // max(1, elements)  # how often each element is used
