@@ -138,8 +138,8 @@ def _tile_cycles(
 
 
 def _crowded(p: Problem, a: Operand, m: Node, rows: int) -> bool:
-    """Do the rows of a tile fall onto the same lines of the first-level cache (64 sets of 8 lines of
-    64 bytes on x86-64), so that they push each other out?"""
+    """Do the rows of a tile fall onto the same lines of the first-level cache (64 sets of 8 lines
+    of 64 bytes on x86-64), so that they push each other out?"""
     if a.strides.get(p.k[-1], 0) != 1:
         return False  # a line holds all rows of a term
     step = a.strides[m]
