@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import runtime
 from ..emit import llvm
+from ..emit.fingerprint import fingerprint
 from ..emit.kernel import Kernel
 from ..ir.extent import product
 from ..ir.node import Node, loops, outs
@@ -37,12 +38,20 @@ def machine() -> Machine:
     return Machine(width=max(4, bits // 32), registers=32 if bits >= 512 else 16)
 
 
-def compile_kernel(kernel: Kernel) -> int:
-    """The address of a kernel's code; equal kernels compile once."""
-    address = _compiled.get(kernel)
-    if address is None:
-        address = _compiled[kernel] = runtime.function(llvm.emit(kernel), llvm.SYMBOL)
-    return address
+def compiled(kernels: Sequence[Kernel]) -> list[int]:
+    """The addresses of kernels' code; equal kernels compile once, and new ones together."""
+    new = [k for k in dict.fromkeys(kernels) if k not in _compiled]
+    _compiled.update(zip(new, runtime.all_functions([_source(k) for k in new])))
+    return [_compiled[k] for k in kernels]
+
+
+def _source(kernel: Kernel) -> runtime.Source:
+    """A kernel for the runtime: what names it, and how its IR is written if it must be."""
+    name = fingerprint(kernel)
+    if name is None:
+        text = llvm.emit(kernel)
+        return runtime.Source(text, lambda: text, llvm.SYMBOL)
+    return runtime.Source(name, lambda: llvm.emit(kernel), llvm.SYMBOL)
 
 
 _Places = list[tuple[Any, int]]  # (words array, position) of each place that holds one pointer
@@ -83,7 +92,7 @@ class Plan:
         groups = self._groups()
         self.steps, self.temps, self.checks = self._lower(groups)
         self.donated = self._donate(into)
-        self.addresses = [compile_kernel(s.kernel) for s in self.steps]
+        self.addresses = compiled([s.kernel for s in self.steps])
 
     # ---- building --------------------------------------------------------------------------------
 
