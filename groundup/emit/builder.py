@@ -37,10 +37,11 @@ class Loop:
 
 @record
 class If:
-    """`if (cond) { then }`"""
+    """`if (cond) { then }`; result (name, type, otherwise, inside) is a value that it gives."""
 
     cond: Operand
     then: Region
+    result: tuple[str, str, Operand, Operand] | None = None
 
 
 @record
@@ -234,13 +235,17 @@ class Function:
                     lines.append("  " + item)
                 elif isinstance(item, If):
                     labels += 1
-                    n = labels
+                    n, before = labels, current
                     lines.append(f"  br i1 {item.cond}, label %then{n}, label %end{n}")
                     lines.append(f"then{n}:")
                     current = f"then{n}"
                     write(item.then)
                     lines.append(f"  br label %end{n}")
                     lines.append(f"end{n}:")
+                    if item.result is not None:
+                        name, ty, other, value = item.result
+                        at = f"[{other}, %{before}], [{value}, %{current}]"
+                        lines.append(f"  {name} = phi {ty} {at}")
                     current = f"end{n}"
                 elif isinstance(item, Choice):
                     labels += 1
