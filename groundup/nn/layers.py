@@ -11,7 +11,7 @@ from groundup.tensor import DType, ShapeError, Tensor, empty, float32, int64, no
 
 from . import functional as F
 from . import init
-from .functional import Pair, pair
+from .functional.checks import Pair, pair, shapes_at_line
 from .module import Module, Parameter
 from .waiting import wait
 
@@ -53,7 +53,7 @@ class Linear(Module):
         if x.ndim < 1 or x.shape[-1] != self.in_features:
             raise ShapeError(
                 f"{self} expects a last axis of {self.in_features}{self._advice(x)}"
-                + F.shapes_at_line(input=x.shape, weight=self.weight.shape)
+                + shapes_at_line(input=x.shape, weight=self.weight.shape)
             )
         return F.linear(x, self.weight, self.bias)
 
@@ -119,7 +119,7 @@ class Conv2d(Module):
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(
                 f"{self} expects images (n, {self.in_channels}, h, w)"
-                + F.shapes_at_line(input=x.shape, weight=self.weight.shape)
+                + shapes_at_line(input=x.shape, weight=self.weight.shape)
             )
         return F.conv2d(
             x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
@@ -219,7 +219,7 @@ class BatchNorm1d(_BatchNorm):
         if x.ndim not in (2, 3) or x.shape[1] != self.num_features:
             raise ShapeError(
                 f"{self} expects (n, {self.num_features}) or (n, {self.num_features}, l)"
-                + F.shapes_at_line(input=x.shape)
+                + shapes_at_line(input=x.shape)
             )
 
 
@@ -233,7 +233,7 @@ class BatchNorm2d(_BatchNorm):
         if x.ndim != 4 or x.shape[1] != self.num_features:
             raise ShapeError(
                 f"{self} expects images (n, {self.num_features}, h, w)"
-                + F.shapes_at_line(input=x.shape)
+                + shapes_at_line(input=x.shape)
             )
 
 
