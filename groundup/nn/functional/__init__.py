@@ -5,6 +5,8 @@ the compiler sees nothing else (a convolution is a sum over a product of two rea
 Shapes are PyTorch's: images are (N, C, H, W). Must not know about modules or training loops.
 """
 
+from groundup.tensor import pad
+
 from .convolution import (
     conv1d,
     conv2d,
@@ -37,7 +39,7 @@ __all__ = [
     "linear", "embedding", "scaled_dot_product_attention",
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
     "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d",
-    "relu", "leaky_relu", "general_relu", "gelu", "softmax", "log_softmax", "dropout",
+    "relu", "leaky_relu", "general_relu", "gelu", "softmax", "log_softmax", "dropout", "pad",
     "batch_norm", "layer_norm", "group_norm",
     "mse_loss", "l1_loss", "nll_loss", "cross_entropy", "binary_cross_entropy_with_logits",
 ]  # fmt: skip

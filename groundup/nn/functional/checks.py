@@ -11,10 +11,10 @@ from groundup.tensor import Tensor
 from groundup.tensor.errors import at_line, lined_up
 from groundup.tensor.indexing import check_range
 
-Single = int | tuple[int]
-Pair = int | tuple[int, int]
-Triple = int | tuple[int, int, int]
-Several = int | tuple[int, ...]
+Several = int | tuple[int, ...]  # one number for every axis, or one for each
+Single = Several  # one axis
+Pair = Several  # two axes
+Triple = Several  # three axes
 
 _WORD = {1: "a tuple of one", 2: "a pair of ints", 3: "a triple of ints"}
 

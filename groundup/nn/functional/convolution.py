@@ -259,8 +259,8 @@ def _transposed(
     with enable_grad():
         shape = (x.shape[0], weight.shape[1] * groups, *sizes)
         image = zeros(*shape, dtype=x.dtype).requires_grad_(True)
-        args = (stride, padding, dilation, groups, inputs, any(padding))
-        convolved = _windows(image, weight, *args)
+        sums = (stride, padding, dilation, groups, inputs, any(padding))
+        convolved = _windows(image, weight, *sums)
         found = derivatives(convolved, image, x, create_graph=is_grad_enabled())
     (y,) = found
     assert y is not None

@@ -100,20 +100,28 @@ def scaled_dot_product_attention(
     _check_attention(query, key, value, attn_mask, is_causal)
     if enable_gqa:
         key, value = _for_each_query_head(query, key), _for_each_query_head(query, value)
+    return dropout(attention_weights(query, key, attn_mask, is_causal, scale), dropout_p) @ value
+
+
+def attention_weights(
+    query: Tensor,
+    key: Tensor,
+    mask: Tensor | None = None,
+    causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """softmax(Q·Kᵀ / √d), (…, l, s); arguments as for scaled_dot_product_attention."""
     factor = 1.0 / math.sqrt(int(query.shape[-1])) if scale is None else scale
     scores = (query @ key.mT) * factor
-    if is_causal:
+    if causal:
         *lead, i, j = axes(scores.ndim)
         seen: Any = where(j <= i, scores[*lead, i, j], -math.inf)
         scores = seen.order(*lead, i, j)
-    if attn_mask is not None:
-        floating = attn_mask.dtype.is_float
-        scores = scores + attn_mask if floating else where(attn_mask, scores, -math.inf)
-    weights = softmax(scores, -1)
-    if attn_mask is not None:
-        blind = scores.detach().amax(-1, keepdim=True) == -math.inf
-        weights = where(blind, 0.0, weights)
-    return dropout(weights, dropout_p) @ value
+    if mask is None:
+        return softmax(scores, -1)
+    scores = scores + mask if mask.dtype.is_float else where(mask, scores, -math.inf)
+    blind = scores.detach().amax(-1, keepdim=True) == -math.inf
+    return where(blind, 0.0, softmax(where(blind, 0.0, scores), -1))
 
 
 def _for_each_query_head(query: Tensor, shared: Tensor) -> Tensor:
