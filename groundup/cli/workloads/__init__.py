@@ -75,6 +75,16 @@ class Workload:
 
 def known() -> dict[str, Workload]:
     """Every workload by name."""
-    from groundup.cli.workloads import lenet, mlp, mlp_small
+    from groundup.cli.workloads import (
+        gpt,
+        lenet,
+        lstm_lm,
+        mlp,
+        mlp_small,
+        resnet18_cifar,
+        xresnet18,
+        xresnet50,
+    )
 
-    return {w.name: w for w in (mlp_small.WORKLOAD, mlp.WORKLOAD, lenet.WORKLOAD)}
+    modules = (mlp_small, mlp, lenet, resnet18_cifar, xresnet18, xresnet50, gpt, lstm_lm)
+    return {module.WORKLOAD.name: module.WORKLOAD for module in modules}

@@ -18,6 +18,11 @@ class Layers:
     def __init__(self, jax: Any) -> None:
         self.jax, self.np = jax, jax.numpy
 
+    def count(self, p: Params, path: str) -> int:
+        """How many numbered children the path has."""
+        head = f"{path}."
+        return len({key[len(head) :].split(".")[0] for key in p if key.startswith(head)})
+
     def images(self, x: Any) -> Any:
         """(n, c, h, w) to (n, h, w, c)."""
         return x.transpose(0, 2, 3, 1)
@@ -48,6 +53,12 @@ class Layers:
         mean, var = x.mean(over), x.var(over)
         scale = self.jax.lax.rsqrt(var + eps) * p[f"{path}.weight"]
         return (x - mean) * scale + p[f"{path}.bias"]
+
+    def layer_norm(self, p: Params, path: str, x: Any, eps: float = 1e-5) -> Any:
+        """Layer norm over the last axis."""
+        mean, var = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+        y = (x - mean) * self.jax.lax.rsqrt(var + eps)
+        return y * p[f"{path}.weight"] + p[f"{path}.bias"]
 
     def max_pool(self, x: Any, size: int, stride: int, padding: int = 0) -> Any:
         """The greatest of each window of images (n, h, w, c)."""
