@@ -98,4 +98,49 @@ class Contraction:
     careful: bool = False  # do nothing once a check has failed
 
 
-Kernel = Nest | Contraction
+@frozen
+class Ranks:
+    """Positions put in order by row, stably: a counting sort, by one thread.
+
+    loops      the variables of a position, row-major
+    row        the row of a position; `rows` where it has none
+    table      int32: rows + 2 ends of rows (row j lies from end j to end j + 1), then the row of
+               each position, then the positions in order
+    """
+
+    loops: tuple[tuple[Node, Stride], ...]
+    row: Node
+    rows: Stride
+    positions: Stride
+    table: Word
+
+
+@frozen
+class Segments:
+    """Each row combines the terms of its own positions, in order.
+
+    loops      output loops from the outermost in; `vector`: the last is vectorised
+    row        the variables that number a row, row-major; the first `batch` number a position too
+    variables  of the reduction: a position's other variables, row-major
+    hole       the node in the output's body that stands for the combined terms
+    vectors    running vectors at once
+    """
+
+    loops: tuple[tuple[Node, Stride], ...]
+    vector: bool
+    row: tuple[tuple[Node, Stride], ...]
+    batch: int
+    variables: tuple[tuple[Node, Stride], ...]
+    kind: str
+    term: Node
+    hole: Node
+    output: Output
+    table: Word
+    rows: Stride
+    positions: Stride
+    vectors: int
+    width: int
+    careful: bool = False  # do nothing once a check has failed
+
+
+Kernel = Nest | Contraction | Ranks | Segments

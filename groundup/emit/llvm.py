@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .kernel import Contraction, Kernel
+from .kernel import Contraction, Kernel, Nest, Ranks
 from .nest import emit_nest
 
 SYMBOL = "kernel"
@@ -14,4 +14,10 @@ def emit(kernel: Kernel) -> str:
         from .contraction import emit_contraction  # the larger half: only when there is one
 
         return emit_contraction(kernel, SYMBOL)
-    return emit_nest(kernel, SYMBOL)
+    if isinstance(kernel, Nest):
+        return emit_nest(kernel, SYMBOL)
+    from .scatter import emit_ranks, emit_segments
+
+    if isinstance(kernel, Ranks):
+        return emit_ranks(kernel, SYMBOL)
+    return emit_segments(kernel, SYMBOL)

@@ -11,6 +11,7 @@ from ..ir.extent import Extent
 from ..ir.node import Node, buffer, const, make, red, reduce
 from ..ir.record import frozen
 from ..ir.transform import body_nodes, rebuild, substitute
+from .search import search
 
 
 @frozen
@@ -103,6 +104,8 @@ def _choose(
     pair = product_of(body) if order.startswith("dot") else None
     if order.startswith("dot") and pair is None:
         order = "lanes"
+    if search(node) is not None:  # the terms of a row in the order of their positions
+        return variables, "seq"
     if pair is not None:
         both = [
             v for v in variables

@@ -10,6 +10,7 @@ from .fuse import Group
 from .lower import Lowering, Memory
 from .nests import NestBuilder, Parameters
 from .order import product_of
+from .search import Search, search_in
 from .sizes import Size, mul, row_major_strides, size_of, total
 
 
@@ -86,9 +87,30 @@ class Builder:
         """Append the step (and copies before it) that computes a group into `target`."""
         if _has_product(group.body) and self._contraction(group, target):
             return
+        found = search_in(group.body)
+        if found is not None and self._scatter(found, group, target):
+            return
         low = Lowering(group.shape, group.body, self.memory)
         built = NestBuilder(target.shape, low, target, self.machine.width).build()
         self._append(*built, target, group, low.checks)
+
+    def _scatter(self, found: Search, group: Group, target: Memory) -> bool:
+        """Append the two steps of a search by data: positions in order by row, and the rows."""
+        from .scatter import SegmentBuilder, ranks
+
+        table = Temp(len(self.temps))
+        try:
+            segments = SegmentBuilder(
+                found, group.shape, group.body, self.memory, target, table, self.machine.width
+            )
+        except IndexError:  # only the search itself keeps a read inside its tensor
+            return False
+        kernel, params, low, size = ranks(found, group.shape, self.memory, table)
+        self.temps.append(size)
+        place = Memory(table, (), ())
+        self._append(kernel, params, False, place, None, low.checks)
+        self._append(*segments.build(), target, group, segments.low.checks)
+        return True
 
     def _contraction(self, group: Group, target: Memory) -> bool:
         """Append the steps of a sum of products in register tiles, if it is one that gains."""
