@@ -74,6 +74,8 @@ class _Plan:
             safe = safe and (node.arg[0] in ("sum", "prod") or _runs(node))
         elif node.op == "read":
             safe = safe and self.inside(node)
+        elif node.op == "checked":
+            safe = False
         self.free[node], self.safe[node] = free, safe
 
     def inside(self, node: Node) -> bool:
@@ -313,6 +315,9 @@ class _Writer:
             raise ValueError(f"axis {node.arg!r} is not closed: call .order(…) with it")
         if op == "read":
             return self.read(node, block), True
+        if op == "checked":
+            index, size = (self.value(s, block) for s in node.src)
+            return f"at(({size},), {index})", True
         if op == "cast":
             return f"{node.dtype.name}({self.value(node.src[0], block)})", True
         return self.pointwise(node, block)

@@ -150,6 +150,7 @@ if TYPE_CHECKING:
     from .find import first_nonfinite
     from .jit import jit
     from .notation import Axis, Indexed, axes, axis, outside
+    from .placing import index_add, index_put, scatter, scatter_add
     from .random import (
         Generator,
         bernoulli,
@@ -175,6 +176,7 @@ _LATER = {
     "find": ("first_nonfinite",),
     "jit": ("jit",),
     "notation": ("Axis", "Indexed", "axes", "axis", "outside"),
+    "placing": ("index_add", "index_put", "scatter", "scatter_add"),
     "random": (
         "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed",
         "manual_seed", "multinomial", "rand", "rand_like", "randint", "randn", "randn_like",
@@ -280,6 +282,8 @@ __all__ = [
     "get_rng_state",
     "grad",
     "half",
+    "index_add",
+    "index_put",
     "index_select",
     "initial_seed",
     "int",
@@ -345,6 +349,8 @@ __all__ = [
     "result_type",
     "round",
     "rsqrt",
+    "scatter",
+    "scatter_add",
     "seed",
     "set_grad_enabled",
     "set_rng_state",

@@ -1,0 +1,66 @@
+"""Tensor's methods that put elements in places, keep running values and sort along an axis.
+
+Each calls the room that knows the operation, when it is used first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from .core import Core
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+class Along(Core):
+    """Operations along one axis whose places or order come from data."""
+
+    # ---- places --------------------------------------------------------------------------------
+
+    def index_add(self, dim: int, index: Core, source: Core, *, alpha: float = 1) -> Tensor:
+        """x with alpha · source[…, i, …] added at index[i] of axis `dim`, in the order of i"""
+        from .placing import index_add
+
+        return index_add(self, dim, index, source, alpha=alpha)
+
+    def scatter_add(self, dim: int, index: Core, src: Core) -> Tensor:
+        """x with src[…, i, …] added at index[…, i, …] of axis `dim`, in the order of i"""
+        from .placing import scatter_add
+
+        return scatter_add(self, dim, index, src)
+
+    def scatter(self, dim: int, index: Core, src: Any = None, *, value: Any = None) -> Tensor:
+        """x with src[…, i, …] (or a number) at index[…, i, …] of axis `dim`; the last i wins"""
+        from .placing import scatter
+
+        return scatter(self, dim, index, src, value=value)
+
+    def index_put(self, indices: Sequence[Core], values: Any, accumulate: bool = False) -> Tensor:
+        """x with values written (the last wins) or added at the places that index tensors name"""
+        from .placing import index_put
+
+        return index_put(self, indices, values, accumulate)
+
+    def index_add_(self, dim: int, index: Core, source: Core, *, alpha: float = 1) -> Self:
+        """index_add, in place"""
+        return self._become("index_add_", self.index_add(dim, index, source, alpha=alpha))
+
+    def scatter_add_(self, dim: int, index: Core, src: Core) -> Self:
+        """scatter_add, in place"""
+        return self._become("scatter_add_", self.scatter_add(dim, index, src))
+
+    def scatter_(self, dim: int, index: Core, src: Any = None, *, value: Any = None) -> Self:
+        """scatter, in place"""
+        return self._become("scatter_", self.scatter(dim, index, src, value=value))
+
+    def index_put_(self, indices: Sequence[Core], values: Any, accumulate: bool = False) -> Self:
+        """index_put, in place"""
+        return self._become("index_put_", self.index_put(indices, values, accumulate))
+
+    def _become(self, operation: str, value: Tensor) -> Self:
+        from .write import overwrite
+
+        overwrite(operation, self, value)
+        return self
