@@ -143,4 +143,26 @@ class Segments:
     careful: bool = False  # do nothing once a check has failed
 
 
-Kernel = Nest | Contraction | Ranks | Segments
+@frozen
+class Scan:
+    """Elements along one axis, each from the one before.
+
+    loops    the other output loops from the outermost in; `vector`: the last is vectorised
+    along    the loop of the axis; `reverse`: from its end
+    carry    the node in the output's body that stands for the element before; `start`: the first's
+    copies   rows (or vectors of columns) side by side
+    """
+
+    loops: tuple[tuple[Node, Stride], ...]
+    vector: bool
+    along: tuple[Node, Stride]
+    reverse: bool
+    carry: Node
+    start: Node
+    output: Output
+    copies: int
+    width: int
+    careful: bool = False  # do nothing once a check has failed
+
+
+Kernel = Nest | Contraction | Ranks | Segments | Scan

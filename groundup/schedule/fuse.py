@@ -32,7 +32,8 @@ class Group:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.node.shape
+        """The loops in which the body is evaluated."""
+        return (self.node.src[0] if self.node.op == "argsort" else self.node).shape
 
     def refresh(self) -> None:
         """Look through the body, which has changed."""
@@ -94,6 +95,11 @@ def fuse(roots: list[Node], order: list[Node]) -> list[Group]:
                 register(g)
 
     for node in reversed(order):
+        if node.op in ("scan", "argsort"):
+            if node in wanted or node in shown or users.get(node):
+                scans = node.op == "scan"
+                store(node, node.src[0] if scans else read(node.src[0], *outs(node.ndim)))
+            continue
         if node.op not in ("loops", "reshape"):
             if node.op == "buffer" and node in wanted:
                 store(node, read(node, *outs(node.ndim)))
@@ -196,7 +202,7 @@ def _inline(node: Node, into: list[Group], facts: _Facts) -> bool:
         if facts.cost <= CHEAP and len(into) <= 3:
             return all(_repeats(g, r) <= 4 for g, r in sites)
         return len(into) == 1 and all(_repeats(g, r) <= 1 for g, r in sites) and len(sites) <= 2
-    if len(into) != 1:
+    if len(into) != 1 or into[0].node.op != "loops":
         return False
     group = into[0]
     if facts.search:

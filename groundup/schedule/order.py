@@ -35,6 +35,9 @@ def canonical(order: list[Node], slots: dict[object, int], symbolic: bool) -> di
             result[node] = const(int(node.value), dt.int64)
         elif node.op == "reduce":
             result[node] = _reduction(node, result[node.src[0]], symbolic)
+        elif node.op in ("scan", "argsort"):
+            src = tuple(result[s] for s in node.src)
+            result[node] = make(node.op, node.dtype, shape, src, node.arg)
         elif node.op in ("loops", "reshape"):
             src = tuple(result[s] for s in node.src)
             if node.op == "loops":

@@ -85,6 +85,11 @@ class Builder:
 
     def add(self, group: Group, target: Memory) -> None:
         """Append the step (and copies before it) that computes a group into `target`."""
+        if group.node.op == "scan":
+            from .scan import build
+
+            self._append(*build(group, target, self.memory, self.machine.width))
+            return
         if _has_product(group.body) and self._contraction(group, target):
             return
         found = search_in(group.body)

@@ -65,7 +65,6 @@ from .functions import (
     clamp,
     concat,
     cos,
-    cumsum,
     diagonal,
     div,
     eq,
@@ -168,6 +167,7 @@ if TYPE_CHECKING:
         seed,
         set_rng_state,
     )
+    from .running import cummax, cummin, cumprod, cumsum, linear_recurrence, logcumsumexp
 
 # The same names, by the module that is imported when one of them is used (PEP 562).
 _LATER = {
@@ -177,6 +177,9 @@ _LATER = {
     "jit": ("jit",),
     "notation": ("Axis", "Indexed", "axes", "axis", "outside"),
     "placing": ("index_add", "index_put", "scatter", "scatter_add"),
+    "running": (
+        "cummax", "cummin", "cumprod", "cumsum", "linear_recurrence", "logcumsumexp",
+    ),
     "random": (
         "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed",
         "manual_seed", "multinomial", "rand", "rand_like", "randint", "randn", "randn_like",
@@ -249,6 +252,9 @@ __all__ = [
     "clamp",
     "concat",
     "cos",
+    "cummax",
+    "cummin",
+    "cumprod",
     "cumsum",
     "debug",
     "default_generator",
@@ -297,12 +303,14 @@ __all__ = [
     "isinf",
     "isnan",
     "lerp",
+    "linear_recurrence",
     "linspace",
     "log",
     "log10",
     "log1p",
     "log2",
     "log_softmax",
+    "logcumsumexp",
     "logical_and",
     "logical_not",
     "logical_or",

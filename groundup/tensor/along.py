@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 from .core import Core
 
 if TYPE_CHECKING:
+    from ..ir.dtype import DType
+    from .running import Running
     from .tensor import Tensor
 
 
@@ -58,6 +60,38 @@ class Along(Core):
     def index_put_(self, indices: Sequence[Core], values: Any, accumulate: bool = False) -> Self:
         """index_put, in place"""
         return self._become("index_put_", self.index_put(indices, values, accumulate))
+
+    # ---- running values --------------------------------------------------------------------------
+
+    def cumsum(self, dim: int, dtype: DType | None = None) -> Tensor:
+        """Running sums along `dim`"""
+        from .running import cumsum
+
+        return cumsum(self, dim, dtype)
+
+    def cumprod(self, dim: int, dtype: DType | None = None) -> Tensor:
+        """Running products along `dim`"""
+        from .running import cumprod
+
+        return cumprod(self, dim, dtype)
+
+    def cummax(self, dim: int) -> Running:
+        """(values, indices) of the greatest up to each element along `dim`"""
+        from .running import cummax
+
+        return cummax(self, dim)
+
+    def cummin(self, dim: int) -> Running:
+        """(values, indices) of the least up to each element along `dim`"""
+        from .running import cummin
+
+        return cummin(self, dim)
+
+    def logcumsumexp(self, dim: int) -> Tensor:
+        """log Σ e^x up to each element along `dim`"""
+        from .running import logcumsumexp
+
+        return logcumsumexp(self, dim)
 
     def _become(self, operation: str, value: Tensor) -> Self:
         from .write import overwrite

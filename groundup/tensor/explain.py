@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..emit import llvm
-from ..emit.kernel import Contraction, Kernel, Ranks, Segments
+from ..emit.kernel import Contraction, Kernel, Ranks, Scan, Segments
 from ..ir.node import Node, loops
 from ..ir.show import show
 from ..runtime import assembly
@@ -108,6 +108,11 @@ def _form(kernel: Kernel, parallel: bool) -> list[str]:
     order = " ".join(_variable(v) for v, _ in kernel.loops) or "no loop"
     if isinstance(kernel, Ranks):
         return [f"positions {order} put in order by row, {threads}"]
+    if isinstance(kernel, Scan):
+        what = f"vectors of {_variable(kernel.loops[-1][0])}" if kernel.vector else "rows"
+        back = " backwards" if kernel.reverse else ""
+        path = f"running along {_variable(kernel.along[0])}{back}"
+        return [f"{path}, {kernel.copies} {what} side by side, {threads}"]
     if isinstance(kernel, Segments):
         rows = " ".join(_variable(v) for v, _ in kernel.row)
         vector = f", vectorised along {_variable(kernel.loops[-1][0])}" if kernel.vector else ""

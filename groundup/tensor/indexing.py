@@ -480,6 +480,14 @@ def gather(a: Core, dim: int, index: Core) -> Tensor:
     return finish(ir.loops(index._shape, ir.read(operand(a), *indices)), a, index)
 
 
+def taken(a: Core, axis: int, index: Core) -> Tensor:
+    """gather at indices that are known to be inside, all axes of one size but `axis`."""
+    outs = ir.outs(a.ndim)
+    at = ir.read(value_of(index), *outs)
+    body = ir.read(operand(a), *outs[:axis], at, *outs[axis + 1 :])
+    return finish(ir.loops(index._shape, body), a, index)
+
+
 def take_along_dim(a: Core, index: Core, dim: int) -> Tensor:
     """gather, after broadcasting all axes but `dim`."""
     from .shape import expand

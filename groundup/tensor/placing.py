@@ -222,9 +222,7 @@ def positions(
     return pairs, r, match, here
 
 
-def index_put(
-    a: Core, indices: Sequence[Core], values: Any, accumulate: bool = False
-) -> Tensor:
+def index_put(a: Core, indices: Sequence[Core], values: Any, accumulate: bool = False) -> Tensor:
     """x with values at the places that index tensors (one for each leading axis) name: written, the
     last of several; or, with accumulate=True, added in the order of positions.
 
