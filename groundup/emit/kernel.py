@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..ir.dtype import DType
 from ..ir.node import Node
 from ..ir.record import frozen
 
@@ -165,4 +166,37 @@ class Scan:
     careful: bool = False  # do nothing once a check has failed
 
 
-Kernel = Nest | Contraction | Ranks | Segments | Scan
+@frozen
+class Argsort:
+    """Positions along one axis in the order of their elements, one row after the other.
+
+    loops    the other output loops from the outermost in, dealt out to threads
+    along    the loop of the axis; `count`: how many positions are wanted
+    few      keep only the `count` best while reading (0: put all in order)
+    scratch  `slots` pieces of memory, one for each thread that takes part (scratch_words of each)
+    """
+
+    loops: tuple[tuple[Node, Stride], ...]
+    along: tuple[Node, Stride]
+    count: Stride
+    descending: bool
+    few: int
+    body: Node
+    access: Access
+    scratch: Word
+    slots: int
+    careful: bool = False  # do nothing once a check has failed
+
+
+def key_bits(dtype: DType) -> int:
+    """The bits of the integer that stands for an element when it is put in order."""
+    return max(8, dtype.bits)
+
+
+def scratch_words(dtype: DType) -> tuple[int, int]:
+    """(a, b): a + b·n 64-bit words of memory for putting n elements in order: counts of digits,
+    and two lists of elements with their positions (in one word where both fit)."""
+    return key_bits(dtype) // 8 * 128 + 4, 4 if dtype.bits == 64 else 2
+
+
+Kernel = Nest | Contraction | Ranks | Segments | Scan | Argsort

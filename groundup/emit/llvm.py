@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .kernel import Contraction, Kernel, Nest, Ranks, Scan
+from .kernel import Argsort, Contraction, Kernel, Nest, Ranks, Scan
 from .nest import emit_nest
 
 SYMBOL = "kernel"
@@ -16,6 +16,10 @@ def emit(kernel: Kernel) -> str:
         return emit_contraction(kernel, SYMBOL)
     if isinstance(kernel, Nest):
         return emit_nest(kernel, SYMBOL)
+    if isinstance(kernel, Argsort):
+        from .argsort import emit_argsort
+
+        return emit_argsort(kernel, SYMBOL)
     if isinstance(kernel, Scan):
         from .scan import emit_scan
 

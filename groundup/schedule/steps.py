@@ -90,6 +90,14 @@ class Builder:
 
             self._append(*build(group, target, self.memory, self.machine.width))
             return
+        if group.node.op == "argsort":
+            from .argsort import build as build_argsort
+
+            scratch = Temp(len(self.temps))
+            *step, size = build_argsort(group, target, self.memory, scratch)
+            self.temps.append(size)
+            self._append(*step)
+            return
         if _has_product(group.body) and self._contraction(group, target):
             return
         found = search_in(group.body)

@@ -149,6 +149,7 @@ if TYPE_CHECKING:
     from .find import first_nonfinite
     from .jit import jit
     from .notation import Axis, Indexed, axes, axis, outside
+    from .ordering import argsort, kthvalue, median, sort, topk
     from .placing import index_add, index_put, scatter, scatter_add
     from .random import (
         Generator,
@@ -176,6 +177,7 @@ _LATER = {
     "find": ("first_nonfinite",),
     "jit": ("jit",),
     "notation": ("Axis", "Indexed", "axes", "axis", "outside"),
+    "ordering": ("argsort", "kthvalue", "median", "sort", "topk"),
     "placing": ("index_add", "index_put", "scatter", "scatter_add"),
     "running": (
         "cummax", "cummin", "cumprod", "cumsum", "linear_recurrence", "logcumsumexp",
@@ -236,6 +238,7 @@ __all__ = [
     "arange",
     "argmax",
     "argmin",
+    "argsort",
     "as_tensor",
     "axes",
     "axis",
@@ -302,6 +305,7 @@ __all__ = [
     "isfinite",
     "isinf",
     "isnan",
+    "kthvalue",
     "lerp",
     "linear_recurrence",
     "linspace",
@@ -322,6 +326,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "median",
     "meshgrid",
     "min",
     "minimum",
@@ -367,6 +372,7 @@ __all__ = [
     "sign",
     "sin",
     "softmax",
+    "sort",
     "split",
     "sqrt",
     "square",
@@ -380,6 +386,7 @@ __all__ = [
     "tan",
     "tanh",
     "tensor",
+    "topk",
     "transpose",
     "tril",
     "triu",

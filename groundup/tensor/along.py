@@ -6,12 +6,13 @@ Each calls the room that knows the operation, when it is used first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from .core import Core
 
 if TYPE_CHECKING:
     from ..ir.dtype import DType
+    from .ordering import Ordered
     from .running import Running
     from .tensor import Tensor
 
@@ -92,6 +93,42 @@ class Along(Core):
         from .running import logcumsumexp
 
         return logcumsumexp(self, dim)
+
+    # ---- order -----------------------------------------------------------------------------------
+
+    def sort(self, dim: int = -1, descending: bool = False, stable: bool = False) -> Ordered:
+        """(values, indices) in order along `dim`; equals keep theirs, NaN is greatest"""
+        from .ordering import sort
+
+        return sort(self, dim, descending, stable)
+
+    def argsort(self, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
+        """Where the elements in order are along `dim`"""
+        from .ordering import argsort
+
+        return argsort(self, dim, descending, stable)
+
+    def topk(self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Ordered:
+        """(values, indices) of the k greatest (or least) along `dim`, in order"""
+        from .ordering import topk
+
+        return topk(self, k, dim, largest, sorted)
+
+    def kthvalue(self, k: int, dim: int = -1, keepdim: bool = False) -> Ordered:
+        """(value, index) of the k-th least along `dim`, counted from 1"""
+        from .ordering import kthvalue
+
+        return kthvalue(self, k, dim, keepdim)
+
+    @overload
+    def median(self) -> Tensor: ...
+    @overload
+    def median(self, dim: int, keepdim: bool = False) -> Ordered: ...
+    def median(self, dim: int | None = None, keepdim: bool = False) -> Tensor | Ordered:
+        """The middle element in order (the lower of two); with `dim` (values, indices) along it"""
+        from .ordering import median
+
+        return median(self, dim, keepdim)
 
     def _become(self, operation: str, value: Tensor) -> Self:
         from .write import overwrite

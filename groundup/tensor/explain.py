@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..emit import llvm
-from ..emit.kernel import Contraction, Kernel, Ranks, Scan, Segments
+from ..emit.kernel import Argsort, Contraction, Kernel, Ranks, Scan, Segments
 from ..ir.node import Node, loops
 from ..ir.show import show
 from ..runtime import assembly
@@ -108,6 +108,9 @@ def _form(kernel: Kernel, parallel: bool) -> list[str]:
     order = " ".join(_variable(v) for v, _ in kernel.loops) or "no loop"
     if isinstance(kernel, Ranks):
         return [f"positions {order} put in order by row, {threads}"]
+    if isinstance(kernel, Argsort):
+        how = f"the {kernel.few} first" if kernel.few else "radix sort"
+        return [f"rows of {_variable(kernel.along[0])} in order ({how}), {threads}"]
     if isinstance(kernel, Scan):
         what = f"vectors of {_variable(kernel.loops[-1][0])}" if kernel.vector else "rows"
         back = " backwards" if kernel.reverse else ""
