@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..ir.dtype import DType
 from ..ir.node import Node
 from ..ir.record import frozen
 
@@ -167,4 +168,104 @@ class Pack:
     careful: bool = False
 
 
-Kernel = Nest | Contraction | Several | Pack
+@frozen
+class Ranks:
+    """Positions put in order by row, stably: a counting sort, by one thread.
+
+    loops      the variables of a position, row-major
+    row        the row of a position; `rows` where it has none
+    table      int32: rows + 2 ends of rows (row j lies from end j to end j + 1), then the row of
+               each position, then the positions in order
+    """
+
+    loops: tuple[tuple[Node, Stride], ...]
+    row: Node
+    rows: Stride
+    positions: Stride
+    table: Word
+
+
+@frozen
+class Segments:
+    """Each row combines the terms of its own positions, in order.
+
+    loops      output loops from the outermost in; `vector`: the last is vectorised
+    row        the variables that number a row, row-major; the first `batch` number a position too
+    variables  of the reduction: a position's other variables, row-major
+    hole       the node in the output's body that stands for the combined terms
+    vectors    running vectors at once
+    """
+
+    loops: tuple[tuple[Node, Stride], ...]
+    vector: bool
+    row: tuple[tuple[Node, Stride], ...]
+    batch: int
+    variables: tuple[tuple[Node, Stride], ...]
+    kind: str
+    term: Node
+    hole: Node
+    output: Output
+    table: Word
+    rows: Stride
+    positions: Stride
+    vectors: int
+    width: int
+    careful: bool = False  # do nothing once a check has failed
+
+
+@frozen
+class Scan:
+    """Elements along one axis, each from the one before.
+
+    loops    the other output loops from the outermost in; `vector`: the last is vectorised
+    along    the loop of the axis; `reverse`: from its end
+    carry    the node in the output's body that stands for the element before; `start`: the first's
+    copies   rows (or vectors of columns) side by side
+    """
+
+    loops: tuple[tuple[Node, Stride], ...]
+    vector: bool
+    along: tuple[Node, Stride]
+    reverse: bool
+    carry: Node
+    start: Node
+    output: Output
+    copies: int
+    width: int
+    careful: bool = False  # do nothing once a check has failed
+
+
+@frozen
+class Argsort:
+    """Positions along one axis in the order of their elements, one row after the other.
+
+    loops    the other output loops from the outermost in, dealt out to threads
+    along    the loop of the axis; `count`: how many positions are wanted
+    few      keep only the `count` best while reading (0: put all in order)
+    scratch  `slots` pieces of memory, one for each thread that takes part (scratch_words of each)
+    """
+
+    loops: tuple[tuple[Node, Stride], ...]
+    along: tuple[Node, Stride]
+    count: Stride
+    descending: bool
+    few: int
+    body: Node
+    access: Access
+    scratch: Word
+    slots: int
+    careful: bool = False  # do nothing once a check has failed
+
+
+def key_bits(dtype: DType) -> int:
+    """The bits of the integer that stands for an element when it is put in order."""
+    return max(8, dtype.bits)
+
+
+def scratch_words(dtype: DType) -> tuple[int, int]:
+    """(a, b): a + b·n 64-bit words of memory for putting n elements in order: counts of digits,
+    and two lists of elements with their positions (in one word where both fit)."""
+    return key_bits(dtype) // 8 * 128 + 4, 4 if dtype.bits == 64 else 2
+
+
+Kernel = Nest | Contraction | Several | Pack | Ranks | Segments | Scan | Argsort

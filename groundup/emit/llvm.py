@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .kernel import Contraction, Kernel, Pack, Several
+from .kernel import Argsort, Contraction, Kernel, Nest, Pack, Ranks, Scan, Several
 from .nest import emit_nest
 
 SYMBOL = "kernel"
@@ -22,4 +22,18 @@ def emit(kernel: Kernel) -> str:
         from .pack import emit_pack
 
         return emit_pack(kernel, SYMBOL)
-    return emit_nest(kernel, SYMBOL)
+    if isinstance(kernel, Nest):
+        return emit_nest(kernel, SYMBOL)
+    if isinstance(kernel, Argsort):
+        from .argsort import emit_argsort
+
+        return emit_argsort(kernel, SYMBOL)
+    if isinstance(kernel, Scan):
+        from .scan import emit_scan
+
+        return emit_scan(kernel, SYMBOL)
+    from .scatter import emit_ranks, emit_segments
+
+    if isinstance(kernel, Ranks):
+        return emit_ranks(kernel, SYMBOL)
+    return emit_segments(kernel, SYMBOL)

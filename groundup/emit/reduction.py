@@ -34,7 +34,7 @@ def identity(kind: str, dtype: DType) -> bool | int | float:
     return math.inf if dtype.is_float else dtype.max
 
 
-_COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
+COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
 
 
 class _Reduction:
@@ -47,7 +47,7 @@ class _Reduction:
         self.body = node.src[0]
         self.dtype = self.body.dtype
         self.dot = self.order.startswith("dot") and self.dtype.is_float
-        self.op = _COMBINE.get(self.kind, "")
+        self.op = COMBINE.get(self.kind, "")
         if self.dtype.kind == "b" and self.kind in ("sum", "prod"):
             self.op = "or" if self.kind == "sum" else "and"
         a: Node = make("hole", self.dtype, (), (), 0)

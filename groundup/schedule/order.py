@@ -11,6 +11,7 @@ from ..ir.extent import Extent
 from ..ir.node import Node, buffer, const, make, red, reduce
 from ..ir.record import frozen
 from ..ir.transform import body_nodes, rebuild, substitute
+from .search import search
 
 
 @frozen
@@ -34,6 +35,9 @@ def canonical(order: list[Node], slots: dict[object, int], symbolic: bool) -> di
             result[node] = const(int(node.value), dt.int64)
         elif node.op == "reduce":
             result[node] = _reduction(node, result[node.src[0]], symbolic)
+        elif node.op in ("scan", "argsort"):
+            src = tuple(result[s] for s in node.src)
+            result[node] = make(node.op, node.dtype, shape, src, node.arg)
         elif node.op in ("loops", "reshape"):
             src = tuple(result[s] for s in node.src)
             if node.op == "loops":
@@ -115,6 +119,8 @@ def _choose(
     pair = product_of(body) if order.startswith("dot") else None
     if order.startswith("dot") and pair is None:
         order = "lanes"
+    if search(node) is not None:  # the terms of a row in the order of their positions
+        return variables, "seq"
     if pair is not None:
         return _order_of_products(pair, variables)
     for r in reads:

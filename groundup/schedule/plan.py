@@ -17,7 +17,7 @@ from ..emit.kernel import Kernel
 from ..ir.extent import product
 from ..ir.node import Node, loops, outs
 from ..ir.record import record, replace
-from ..ir.transform import body_nodes, toposort
+from ..ir.transform import COMPUTED, body_nodes, toposort
 from ..ir.verify import verify
 from ..runtime import pool, target
 from .arrange import arrange, most_alive
@@ -100,16 +100,16 @@ class Plan:
         """Fuse; remember which stored tensor is which result."""
         self.result_of: dict[Node, int] = {}
         targets: list[Node] = []
-        plain = {r for r in self.roots if r.op == "loops"}
+        plain = {r for r in self.roots if r.op in COMPUTED}
         for i, root in enumerate(self.roots):
             base = stored_behind(root)
-            node = base if base.op == "loops" and base not in plain else root
+            node = base if base.op in COMPUTED and base not in plain else root
             if node in self.result_of:
                 self.copies.append((i, self.result_of[node]))
                 continue
             self.result_of[node] = i
             targets.append(node)
-        order = [n for n in toposort(targets) if n.op in ("buffer", "loops", "reshape")]
+        order = [n for n in toposort(targets) if n.op in ("buffer", "reshape", *COMPUTED)]
         verify(targets)
         groups = fuse(targets, order)
         verify([loops(g.shape, g.body) for g in groups])
@@ -365,7 +365,7 @@ def _row_major(ref: object, shape: tuple[int, ...]) -> Memory:
 def _reads_in_place(step: Step, slot: Slot) -> bool:
     """Does a step read this input only at the element that it writes?"""
     group = step.group
-    if group is None:
+    if group is None or group.node.op == "argsort":
         return False
     if slot not in step.reads:
         return True

@@ -12,6 +12,7 @@ from .fuse import Group
 from .lower import Lowering, Memory, Raw
 from .nests import NestBuilder, Parameters
 from .order import mixes, narrow, product_of
+from .search import Search, search_in
 from .sizes import Size, Sym, add, mul, row_major_strides, size_of, total, value
 
 if TYPE_CHECKING:
@@ -95,11 +96,45 @@ class Builder:
 
     def add(self, group: Group, target: Memory) -> None:
         """Append the step (and copies before it) that computes a group into `target`."""
+        if group.node.op == "scan":
+            from .scan import build
+
+            self._append(*build(group, target, self.memory, self.machine.width))
+            return
+        if group.node.op == "argsort":
+            from .argsort import build as build_argsort
+
+            scratch = Temp(len(self.temps))
+            *step, size = build_argsort(group, target, self.memory, scratch)
+            self.temps.append(size)
+            self._append(*step)
+            return
         if _has_product(group.body) and self._contraction(group, target):
+            return
+        found = search_in(group.body)
+        if found is not None and self._scatter(found, group, target):
             return
         low = Lowering(group.shape, group.body, self.memory)
         built = NestBuilder(target.shape, low, target, self.machine.width).build()
         self._append(*built, target, group, low.checks)
+
+    def _scatter(self, found: Search, group: Group, target: Memory) -> bool:
+        """Append the two steps of a search by data: positions in order by row, and the rows."""
+        from .scatter import SegmentBuilder, ranks
+
+        table = Temp(len(self.temps))
+        try:
+            segments = SegmentBuilder(
+                found, group.shape, group.body, self.memory, target, table, self.machine.width
+            )
+        except IndexError:  # only the search itself keeps a read inside its tensor
+            return False
+        kernel, params, low, size = ranks(found, group.shape, self.memory, table)
+        self.temps.append(size)
+        place = Memory(table, (), ())
+        self._append(kernel, params, False, place, None, low.checks)
+        self._append(*segments.build(), target, group, segments.low.checks)
+        return True
 
     def _contraction(self, group: Group, target: Memory) -> bool:
         """Append the steps of a sum of products in register tiles, if it is one that gains."""
