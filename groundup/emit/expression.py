@@ -55,6 +55,7 @@ class Emitter:
         self.scopes: list[Scope] = [root]
         self.bindings: dict[Node, Binding] = {}
         self.memo: dict[object, Value] = {}
+        self.stream = False  # whole vectors go past the caches, to aligned places
         self._params: dict[Word, Operand] = {}
         self._free: dict[Node, frozenset[Node]] = {}
 
@@ -432,6 +433,13 @@ class Emitter:
         mask = self.mask()
         if per_lane is None and stride == 1:
             address = self._gep(base, position.name, ty, region)
+            if mask is None and self.stream:
+                self.fn.declared["!0 = !{i32 1}"] = None
+                align = min(64, lanes * align)
+                self.fn.do(
+                    f"store {vt} {name}, ptr {address}, align {align}, !nontemporal !0", region
+                )
+                return
             self._vector_store(vt, ty, lanes, name, address, mask, align, region)
             return
         indices = self._lane_indices(position, stride, lanes, per_lane, region)

@@ -36,10 +36,15 @@ class Access(NamedTuple):
 
 @frozen
 class Output:
-    """One result: the scalar body and where its element goes."""
+    """One result: the scalar body and where its element goes.
+
+    stream: past the caches, for what is too large to be read from them again; every whole vector
+    then starts at a multiple of its size (up to 64 bytes)
+    """
 
     body: Node
     access: Access
+    stream: bool = False
 
 
 @frozen
@@ -49,6 +54,8 @@ class Nest:
     loops     (variable, extent) from the outermost in
     vector    which loop is vectorised, or -1
     parallel  how many leading loops are dealt out to the threads together
+    columns   0, or the elements of one step along the last loop, which is the vectorised one, of
+              reductions that run down columns: their loops are outside it (see emit/columns.py)
     """
 
     loops: tuple[tuple[Node, Stride], ...]
@@ -57,6 +64,7 @@ class Nest:
     outputs: tuple[Output, ...]
     width: int
     careful: bool = False  # do nothing once a check has failed
+    columns: int = 0
 
 
 @frozen

@@ -52,8 +52,8 @@ class _PackWriter:
             e.open(f.region)
             lane, rest = f.mul(f.rem(i, blocks), self.w), f.div(i, blocks)
             a, b = source, f.gep(target, self.lane_place(lane), self.t)
-            for (_, from_, to), s in reversed(list(zip(k.outer, sizes))):
-                at, rest = f.rem(rest, s), f.div(rest, s)
+            for (_extent, from_, to), count in reversed(list(zip(k.outer, sizes))):
+                at, rest = f.rem(rest, count), f.div(rest, count)
                 a = f.gep(a, f.mul(at, e.word(from_)), self.t)
                 b = f.gep(b, f.mul(at, e.word(to)), self.t)
             a = f.gep(a, f.mul(lane, e.word(k.lane[1])), self.t)

@@ -11,6 +11,7 @@ from ..ir.extent import Extent
 from ..ir.node import Node, buffer, const, make, red, reduce
 from ..ir.record import frozen
 from ..ir.transform import body_nodes, rebuild, substitute
+from .partial import staged
 from .search import search
 
 
@@ -41,7 +42,7 @@ def canonical(order: list[Node], slots: dict[object, int], symbolic: bool) -> di
         elif node.op in ("loops", "reshape"):
             src = tuple(result[s] for s in node.src)
             if node.op == "loops":
-                src = (_ordered(src[0]),)
+                src = (ordered(staged(src[0], shape)),)
             result[node] = make(node.op, node.dtype, shape, src, None)
         else:
             result[node] = rebuild(node, tuple(result[s] for s in node.src))
@@ -55,7 +56,7 @@ def _reduction(node: Node, body: Node, symbolic: bool) -> Node:
     return reduce(kind, variables, body, order)
 
 
-def _ordered(body: Node) -> Node:
+def ordered(body: Node) -> Node:
     """The body with the order of each of its floating sums decided."""
     mapping: dict[Node, Node] = {}
     for node in body_nodes(body):
@@ -123,11 +124,6 @@ def _choose(
         return variables, "seq"
     if pair is not None:
         return _order_of_products(pair, variables)
-    for r in reads:
-        if len(r.src) > 3:
-            batch = [v for v in variables if _plain(r.src[1], v[0])]
-            if batch:
-                return (*(v for v in variables if v != batch[0]), batch[0]), "lanes"
     names = {v[0] for v in variables}
     for r in reads:
         inner = {n.arg for n in body_nodes(r.src[-1]) if n.op == "red"}

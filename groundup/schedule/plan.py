@@ -13,7 +13,7 @@ from typing import Any
 from .. import runtime
 from ..emit import llvm
 from ..emit.fingerprint import fingerprint
-from ..emit.kernel import Kernel
+from ..emit.kernel import Kernel, Nest
 from ..ir.extent import product
 from ..ir.node import Node, loops, outs
 from ..ir.record import record, replace
@@ -166,9 +166,13 @@ class Plan:
         for step in given_up:
             assert isinstance(step.writes, Result)
             del donated[step.writes.index]
-        if checking:
-            for step in waits.keys() - set(given_up):
-                step.kernel = replace(step.kernel, careful=True)
+        for step in waits.keys() - set(given_up):
+            kernel = step.kernel
+            if isinstance(kernel, Nest):  # what is overwritten has been read: it is in the caches
+                cached = tuple(replace(o, stream=False) for o in kernel.outputs)
+                step.kernel = kernel = replace(kernel, outputs=cached)
+            if checking:
+                step.kernel = replace(kernel, careful=True)
         return donated
 
     # ---- binding ---------------------------------------------------------------------------------
