@@ -19,7 +19,7 @@ from ..ir.node import Node, loops, outs
 from ..ir.record import record, replace
 from ..ir.transform import COMPUTED, body_nodes, toposort
 from ..ir.verify import verify
-from ..runtime import pool, target
+from ..runtime import Buffer, pool, target
 from .arrange import arrange, most_alive
 from .fuse import Group, fuse, stored_behind
 from .lower import Memory
@@ -30,6 +30,7 @@ from .steps import Builder, Check, Machine, Result, Step, Temp, images
 
 _compiled: dict[Kernel, int] = {}
 ALIGN = 64
+SHARED = 1 << 20  # bytes: arenas up to this size are one block
 
 
 def machine() -> Machine:
@@ -62,7 +63,7 @@ class _Bound:
     """A plan with numbers for its runtime size: a program and where pointers go in it."""
 
     program: runtime.Program
-    patches: list[tuple[bool, int, _Places]]  # (a result? else an input, number, places)
+    patches: list[tuple[int, int, _Places]]  # (1: a result, 0: an input; number; places)
     homes: list[tuple[int, _Places]]  # of temporaries: (offset in the arena, places)
     temps: dict[int, int]  # temporary → offset in the arena
     sizes: dict[int, int]  # temporary → bytes
@@ -202,14 +203,14 @@ class Plan:
                 arrays[i][j] = program.status_address
             else:
                 pointers.setdefault(w[1], []).append((arrays[i], j))  # type: ignore[index]
-        patches: list[tuple[bool, int, _Places]] = []
+        patches: list[tuple[int, int, _Places]] = []
         homes: list[tuple[int, _Places]] = []
         for ref, at in pointers.items():
             if isinstance(ref, Temp):
                 homes.append((temps[ref.index], at))
             else:
                 assert isinstance(ref, (Slot, Result))
-                patches.append((isinstance(ref, Result), ref.index, at))
+                patches.append((int(isinstance(ref, Result)), ref.index, at))
         bound = _Bound(
             program, patches, homes, temps, sizes, arena, live,
             [value(size, n) for size in self.bytes], [0] * len(patches), 0,
@@ -231,25 +232,26 @@ class Plan:
     # ---- running ---------------------------------------------------------------------------------
 
     def run(
-        self, buffers: Sequence[runtime.Buffer], n: int | None,
-        free: Sequence[runtime.Buffer | None],
-    ) -> list[runtime.Buffer]:  # fmt: skip
+        self, buffers: Sequence[Buffer], n: int | None,
+        free: Sequence[Buffer | None],
+    ) -> list[Buffer]:  # fmt: skip
         """Results in fresh memory, or in that of the inputs they replace (`free`)."""
-        bound = self.bind(n)
-        results: list[runtime.Buffer] = []
-        for i, size in enumerate(bound.results):
-            old = free[i] if i in self.donated else None
-            results.append(old if old is not None else runtime.allocate(size))
-        arena = runtime.allocate(bound.arena)
-        addresses = bound.addresses
+        bound = self.bound.get(n) or self.bind(n)
+        donated = self.donated
+        if donated:
+            results: list[Buffer] = []
+            for i, size in enumerate(bound.results):
+                old = free[i] if i in donated else None
+                results.append(old if old is not None else Buffer(size))
+        else:
+            results = [Buffer(size) for size in bound.results]
         with pool.lock:
-            for k, (is_result, index, places) in enumerate(bound.patches):
-                address = (results if is_result else buffers)[index].address
-                if addresses[k] != address:
-                    addresses[k] = address
-                    for array, j in places:
-                        array[j] = address
-            if bound.arena_at != arena.address:
+            arena = _arena(bound.arena) if bound.homes else None
+            given = (buffers, results)
+            addresses = [given[kind][index].address for kind, index, _ in bound.patches]
+            if addresses != bound.addresses:
+                _patch(bound, addresses)
+            if arena is not None and bound.arena_at != arena.address:
                 bound.arena_at = arena.address
                 for offset, places in bound.homes:
                     for array, j in places:
@@ -271,6 +273,29 @@ class Plan:
             f"{check.shape}: "
             f"valid are 0 to {size - 1}{line}"
         )
+
+
+def _patch(bound: _Bound, addresses: list[int]) -> None:
+    """Write the addresses that are others than in the last run."""
+    before = bound.addresses
+    for k, address in enumerate(addresses):
+        if before[k] != address:
+            for array, j in bound.patches[k][2]:
+                array[j] = address
+    bound.addresses = addresses
+
+
+_small: list[Buffer] = []
+
+
+def _arena(size: int) -> Buffer:
+    """Memory for temporaries while one program runs: one program runs at a time, so small ones
+    share a block, and find their temporaries where they were."""
+    if size > SHARED:
+        return Buffer(size)
+    if not _small:
+        _small.append(Buffer(SHARED))
+    return _small[0]
 
 
 def in_order(
