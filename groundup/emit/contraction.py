@@ -361,6 +361,15 @@ class ContractionWriter:
         masks: list[Operand | None],
     ) -> None:  # fmt: skip
         """The output's body for every vector of the tile; row by row in a loop when it is long."""
+        e, f = self.e, self.f
+        e.open(f.region)
+        self.finish_rows(sums, m0, n0, height, vectors, masks)
+        e.close()
+
+    def finish_rows(
+        self, sums: list[Operand], m0: Operand, n0: Operand, height: int, vectors: int,
+        masks: list[Operand | None],
+    ) -> None:  # fmt: skip
         e, f, k = self.e, self.f, self.k
         body = len(body_nodes(k.output.body))
         if height == 1 or body == 1 or height * vectors * body <= BODY:

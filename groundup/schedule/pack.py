@@ -67,12 +67,11 @@ class Packing:
         for a in reversed(self.sums):
             a.stride = step
             step = mul(step, a.length)
-        if isinstance(step, Sym) or isinstance(self.lane.length, Sym):
-            raise AssertionError("tiles.choose packs nothing of a runtime size but outer axes")
+        assert not isinstance(self.lane.length, Sym), "tiles.packable"
         self.lane.stride = step
         for a in self.sums:
             a.stride = mul(a.stride, self.panel)
-        return step * self.panel * -(-self.lane.length // self.panel)
+        return mul(step, self.panel * -(-self.lane.length // self.panel))
 
     def _rows(self) -> Size:
         """Strides of rows, each an odd number of lines long, so that neighbouring rows fall onto
@@ -81,7 +80,7 @@ class Packing:
         for a in reversed([*self.sums, self.lane]):
             a.stride = step
             step = mul(step, a.length)
-        assert not isinstance(step, Sym)
+        assert not isinstance(step, Sym), "tiles._uncrowded"
         line = 64 // self.dtype.itemsize
         return (-(-step // line) | 1) * line
 

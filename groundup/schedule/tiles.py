@@ -151,7 +151,7 @@ def _crowded(p: Problem, a: Operand, m: Node, rows: int) -> bool:
 
 def _uncrowded(p: Problem, a: Operand, m: Node, cost: float) -> tuple[float, bool]:
     """(the cost, whether a is copied first into rows that are not crowded)."""
-    if m not in p.guarded and len(p.k) == 1 and packable(p, a, p.k[-1]):
+    if m not in p.guarded and len(p.k) == 1 and packable(p, a, p.k[-1]) and m not in p.joined:
         copied = cost + COPY * _elements(p, a)
         if copied < CROWDED * cost:
             return copied, True
@@ -186,8 +186,7 @@ def packable(p: Problem, b: Operand, n: Node) -> bool:
     """Is every index of the read affine in one variable of its own, n as it is?"""
     if b.raw.computed or b.raw.guarded:
         return False
-    sizes = [p.full[v] for v in (*p.k, n) if b.strides.get(v, 0) != 0]
-    if n in p.joined or any(isinstance(s, Sym) for s in sizes):
+    if n in p.joined or isinstance(p.full[n], Sym):
         return False
     seen: set[Node] = set()
     for ix in b.read.src[1:]:
