@@ -148,6 +148,8 @@ class LSTM(Module):
             y, (h, c) = self.forward(x.unsqueeze(batch), states)
             return y.squeeze(batch), (h.squeeze(1), c.squeeze(1))
         y = x.transpose(0, 1) if self.batch_first else x
+        if not y.shape[0]:
+            raise ShapeError(f"{self}: there is no time step" + shapes_at_line(input=x.shape))
         states = self._states(y, hx)
         ends: list[State] = []
         for layer in range(self.num_layers):
@@ -193,8 +195,8 @@ class LSTM(Module):
     def extra_repr(self) -> str:
         parts = [f"{self.input_size}, {self.hidden_size}"]
         usual = {
-            "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0,
-            "bidirectional": False, "proj_size": 0,
+            "proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0,
+            "bidirectional": False,
         }  # fmt: skip
         own = vars(self)
         return ", ".join(parts + [f"{k}={own[k]}" for k, v in usual.items() if own[k] != v])

@@ -77,20 +77,20 @@ def theirs_jax(jax: Any) -> Loss:
     """The loss as a function of the parameters in JAX."""
     f = Layers(jax)
 
-    def block(p: Any, path: str, x: Any, stride: int) -> Any:
+    def block(p: Any, path: str, x: Any) -> Any:
+        halves = f"{path}.shortcut.0.weight" in p  # no block is wider and keeps the image's size
+        stride = 2 if halves else 1
         y = f.conv(p, f"{path}.conv1", x, stride, 1)
         y = f.relu(f.batch_norm(p, f"{path}.norm1", y))
         y = f.batch_norm(p, f"{path}.norm2", f.conv(p, f"{path}.conv2", y, 1, 1))
-        if f"{path}.shortcut.0.weight" in p:
+        if halves:
             x = f.batch_norm(p, f"{path}.shortcut.1", f.conv(p, f"{path}.shortcut.0", x, stride))
         return f.relu(y + x)
 
     def loss(p: Any, x: Any, y: Any) -> Any:
         x = f.relu(f.batch_norm(p, "norm", f.conv(p, "conv", f.images(x), 1, 1)))
-        width = x.shape[-1]
         for i in range(f.count(p, "blocks")):
-            wider = p[f"blocks.{i}.conv1.weight"].shape[0]
-            x, width = block(p, f"blocks.{i}", x, 1 if wider == width else 2), wider
+            x = block(p, f"blocks.{i}", x)
         return f.cross_entropy(f.linear(p, "head", x.mean((1, 2))), y)
 
     return loss
