@@ -97,5 +97,5 @@ def theirs_jax(jax: Any) -> Loss:
 
 
 WORKLOAD = Workload(
-    "resnet18-cifar", (32, 3, 32, 32), 10, 11_173_962, 0.05, ours, theirs, theirs_jax
+    "resnet18-cifar", (32, 3, 32, 32), 10, 11_173_962, 0.005, ours, theirs, theirs_jax
 )
