@@ -2,6 +2,8 @@
 
 He et al., "Deep residual learning for image recognition", 2015: the body of their ResNet-18
 (table 1) behind their CIFAR stem (section 4.2), one 3×3 convolution without pooling.
+The last norm of each block starts with weights of 0 (Goyal et al., "Accurate, large minibatch SGD",
+2017, section 5.1): the untrained network is shallow, and rounding does not grow in it.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ def model(nn: Any, widths: Sequence[int] = WIDTHS, blocks: int = BLOCKS) -> Any:
             self.norm1 = nn.BatchNorm2d(width)
             self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
             self.norm2 = nn.BatchNorm2d(width)
+            nn.init.zeros_(self.norm2.weight)
             self.shortcut = nn.Identity()
             if stride != 1 or before != width:
                 self.shortcut = nn.Sequential(
@@ -97,5 +100,5 @@ def theirs_jax(jax: Any) -> Loss:
 
 
 WORKLOAD = Workload(
-    "resnet18-cifar", (32, 3, 32, 32), 10, 11_173_962, 0.005, ours, theirs, theirs_jax
+    "resnet18-cifar", (32, 3, 32, 32), 10, 11_173_962, 0.001, ours, theirs, theirs_jax
 )
