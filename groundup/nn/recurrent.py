@@ -148,11 +148,13 @@ class LSTM(Module):
             y, (h, c) = self.forward(x.unsqueeze(batch), states)
             return y.squeeze(batch), (h.squeeze(1), c.squeeze(1))
         y = x.transpose(0, 1) if self.batch_first else x
+        if not y.shape[0]:
+            raise ShapeError(f"{self}: there is no time step" + shapes_at_line(input=x.shape))
         states = self._states(y, hx)
         ends: list[State] = []
         for layer in range(self.num_layers):
             y = F.dropout(y, self.dropout, self.training) if layer else y
-            y = self._layer(y, layer, states, ends)
+            y = self._layer(y, layer, states, hx is None, ends)
         h, c = (stack([end[i] for end in ends]) for i in range(2))
         return (y.transpose(0, 1) if self.batch_first else y), (h, c)
 
@@ -167,25 +169,34 @@ class LSTM(Module):
         _check_state(self, x, h=(h, shapes[0]), c=(c, shapes[1]))
         return h, c
 
-    def _layer(self, x: Tensor, layer: int, states: State, ends: list[State]) -> Tensor:
+    def _layer(
+        self, x: Tensor, layer: int, states: State, at_rest: bool, ends: list[State]
+    ) -> Tensor:
         """One layer over all times, in each direction; its last states are added to `ends`."""
         results = []
         for direction in self.directions:
             h, c = states[0][len(ends)], states[1][len(ends)]
-            y, end = self._run(x.flip(0) if direction else x, h, c, f"_l{layer}{direction}")
+            suffix = f"_l{layer}{direction}"
+            y, end = self._run(x.flip(0) if direction else x, h, c, at_rest, suffix)
             results.append(y.flip(0) if direction else y)
             ends.append(end)
         return cat(results, -1) if len(results) > 1 else results[0]
 
-    def _run(self, x: Tensor, h: Tensor, c: Tensor, suffix: str) -> tuple[Tensor, State]:
+    def _run(
+        self, x: Tensor, h: Tensor, c: Tensor, at_rest: bool, suffix: str
+    ) -> tuple[Tensor, State]:
         """(h of all times, the last state): one product for all inputs, then one for each step."""
         own = vars(self)
         weight_hh, project = own["weight_hh" + suffix], own.get("weight_hr" + suffix)
         bias = own["bias_ih" + suffix] + own["bias_hh" + suffix] if self.bias else None
-        from_x = F.linear(x, own["weight_ih" + suffix], bias)
-        outputs = []
-        for gates in from_x.unbind(0):
-            h, c = lstm_step(gates + F.linear(h, weight_hh), c)
+        from_x = F.linear(x, own["weight_ih" + suffix], bias).unbind(0)
+        outputs: list[Tensor] = []
+        for gates in from_x:
+            # An h of zeros adds nothing, so the first step of several does without that product;
+            # of a single step it stays, for the weight has a gradient then too: zeros.
+            if outputs or not at_rest or len(from_x) == 1:
+                gates = gates + F.linear(h, weight_hh)
+            h, c = lstm_step(gates, c)
             h = h if project is None else F.linear(h, project)
             outputs.append(h)
         return stack(outputs), (h, c)
@@ -193,8 +204,8 @@ class LSTM(Module):
     def extra_repr(self) -> str:
         parts = [f"{self.input_size}, {self.hidden_size}"]
         usual = {
-            "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0,
-            "bidirectional": False, "proj_size": 0,
+            "proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0,
+            "bidirectional": False,
         }  # fmt: skip
         own = vars(self)
         return ", ".join(parts + [f"{k}={own[k]}" for k, v in usual.items() if own[k] != v])

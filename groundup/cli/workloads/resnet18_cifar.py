@@ -2,6 +2,8 @@
 
 He et al., "Deep residual learning for image recognition", 2015: the body of their ResNet-18
 (table 1) behind their CIFAR stem (section 4.2), one 3×3 convolution without pooling.
+The last norm of each block starts with weights of 0 (Goyal et al., "Accurate, large minibatch SGD",
+2017, section 5.1): the untrained network is shallow, and rounding does not grow in it.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ def model(nn: Any, widths: Sequence[int] = WIDTHS, blocks: int = BLOCKS) -> Any:
             self.norm1 = nn.BatchNorm2d(width)
             self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
             self.norm2 = nn.BatchNorm2d(width)
+            nn.init.zeros_(self.norm2.weight)
             self.shortcut = nn.Identity()
             if stride != 1 or before != width:
                 self.shortcut = nn.Sequential(
@@ -77,25 +80,25 @@ def theirs_jax(jax: Any) -> Loss:
     """The loss as a function of the parameters in JAX."""
     f = Layers(jax)
 
-    def block(p: Any, path: str, x: Any, stride: int) -> Any:
+    def block(p: Any, path: str, x: Any) -> Any:
+        halves = f"{path}.shortcut.0.weight" in p  # no block is wider and keeps the image's size
+        stride = 2 if halves else 1
         y = f.conv(p, f"{path}.conv1", x, stride, 1)
         y = f.relu(f.batch_norm(p, f"{path}.norm1", y))
         y = f.batch_norm(p, f"{path}.norm2", f.conv(p, f"{path}.conv2", y, 1, 1))
-        if f"{path}.shortcut.0.weight" in p:
+        if halves:
             x = f.batch_norm(p, f"{path}.shortcut.1", f.conv(p, f"{path}.shortcut.0", x, stride))
         return f.relu(y + x)
 
     def loss(p: Any, x: Any, y: Any) -> Any:
         x = f.relu(f.batch_norm(p, "norm", f.conv(p, "conv", f.images(x), 1, 1)))
-        width = x.shape[-1]
         for i in range(f.count(p, "blocks")):
-            wider = p[f"blocks.{i}.conv1.weight"].shape[0]
-            x, width = block(p, f"blocks.{i}", x, 1 if wider == width else 2), wider
+            x = block(p, f"blocks.{i}", x)
         return f.cross_entropy(f.linear(p, "head", x.mean((1, 2))), y)
 
     return loss
 
 
 WORKLOAD = Workload(
-    "resnet18-cifar", (32, 3, 32, 32), 10, 11_173_962, 0.05, ours, theirs, theirs_jax
+    "resnet18-cifar", (32, 3, 32, 32), 10, 11_173_962, 0.001, ours, theirs, theirs_jax
 )

@@ -2,8 +2,8 @@
 
 He, Zhang, Zhang, Zhang, Xie & Li, "Bag of tricks for image classification with convolutional
 neural networks", 2018: a stem of three 3×3 convolutions (their ResNet-C), the stride of a
-bottleneck in its 3×3 convolution (-B), average pooling in front of the shortcut's 1×1 (-D). The
-weights of the last norm of a block start at 1 here, so that every convolution has a gradient.
+bottleneck in its 3×3 convolution (-B), average pooling in front of the shortcut's 1×1 (-D), and
+the last norm of each block starts with weights of 0 (their section 3.1, "zero γ").
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ def model(
                 parts.append(ConvNorm(width, after, 1))
             else:
                 parts = [ConvNorm(before, width, 3, stride), ConvNorm(width, after)]
+            nn.init.zeros_(parts[-1].norm.weight)
             self.parts = nn.ModuleList(parts)
             self.pool = nn.AvgPool2d(2) if stride == 2 else nn.Identity()
             self.shortcut = ConvNorm(before, after, 1) if before != after else nn.Identity()

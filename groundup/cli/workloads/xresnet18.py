@@ -23,5 +23,5 @@ def theirs(torch: Any) -> Any:
 
 
 WORKLOAD = Workload(
-    "xresnet18", (16, 3, 128, 128), 10, 11_200_874, 0.05, ours, theirs, loss_in_jax(BLOCKS)
+    "xresnet18", (16, 3, 128, 128), 10, 11_200_874, 0.001, ours, theirs, loss_in_jax(BLOCKS)
 )

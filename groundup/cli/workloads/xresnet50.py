@@ -23,5 +23,5 @@ def theirs(torch: Any) -> Any:
 
 
 WORKLOAD = Workload(
-    "xresnet50", (8, 3, 128, 128), 10, 23_547_754, 0.05, ours, theirs, loss_in_jax(BLOCKS)
+    "xresnet50", (8, 3, 128, 128), 10, 23_547_754, 0.001, ours, theirs, loss_in_jax(BLOCKS)
 )
