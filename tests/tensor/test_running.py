@@ -10,7 +10,7 @@ import groundup as gu
 from .support import SPECIAL, compare, same, sample, torch
 
 SHAPES = [(), (0,), (1,), (5,), (37,), (3, 1), (1, 4), (7, 19), (2, 0, 3), (2, 3, 4), (3, 20, 67),
-          (17, 33)]  # fmt: skip
+          (17, 33), (33, 5), (40, 32), (16, 1), (5, 16, 16)]  # fmt: skip
 NAMES = ["cumsum", "cumprod", "cummax", "cummin", "logcumsumexp"]
 
 
