@@ -205,7 +205,7 @@ class Plan:
         first: dict[int, int] = {}
         last: dict[int, int] = {}
         for at, step in enumerate(self.steps):
-            for ref in (step.writes, *step.reads):
+            for ref in (step.writes, step.scratch, *step.reads):
                 if isinstance(ref, Temp):
                     first.setdefault(ref.index, at)
                     last[ref.index] = at

@@ -40,6 +40,7 @@ class Step:
     group: Group | None
     shape: tuple[Size, ...] = ()
     checks: bool = False  # may note that an index is out of range
+    scratch: object = None  # memory of its own, for as long as it runs
 
 
 @record
@@ -97,6 +98,8 @@ class Builder:
             *step, size = build_argsort(group, target, self.memory, scratch)
             self.temps.append(size)
             self._append(*step)
+            self.steps[-1].reads.discard(scratch)
+            self.steps[-1].scratch = scratch
             return
         if _has_product(group.body) and self._contraction(group, target):
             return
