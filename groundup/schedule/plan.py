@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import runtime
 from ..emit import llvm
-from ..emit.kernel import Kernel
+from ..emit.kernel import Kernel, Placing
 from ..ir.extent import product
 from ..ir.node import Node, loops, outs
 from ..ir.record import record, replace
@@ -339,6 +339,8 @@ def _reads_in_place(step: Step, slot: Slot) -> bool:
         return False
     if slot not in step.reads:
         return True
+    if isinstance(step.kernel, Placing):  # what it writes to stands for sums meanwhile
+        return False
     inside = {
         r for n in body_nodes(group.body) if n.op == "reduce" for r in body_nodes(n.src[0])
     }

@@ -112,8 +112,12 @@ class Builder:
 
     def _scatter(self, found: Search, group: Group, target: Memory) -> bool:
         """Append the two steps of a search by data: positions in order by row, and the rows."""
-        from .scatter import SegmentBuilder, ranks
+        from .scatter import SegmentBuilder, placing, ranks
 
+        placed = placing(found, group, self.memory, target, self.machine.width)
+        if placed is not None:
+            self._append(*placed)
+            return True
         table = Temp(len(self.temps))
         try:
             segments = SegmentBuilder(
