@@ -71,7 +71,8 @@ def _valid(found: Search, shape: Sequence[int], known: set[Node]) -> list[Node]:
     """The conditions that a position has a row, as far as they depend on known variables."""
     conditions = [c for c in found.conditions if free_variables(c) <= known]
     for d, ix in found.rows:
-        conditions += [alu("le", const(0, dt.int64), ix), alu("lt", ix, extent(shape[d]))]
+        if ix.op != "checked" or int(ix.arg[1][ix.arg[0]]) != int(shape[d]):
+            conditions += [alu("le", const(0, dt.int64), ix), alu("lt", ix, extent(shape[d]))]
     return conditions
 
 
