@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .kernel import Argsort, Contraction, Kernel, Nest, Placing, Ranks, Scan
+from .kernel import Argsort, Contraction, Kernel, Nest, Pack, Placing, Ranks, Scan, Several
 from .nest import emit_nest
 
 SYMBOL = "kernel"
@@ -14,6 +14,14 @@ def emit(kernel: Kernel) -> str:
         from .contraction import emit_contraction  # the larger half: only when there is one
 
         return emit_contraction(kernel, SYMBOL)
+    if isinstance(kernel, Several):
+        from .contraction import emit_several
+
+        return emit_several(kernel, SYMBOL)
+    if isinstance(kernel, Pack):
+        from .pack import emit_pack
+
+        return emit_pack(kernel, SYMBOL)
     if isinstance(kernel, Nest):
         return emit_nest(kernel, SYMBOL)
     if isinstance(kernel, Argsort):

@@ -16,7 +16,7 @@ from .transform import TENSOR_OPS, body_nodes, toposort
 
 _LEAVES = ("const", "extent", "out", "red", "axis", "carry")
 _UNARY = frozenset((
-    "neg", "abs", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "erf",
+    "neg", "abs", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan", "tanh", "erf",
     "floor", "ceil", "trunc", "round", "not",
 ))  # fmt: skip
 

@@ -252,7 +252,11 @@ def _repeats(group: Group, site: Node) -> int:
 
 def _epilogue(group: Group, node: Node, site: Node) -> bool:
     """Is the user pointwise over exactly this contraction, so that it can finish its tiles?"""
-    if tuple(site.src[1:]) != tuple(outs(node.ndim)) or group.shape != node.shape:
+    # In any order of its axes, and without those of size 1.
+    pairs = [(ix, s) for ix, s in zip(site.src[1:], node.shape) if ix.op != "const" or s != 1]
+    if len(pairs) != len(group.shape) or {ix for ix, _ in pairs} != set(outs(len(pairs))):
+        return False
+    if any(group.shape[ix.arg] != size for ix, size in pairs):
         return False
     return not group.reductions
 
