@@ -222,6 +222,31 @@ class Segments:
 
 
 @frozen
+class Placing:
+    """Positions one after the other, each combined with what its element holds by then.
+
+    loops      output loops that are no part of a row's number, dealt out to threads
+    rows       (output variable, extent, its value at a position) for the others; `vector`: the last
+               is contiguous
+    variables  of the reduction, in the order of positions
+    valid      does a position have a row?
+    hole       the node in the output's body that stands for the combined terms
+    """
+
+    loops: tuple[tuple[Node, Stride], ...]
+    rows: tuple[tuple[Node, Stride, Node], ...]
+    vector: bool
+    variables: tuple[tuple[Node, Stride], ...]
+    valid: Node
+    kind: str
+    term: Node
+    hole: Node
+    output: Output
+    width: int
+    careful: bool = False  # do nothing once a check has failed
+
+
+@frozen
 class Scan:
     """Elements along one axis, each from the one before.
 
@@ -276,4 +301,6 @@ def scratch_words(dtype: DType) -> tuple[int, int]:
     return key_bits(dtype) // 8 * 128 + 4, 4 if dtype.bits == 64 else 2
 
 
-Kernel = Nest | Contraction | Several | Pack | Ranks | Segments | Scan | Argsort
+Kernel = (
+    Nest | Contraction | Several | Pack | Ranks | Segments | Placing | Scan | Argsort
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .kernel import Argsort, Contraction, Kernel, Nest, Pack, Ranks, Scan, Several
+from .kernel import Argsort, Contraction, Kernel, Nest, Pack, Placing, Ranks, Scan, Several
 from .nest import emit_nest
 
 SYMBOL = "kernel"
@@ -32,6 +32,10 @@ def emit(kernel: Kernel) -> str:
         from .scan import emit_scan
 
         return emit_scan(kernel, SYMBOL)
+    if isinstance(kernel, Placing):
+        from .placing import emit_placing
+
+        return emit_placing(kernel, SYMBOL)
     from .scatter import emit_ranks, emit_segments
 
     if isinstance(kernel, Ranks):

@@ -5,7 +5,7 @@ Knows loops and one carried value for each row; must not know what the value mea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ..ir.node import Node, make
 from ..ir.transform import rebuild, toposort
@@ -46,15 +46,58 @@ def moved(access: Access, names: Mapping[Node, Node]) -> Access:
     return access._replace(terms=tuple((names.get(v, v), s) for v, s in access.terms))
 
 
+def tile_loads(kernel: Scan) -> list[Node] | None:
+    """The loads that a tile turns: contiguous along the axis, one row each. None where the body
+    needs anything else of a row."""
+    rows = {v for v, _ in kernel.loops}
+    along = kernel.along[0]
+    moving: list[Node] = []
+    stride = dict(kernel.output.access.terms).get(along)
+    if not rows or stride != 1 or kernel.carry.dtype.kind == "b":
+        return None
+    for node in toposort([kernel.output.body]):
+        if node in rows or node.op in ("checked", "reduce"):
+            return None
+        if node.op == "load":
+            terms = dict(node.arg.terms)
+            if kernel.carry in toposort(node.src):  # only read where the element before says so
+                return None
+            if terms.get(along) == 1 and not node.arg.computed and node.dtype.kind != "b":
+                moving.append(node)
+            elif along in terms or rows & terms.keys() or node.src:
+                return None
+    return moving
+
+
+def turned(f: Function, rows: list[Operand], element: str) -> list[Operand]:
+    """The columns of a square of vectors: each of log2(side) rounds interleaves row i with row
+    i + side/2."""
+    side = len(rows)
+    t = f"<{side} x {element}>"
+    orders = []
+    for half in (0, side // 2):
+        pairs = ((half + i, side + half + i) for i in range(side // 2))
+        orders.append(", ".join(f"i32 {i}" for pair in pairs for i in pair))
+    for _ in range(side.bit_length() - 1):
+        pairs_of = [(rows[i], rows[i + side // 2]) for i in range(side // 2)]
+        rows = [
+            f.put(f"shufflevector {t} {a}, {t} {b}, <{side} x i32> <{order}>")
+            for a, b in pairs_of for order in orders
+        ]  # fmt: skip
+    return rows
+
+
 class _ScanWriter:
     def __init__(self, e: Emitter, kernel: Scan) -> None:
-        self.e, self.k = e, kernel
+        self.e, self.k, self.f = e, kernel, e.fn
         self.dtype = kernel.carry.dtype
         self.lanes = kernel.width if kernel.vector else 0
         own = kernel.loops[-1:] if kernel.vector else kernel.loops
+        self.side = kernel.width // (2 if self.dtype.bits == 64 else 1)  # of a tile
+        self.moving = None if kernel.vector else tile_loads(kernel)
         self.names: list[dict[Node, Node]] = [
             {v: make("out", v.dtype, (), (), (c, v.arg)) for v, _ in own}
-            for c in range(kernel.copies)
+            for c in range(kernel.copies if self.moving is None else self.side)
         ]
         for c, names in enumerate(self.names):
             names[kernel.carry] = make("carry", self.dtype, (), (), c)
@@ -75,9 +118,10 @@ class _ScanWriter:
         for s in sizes:
             total = f.mul(total, s)
         lo, hi = share(e, total)
-        some = f.add(lo, f.mul(f.div(f.sub(hi, lo), k.copies), k.copies))
 
-        def several(copies: int) -> None:
+        def several(copies: int, lo: Operand, run: Callable[[int], None]) -> Operand:
+            """Rows from lo on, so many at once, as long as there are so many."""
+
             def body(unit: Operand, _: list[Operand]) -> None:
                 scope = e.open(f.region)
                 for c in range(copies):
@@ -87,14 +131,80 @@ class _ScanWriter:
                         rest = f.div(rest, s)
                     if k.loops:
                         e.bindings[self.names[c][k.loops[0][0]]] = Binding(rest, 0, scope)
-                self.along(copies, None)
+                run(copies)
                 e.close()
 
-            first, last = (lo, some) if copies > 1 else (some, hi)
-            f.counted(first, last, copies, body)
+            end = f.add(lo, f.mul(f.div(f.sub(hi, lo), copies), copies))
+            f.counted(lo, end, copies, body)
+            return end
 
-        several(k.copies)
-        several(1)
+        if self.moving is not None:
+            lo = several(self.side, lo, self.tiles)
+        lo = several(min(k.copies, self.side), lo, lambda copies: self.along(copies, None))
+        several(1, lo, lambda copies: self.along(copies, None))
+
+    # ---- tiles of rows and steps -----------------------------------------------------------------
+
+    def tiles(self, side: int) -> None:
+        """Rows side by side as the lanes of vectors: elements are read and written along the rows,
+        and turned in between, a square tile at a time."""
+        f, k = self.f, self.k
+        n = size(self.e, k.along[1])
+        full = f.put(f"and i64 {n}, {-side}") if isinstance(n, str) else int(n) // side * side
+        t = self.e.type_of(self.dtype, side)
+        start = f"splat ({self.dtype.llvm} {literal(k.start.value, self.dtype)})"
+
+        def whole(base: Operand, carried: list[Operand]) -> list[Operand]:
+            at = f.sub(f.sub(full, side), base) if k.reverse else base
+            return [self.tile(at, carried[0], None)]
+
+        def rest(base: Operand, carried: list[Operand]) -> list[Operand]:
+            return [self.tile(base, carried[0], lane_mask(self.e, base, str(n), side))]
+
+        if k.reverse:
+            (start,) = f.counted(full, n, side, rest, [(t, start)])
+        (start,) = f.counted(0, full, side, whole, [(t, start)])
+        if not k.reverse:
+            f.counted(full, n, side, rest, [(t, start)])
+
+    def tile(self, base: Operand, running: Operand, mask: Operand | None) -> Operand:
+        """One tile from step `base` on; steps outside the mask do not count."""
+        e, f, k, side = self.e, self.f, self.k, self.side
+        assert self.moving is not None
+        e.open(f.region, mask)
+        columns: dict[Node, list[Operand]] = {}
+        for load in self.moving:
+            rows = []
+            for names in self.names:
+                scope = e.open(f.region, mask)
+                e.bindings[k.along[0]] = Binding(base, side, scope)
+                rows.append(e.widen(e.emit(renamed(load, names)), side))
+                e.close()
+            columns[load] = turned(f, rows, load.dtype.llvm)
+        results = [running] * side
+        t = e.type_of(self.dtype, side)
+        for j in reversed(range(side)) if k.reverse else range(side):
+            scope = e.open(f.region)
+            e.bindings[k.along[0]] = Binding(f.add(base, j), 0, scope)
+            known = {load: Value(c[j], load.dtype, side, scope) for load, c in columns.items()}
+            known[k.carry] = Value(running, self.dtype, side, scope)
+            for node, value in known.items():
+                e.memo[node] = value
+                scope.memo.append(node)
+            results[j] = e.widen(e.emit(k.output.body), side)
+            if mask is None:
+                running = results[j]
+            else:
+                here = f.put(f"extractelement <{side} x i1> {mask}, i64 {j}")
+                running = f.put(f"select i1 {here}, {t} {results[j]}, {t} {running}")
+            e.close()
+        for names, row in zip(self.names, turned(f, results, self.dtype.llvm), strict=True):
+            scope = e.open(f.region, mask)
+            e.bindings[k.along[0]] = Binding(base, side, scope)
+            e.store(Value(row, self.dtype, side, scope), moved(k.output.access, names))
+            e.close()
+        e.close()
+        return running
 
     # ---- vectors of columns --------------------------------------------------------------------
 

@@ -65,9 +65,9 @@ def _tensor(node: Node, names: Mapping[Node, str]) -> list[str]:
     letters = {i: _letter(i) for i in range(node.ndim)}
     loops = ", ".join(f"{letters[i]} < {_size(s)}" for i, s in enumerate(node.shape))
     body = _body(node.src[0], names, letters, "    ")
-    if node.op == "scan" and node.arg[0] in letters:
+    if node.op == "scan" and node.arg[0] in letters and node.src[-1].op == "const":
         back = " backwards" if node.arg[1] else ""
-        loops += f", before = {_bare(_number(node.src[1]))}{back} along {letters[node.arg[0]]}"
+        loops += f", before = {_bare(_number(node.src[-1]))}{back} along {letters[node.arg[0]]}"
     return [f"{head}for {loops}:" if loops else f"{head}", *body]
 
 

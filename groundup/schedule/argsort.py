@@ -17,7 +17,8 @@ from .nests import SERIAL, Parameters, access, finish
 from .sizes import Size, add, mul, size_of, total, value
 
 FEW = 32  # so many are kept in order by comparing each element with all of them
-SLOTS = 32  # threads that take part at most
+SLOTS = 32  # threads that take part at most,
+MEMORY = 1 << 28  # and bytes that they have beside the tensors
 
 
 def build(group: Group, target: Memory, memory: dict[Node, Memory], scratch: object) -> Any:
@@ -31,15 +32,15 @@ def build(group: Group, target: Memory, memory: dict[Node, Memory], scratch: obj
     n, rows = size_of(group.shape[axis]), total([target.shape[d] for d in others])
     wanted: Size = n if count is None else count
     few = wanted if type(wanted) is int and wanted <= FEW else 0
-    slots = min(SLOTS, max(1, rows)) if type(rows) is int else SLOTS
+    head, each = scratch_words(group.body.dtype)
+    words = add(mul(add(n, 1), each), head)
+    slots = max(1, min(SLOTS, rows if type(rows) is int else SLOTS, MEMORY // (8 * value(words))))
     where_to = access(Raw(target.ref, 0, terms, False, False), params)
     kernel = Argsort(
         tuple((out(d), params.size(target.shape[d])) for d in others),
         (out(axis), params.size(n)), params.size(wanted), descending, few,
         finish(low.result, params), where_to, params.pointer(scratch), slots,
     )  # fmt: skip
-    head, each = scratch_words(group.body.dtype)
-    words = add(mul(add(n, 1), each), head)
     work = 20 * value(n) * value(rows) * len(body_nodes(group.body))
     parallel = rows != 1 and work >= SERIAL
     return kernel, params, parallel, target, group, low.checks, mul(words, 8 * slots)

@@ -235,7 +235,7 @@ def _inside_dot(group: Group, site: Node) -> bool:
 
 def _repeats(group: Group, site: Node) -> int:
     """How often each element read here would be computed anew."""
-    if sites_once(group.body, site):
+    if len(group.reductions) == 1 and sites_once(group.body, site):
         return 1
     within = [r for r in group.reductions if site in body_nodes(r)]
     count = 1

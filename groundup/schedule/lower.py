@@ -69,8 +69,9 @@ class Lowering:
     """Rewrites one body. `memory` maps stored tensors to where they are."""
 
     def __init__(
-        self, shape: tuple[int, ...], body: Node, memory: dict[Node, Memory], trusted: bool = False
-    ) -> None:
+        self, shape: tuple[int, ...], body: Node, memory: dict[Node, Memory], trusted: bool = False,
+        checks: list[tuple[int, tuple[int, ...], str | None]] | None = None,
+    ) -> None:  # fmt: skip
         self.memory, self.shape = memory, shape
         self.trusted = trusted  # the loops themselves keep every read inside
         self.ranges = intervals(body, shape)
@@ -80,7 +81,8 @@ class Lowering:
         )
         self.known: dict[tuple[Node, Node | None], Node] = {}
         self.exposed: dict[Node, bool] = {}
-        self.checks: list[tuple[int, tuple[int, ...], str | None]] = []  # axis, shape, line of each
+        # Axis, shape, line of each; the bodies of one kernel number theirs together.
+        self.checks = checks if checks is not None else []
         self.result = self.lower(body, None)
 
     def _in_range(self, read: Node) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from .. import runtime
 from ..emit import llvm
 from ..emit.fingerprint import fingerprint
-from ..emit.kernel import Kernel, Nest
+from ..emit.kernel import Kernel, Nest, Placing
 from ..ir.extent import product
 from ..ir.node import Node, loops, outs
 from ..ir.record import record, replace
@@ -222,7 +222,7 @@ class Plan:
         """(offset of each temporary, its bytes, bytes of the arena, most bytes alive at once)."""
         lives: dict[int, tuple[int, int]] = {}
         for at, step in enumerate(self.steps):
-            for ref in (step.writes, *step.reads):
+            for ref in (step.writes, step.scratch, *step.reads):
                 if isinstance(ref, Temp):
                     lives[ref.index] = (lives.get(ref.index, (at, at))[0], at)
         sizes = {t: -(-value(self.temps[t], n) // ALIGN) * ALIGN for t in lives}
@@ -398,6 +398,8 @@ def _reads_in_place(step: Step, slot: Slot) -> bool:
         return False
     if slot not in step.reads:
         return True
+    if isinstance(step.kernel, Placing):  # what it writes to stands for sums meanwhile
+        return False
     inside = {
         r for n in body_nodes(group.body) if n.op == "reduce" for r in body_nodes(n.src[0])
     }

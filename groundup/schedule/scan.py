@@ -15,7 +15,7 @@ from .lower import Lowering, Memory, Raw
 from .nests import SERIAL, Parameters, access, finish
 from .sizes import value
 
-ROWS, VECTORS = 8, 4  # side by side: scalar rows hide the latency of one operation
+ROWS, VECTORS = 4, 4  # side by side: scalar rows hide the latency of one operation
 
 
 def build(

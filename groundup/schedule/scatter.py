@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..emit.kernel import Output, Ranks, Segments, Word
+from ..emit.kernel import Output, Placing, Ranks, Segments, Word
 from ..ir import dtype as dt
 from ..ir.extent import product
 from ..ir.node import Node, alu, const, extent, make, out, red, reduce, where
 from ..ir.transform import body_nodes, free_variables, row_major, substitute
+from .fuse import Group
 from .lower import Lowering, Memory, Raw
 from .nests import SERIAL, Parameters, access, finish, map_loads
 from .search import Search, neutral
 from .sizes import Size, add, mul, size_of, total, value
 
+Check = tuple[int, tuple[int, ...], str | None]  # of an index: axis, shape, line
 VECTORS = 8  # running vectors of one row at once
 
 
@@ -35,13 +37,7 @@ def _row_number(found: Search, shape: Sequence[int]) -> tuple[Node, int]:
         (*(out(d) for d in found.batch), *(ix for _, ix in found.rows)),
     )
     own = {red(uid) for uid, _ in found.reduction.arg[1]} | {out(d) for d in found.batch}
-    conditions = [c for c in found.conditions if free_variables(c) <= own]
-    for size, (_, ix) in zip(sizes, found.rows):
-        conditions += [alu("le", const(0, dt.int64), ix), alu("lt", ix, extent(size))]
-    nowhere = extent(rows)
-    for c in reversed(conditions):
-        row = where(c, row, nowhere)
-    return row, rows
+    return guarded(_valid(found, shape, own), row, extent(rows)), rows
 
 
 def ranks(
@@ -64,6 +60,78 @@ def ranks(
     return kernel, params, low, mul(words, 4)
 
 
+def guarded(conditions: Sequence[Node], x: Node, absent: Node) -> Node:
+    """x where all conditions hold, asked in this order, else `absent`."""
+    for c in reversed(conditions):
+        x = where(c, x, absent)
+    return x
+
+
+def _valid(found: Search, shape: Sequence[int], known: set[Node]) -> list[Node]:
+    """The conditions that a position has a row, as far as they depend on known variables."""
+    conditions = [c for c in found.conditions if free_variables(c) <= known]
+    for d, ix in found.rows:
+        if ix.op != "checked" or int(ix.arg[1][ix.arg[0]]) != int(shape[d]):
+            conditions += [alu("le", const(0, dt.int64), ix), alu("lt", ix, extent(shape[d]))]
+    return conditions
+
+
+def placing(
+    found: Search, group: Group, memory: dict[Node, Memory], target: Memory, width: int
+) -> tuple[Placing, Parameters, bool, Memory, Group, list[Check]] | None:
+    """One kernel that puts each position's term where it belongs: for single elements, where there
+    is nothing to do at once in a row. None where rows are vectors, or a term may only be looked at
+    where it has a row."""
+    shape, params = group.shape, Parameters()
+    kind, variables, _ = found.reduction.arg[:3]
+    axes = sorted(range(len(shape)), key=lambda d: -value(target.strides[d]))
+    rows = dict(found.rows)
+    last = axes[-1]
+    if target.strides[last] == 1 and last not in rows and last not in found.batch:
+        return None
+    if group.body.dtype is not found.reduction.dtype:
+        return None
+    hole = make("hole", found.reduction.dtype, (), (), 0)
+    checks: list[Check] = []
+
+    def lowered(body: Node) -> Node:
+        """A body at one position; its own variables are those of the reduction."""
+        low = Lowering(shape, reduce("max", variables, body), memory, checks=checks)
+        return finish(low.result.src[0], params)
+
+    known = {out(d) for d in axes if d not in rows} | {red(uid) for uid, _ in variables}
+    conditions = [c for c in found.conditions if free_variables(c) <= known]
+    yes, no = const(True, dt.bool_), const(False, dt.bool_)
+    valid = guarded(_valid(found, shape, known), yes, no)
+    keys = {d: guarded(conditions, ix, const(0, dt.int64)) for d, ix in found.rows}
+    absent = const(neutral(kind, found.term.dtype), found.term.dtype)
+    term = guarded(found.conditions, found.term, absent)
+    try:
+        term = lowered(term)
+    except IndexError:
+        return None
+    if checks:
+        return None
+    low = Lowering(shape, substitute(group.body, {found.reduction: hole}), memory, checks=checks)
+    sizes = {d: params.size(target.shape[d]) for d in axes}
+    terms = tuple((out(d), s) for d, s in enumerate(target.strides))
+    output = Output(finish(low.result, params), access(
+        Raw(target.ref, 0, terms, False, False), params))  # fmt: skip
+    kernel = Placing(
+        tuple((out(d), sizes[d]) for d in axes if d not in rows),
+        tuple((out(d), sizes[d], lowered(keys[d])) for d in axes if d in rows),
+        target.strides[last] == 1 and last in rows,
+        tuple((red(uid), params.size(size_of(e))) for uid, e in variables),
+        lowered(valid), kind, term, hole, output, width,
+    )  # fmt: skip
+    units = work = 1
+    for d in axes:
+        units *= 1 if d in rows else int(shape[d])
+    for _, size in variables:
+        work *= int(size)
+    return kernel, params, units > 1 and units * work * 10 >= SERIAL, target, group, checks
+
+
 class SegmentBuilder:
     """Builds the kernel in which each row combines the terms of its positions."""
 
@@ -74,9 +142,8 @@ class SegmentBuilder:
         self.found, self.shape, self.target, self.table = found, shape, target, table
         self.width = width
         kind, variables, order = found.reduction.arg[:3]
-        term = found.term
-        for c in reversed(found.conditions):
-            term = where(c, term, const(neutral(kind, term.dtype), term.dtype))
+        absent = const(neutral(kind, found.term.dtype), found.term.dtype)
+        term = guarded(found.conditions, found.term, absent)
         plain = reduce(kind, variables, term, order)
         self.low = Lowering(shape, substitute(body, {found.reduction: plain}), memory)
 

@@ -46,6 +46,7 @@ class Step:
     group: Group | None
     shape: tuple[Size, ...] = ()
     checks: bool = False  # may note that an index is out of range
+    scratch: object = None  # memory of its own, for as long as it runs
 
 
 @record
@@ -108,6 +109,8 @@ class Builder:
             *step, size = build_argsort(group, target, self.memory, scratch)
             self.temps.append(size)
             self._append(*step)
+            self.steps[-1].reads.discard(scratch)
+            self.steps[-1].scratch = scratch
             return
         if _has_product(group.body) and self._contraction(group, target):
             return
@@ -120,8 +123,12 @@ class Builder:
 
     def _scatter(self, found: Search, group: Group, target: Memory) -> bool:
         """Append the two steps of a search by data: positions in order by row, and the rows."""
-        from .scatter import SegmentBuilder, ranks
+        from .scatter import SegmentBuilder, placing, ranks
 
+        placed = placing(found, group, self.memory, target, self.machine.width)
+        if placed is not None:
+            self._append(*placed)
+            return True
         table = Temp(len(self.temps))
         try:
             segments = SegmentBuilder(

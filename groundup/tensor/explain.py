@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..emit import llvm
-from ..emit.kernel import Argsort, Contraction, Kernel, Pack, Ranks, Scan, Segments, Several
+from ..emit.kernel import (
+    Argsort,
+    Contraction,
+    Kernel,
+    Pack,
+    Placing,
+    Ranks,
+    Scan,
+    Segments,
+    Several,
+)
 from ..ir.node import Node, loops
 from ..ir.show import show
 from ..runtime import assembly
@@ -127,6 +137,9 @@ def _form(kernel: Kernel, parallel: bool) -> list[str]:
     if isinstance(kernel, Argsort):
         how = f"the {kernel.few} first" if kernel.few else "radix sort"
         return [f"rows of {_variable(kernel.along[0])} in order ({how}), {threads}"]
+    if isinstance(kernel, Placing):
+        rows = " ".join(_variable(v) for v, _, _ in kernel.rows)
+        return [f"positions in order, each put into its row {rows} by {kernel.kind}, {threads}"]
     if isinstance(kernel, Scan):
         what = f"vectors of {_variable(kernel.loops[-1][0])}" if kernel.vector else "rows"
         back = " backwards" if kernel.reverse else ""

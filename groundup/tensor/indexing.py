@@ -261,6 +261,8 @@ def check_range(index: Core, size: int, operation: str) -> int | None:
     values: list[Any] = []
     if whole and s.span is not None and s.span[0] == s.version:
         low, high = s.span[1:]
+    elif product(index._shape) > _FEW:  # looked at where they are used: each run checks them
+        return None
     else:
         values = host_values(index, operation)
         if not values:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..ir import dtype as dt
 from ..ir import node as ir
 from ..ir.dtype import DType
+from ..ir.extent import product
 from ..ir.node import Node
 from . import pointwise as pw
 from .core import Core, finish, operand, value_of
@@ -47,12 +48,47 @@ def _scanned(name: str, op: str, a: Core, dim: int, dtype: DType | None, start: 
     x, result = _typed(a, dtype)
     if not a.ndim:
         return pw.cast(a, result)
+    runs = _in_runs(x, axis) if op == "add" else None
+    if runs is not None:
+        return finish(_cast(runs, result), a)
     body = ir.alu(op, ir.carry(x.dtype), ir.read(x, *ir.outs(x.ndim)))
     return finish(_cast(ir.scan(x.shape, axis, body, ir.const(start, x.dtype)), result), a)
 
 
+LONG, FEW = 1 << 15, 16  # a long axis, of few rows: sums of runs first, then of what is before them
+_RUNS = range(1 << 12, 1 << 8, -1)  # lengths of a run: the greatest that divides the axis
+
+
+def _in_runs(x: Node, axis: int) -> Node | None:
+    """Running sums of few long rows: inside runs, which do not wait for each other, and of the
+    runs before. None where the shape has no such runs."""
+    shape, n = x.shape, x.shape[axis]
+    if type(n) is not int or n < LONG or product(shape) // n >= FEW:
+        return None
+    run = next((r for r in _RUNS if n % r == 0), None)
+    if run is None:
+        return None
+    shape = (*shape[:axis], n // run, run, *shape[axis + 1 :])
+    outs = ir.outs(len(shape))
+    add = ir.alu("add", ir.carry(x.dtype), ir.read(ir.reshape(x, shape), *outs))
+    zero = ir.const(0, x.dtype)
+    inside = ir.scan(shape, axis + 1, add, zero)
+    runs = (*shape[: axis + 1], *shape[axis + 2 :])
+    some = ir.outs(len(runs))
+    last = ir.read(inside, *some[: axis + 1], ir.index(run - 1), *some[axis + 1 :])
+    ends = ir.scan(runs, axis, ir.alu("add", ir.carry(x.dtype), last), zero)
+    block = outs[axis]
+    end = ir.read(ends, *outs[:axis], ir.alu("sub", block, ir.index(1)), *outs[axis + 2 :])
+    before = ir.where(ir.alu("lt", ir.index(0), block), end, zero)
+    body = ir.alu("add", before, ir.read(inside, *outs))
+    return ir.reshape(ir.loops(shape, body), x.shape)
+
+
 def cumsum(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
-    """y[i] = Σ over r ≤ i of x[r] along `dim`, in the order of r; integers sum in int64.
+    """y[i] = Σ over r ≤ i of x[r] along `dim`; integers sum in int64.
+
+    The terms are added in the order of r; of few long rows, those of each run of some thousand
+    first. The order depends on the shape alone.
 
     >>> gu.cumsum(gu.tensor([1.0, 2.0, 3.0]), 0).tolist()
     [1.0, 3.0, 6.0]

@@ -6,7 +6,22 @@ import numpy as np
 
 from groundup.ir import dtype as dt
 from groundup.ir.extent import Extent
-from groundup.ir.node import Node, alu, buffer, cast, const, fresh, index, loops, outs, read, where
+from groundup.ir.node import (
+    Node,
+    alu,
+    argsort,
+    buffer,
+    carry,
+    cast,
+    const,
+    fresh,
+    index,
+    loops,
+    outs,
+    read,
+    scan,
+    where,
+)
 from groundup.ir.show import show
 
 from .. import build as B
@@ -86,3 +101,17 @@ def test_long_graphs_are_cut_and_deep_ones_need_no_recursion() -> None:
     assert lines[0] == "… 1998 tensors before these"
     assert len(lines) == 1 + 3 * 2
     assert len(show(x, limit=None).splitlines()) == 1 + 2000 * 2
+
+
+def test_scans_and_sorts() -> None:
+    x = buffer("x", (2, 3), dt.float32)
+    i, j = outs(2)
+    running = scan((2, 3), 1, alu("add", carry(dt.float32), read(x, i, j)), const(0, dt.float32))
+    assert show(running).splitlines()[1:] == [
+        "B: float32[2, 3] = for i < 2, j < 3, before = 0.0 along j:",
+        "    before + A[i, j]",
+    ]
+    back = scan((2, 3), 0, carry(dt.float32), const(0, dt.float32), reverse=True)
+    assert "before = 0.0 backwards along i" in show(back)
+    best = argsort(x, 1, True, 2)
+    assert show(best).splitlines()[1] == "B: int64[2, 2] = positions along axis 1, descending, of A"

@@ -12,6 +12,8 @@ from groundup.ir.node import (
     alu,
     axis,
     buffer,
+    carry,
+    cast,
     const,
     fresh,
     index,
@@ -23,6 +25,7 @@ from groundup.ir.node import (
     red,
     reduce,
     reshape,
+    scan,
     where,
 )
 from groundup.ir.verify import VerifyError, verify
@@ -54,6 +57,20 @@ BROKEN: dict[str, tuple[str, Callable[[], Node]]] = {
     "loops type": ("not its own type", lambda: make("loops", dt.float64, (2,), (ONE,), None)),
     "loops of a tensor": ("must be a scalar", lambda: make("loops", F, (2, 3), (X,), None)),
     "two bodies": ("2 sources", lambda: make("loops", F, (2,), (ONE, ONE), None)),
+    "scan axis": ("axis 2 of only 2", lambda: scan((2, 3), 2, carry(F), ONE)),
+    "scan sources": ("1 sources, 2 expected", lambda: make("scan", F, (2,), (ONE,), (0, False))),
+    "scan start": ("start must be a constant", lambda: scan((2, 3), 0, ONE, x)),
+    "scan type": ("from float64", lambda: scan((2,), 0, carry(F), const(0.0, dt.float64))),
+    "scan of a tensor": ("must be a scalar", lambda: make("scan", F, (2,), (V, ONE), (0, False))),
+    "carry type": ("carries its own type", lambda: scan(
+        (2,), 0, cast(carry(dt.float64), F), ONE)),
+    "scan of a sum": ("has no reduction", lambda: scan(
+        (2,), 0, reduce("sum", [(1, 3)], read(V, red(1))), ONE)),
+    "scan closed": ("out variable 2", lambda: scan((2, 3), 0, read(V, out(2)), ONE)),
+    "argsort of a scalar": ("must be a tensor", lambda: make(
+        "argsort", N, (3,), (ONE,), (0, False, None))),
+    "argsort type": ("type int64", lambda: make("argsort", F, (3,), (V,), (0, False, None))),
+    "argsort shape": ("became", lambda: make("argsort", N, (4,), (V,), (0, False, None))),
     "reshape of a scalar": ("must be a tensor", lambda: make("reshape", F, (1,), (ONE,), None)),
     "reshape count": ("6 elements cannot be 7", lambda: reshape(X, (7,))),
     "leaf shape": ("became", lambda: make("leaf", F, (6,), (X,), 1)),

@@ -134,6 +134,27 @@ def test_a_captured_step_with_a_changing_batch() -> None:
         np.testing.assert_array_equal(c, b[:, :3])
 
 
+def test_gradients_in_a_captured_step() -> None:
+    @gu.jit
+    def step(x: gu.Tensor, i: gu.Tensor, w: gu.Tensor) -> tuple[gu.Tensor, ...]:
+        y = x.detach().requires_grad_()
+        loss = (y.topk(3, 1)[0] * w).sum() + (y.gather(1, i) * w).sum()
+        loss = loss + (y.sort(0)[0] ** 2).sum() * 0.5
+        (g,) = gu.derivatives(loss, [y])
+        return (g,)
+
+    w = sample((1, 3), seed=9)
+    for n in (32, 32, 32, 7, 19, 1):
+        x, i = sample((n, 40), seed=n), np.random.default_rng(n).integers(0, 40, (n, 3))
+        (got,) = step(gu.from_numpy(x), gu.from_numpy(i), gu.from_numpy(w))
+        want = x.copy()
+        best = np.argsort(-x, 1, kind="stable")[:, :3]
+        rows = np.arange(n)[:, None]
+        np.add.at(want, (rows, best), np.broadcast_to(w, (n, 3)))
+        np.add.at(want, (rows, i), np.broadcast_to(w, (n, 3)))
+        np.testing.assert_allclose(got.numpy(), want, rtol=1e-5, atol=1e-6)
+
+
 def test_errors() -> None:
     x = gu.zeros(3, 4)
     for wrong in (lambda: x.topk(5), lambda: x.topk(-1), lambda: x.kthvalue(0), lambda: x.sort(2),

@@ -10,7 +10,7 @@ import groundup as gu
 from .support import SPECIAL, compare, same, sample, torch
 
 SHAPES = [(), (0,), (1,), (5,), (37,), (3, 1), (1, 4), (7, 19), (2, 0, 3), (2, 3, 4), (3, 20, 67),
-          (17, 33)]  # fmt: skip
+          (17, 33), (33, 5), (40, 32), (16, 1), (5, 16, 16)]  # fmt: skip
 NAMES = ["cumsum", "cumprod", "cummax", "cummin", "logcumsumexp"]
 
 
@@ -137,9 +137,19 @@ def test_a_captured_step_with_a_changing_batch() -> None:
         np.testing.assert_allclose(b.numpy(), np.cumsum(x * 2, 1), rtol=1e-5, atol=1e-5)
 
 
-def test_a_long_row_costs_one_pass() -> None:
-    x = gu.ones(1 << 20, dtype=gu.float64)
-    assert (x * 1).cumsum(0)[-1].item() == 1 << 20
+@pytest.mark.parametrize("shape", [(1 << 15,), (3, 40000), (40000, 3), (1, 32771), (2, 36000, 1)])
+def test_long_rows(shape: tuple[int, ...], engine: str) -> None:
+    if engine == "python":
+        pytest.skip("slow")
+    x, g = sample(shape), sample(shape, seed=1)
+    axis = int(np.argmax(shape))
+    compare(lambda lib, a: lib.cumsum(a, axis), x, rtol=1e-4, atol=1e-2)
+    y = gu.from_numpy((x * 1000).astype("int32")).cumsum(axis).numpy()
+    np.testing.assert_array_equal(y, np.cumsum((x * 1000).astype("int32"), axis, dtype="int64"))
+    a = gu.from_numpy(x.astype("float64")).requires_grad_()
+    (d,) = gu.derivatives((a.cumsum(axis) * gu.from_numpy(g).double()).sum(), [a])
+    want = np.flip(np.cumsum(np.flip(g.astype("float64"), axis), axis), axis)
+    np.testing.assert_allclose(d.numpy(), want, rtol=1e-9, atol=1e-9)
 
 
 def test_errors() -> None:
