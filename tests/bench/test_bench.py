@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,34 @@ import pytest
 from typer.testing import CliRunner
 
 from groundup.cli.app import app
-from groundup.cli.bench import agree, limit, measure, report, rows, run, sides, suites
-from groundup.cli.bench.record import Asked, BenchError, Case, Input, Loop, Row, State, Suite, mean
+from groundup.cli.bench import (
+    agree,
+    fresh,
+    limit,
+    loops,
+    machine,
+    measure,
+    options,
+    peak,
+    report,
+    rows,
+    run,
+    sides,
+    suites,
+)
+from groundup.cli.bench.jax import Jax, Process
+from groundup.cli.bench.record import (
+    Asked,
+    BenchError,
+    Case,
+    Figure,
+    Input,
+    Loop,
+    Row,
+    State,
+    Suite,
+    mean,
+)
 
 RUNNER = CliRunner()
 
@@ -22,7 +50,10 @@ RUNNER = CliRunner()
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--suite", "gem"], ["no suite 'gem'", "known are: gemm, conv", "Did you mean 'gemm'?"]),
+        (
+            ["--suite", "gem"],
+            ["no suite 'gem'", "known are: gemm, conv", "Did you mean 'gemm'?"],
+        ),
         (["--suite", ","], ["no suite was named", "known are: gemm"]),
         (["--only", "mlp,resnet99"], ["no row of steps has 'resnet99'", "mlp-small, mlp, lenet"]),
         (["--peer", "numpy"], ["no peer 'numpy'", "known are: torch, compile, jax"]),
@@ -42,11 +73,9 @@ def test_wrong_options(arguments: list[str], words: list[str]) -> None:
 
 
 def test_a_missing_peer_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(BenchError, match=r"pip install 'groundup\[peers\]'"):
-        run.run(only="mlp-small", echo=str)
+        run.run(options.parse(only="mlp-small"), str)
 
 
 # ---- rows ----------------------------------------------------------------------------------------
@@ -78,8 +107,6 @@ def test_each_row_agrees_with_torch_at_small_sizes(suite: str, case: Case) -> No
 @pytest.mark.peers
 @pytest.mark.parametrize(("suite", "case"), every("loops"))
 def test_each_loop_agrees_with_torch(suite: str, case: Loop) -> None:
-    from groundup.cli.bench import loops
-
     mine, state = loops.ours(case)
     loops.check(case, mine, loops.torch(case, state, False))
 
@@ -232,6 +259,28 @@ def test_a_verdict_in_a_word() -> None:
         assert report.verdict(row(**fields)) == word
 
 
+def test_a_row_measured_beside_other_work_is_noisy() -> None:
+    assert row(elsewhere=0.5).noisy and row(ratio_spread=0.3).noisy and not row().noisy
+
+
+@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="needs Linux")
+def test_other_work_is_seen_and_our_own_is_not() -> None:
+    def spin(seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            pass
+
+    text = "import time; end = time.time() + 1.5\nwhile time.time() < end: pass"
+    other = subprocess.Popen([sys.executable, "-c", text])
+    try:
+        everything, but_it = machine.Others(), machine.Others([other.pid])
+        spin(1.0)
+        seen, rest = everything.cores(), but_it.cores()
+    finally:
+        other.wait()
+    assert seen - rest > 0.2  # on one core the two would share it
+
+
 def test_lines_line_up() -> None:
     full = report.line(
         row(name="7×7 s2 3→64 128² ∂x", ours_ms=1.5, peer_ms=2.0, ratio_median=0.75, ratio_min=0.7,
@@ -244,7 +293,7 @@ def test_lines_line_up() -> None:
         ("roof", "50%"),
         ("ratio", "0.75"),
     ):
-        end = report.HEAD.index(title) + len(title)
+        end = report.head().index(title) + len(title)
         assert full[:end].endswith(value)
     assert full.endswith("nchw / nhwc")
 
@@ -269,9 +318,8 @@ def test_rows_and_header_are_printed_and_written(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="needs the extra [peers]")
     lines: list[str] = []
     path = tmp_path / "bench.json"
-    found = run.run(only="mlp-small", threads="1", json=path, rounds=3, quick=True,
-                    echo=lines.append)  # fmt: skip
-    (only,) = found
+    chosen = options.parse(only="mlp-small", threads="1", json=path, rounds=3, quick=True)
+    (only,) = run.run(chosen, lines.append).rows
     assert (only.name, only.threads, only.peer, only.n) == ("mlp-small", 1, "torch", 3)
     assert (
         only.ratio_min <= only.ratio_median == pytest.approx(only.ours_ms / only.peer_ms, rel=0.5)
@@ -286,10 +334,153 @@ def test_rows_and_header_are_printed_and_written(tmp_path: Path) -> None:
 
 
 def test_names_of_rows_are_exact_or_parts() -> None:
-    def names(only: str) -> list[str]:
-        return [c.name for part in run._suites("steps", only) for c in part.cases]
+    def names(suite: str, only: str) -> list[str]:
+        chosen = options.parse(suite, only)
+        return [c.name for part in chosen.suites for c in part.cases] or list(chosen.workloads)
 
-    assert names("mlp") == ["mlp"]
-    assert names("lenet,mlp-small") == ["mlp-small", "lenet"]
-    assert names("plain") == ["lenet-plain"]
-    assert [p.name for p in run._suites("gemm,conv", "128³,depthwise")] == ["gemm", "conv"]
+    assert names("steps", "mlp") == ["mlp"]
+    assert names("steps", "lenet,mlp-small") == ["mlp-small", "lenet"]
+    assert names("steps", "plain") == ["lenet-plain"]
+    assert names("einsum", "ab,bcc->ac") == ["ab,bcc->ac [160]", "aab,bcc->ac [160]"]
+    assert names("memory", "mlp,lenet") == ["mlp", "lenet"]
+    assert [p.name for p in options.parse("gemm,conv", "128³,depthwise").suites] == ["gemm", "conv"]
+    assert set(options.parse("all").figures) == {"peak", "memory", "first"}
+    assert options.parse("memory,peak", "gpt").suites == []
+
+
+# ---- JAX, in a process of its own ----------------------------------------------------------------
+
+
+def test_jax_agrees_and_takes_turns() -> None:
+    pytest.importorskip("jax", reason="needs jax, of the extra [peers]")
+    process = Process(1)
+    try:
+        for suite, name in (("gemm", "AᵀB 128"), ("conv", "3×3 s2 64→128 56² ∂w"),
+                            ("fused", "layernorm +∂"), ("steps", "mlp-small")):  # fmt: skip
+            (case,) = (c for c in suites.load(suite, small=True).cases if c.name == name)
+            if isinstance(case, Loop):
+                mine, state = loops.ours(case)
+                side = Jax(process, suite, case, state, small=True)
+                loops.check(case, mine, side)
+            else:
+                side = Jax(process, suite, case, small=True)
+                agree.check(case, sides.ours(case).outcome(), "jax", side.outcome())
+            assert side.block(2, 1) > 0 and side.first_ms > 0
+        with pytest.raises(BenchError, match=r"KeyError|ValueError"):
+            process.ask(do="case", suite="gemm", name="none", small=True)
+        assert process.ask(do="block", calls=1, warm=0)["seconds"] > 0
+    finally:
+        process.close()
+
+
+def test_a_process_that_ends_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("jax", reason="needs jax, of the extra [peers]")
+    process = Process(1)
+    with pytest.raises(BenchError, match="ended with status 1"):
+        process.ask(do="nothing")
+    process.close()
+
+
+# ---- the roofline --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", peak.KINDS)
+def test_the_kernels_of_memory_do_what_they_say(kind: str) -> None:
+    import ctypes
+
+    from groundup.runtime import Buffer, target
+
+    width = target.host().vector_bits // 32
+    count = width * peak.STREAMS * 3
+    source, goal = Buffer(4 * count), Buffer(4 * count)
+    source.write(f"<{count}i", 0, *range(count))
+    ctypes.memset(goal.address, 255, 4 * count)
+    run = peak._callable(peak._memory_text(kind, width), kind, 4)
+    run(source.address, goal.address, 3, 1)
+    after, moved = source.read(f"<{count}i"), goal.read(f"<{count}i")
+    if kind == "fill":
+        assert set(after) == {0} and set(moved) == {-1}
+    elif kind == "read":  # what it stores is the exclusive or of all it read, place by place
+        lane = width * peak.STREAMS
+        assert moved[0] == 0 ^ lane ^ (2 * lane) and moved[1] == 1 ^ (lane + 1) ^ (2 * lane + 1)
+    else:
+        assert moved == after == tuple(range(count))
+
+
+def test_multiply_adds_of_the_peak_are_counted() -> None:
+    from groundup.runtime import Buffer, target
+
+    width = target.host().vector_bits // 32
+    out = Buffer(4096)
+    out.write("<1024f", 0, *[2.0] * 1024)
+    peak._callable(peak._fma_text(width), "fma", 2)(out.address, 3)
+    chains = out.read(f"<{width * peak.CHAINS}f", 4 * width)
+    assert set(chains) == {((1 * 2 + 2) * 2 + 2) * 2 + 2}  # each of them three times
+
+
+def test_the_floor_of_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peak, "flops", lambda threads: 100.0)
+    monkeypatch.setattr(peak, "_bandwidth", lambda threads, size: peak.Bandwidth(10.0, 8.0, 5.0))
+    assert peak.floor(1, 1000.0, 0.0, 0.0) == 10.0
+    assert peak.floor(1, 1000.0, 20.0, 0.0) == 10.0
+    assert peak.floor(1, 0.0, 30.0, 10.0) == pytest.approx(20 / 8 + 20 / 10)
+    assert peak.floor(1, 0.0, 10.0, 30.0) == pytest.approx(20 / 8 + 20 / 5)
+
+
+# ---- fresh processes and the page ----------------------------------------------------------------
+
+
+@pytest.mark.peers
+def test_a_fresh_process_tells_time_and_memory() -> None:
+    for side in ("ours", "torch"):
+        found = fresh.ask(side, "mlp-small", 1, 100.0)
+        assert found["first"] > found["second"] > 0 and found["growth"] >= 0
+    with pytest.raises(BenchError, match="ours: KeyError: 'none'"):
+        fresh.ask("ours", "none", 1, 100.0)
+    with pytest.raises(BenchError, match=r"ours: took longer than 0\.01 s"):
+        fresh.ask("ours", "mlp-small", 1, 0.01)
+
+
+def test_fresh_figures_are_held_to_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(side: str, *args: Any, cache: str | None = None) -> dict[str, float]:
+        return {"first": 7.0, "growth": 10.0 if side == "ours" else 9.0}
+
+    monkeypatch.setattr(fresh, "ask", ask)
+    (memory,) = fresh.figures("memory", "mlp", 1, 1.0)
+    assert (memory.ours, memory.theirs, memory.asked, memory.met) == (10.0, 9.0, 9.0, False)
+    empty, warm = fresh.figures("first", "resnet18-cifar", 1, 1.0)
+    assert (empty.asked, empty.met, warm.asked, warm.met) == (8.0, True, 0.7, False)
+    assert [f.met for f in fresh.figures("first", "mlp", 1, 1.0)] == [None, None]
+
+
+def test_the_page_is_written_from_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = run.Run({"time": "2026-01-01", "cpu": "abacus"}, tmp_path / "a.json")
+    found.suites.append(Suite("gemm", (), {"torch": 0.75}))
+    found.rows += [
+        row(suite="gemm", name="512³", ours_ms=1.25, peer_ms=2.5, ratio_median=0.5, ratio_min=0.4,
+            ratio_spread=0.05, asked=0.95, met=True),
+        row(suite="gemm", name="1024³", failed="a | b", met=False),
+    ]  # fmt: skip
+    found.figures.append(Figure("first", "mlp, warm cache", 1, "s", 0.25, "torch", 0.5, n=3))
+    found.save()
+    monkeypatch.chdir(tmp_path)
+    arguments = ["bench", "--write-docs", "--from", "a.json"]
+    refused = RUNNER.invoke(app, arguments)
+    assert refused.exit_code == 2 and "there is no folder docs here" in refused.output
+    (tmp_path / "docs").mkdir()
+    assert RUNNER.invoke(app, arguments).exit_code == 0
+    page = (tmp_path / "docs" / "benchmarks.md").read_text()
+    assert "cpu abacus" in page and "do not edit" in page
+    assert "| 512³ | torch | 1 | 1.250 | 2.500 | 0.50 | 0.40 | 0.95 | met |" in page
+    assert "failed: a \\| b" in page
+    assert "| gemm | torch | 1 | 1 of 2 | 1 |  | 0.500 | 0.75 not met |" in page
+    assert "| mlp, warm cache | 1 | 0.25 | torch 0.50 | s |" in page
+    tables = [line for line in page.splitlines() if line.startswith("|")]
+    for line in tables:
+        assert line.replace("\\|", "").count("|") in (9, 18)
+    (tmp_path / "b.json").write_text("[]")
+    for name, words in (("b.json", "not a run of benchmarks"), ("c.json", "cannot read c.json")):
+        result = RUNNER.invoke(app, ["bench", "--write-docs", "--from", name])
+        assert result.exit_code == 2 and words in result.output
+    result = RUNNER.invoke(app, ["bench", "--from", "a.json"])
+    assert result.exit_code == 2 and "add --write-docs" in result.output

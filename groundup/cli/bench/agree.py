@@ -45,7 +45,7 @@ def _totals(case: Case) -> list[Array]:
 
     torch = sides.torch_module()
     args = [
-        torch.from_numpy(np.abs(a.astype(np.float64)) if a.dtype == np.float32 else a)
+        torch.from_numpy(np.asarray(np.abs(a.astype(np.float64))) if a.dtype == np.float32 else a)
         for a in sides.arrays(case)
     ]
     return [y.detach().numpy() for y in sides.torch_function(torch, case, args, False)()]

@@ -1,4 +1,5 @@
-"""A limit of time for a piece of Python, so that one hopeless row does not end a run.
+"""A limit of time for a piece of Python, so that one hopeless row does not end a run, and the
+reason of a failure in a line.
 
 Must not know what is limited.
 """
@@ -11,9 +12,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from groundup.cli.bench.record import BenchError
 
-class TooLong(Exception):
-    """It took longer than it may."""
+AGAIN = 5.0  # seconds until the next ring: the first may come where Python drops exceptions
+
+
+class TooLong(BaseException):
+    """It took longer than it may. Like KeyboardInterrupt, nothing that expects errors stops it."""
+
+
+def reason(error: BaseException) -> str:
+    """An error in a line; the name of its class is left out where the message says it all."""
+    text = " ".join(str(error).split()) or "no reason given"
+    name = "" if isinstance(error, BenchError | TooLong) else f"{type(error).__name__}: "
+    return f"{name}{text}"[:300]
 
 
 @contextmanager
@@ -29,7 +41,7 @@ def seconds(limit: float) -> Iterator[None]:
         raise TooLong(f"took longer than {limit:g} s")
 
     before = signal.signal(alarm, ring)
-    signal.setitimer(signal.ITIMER_REAL, limit)
+    signal.setitimer(signal.ITIMER_REAL, limit, AGAIN)
     try:
         yield
     finally:

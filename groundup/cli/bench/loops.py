@@ -5,8 +5,6 @@ Must not know what is computed.
 
 from __future__ import annotations
 
-import warnings
-
 from groundup.cli.bench.record import BenchError, Loop, State, Step
 from groundup.cli.bench.sides import Array, Local, Side, torch_module
 
@@ -28,8 +26,6 @@ def ours(loop: Loop) -> tuple[Local, State]:
 
 def torch(loop: Loop, state: State, compiled: bool) -> Local:
     """torch's side from that state."""
-    if compiled:
-        warnings.filterwarnings("ignore", module="torch")
     step = loop.torch(torch_module(), state, compiled)
     return Local("compile" if compiled else "torch", "", step, lambda: first(step), warm=2)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,40 @@ def cpu() -> str:
     except OSError:
         pass
     return platform.processor() or "unknown"
+
+
+class Others:
+    """How busy the machine is with other work than this process and the children named."""
+
+    def __init__(self, children: Sequence[int] = ()) -> None:
+        self._children = children
+        self._start = self._now()
+
+    def cores(self) -> float:
+        """How many cores other work has taken since this was made; 0 where nobody says."""
+        now, start = self._now(), self._start
+        if now is None or start is None:
+            return 0.0
+        passed = now[1] - start[1]
+        return max(0.0, now[0] - start[0]) / passed if passed > 0 else 0.0
+
+    def _now(self) -> tuple[float, float] | None:
+        """(seconds that others have run for, on any core; the clock).
+
+        /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal in ticks (man 5 proc).
+        """
+        try:
+            tick = 1 / os.sysconf("SC_CLK_TCK")
+            words = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+            ticks = [int(word) for word in words]
+            own = time.process_time()
+            for child in self._children:
+                after_name = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+                own += (int(after_name[14 - 3]) + int(after_name[15 - 3])) * tick
+        except (OSError, ValueError, IndexError, AttributeError):
+            return None
+        busy = sum(ticks) - ticks[3] - ticks[4]
+        return busy * tick - own, time.monotonic()
 
 
 def _memory_gib() -> int | str:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 # A row whose ratios spread further says more about the other work on the machine than about us.
 NOISY = 0.25
+# So many cores at work for others while a row was measured spoil it, however even the times are.
+CROWDED = 0.2
 
 PEERS = ("torch", "compile", "jax")
 
@@ -163,13 +165,31 @@ class Row:
     ours_first_ms: float = 0.0  # until a result is there: capturing and compiling included
     peer_first_ms: float = 0.0
     difference: float = 0.0  # the largest, before anything was timed
+    elsewhere: float = 0.0  # cores that other work took during the rounds
     failed: str = ""  # why there are no numbers
     ratios: list[float] = field(default_factory=list, repr=False)
 
     @property
     def noisy(self) -> bool:
         """Whether other work on the machine spoilt it."""
-        return self.ratio_spread > NOISY
+        return self.ratio_spread > NOISY or self.elsewhere > CROWDED
+
+
+@dataclass
+class Figure:
+    """One number of ours, beside a peer's where there is one; at most `asked` is asked for."""
+
+    suite: str
+    name: str
+    threads: int
+    unit: str
+    ours: float = math.nan
+    peer: str = ""
+    theirs: float | None = None
+    asked: float | None = None
+    met: bool | None = None
+    failed: str = ""
+    n: int = 1
 
 
 def mean(ratios: list[float]) -> float:

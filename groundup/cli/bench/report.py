@@ -9,13 +9,23 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from groundup.cli.bench.record import Row, Suite, mean
+from groundup.cli.bench.record import Figure, Row, Suite, mean
 
-HEAD = (
-    f"{'row':<26} {'thr':>3} {'peer':<7} {'ours ms':>10} {'peer ms':>10} {'ratio':>6} {'min':>6}"
+COLUMNS = (
+    f"{'thr':>3} {'peer':<7} {'ours ms':>10} {'peer ms':>10} {'ratio':>6} {'min':>6}"
     f" {'asked':>6} {'':<8} {'GFLOP/s':>8} {'GB/s':>6} {'roof':>5} {'n':>3} {'spread':>6}"
-    f" {'first ms':>9}  layouts"
+    f" {'first ms':>9} {'peer 1st':>9}  layouts"
 )
+
+
+def width(suite: Suite) -> int:
+    """The width of the column of names."""
+    return max(20, *(len(case.name) for case in suite.cases))
+
+
+def head(wide: int = 26) -> str:
+    """The names of the columns."""
+    return f"{'row':<{wide}} {COLUMNS}"
 
 
 def title(suite: Suite) -> str:
@@ -24,26 +34,31 @@ def title(suite: Suite) -> str:
     return f"{suite.name}" + (f" (geometric mean asked: at most {means})" if means else "")
 
 
-def line(row: Row) -> str:
-    """One row, in the columns of HEAD."""
-    start = f"{_fit(row.name, 26)} {row.threads:>3} {row.peer:<7} "
+def line(row: Row, wide: int = 26) -> str:
+    """One row, below `head` of the same width."""
+    start = f"{_fit(row.name, wide)} {row.threads:>3} {row.peer:<7} "
     if row.failed:
         return f"{start}FAILED: {row.failed}"
-    layouts = f"{row.ours_layout} / {row.peer_layout}" if row.ours_layout else ""
     return (
         f"{start}{row.ours_ms:>10.3f} {row.peer_ms:>10.3f} {row.ratio_median:>6.2f}"
-        f" {row.ratio_min:>6.2f} {_number(row.asked, '.2f'):>6} {verdict(row):<8}"
-        f" {_number(row.gflops, '.1f'):>8} {_number(row.gbytes, '.1f'):>6}"
-        f" {_number(row.share, '.0%'):>5} {row.n:>3} {row.ratio_spread:>6.1%}"
-        f" {row.ours_first_ms:>9.0f}  {layouts}"
+        f" {row.ratio_min:>6.2f} {number(row.asked, '.2f'):>6} {verdict(row):<8}"
+        f" {number(row.gflops, '.1f'):>8} {number(row.gbytes, '.1f'):>6}"
+        f" {number(row.share, '.0%'):>5} {row.n:>3} {row.ratio_spread:>6.1%}"
+        f" {row.ours_first_ms:>9.0f} {row.peer_first_ms:>9.0f}  {layouts(row)}"
     ).rstrip()
 
 
-def _fit(text: str, width: int) -> str:
-    return f"{text:<{width}}" if len(text) <= width else text[: width - 1] + "…"
+def _fit(text: str, wide: int) -> str:
+    return f"{text:<{wide}}" if len(text) <= wide else text[: wide - 1] + "…"
 
 
-def _number(value: float | None, form: str) -> str:
+def layouts(row: Row) -> str:
+    """Ours, then the peer's, where there was a choice."""
+    return f"{row.ours_layout} / {row.peer_layout}".rstrip(" /") if row.ours_layout else ""
+
+
+def number(value: float | None, form: str) -> str:
+    """A number, or nothing where there is none."""
     return "" if value is None or math.isnan(value) else format(value, form)
 
 
@@ -61,6 +76,29 @@ def verdict(row: Row) -> str:
     else:
         word = "met"
     return f"{word}?" if row.noisy else word
+
+
+FIGURE_HEAD = (
+    f"{'':<30} {'thr':>3} {'ours':>10} {'peer':>10} {'unit':<8} {'asked':>8} {'':<8} {'n':>3}"
+)
+
+
+def figure(f: Figure) -> str:
+    """One figure, in the columns of FIGURE_HEAD."""
+    start = f"{_fit(f.name, 30)} {f.threads:>3} "
+    if f.failed:
+        return f"{start}FAILED: {f.failed}"
+    return (
+        f"{start}{f.ours:>10.2f} {number(f.theirs, '.2f'):>10} {f.unit:<8}"
+        f" {number(f.asked, '.2f'):>8} {figure_verdict(f):<8} {f.n:>3}"
+    )
+
+
+def figure_verdict(f: Figure) -> str:
+    """Whether the figure reaches what is asked, in a word."""
+    if f.failed:
+        return "FAILED"
+    return {True: "met", False: "not met", None: ""}[f.met]
 
 
 def summary(suite: Suite, rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -99,7 +137,7 @@ def table(found: Sequence[dict[str, Any]]) -> Any:
         table.add_row(
             s["suite"], s["peer"], str(s["threads"]),
             f"{s['met_rows']} of {s['asked_rows']}" if s["asked_rows"] else "",
-            str(s["failed"] or ""), str(s["noisy"] or ""), _number(s["mean"], ".3f"),
-            _number(s["asked"], ".2f"), word,
+            str(s["failed"] or ""), str(s["noisy"] or ""), number(s["mean"], ".3f"),
+            number(s["asked"], ".2f"), word,
         )  # fmt: skip
     return table

@@ -9,8 +9,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from groundup.cli.bench import agree, limit, loops, measure, peak, sides
-from groundup.cli.bench.record import BenchError, Case, Loop, Row
+from groundup.cli.bench import agree, limit, loops, machine, measure, peak, sides
+from groundup.cli.bench.jax import Jax, Process
+from groundup.cli.bench.record import Case, Loop, Row
 
 # Whatever a compiler of either side may raise over one row: it is reported there.
 ANYTHING = (Exception,)
@@ -24,6 +25,7 @@ class Setting:
     peers: Sequence[str] = ("torch",)
     effort: measure.Effort = field(default_factory=measure.Effort)
     limit: float = 120.0  # seconds for one case with all its peers
+    jax: Process | None = None  # where "jax" is among the peers
 
 
 def measure_case(suite: str, case: Case | Loop, setting: Setting) -> list[Row]:
@@ -33,10 +35,10 @@ def measure_case(suite: str, case: Case | Loop, setting: Setting) -> list[Row]:
         row.asked = case.asked.ratio.get(row.peer)
     try:
         with limit.seconds(setting.limit):
-            _fill(case, rows, setting)
+            _fill(suite, case, rows, setting)
     except (limit.TooLong, *ANYTHING) as error:
         for row in rows.values():
-            row.failed = row.failed or reason(error)
+            row.failed = row.failed or limit.reason(error)
     for row in rows.values():
         if row.failed and row.asked is not None:
             row.met = False
@@ -47,48 +49,55 @@ def _peers(case: Case | Loop, wanted: Sequence[str]) -> list[str]:
     return [p for p in wanted if p != "jax" or case.jax is not None]
 
 
-def reason(error: BaseException) -> str:
-    """An error in a line."""
-    text = " ".join(str(error).split()) or "no reason given"
-    name = "" if isinstance(error, BenchError | limit.TooLong) else f"{type(error).__name__}: "
-    return f"{name}{text}"[:300]
-
-
-def _fill(case: Case | Loop, rows: dict[str, Row], setting: Setting) -> None:
-    ready, make, check = _prepare(case)
+def _fill(suite: str, case: Case | Loop, rows: dict[str, Row], setting: Setting) -> None:
+    ready, make, check = _prepare(suite, case, setting.jax)
     theirs: list[sides.Side] = []
     for peer, row in rows.items():
         try:
             made = make(peer)
             row.difference = max(check(a, b) for a in ready for b in made)
             theirs += made
-        except limit.TooLong:
-            raise
         except ANYTHING as error:
-            row.failed = reason(error)
+            row.failed = limit.reason(error)
     if not theirs:
         return
-    for found in measure.compare([*ready, *theirs], setting.threads, setting.effort):
-        write(rows[found.peer.who], found, case, setting.threads)
+    child = setting.jax.pid if setting.jax is not None else None
+    others = machine.Others([child] if child is not None else [])
+    compared = measure.compare([*ready, *theirs], setting.threads, setting.effort)
+    elsewhere = others.cores()
+    for found in compared:
+        row = rows[found.peer.who]
+        row.elsewhere = elsewhere
+        write(row, found, case, setting.threads)
 
 
 Make = Callable[[str], list[sides.Side]]  # peer → its sides, one for each layout
 Check = Callable[[sides.Side, sides.Side], float]  # → the largest difference
 
 
-def _prepare(case: Case | Loop) -> tuple[list[sides.Side], Make, Check]:
+def _prepare(
+    suite: str, case: Case | Loop, jax: Process | None
+) -> tuple[list[sides.Side], Make, Check]:
     """Our sides, how to make a peer's, and how to compare two."""
     if isinstance(case, Loop):
         mine, state = loops.ours(case)
-        return (
-            [mine],
-            lambda peer: [loops.torch(case, state, peer == "compile")],
-            lambda a, b: loops.check(case, a, b),
-        )
+
+        def other(peer: str) -> list[sides.Side]:
+            if peer == "jax" and jax is not None:
+                return [Jax(jax, suite, case, state)]
+            return [loops.torch(case, state, peer == "compile")]
+
+        return [mine], other, lambda a, b: loops.check(case, a, b)
     layouts = ("nchw", "nhwc") if case.images else ("",)
+
+    def others(peer: str) -> list[sides.Side]:
+        if peer == "jax" and jax is not None:
+            return [Jax(jax, suite, case)]
+        return [sides.torch(case, layout, peer == "compile") for layout in layouts]
+
     return (
         [sides.ours(case, layout) for layout in layouts],
-        lambda peer: [sides.torch(case, layout, peer == "compile") for layout in layouts],
+        others,
         lambda a, b: agree.check(case, a.outcome(), b.who, b.outcome()),
     )
 

@@ -1,75 +1,130 @@
-"""One run of the benchmarks: what was asked for is checked, measured, printed and written.
+"""One run of the benchmarks: measured, printed and written, row by row.
 
-Must not know how a row is measured (rows.py) or what is in a suite.
+Must not know how a row is measured (rows.py, fresh.py, peak.py) or what is in a suite.
 """
 
 from __future__ import annotations
 
-import json as json_format
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
-from difflib import get_close_matches
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from groundup.cli.bench import machine, measure, report, rows, sides, suites
-from groundup.cli.bench.record import PEERS, BenchError, Row, Suite
+from groundup.cli.bench import fresh, machine, peak, report, rows, sides
+from groundup.cli.bench.jax import Process
+from groundup.cli.bench.options import Options
+from groundup.cli.bench.record import BenchError, Figure, Row, Suite
 
 Echo = Callable[[str], object]
-QUICK = measure.Effort(rounds=5, seconds=1.0)
 
 
-def run(
-    suite: str = "steps",
-    only: str | None = None,
-    peer: str = "torch",
-    threads: str | None = None,
-    json: Path | None = None,
-    rounds: int | None = None,
-    quick: bool = False,
-    limit: float = 120.0,
-    echo: Echo = print,
-) -> list[Row]:
-    """Measure and print the rows of these suites; write them to `json` after each.
+@dataclass
+class Run:
+    """What a run has found so far, and the file that it is kept in."""
 
-    suite, peer, threads: names or counts separated by commas, or "all" suites; threads are set
-    equal on both sides. only: the rows whose name contains one of these words. Raises BenchError.
-    """
-    chosen = _suites(suite, only)
-    peers = _peers(peer)
-    counts = _thread_counts(threads)
-    effort = _effort(rounds, quick)
-    if limit <= 0:
-        raise BenchError(f"--limit is a positive number of seconds for a row, not {limit:g}")
-    if json is not None and not json.parent.is_dir():
-        raise BenchError(f"cannot write {json}: there is no folder {json.parent}")
-    sides.torch_module()
-    header = machine.header()
+    header: dict[str, Any]
+    path: Path | None = None
+    rows: list[Row] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+    suites: list[Suite] = field(default_factory=list)
+
+    @property
+    def summary(self) -> list[dict[str, Any]]:
+        """What became of each suite."""
+        parts = [(s, [r for r in self.rows if r.suite == s.name]) for s in self.suites]
+        return [line for suite, mine in parts for line in report.summary(suite, mine)]
+
+    def data(self) -> dict[str, Any]:
+        """The run as plain data for JSON, which has no NaN."""
+        return {
+            "header": self.header,
+            "rows": [_plain(asdict(r)) for r in self.rows],
+            "figures": [_plain(asdict(f)) for f in self.figures],
+            "summary": [_plain(s) for s in self.summary],
+        }
+
+    def save(self) -> None:
+        """Write the file, if there is one: after each row, for a run may be broken off."""
+        if self.path is None:
+            return
+        try:
+            self.path.write_text(json.dumps(self.data(), indent=1, allow_nan=False) + "\n")
+        except OSError as error:
+            raise BenchError(f"cannot write {self.path}: {error.strerror}") from error
+
+
+def _plain(record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()
+    }
+
+
+def run(options: Options, echo: Echo = print) -> Run:
+    """Measure, print and write what the options ask for. Raises BenchError."""
+    if options.suites or set(options.figures) - {"peak"}:
+        sides.torch_module()
+    found = Run(machine.header(), options.json)
+    _introduce(found.header, options, echo)
+    jax = {n: Process(n) for n in options.threads} if "jax" in options.peers else {}
+    try:
+        for suite in options.suites:
+            found.suites.append(suite)
+            _measure(suite, options, jax, found, echo)
+    finally:
+        for process in jax.values():
+            process.close()
+    for name in options.figures:
+        echo(f"\n{name}\n{report.FIGURE_HEAD}")
+        for threads in options.threads:
+            _figures(name, threads, options, found, echo)
+    _show(found.summary, echo)
+    return found
+
+
+def _introduce(header: dict[str, Any], options: Options, echo: Echo) -> None:
     for key, value in header.items():
         echo(f"# {key}: {value}")
-    if max(counts) > machine.cores():
-        echo(f"# {max(counts)} threads on {machine.cores()} cores: they take turns on both sides")
-    echo("# ratio = ours / peer of each round, below 1 we are faster; blocks interleaved")
-    echo("# first ms = our first two calls, with capture and compilation; excluded elsewhere")
-    echo("# roof = the least time for this arithmetic and memory here, measured now, over our time")
-    found: list[Row] = []
-    summary: list[dict[str, Any]] = []
-    for part in chosen:
-        mine: list[Row] = []
-        echo(f"\n{report.title(part)}\n{report.HEAD}")
-        for count in counts:
-            set_threads(count)
-            setting = rows.Setting(count, peers, effort, limit)
-            for case in part.cases:
-                new = rows.measure_case(part.name, case, setting)
-                for row in new:
-                    echo(report.line(row))
-                mine += new
-                _write(json, header, found + mine, summary + report.summary(part, mine))
-        found += mine
-        summary += report.summary(part, mine)
-    _show(summary, echo)
-    return found
+    most = max(options.threads)
+    if most > machine.cores():
+        echo(f"# {most} threads on {machine.cores()} cores: they take turns, on both sides")
+    if options.suites:
+        echo("# ratio = ours / peer of each round, below 1 we are faster; blocks interleaved")
+        echo("# first ms = our first two calls, with capture and compilation; not in the ratio")
+        echo("# roof = the least time for this arithmetic and memory, measured now, over our time")
+
+
+def _measure(
+    suite: Suite, options: Options, jax: dict[int, Process], found: Run, echo: Echo
+) -> None:
+    wide = report.width(suite)
+    echo(f"\n{report.title(suite)}\n{report.head(wide)}")
+    for threads in options.threads:
+        set_threads(threads)
+        setting = rows.Setting(
+            threads, options.peers, options.effort, options.limit, jax.get(threads)
+        )
+        for case in suite.cases:
+            for row in rows.measure_case(suite.name, case, setting):
+                echo(report.line(row, wide))
+                found.rows.append(row)
+            found.save()
+
+
+def _figures(name: str, threads: int, options: Options, found: Run, echo: Echo) -> None:
+    if name == "peak":
+        new = peak.figures(threads)
+        for figure in new:
+            echo(report.figure(figure))
+        found.figures += new
+        found.save()
+        return
+    for workload in options.workloads:
+        for figure in fresh.figures(name, workload, threads, options.limit):
+            echo(report.figure(figure))
+            found.figures.append(figure)
+        found.save()
 
 
 def set_threads(count: int) -> None:
@@ -81,92 +136,14 @@ def set_threads(count: int) -> None:
 
 
 def _show(summary: list[dict[str, Any]], echo: Echo) -> None:
+    if not summary:
+        return
     from io import StringIO
 
     from rich.console import Console
 
     text = StringIO()
-    console = Console(file=text, width=110, force_terminal=False)
-    console.print(report.table(summary))
+    Console(file=text, width=110).print(report.table(summary))
     echo("\n" + text.getvalue().rstrip())
     if any(s["noisy"] for s in summary):
-        echo("?: the ratios spread too far; other work shares this machine, measure these again")
-
-
-def _write(
-    path: Path | None, header: dict[str, Any], found: list[Row], summary: list[dict[str, Any]]
-) -> None:
-    if path is None:
-        return
-    text = {"header": header, "rows": [asdict(row) for row in found], "summary": summary}
-    try:
-        path.write_text(json_format.dumps(text, indent=1) + "\n")
-    except OSError as error:
-        raise BenchError(f"cannot write {path}: {error.strerror}") from error
-
-
-# ---- what was asked for --------------------------------------------------------------------------
-
-
-def _names(text: str, known: Sequence[str], what: str) -> list[str]:
-    names = [n.strip() for n in text.split(",") if n.strip()]
-    for name in names:
-        if name not in known:
-            close = get_close_matches(name, known, 1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise BenchError(f"there is no {what} {name!r}; known are: {', '.join(known)}.{hint}")
-    if not names:
-        raise BenchError(f"no {what} was named; known are: {', '.join(known)}")
-    return names
-
-
-def _suites(suite: str, only: str | None) -> list[Suite]:
-    names = suites.NAMES if suite == "all" else _names(suite, (*suites.NAMES, "all"), "suite")
-    found = [suites.load(name) for name in dict.fromkeys(names)]
-    if only is None:
-        return found
-    words = [w.strip() for w in only.split(",") if w.strip()]
-    every = [case.name for part in found for case in part.cases]
-    for word in words:
-        if not any(word in name for name in every):
-            close = get_close_matches(word, every, 1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise BenchError(
-                f"no row of {', '.join(p.name for p in found)} has {word!r} in its name; the rows"
-                f" are: {', '.join(every)}.{hint}"
-            )
-    kept = [
-        replace(p, cases=tuple(c for c in p.cases if any(_means(w, c.name, every) for w in words)))
-        for p in found
-    ]
-    return [p for p in kept if p.cases]
-
-
-def _means(word: str, name: str, every: Sequence[str]) -> bool:
-    """A word that is a row's name means this row alone."""
-    return word == name if word in every else word in name
-
-
-def _peers(peer: str) -> list[str]:
-    return list(dict.fromkeys(_names(peer, PEERS, "peer")))
-
-
-def _thread_counts(threads: str | None) -> list[int]:
-    if threads is None:
-        return [1, 2] if machine.cores() > 1 else [1]
-    try:
-        counts = [int(t) for t in threads.split(",")]
-    except ValueError:
-        counts = []
-    if not counts or min(counts) < 1:
-        raise BenchError(f"--threads is a list of positive numbers such as 1,2, not {threads!r}")
-    return counts
-
-
-def _effort(rounds: int | None, quick: bool) -> measure.Effort:
-    effort = QUICK if quick else measure.Effort()
-    if rounds is None:
-        return effort
-    if rounds < 1:
-        raise BenchError(f"--rounds must be at least 1, not {rounds}")
-    return replace(effort, rounds=rounds)
+        echo("?: the ratios spread, or other work took a core; measure these again on their own")

@@ -63,13 +63,17 @@ class Local:
 
     def block(self, calls: int, warm: int) -> float:
         """Time a block of calls."""
-        call = self._call
-        for i in range(warm):
-            call(i)
-        start = time.perf_counter()
-        for i in range(calls):
-            call(i)
-        return (time.perf_counter() - start) / calls
+        return timed(self._call, calls, warm)
+
+
+def timed(call: Callable[[int], Any], calls: int, warm: int) -> float:
+    """Seconds a call, of `calls` calls after `warm` untimed ones."""
+    for i in range(warm):
+        call(i)
+    start = time.perf_counter()
+    for i in range(calls):
+        call(i)
+    return (time.perf_counter() - start) / calls
 
 
 # ---- data ----------------------------------------------------------------------------------------
@@ -84,7 +88,7 @@ def arrays(case: Case) -> list[Array]:
     def draw(given: Input) -> Array:
         if given.below:
             return rng.integers(0, given.below, given.shape)
-        return rng.standard_normal(given.shape, dtype=np.float32)
+        return np.asarray(rng.standard_normal(given.shape, dtype=np.float32))
 
     found = [draw(given) for given in case.inputs]
     if case.part != "forward":
@@ -192,6 +196,17 @@ def torch(case: Case, layout: str = "", compiled: bool = False) -> Local:
     return Local("compile" if compiled else "torch", layout, lambda i: run(), results, warm=2)
 
 
+def compile_by_torch(torch: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """torch.compile, which forgets earlier rows: of one function it compiles few variants only."""
+    warnings.filterwarnings("ignore", module="torch")
+    # Its pool of compiling processes takes a core for seconds after the first compilation.
+    config: Any = import_module("torch._inductor.config")
+    config.compile_threads = 1
+    torch._dynamo.reset()
+    compiled: Callable[..., Any] = torch.compile(function)
+    return compiled
+
+
 def torch_function(
     torch: Any, case: Case, args: Sequence[Any], compiled: bool
 ) -> Callable[[], tuple[Any, ...]]:
@@ -201,8 +216,7 @@ def torch_function(
         return case.torch(torch, *args)
 
     if compiled:
-        warnings.filterwarnings("ignore", module="torch")
-        formula = torch.compile(formula)
+        formula = compile_by_torch(torch, formula)
     if case.part == "forward":
 
         def forward() -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from groundup.cli.bench.record import Asked, Loop, State, Step, Suite
+from groundup.cli.bench.sides import compile_by_torch
 
 COUNT = 10_000_000
 LR = 1e-3
@@ -46,7 +47,7 @@ def torch(torch: Any, state: State, compiled: bool) -> Step:
     parameter = torch.nn.Parameter(torch.from_numpy(state.arrays["weight"].copy()))
     parameter.grad = torch.from_numpy(state.arrays["gradient"].copy())
     optimizer = torch.optim.Adam([parameter], lr=LR, **({} if compiled else {"fused": True}))
-    update = torch.compile(optimizer.step) if compiled else optimizer.step
+    update = compile_by_torch(torch, optimizer.step) if compiled else optimizer.step
     count = len(parameter)
 
     def step(i: int) -> float:
