@@ -55,6 +55,7 @@ class Emitter:
         self.scopes: list[Scope] = [root]
         self.bindings: dict[Node, Binding] = {}
         self.memo: dict[object, Value] = {}
+        self.stream = False  # whole vectors go past the caches, to aligned places
         self._params: dict[Word, Operand] = {}
         self._free: dict[Node, frozenset[Node]] = {}
 
@@ -365,6 +366,20 @@ class Emitter:
             region,
         )
 
+    def _vector_store(
+        self, vt: str, ty: str, lanes: int, value: Operand, address: Operand, mask: Operand | None,
+        align: int, region: Region | None = None,
+    ) -> None:  # fmt: skip
+        if mask is None:
+            self.fn.do(f"store {vt} {value}, ptr {address}, align {align}", region)
+            return
+        name = f"@llvm.masked.store.v{lanes}{suffix(ty)}.p0"
+        self.fn.declare(f"void {name}({vt}, ptr, i32, <{lanes} x i1>)")
+        self.fn.do(
+            f"call void {name}({vt} {value}, ptr {address}, i32 {align}, <{lanes} x i1> {mask})",
+            region,
+        )
+
     def _lane_indices(
         self, position: Value, stride: Stride, lanes: int, per_lane: Value | None, region: Region
     ) -> Operand:
@@ -418,16 +433,14 @@ class Emitter:
         mask = self.mask()
         if per_lane is None and stride == 1:
             address = self._gep(base, position.name, ty, region)
-            if mask is None:
-                self.fn.do(f"store {vt} {name}, ptr {address}, align {align}", region)
+            if mask is None and self.stream:
+                self.fn.declared["!0 = !{i32 1}"] = None
+                align = min(64, lanes * align)
+                self.fn.do(
+                    f"store {vt} {name}, ptr {address}, align {align}, !nontemporal !0", region
+                )
                 return
-            fname = f"@llvm.masked.store.v{lanes}{suffix(ty)}.p0"
-            self.fn.declare(f"void {fname}({vt}, ptr, i32, <{lanes} x i1>)")
-            self.fn.do(
-                f"call void {fname}({vt} {name}, ptr {address}, i32 {align}, "
-                f"<{lanes} x i1> {mask})",
-                region,
-            )
+            self._vector_store(vt, ty, lanes, name, address, mask, align, region)
             return
         indices = self._lane_indices(position, stride, lanes, per_lane, region)
         pointers = self.fn.put(f"getelementptr {ty}, ptr {base}, <{lanes} x i64> {indices}", region)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from .builder import Function, Operand, module
 from .expression import Binding, Emitter
-from .kernel import Nest, Stride, Word
+from .kernel import Nest, Output, Stride, Word
 from .reduction import lane_mask
 
 SIGNATURE = "ptr %args, i64 %tid, i64 %nthreads"
@@ -32,9 +32,17 @@ def emit_nest(kernel: Nest, name: str) -> str:
     """The kernel as a module of LLVM IR text."""
     fn = Function(name, SIGNATURE)
     e = Emitter(fn, kernel.width)
-    writer = _NestWriter(e, kernel)
-    work = writer.parallel if kernel.parallel else functools.partial(writer.loops, 0)
+    work: Callable[[], None]
+    if kernel.columns:
+        from .columns import ColumnsWriter
+
+        work = ColumnsWriter(e, kernel).parallel
+    else:
+        writer = _NestWriter(e, kernel)
+        work = writer.parallel if kernel.parallel else functools.partial(writer.loops, 0)
     carefully(e, kernel.careful, work)
+    if any(output.stream for output in kernel.outputs):
+        fn.do("fence seq_cst")  # streamed stores are seen before the kernel's end
     return module([fn.text()], fn.declared)
 
 
@@ -52,6 +60,15 @@ def carefully(e: Emitter, careful: bool, write: Callable[[], None]) -> None:
         e.close()
 
     e.fn.when(e.fn.put(f"icmp eq i64 {code}, 0"), inside)
+
+
+def write_outputs(e: Emitter, outputs: tuple[Output, ...]) -> None:
+    """Compute one element (or vector) of each output, then store them all."""
+    values = [e.emit(output.body) for output in outputs]
+    for output, value in zip(outputs, values, strict=True):
+        e.stream = output.stream
+        e.store(value, output.access)
+    e.stream = False
 
 
 class _NestWriter:
@@ -90,9 +107,7 @@ class _NestWriter:
         """Write loop i and everything inside it."""
         e, f, k = self.e, self.e.fn, self.k
         if i == len(k.loops):
-            for output in k.outputs:
-                value = e.emit(output.body)
-                e.store(value, output.access)
+            write_outputs(e, k.outputs)
             return
         variable, extent = k.loops[i]
         n = size(e, extent)

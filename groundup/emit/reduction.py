@@ -34,10 +34,10 @@ def identity(kind: str, dtype: DType) -> bool | int | float:
     return math.inf if dtype.is_float else dtype.max
 
 
-_COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
+COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
 
 
-class _Reduction:
+class Reduction:
     """One reduction being written: its parts, and how a term joins a running value."""
 
     def __init__(self, e: Emitter, node: Node) -> None:
@@ -47,12 +47,19 @@ class _Reduction:
         self.body = node.src[0]
         self.dtype = self.body.dtype
         self.dot = self.order.startswith("dot") and self.dtype.is_float
-        self.op = _COMBINE.get(self.kind, "")
+        self.in_lanes = (
+            self.order in ("lanes", "dotlanes") and self.dtype.is_float and self.kind == "sum"
+        )
+        self.op = COMBINE.get(self.kind, "")
         if self.dtype.kind == "b" and self.kind in ("sum", "prod"):
             self.op = "or" if self.kind == "sum" else "and"
         a: Node = make("hole", self.dtype, (), (), 0)
         b: Node = make("hole", self.dtype, (), (), 1)
         self.pattern = make(self.op, self.dtype, (), (a, b), None) if self.op else a
+
+    def along(self, body: Node) -> Reduction:
+        """The same reduction with another term."""
+        return Reduction(self.e, make("reduce", self.node.dtype, (), (body,), self.node.arg))
 
     def combine(self, a: Operand, b: Operand, lanes: int) -> Operand:
         """a ∘ b in the innermost open scope."""
@@ -101,13 +108,13 @@ def emit_reduction(e: Emitter, node: Node) -> Value:
     e.scopes = e.scopes[: place + 1]
     region, e.fn.region = e.fn.region, e.scope.region
     home = e.scope
-    r = _Reduction(e, node)
+    r = Reduction(e, node)
     try:
         if r.kind.startswith("arg"):
             name = _extreme_position(r, lanes)
         elif not lanes and _vectorisable(r):
             name = _along_lanes(r)
-        elif lanes and r.order in ("lanes", "dotlanes") and r.dtype.is_float and r.kind == "sum":
+        elif lanes and r.in_lanes:
             name = _lane_array(r, lanes)
         else:
             name = _running(r, lanes)
@@ -117,7 +124,7 @@ def emit_reduction(e: Emitter, node: Node) -> Value:
     return Value(name, node.dtype, lanes, home)
 
 
-def _vectorisable(r: _Reduction) -> bool:
+def _vectorisable(r: Reduction) -> bool:
     if r.dtype.is_float and r.kind in ("sum",):
         return r.order in ("lanes", "dotlanes")
     return r.kind in _ORDER_FREE or (r.kind == "sum" and r.dtype.is_int)
@@ -149,13 +156,13 @@ def nest(
     return e.fn.counted(0, _size(e, size), 1, body, carried)
 
 
-def _running(r: _Reduction, lanes: int) -> Operand:
+def _running(r: Reduction, lanes: int) -> Operand:
     """One running value over all terms, in order."""
     t = r.e.type_of(r.dtype, lanes)
     return nest(r.e, r.variables, [(t, r.initial(lanes))], lambda v: [r.term(v[0], lanes)])[0]
 
 
-def _along_lanes(r: _Reduction) -> Operand:
+def _along_lanes(r: Reduction) -> Operand:
     """A vector of running values along the last variable, then the tree."""
     e, width = r.e, r.e.width
     t = e.type_of(r.dtype, width)
@@ -195,7 +202,7 @@ def lane_mask(e: Emitter, base: Operand, end: Operand, width: int) -> Operand:
     return e.fn.put(f"icmp slt {vt} {iota}, {b}")
 
 
-def tree(r: _Reduction, x: Operand, lanes: int) -> Operand:
+def tree(r: Reduction, x: Operand, lanes: int) -> Operand:
     """Combine lanes l and l + half, for half = lanes/2 … 1."""
     e = r.e
     while lanes > 1:
@@ -213,7 +220,7 @@ def tree(r: _Reduction, x: Operand, lanes: int) -> Operand:
     return e.fn.put(f"extractelement {e.type_of(r.dtype, 1)} {x}, i64 0")
 
 
-def _lane_array(r: _Reduction, lanes: int) -> Operand:
+def _lane_array(r: Reduction, lanes: int) -> Operand:
     """`width` running vectors in a small array, indexed by the last variable mod width."""
     e, width = r.e, r.e.width
     t = e.type_of(r.dtype, lanes)
@@ -235,13 +242,18 @@ def _lane_array(r: _Reduction, lanes: int) -> Operand:
     for i in range(width):
         at = e.fn.put(f"getelementptr {t}, ptr {array}, i64 {i}")
         parts.append(e.fn.put(f"load {t}, ptr {at}, align 64"))
+    return combined(r, parts, lanes)
+
+
+def combined(r: Reduction, parts: list[Operand], lanes: int) -> Operand:
+    """The fixed tree over running values that are vectors."""
     while len(parts) > 1:
         half = len(parts) // 2
         parts = [r.combine(parts[i], parts[i + half], lanes) for i in range(half)]
     return parts[0]
 
 
-def _extreme_position(r: _Reduction, lanes: int) -> Operand:
+def _extreme_position(r: Reduction, lanes: int) -> Operand:
     """Row-major position of the first extreme; the first NaN counts as the extreme."""
     e = r.e
     t, it = e.type_of(r.dtype, lanes), e.type_of(dt.int64, lanes)

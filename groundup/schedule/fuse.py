@@ -13,6 +13,7 @@ from ..ir.node import Node, checked, const, out, outs, read, red, reduce, reshap
 from ..ir.record import fresh, record
 from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, row_major, substitute, unravel
 from .lower import affine
+from .search import search, sites_once
 
 MAX_BODY = 128  # nodes of one kernel's body
 CHEAP = 3  # operations that are rather repeated than stored
@@ -31,7 +32,8 @@ class Group:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.node.shape
+        """The loops in which the body is evaluated."""
+        return (self.node.src[0] if self.node.op == "argsort" else self.node).shape
 
     def refresh(self) -> None:
         """Look through the body, which has changed."""
@@ -53,6 +55,7 @@ class _Facts:
         nodes = body_nodes(node.src[0])
         self.reductions = [n for n in nodes if n.op == "reduce"]
         self.dot = any(r.arg[2].startswith("dot") for r in self.reductions)
+        self.search = any(search(r) is not None for r in self.reductions)
         skip = ("read", "out", "red", "const", "extent", "where", "cast")
         # Index arithmetic is free beside what it reads.
         self.cost = sum(
@@ -92,6 +95,11 @@ def fuse(roots: list[Node], order: list[Node]) -> list[Group]:
                 register(g)
 
     for node in reversed(order):
+        if node.op in ("scan", "argsort"):
+            if node in wanted or node in shown or users.get(node):
+                scans = node.op == "scan"
+                store(node, node.src[0] if scans else read(node.src[0], *outs(node.ndim)))
+            continue
         if node.op not in ("loops", "reshape"):
             if node.op == "buffer" and node in wanted:
                 store(node, read(node, *outs(node.ndim)))
@@ -194,9 +202,11 @@ def _inline(node: Node, into: list[Group], facts: _Facts) -> bool:
         if facts.cost <= CHEAP and len(into) <= 3:
             return all(_repeats(g, r) <= 4 for g, r in sites)
         return len(into) == 1 and all(_repeats(g, r) <= 1 for g, r in sites) and len(sites) <= 2
-    if len(into) != 1:
+    if len(into) != 1 or into[0].node.op != "loops":
         return False
     group = into[0]
+    if facts.search:
+        return False
     if facts.dot:
         return len(sites) == 1 and _epilogue(group, node, sites[0][1])
     if any(_inside_dot(g, r) for g, r in sites):
@@ -225,6 +235,8 @@ def _inside_dot(group: Group, site: Node) -> bool:
 
 def _repeats(group: Group, site: Node) -> int:
     """How often each element read here would be computed anew."""
+    if sites_once(group.body, site):
+        return 1
     within = [r for r in group.reductions if site in body_nodes(r)]
     count = 1
     for s in group.shape:
@@ -240,7 +252,11 @@ def _repeats(group: Group, site: Node) -> int:
 
 def _epilogue(group: Group, node: Node, site: Node) -> bool:
     """Is the user pointwise over exactly this contraction, so that it can finish its tiles?"""
-    if tuple(site.src[1:]) != tuple(outs(node.ndim)) or group.shape != node.shape:
+    # In any order of its axes, and without those of size 1.
+    pairs = [(ix, s) for ix, s in zip(site.src[1:], node.shape) if ix.op != "const" or s != 1]
+    if len(pairs) != len(group.shape) or {ix for ix, _ in pairs} != set(outs(len(pairs))):
+        return False
+    if any(group.shape[ix.arg] != size for ix, size in pairs):
         return False
     return not group.reductions
 
@@ -248,7 +264,7 @@ def _epilogue(group: Group, node: Node, site: Node) -> bool:
 def _hoistable(group: Group, node: Node, sites: list[Node]) -> bool:
     """Can the reduction run in outer loops of its user, once for each of its elements?"""
     for r in group.reductions:
-        if r.arg[2].startswith("dot"):
+        if r.arg[2].startswith("dot") or search(r) is not None:
             return False
     indices = {tuple(s.src[1:]) for s in sites}
     if len(indices) != 1:

@@ -8,12 +8,13 @@ from collections.abc import Callable
 
 from ..emit.kernel import Access, Nest, Output, Word
 from ..ir import dtype as dt
-from ..ir.node import Node, const, make, out, reduce
+from ..ir.node import Node, const, make, out, red, reduce
 from ..ir.record import fresh, record, replace
 from ..ir.transform import rebuild, toposort
 from .lower import Lowering, Memory, Raw
-from .sizes import Size, mul, value
+from .sizes import Size, Sym, mul, value
 
+STREAM = 1 << 24  # bytes of an output that is written past the caches: it would not stay in them
 SERIAL = 30_000  # below this many element-operations one thread is faster than waking another
 
 
@@ -238,6 +239,60 @@ class NestBuilder:
             return i
         return -1
 
+    def _columns(self) -> int:
+        """The elements of a step along columns, if the body's reductions run down columns: 0, or
+        as many vectors as there are columns for, up to four. Puts the columns' loop last."""
+        nodes = toposort([self.body])
+        sums = [n for n in nodes if n.op == "reduce"]
+        if not sums or not self.loops or any(s.arg[1] != sums[0].arg[1] for s in sums):
+            return 0
+        terms = 1
+        for _, e in sums[0].arg[1]:
+            terms *= int(e)
+        if terms < 8 or len({s.arg[2] in ("lanes", "dotlanes") for s in sums}) > 1:
+            return 0
+        last = red(sums[0].arg[1][-1][0])
+        score = dict.fromkeys((lp.variable for lp in self.loops), 0.0)
+        for s in sums:
+            inside = toposort([s.src[0]])
+            if (
+                s.arg[0].startswith("arg") or s.dtype.kind == "b"
+                or any(n.op == "reduce" for n in inside)
+            ):  # fmt: skip
+                return 0
+            for load in inside:
+                if load.op == "load":
+                    if load.arg.computed or self._stride(load, last) == 1:
+                        return 0
+                    for variable, stride in load.arg.terms:
+                        if variable in score:
+                            score[variable] += stride == 1
+        column = max(self.loops, key=lambda lp: score[lp.variable] + 0.5 * (lp.stride == 1))
+        if not score[column.variable] or any(column.variable not in _free(s) for s in sums):
+            return 0
+        self.loops.remove(column)
+        self.loops.append(column)
+        n, vectors = value(column.extent), 4 if len(nodes) <= 40 else 2
+        while vectors > 1 and n <= vectors // 2 * self.width:
+            vectors //= 2
+        return vectors * self.width
+
+    def _streams(self, vector: int) -> bool:
+        """Is the output so large that it goes past the caches? Every vector must be aligned."""
+        itemsize = 1 if self.body.dtype.kind == "b" else self.body.dtype.itemsize
+        lanes = min(64 // itemsize, self.width)
+        count = itemsize
+        for lp in self.loops:
+            count *= value(lp.extent)
+        if count < STREAM or vector < 0 or self.loops[vector].stride != 1:
+            return False
+        others = [lp.stride for i, lp in enumerate(self.loops) if i != vector]
+        return all(
+            part % lanes == 0
+            for s in (self.offset, *others)
+            for part in ((s.a, s.b) if isinstance(s, Sym) else (s,))
+        )
+
     def _parallel(self, vector: int) -> int:
         """How many leading loops are dealt out together: one or two, whatever their sizes, so that
         another shape is the same kernel."""
@@ -269,15 +324,16 @@ class NestBuilder:
     def build(self) -> tuple[Nest, Parameters, bool]:
         """(kernel, its parameters, whether several threads share it)."""
         params = Parameters()
-        vector = self._vector()
-        parallel = self._parallel(vector)
+        columns = self._columns()
+        vector = len(self.loops) - 1 if columns else self._vector()
+        parallel = len(self.loops) if columns else self._parallel(vector)
         target = Raw(self.target.ref, self.offset, tuple((lp.variable, lp.stride)
                      for lp in self.loops), False, False)  # fmt: skip
         where_to = access(target, params)
         loops = tuple((lp.variable, params.size(lp.extent)) for lp in self.loops)
         body = finish(self.body, params)
-        output = Output(body, where_to)
-        nest = Nest(loops, vector, parallel, (output,), self.width)
+        output = Output(body, where_to, not columns and self._streams(vector))
+        nest = Nest(loops, vector, parallel, (output,), self.width, columns=columns)
         return nest, params, bool(parallel) and self.work() >= SERIAL
 
 

@@ -13,11 +13,11 @@ from typing import Any
 from .. import runtime
 from ..emit import llvm
 from ..emit.fingerprint import fingerprint
-from ..emit.kernel import Kernel
+from ..emit.kernel import Kernel, Nest
 from ..ir.extent import product
 from ..ir.node import Node, loops, outs
 from ..ir.record import record, replace
-from ..ir.transform import body_nodes, toposort
+from ..ir.transform import COMPUTED, body_nodes, toposort
 from ..ir.verify import verify
 from ..runtime import Buffer, pool, target
 from .arrange import arrange, most_alive
@@ -26,7 +26,7 @@ from .lower import Memory
 from .order import Slot, canonical
 from .signature import Signature
 from .sizes import Size, row_major_strides, size_of, value
-from .steps import Builder, Check, Machine, Result, Step, Temp, batch_sizes
+from .steps import Builder, Check, Machine, Result, Step, Temp, images
 
 _compiled: dict[Kernel, int] = {}
 ALIGN = 64
@@ -101,16 +101,16 @@ class Plan:
         """Fuse; remember which stored tensor is which result."""
         self.result_of: dict[Node, int] = {}
         targets: list[Node] = []
-        plain = {r for r in self.roots if r.op == "loops"}
+        plain = {r for r in self.roots if r.op in COMPUTED}
         for i, root in enumerate(self.roots):
             base = stored_behind(root)
-            node = base if base.op == "loops" and base not in plain else root
+            node = base if base.op in COMPUTED and base not in plain else root
             if node in self.result_of:
                 self.copies.append((i, self.result_of[node]))
                 continue
             self.result_of[node] = i
             targets.append(node)
-        order = [n for n in toposort(targets) if n.op in ("buffer", "loops", "reshape")]
+        order = [n for n in toposort(targets) if n.op in ("buffer", "reshape", *COMPUTED)]
         verify(targets)
         groups = fuse(targets, order)
         verify([loops(g.shape, g.body) for g in groups])
@@ -123,7 +123,7 @@ class Plan:
                 base = stored_behind(t)
                 if base.op == "buffer":
                     memory[base] = _row_major(base.value, base.shape)
-        builder = Builder(machine(), memory, batch_sizes(groups))
+        builder = Builder(machine(), memory, images(groups))
         for g in groups:
             number = self.result_of.get(g.node)
             if number is not None:
@@ -167,9 +167,13 @@ class Plan:
         for step in given_up:
             assert isinstance(step.writes, Result)
             del donated[step.writes.index]
-        if checking:
-            for step in waits.keys() - set(given_up):
-                step.kernel = replace(step.kernel, careful=True)
+        for step in waits.keys() - set(given_up):
+            kernel = step.kernel
+            if isinstance(kernel, Nest):  # what is overwritten has been read: it is in the caches
+                cached = tuple(replace(o, stream=False) for o in kernel.outputs)
+                step.kernel = kernel = replace(kernel, outputs=cached)
+            if checking:
+                step.kernel = replace(kernel, careful=True)
         return donated
 
     # ---- binding ---------------------------------------------------------------------------------
@@ -390,7 +394,7 @@ def _row_major(ref: object, shape: tuple[int, ...]) -> Memory:
 def _reads_in_place(step: Step, slot: Slot) -> bool:
     """Does a step read this input only at the element that it writes?"""
     group = step.group
-    if group is None:
+    if group is None or group.node.op == "argsort":
         return False
     if slot not in step.reads:
         return True

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..emit import llvm
-from ..emit.kernel import Contraction, Kernel
+from ..emit.kernel import Argsort, Contraction, Kernel, Pack, Ranks, Scan, Segments, Several
 from ..ir.node import Node, loops
 from ..ir.show import show
 from ..runtime import assembly
@@ -99,7 +99,8 @@ def _kernels(plan: Plan) -> list[str]:
         lines.append(f"kernel {i}: {_name(step.writes)} from {reads}")
         lines += [f"    {line}" for line in _form(step.kernel, step.parallel)]
         if step.group is None:
-            lines.append("    a copy into another layout")
+            if not isinstance(step.kernel, Ranks):
+                lines.append("    a copy into another layout")
         else:
             text = show(loops(step.group.shape, step.group.body), limit=1)
             lines += [f"    {line}" for line in text.split("\n") if not line.startswith("…")]
@@ -108,6 +109,10 @@ def _kernels(plan: Plan) -> list[str]:
 
 def _form(kernel: Kernel, parallel: bool) -> list[str]:
     threads = "all threads" if parallel else "one thread"
+    if isinstance(kernel, Several):
+        return [line for part in kernel.parts for line in _form(part, parallel)]
+    if isinstance(kernel, Pack):
+        return [f"a copy into panels of {kernel.panel[0]} lanes, {threads}"]
     if isinstance(kernel, Contraction):
         m = "" if kernel.m is None else f"{kernel.rows} rows of {_variable(kernel.m[0])} × "
         how = "columns" if kernel.lanes else f"vectors of {kernel.width}"
@@ -117,6 +122,20 @@ def _form(kernel: Kernel, parallel: bool) -> list[str]:
             f"vectorised along {_variable(along)}, {threads}"
         ]
     order = " ".join(_variable(v) for v, _ in kernel.loops) or "no loop"
+    if isinstance(kernel, Ranks):
+        return [f"positions {order} put in order by row, {threads}"]
+    if isinstance(kernel, Argsort):
+        how = f"the {kernel.few} first" if kernel.few else "radix sort"
+        return [f"rows of {_variable(kernel.along[0])} in order ({how}), {threads}"]
+    if isinstance(kernel, Scan):
+        what = f"vectors of {_variable(kernel.loops[-1][0])}" if kernel.vector else "rows"
+        back = " backwards" if kernel.reverse else ""
+        path = f"running along {_variable(kernel.along[0])}{back}"
+        return [f"{path}, {kernel.copies} {what} side by side, {threads}"]
+    if isinstance(kernel, Segments):
+        rows = " ".join(_variable(v) for v, _ in kernel.row)
+        vector = f", vectorised along {_variable(kernel.loops[-1][0])}" if kernel.vector else ""
+        return [f"rows {rows}, each the {kernel.kind} of its own positions{vector}, {threads}"]
     vector = f", vectorised along {_variable(kernel.loops[kernel.vector][0])}" if (
         kernel.vector >= 0
     ) else ""

@@ -301,7 +301,7 @@ def multinomial(
 
     With replacement by the running sum of p; without, the largest log p + Gumbel noise.
     """
-    from .reduce import cumsum
+    from .running import cumsum
 
     rows = p._shape[:-1]
     if replacement:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 Dims = int | Sequence[int] | None
-LARGE = 1 << 16  # terms; a longer sum is one of partial sums: of single axes, then of runs of BLOCK
-BLOCK = 1 << 12
 
 
 class Extreme(NamedTuple):
@@ -51,10 +49,6 @@ def reduced(
 ) -> Node:
     """The tensor node of a reduction over some axes of a tensor."""
     shape = tensor.shape
-    if kind == "sum" and len(dims) > 1 and product([shape[d] for d in dims]) >= LARGE:
-        return _in_two(tensor, dims, keepdim, dtype)
-    if kind == "sum" and len(dims) == 1 and type(shape[dims[0]]) is int and shape[dims[0]] >= LARGE:
-        return _in_blocks(tensor, dims[0], keepdim, dtype)
     variables, pairs = ir.fresh(tensor.depth, [shape[d] for d in dims])
     inner = dict(zip(dims, variables, strict=True))
     indices: list[Node] = []
@@ -74,19 +68,6 @@ def reduced(
     return ir.loops(tuple(result), ir.reduce(kind, pairs, body, order))
 
 
-def _in_two(tensor: Node, dims: tuple[int, ...], keepdim: bool, dtype: DType | None) -> Node:
-    """Partial sums along the last of the axes, then their sum: rounding grows with the longest
-    run of one accumulator, and the partial sums do not depend on one another."""
-    last = max(dims)
-    partial = reduced("sum", tensor, (last,), False, dtype)
-    total = reduced("sum", partial, tuple(d for d in dims if d != last), False)
-    if not keepdim:
-        return total
-    kept = [d for d in range(tensor.ndim) if d not in dims]
-    shape = tuple(1 if d in dims else s for d, s in enumerate(tensor.shape))
-    return ir.loops(shape, ir.read(total, *(ir.out(d) for d in kept)))
-
-
 def _nonempty(operation: str, a: Core, dims: tuple[int, ...]) -> None:
     if any(a._shape[d] == 0 for d in dims):
         raise IndexError(
@@ -94,34 +75,6 @@ def _nonempty(operation: str, a: Core, dims: tuple[int, ...]) -> None:
             + lined_up(shape=a._shape)
             + at_line()
         )
-
-
-def _in_blocks(tensor: Node, dim: int, keepdim: bool, dtype: DType | None) -> Node:
-    """The same along one long axis: partial sums of runs, their sum, and what is left over."""
-    shape, order = tensor.shape, "lanes" if dim == len(tensor.shape) - 1 else "seq"
-    others = shape[:dim] + shape[dim + 1 :]
-    blocks, rest = divmod(shape[dim], BLOCK)
-
-    def run(length: int, start: Node) -> Node:
-        """Σ of x[start … start + length], for the other axes at their output variables."""
-        (r,), pairs = ir.fresh(tensor.depth, [length])
-        indices = [*ir.outs(len(others))]
-        indices.insert(dim, ir.alu("add", start, r))
-        body = ir.read(tensor, *indices)
-        return ir.reduce("sum", pairs, body if dtype is None else ir.cast(body, dtype), order)
-
-    start = ir.alu("mul", ir.out(len(others)), ir.index(BLOCK))
-    partial = ir.loops((*others, blocks), run(BLOCK, start))
-    total = reduced("sum", partial, (len(others),), False)
-    if rest:
-        end = ir.loops(others, run(rest, ir.index(blocks * BLOCK)))
-        places = ir.outs(len(others))
-        body = ir.alu("add", ir.read(total, *places), ir.read(end, *places))
-        total = ir.loops(others, body)
-    if not keepdim:
-        return total
-    kept = [ir.out(d) for d in range(tensor.ndim) if d != dim]
-    return ir.loops((*shape[:dim], 1, *shape[dim + 1 :]), ir.read(total, *kept))
 
 
 def sum_(a: Core, dim: Dims = None, keepdim: bool = False, dtype: DType | None = None) -> Tensor:
@@ -287,59 +240,3 @@ def norm(a: Core, p: Any = 2, dim: Dims = None, keepdim: bool = False) -> Tensor
     if p == 1:
         return sum_(pw.absolute(a), dim, keepdim)
     return pw.binary("pow", sum_(pw.binary("pow", pw.absolute(a), p), dim, keepdim), 1 / p)
-
-
-_BLOCK = 64
-
-
-def cumsum(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
-    """y[i] = Σ_{r ≤ i} x[r] along `dim`: sums inside blocks of 64, then of the blocks before."""
-    if dtype is None:
-        dtype = a.dtype if a.dtype.is_float else dt.int64
-    axis = check_dim("cumsum", dim, a.ndim)
-    if not a.ndim:
-        return pw.cast(a, dtype)
-    node = _running(_cast(operand(a), dtype), axis)
-    return finish(node, a)
-
-
-def _cast(node: Node, dtype: DType) -> Node:
-    if node.dtype is dtype:
-        return node
-    return ir.loops(node.shape, ir.cast(ir.read(node, *ir.outs(node.ndim)), dtype))
-
-
-def _running(x: Node, axis: int) -> Node:
-    """Running sums along an axis: O(n · 64) work, one level for each factor of 64."""
-    shape, n = x.shape, x.shape[axis]
-    outs = ir.outs(x.ndim)
-    zero = ir.const(0, x.dtype)
-    here, blocks = outs[axis], -(-int(n) // _BLOCK)
-    (r,), pairs = ir.fresh(x.depth, [n if blocks <= 1 else _BLOCK])
-    if blocks <= 1:
-        term = ir.where(ir.alu("le", r, here), _at(x, outs, axis, r), zero)
-        return ir.loops(shape, ir.reduce("sum", pairs, term, "seq"))
-    size = ir.index(_BLOCK)
-    start = ir.alu("mul", ir.alu("floordiv", here, size), size)
-    place = ir.alu("add", start, r)
-    inside = ir.loops(
-        shape,
-        ir.reduce(
-            "sum",
-            pairs,
-            ir.where(ir.alu("le", place, here), _at(x, outs, axis, place), zero),
-            "seq",
-        ),
-    )
-    last = ir.alu("add", ir.alu("mul", here, size), ir.index(_BLOCK - 1))
-    end = ir.alu("minimum", last, ir.alu("sub", ir.extent(n), ir.index(1)))
-    totals = ir.loops((*shape[:axis], blocks, *shape[axis + 1 :]), _at(inside, outs, axis, end))
-    before = _running(totals, axis)
-    block = ir.alu("floordiv", here, size)
-    previous = _at(before, outs, axis, ir.alu("sub", block, ir.index(1)))
-    offset = ir.where(ir.alu("lt", ir.index(0), block), previous, zero)
-    return ir.loops(shape, ir.alu("add", ir.read(inside, *outs), offset))
-
-
-def _at(tensor: Node, outs: list[Node], axis: int, place: Node) -> Node:
-    return ir.read(tensor, *outs[:axis], place, *outs[axis + 1 :])
