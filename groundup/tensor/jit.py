@@ -8,7 +8,9 @@ again. Must not know kernels, layers or optimizers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import gc
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from functools import update_wrapper
 from operator import is_
 from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, cast
@@ -146,7 +148,8 @@ class Jit(Generic[P, R]):
         self, key: Hashable, args: Any, kwargs: Any, given: list[Core], reach: Reach
     ) -> R:
         """Capture; the second capture under one key must be the same graph as the first."""
-        capture = self._capture(args, kwargs, given, reach)
+        with _uncollected():  # a graph only grows: there is nothing to be found in it
+            capture = self._capture(args, kwargs, given, reach)
         before = self._captures.get(key)
         replay = Replay(capture, reach)
         replay.viewed = any(t._parent is not None for t in given)
@@ -307,6 +310,18 @@ def jit(function: Callable[P, R]) -> Jit[P, R]:
     6.0
     """
     return Jit(function)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without collections of cyclic garbage, whose cost grows with all that is alive."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 # ---- small parts ---------------------------------------------------------------------------------
