@@ -150,6 +150,7 @@ class Jit(Generic[P, R]):
         """Capture; the second capture under one key must be the same graph as the first."""
         with _uncollected():  # a graph only grows: there is nothing to be found in it
             capture = self._capture(args, kwargs, given, reach)
+            capture.plan.bind(capture.n)
         before = self._captures.get(key)
         replay = Replay(capture, reach)
         replay.viewed = any(t._parent is not None for t in given)
