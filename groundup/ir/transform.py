@@ -88,13 +88,22 @@ def substitute(body: Node, mapping: Mapping[Node, Node]) -> Node:
     those of every reduction whose variables can be put into it (see node.fresh).
     """
     result: dict[Node, Node] = dict(mapping)
-    for node in toposort([body], stop=lambda n: n in result or n.op in TENSOR_OPS):
-        if node in result:
-            continue
-        if node.op in TENSOR_OPS or not node.src:
-            result[node] = node
-        else:
-            result[node] = rebuild(node, tuple(result[s] for s in node.src))
+    stack: list[Node | None] = [body]
+    while stack:
+        node = stack.pop()
+        if node is None:  # what the node below is made of has been replaced
+            node = stack.pop()
+            assert node is not None
+            src = tuple([result[s] for s in node.src])
+            result[node] = node if src == node.src else rebuild(node, src)
+        elif node not in result:
+            if not node.src or node.op in TENSOR_OPS:
+                result[node] = node
+                continue
+            stack += (node, None)
+            for s in reversed(node.src):
+                if s not in result:
+                    stack.append(s)
     return result[body]
 
 

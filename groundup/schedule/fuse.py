@@ -333,6 +333,8 @@ def _with_variables(body: Node, variables: dict[Node, Node], bound: bool = False
         src = tuple(result[s] for s in node.src)
         if node.op == "red":
             result[node] = variables.get(node, node)
+        elif src == node.src and not (bound and node.op == "reduce"):
+            result[node] = node
         elif node.op == "reduce":
             kind, pairs, order = node.arg[:3]
             if bound:
