@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from .extent import symbolic_key
-from .node import Node, make
-from .transform import toposort
+from .node import Node, make, red
+from .transform import TENSOR_OPS, body_nodes, toposort
 
 
 class _Step(NamedTuple):
-    """One node to make; a source is a position among known nodes, or a node for all fillings."""
+    """One node to make; a source is a position among known nodes, or a node for all fillings.
+
+    Ids of reduction variables count from 1 and are moved above the depth of what is given.
+    """
 
     op: str
     dtype: Any
@@ -34,40 +37,72 @@ class Recipe(NamedTuple):
     def follow(self, given: Sequence[Node]) -> list[Node]:
         """The results for other given nodes, which have the facts of those recorded."""
         nodes = list(given)
+        above = max([n.depth for n in given], default=0)
         for op, dtype, shape, arg, value, sources in self.steps:
             src = tuple([nodes[s] if type(s) is int else s for s in sources])
+            if above and op in _NUMBERED:
+                arg = moved(op, arg, above)
             nodes.append(make(op, dtype, shape, src, arg, value))  # type: ignore[arg-type]
         return [nodes[r] for r in self.results]
+
+
+_NUMBERED = ("red", "reduce")
+
+
+def moved(op: str, arg: Any, by: int) -> Any:
+    """The argument of a variable or a reduction, with other ids."""
+    if op == "red":
+        return arg + by
+    return (arg[0], tuple([(i + by, e) for i, e in arg[1]]), *arg[2:])
 
 
 def facts(tensor: Node) -> tuple[Any, ...]:
     """What an expression may depend on of a tensor that it reads, apart from its value."""
     shape = tensor.shape
-    return shape, symbolic_key(shape), tensor.dtype, tensor.depth, tensor.tracked
+    return shape, symbolic_key(shape), tensor.dtype, tensor.tracked
 
 
 def placeholder(i: int, tensor: Node) -> Node:
-    """A tensor with the facts of another, and no memory."""
-    handle = ("placeholder", i, tensor.depth, tensor.tracked)
-    node = make("buffer", tensor.dtype, tensor.shape, (), handle)
-    node.depth, node.tracked = tensor.depth, tensor.tracked
+    """A tensor with the facts of another, no memory, and no reductions inside."""
+    node = make("buffer", tensor.dtype, tensor.shape, (), ("placeholder", i, tensor.tracked))
+    node.tracked = tensor.tracked
     return node
+
+
+def renumbered(body: Node) -> Node:
+    """The body with the ids of its reduction variables as small as they can be, in their order."""
+    nodes = body_nodes(body)
+    ids = sorted({i for n in nodes if n.op == "reduce" for i, _ in n.arg[1]})
+    number = {i: k for k, i in enumerate(ids, 1)}
+    result: dict[Node, Node] = {}
+    for n in nodes:
+        if n.op in TENSOR_OPS or not n.src:
+            result[n] = red(number[n.arg]) if n.op == "red" and n.arg in number else n
+            continue
+        src = tuple([result[s] for s in n.src])
+        if n.op == "reduce":
+            arg = (n.arg[0], tuple((number[i], e) for i, e in n.arg[1]), *n.arg[2:])
+            result[n] = make("reduce", n.dtype, (), src, arg)
+        else:
+            result[n] = make(n.op, n.dtype, n.shape, src, n.arg, n.value)
+    return result[body]
 
 
 def record(given: Sequence[Node], results: Sequence[Node]) -> Recipe:
     """How `results` are made from `given` (placeholders, or expressions that are known as well)."""
     place: dict[Node, int | Node] = {n: i for i, n in enumerate(given)}
     steps: list[_Step] = []
+    order = [n for n in toposort(results, stop=lambda n: n in place) if n not in place]
+    lowest = min((i for n in order if n.op == "reduce" for i, _ in n.arg[1]), default=1)
 
     def add(n: Node, sources: tuple[int | Node, ...]) -> None:
         place[n] = len(given) + len(steps)
-        steps.append(_Step(n.op, n.dtype, n.shape, n.arg, n.value, sources))
+        arg = moved(n.op, n.arg, 1 - lowest) if n.op in _NUMBERED else n.arg
+        steps.append(_Step(n.op, n.dtype, n.shape, arg, n.value, sources))
 
-    for n in toposort(results, stop=lambda n: n in place):
-        if n in place:
-            continue
+    for n in order:
         sources = tuple(place[s] for s in n.src)
-        if any(type(s) is int for s in sources):
+        if n.op in _NUMBERED or any(type(s) is int for s in sources):
             add(n, sources)
         else:
             place[n] = n

@@ -17,24 +17,44 @@ def toposort(roots: Iterable[Node], stop: Callable[[Node], bool] = lambda n: Fal
     """Every node reachable from the roots, sources first; `stop` nodes are kept but not entered."""
     order: list[Node] = []
     done: set[Node] = set()
-    stack: list[tuple[Node, bool]] = [(r, False) for r in reversed(list(roots))]
+    stack: list[Node | None] = list(roots)
+    stack.reverse()
     while stack:
-        node, ready = stack.pop()
-        if ready:
-            order.append(node)
-            continue
-        if node in done:
-            continue
-        done.add(node)
-        stack.append((node, True))
-        if not stop(node):
-            stack.extend((s, False) for s in reversed(node.src) if s not in done)
+        node = stack.pop()
+        if node is None:  # all that the node below needs has been listed
+            order.append(stack.pop())  # type: ignore[arg-type]
+        elif node not in done:
+            done.add(node)
+            if not node.src or stop(node):
+                order.append(node)
+                continue
+            stack += (node, None)
+            for s in reversed(node.src):
+                if s not in done:
+                    stack.append(s)
     return order
 
 
 def body_nodes(body: Node) -> list[Node]:
     """The nodes of one body, sources first; tensors that it reads are listed, not entered."""
-    return toposort([body], stop=lambda n: n.op in TENSOR_OPS)
+    # Like toposort, but asked for so often that the call for each node counts.
+    order: list[Node] = []
+    done: set[Node] = set()
+    stack: list[Node | None] = [body]
+    while stack:
+        node = stack.pop()
+        if node is None:
+            order.append(stack.pop())  # type: ignore[arg-type]
+        elif node not in done:
+            done.add(node)
+            if not node.src or node.op in TENSOR_OPS:
+                order.append(node)
+                continue
+            stack += (node, None)
+            for s in reversed(node.src):
+                if s not in done:
+                    stack.append(s)
+    return order
 
 
 def rebuild(node: Node, src: tuple[Node, ...]) -> Node:
@@ -68,13 +88,22 @@ def substitute(body: Node, mapping: Mapping[Node, Node]) -> Node:
     those of every reduction whose variables can be put into it (see node.fresh).
     """
     result: dict[Node, Node] = dict(mapping)
-    for node in toposort([body], stop=lambda n: n in result or n.op in TENSOR_OPS):
-        if node in result:
-            continue
-        if node.op in TENSOR_OPS or not node.src:
-            result[node] = node
-        else:
-            result[node] = rebuild(node, tuple(result[s] for s in node.src))
+    stack: list[Node | None] = [body]
+    while stack:
+        node = stack.pop()
+        if node is None:  # what the node below is made of has been replaced
+            node = stack.pop()
+            assert node is not None
+            src = tuple([result[s] for s in node.src])
+            result[node] = node if src == node.src else rebuild(node, src)
+        elif node not in result:
+            if not node.src or node.op in TENSOR_OPS:
+                result[node] = node
+                continue
+            stack += (node, None)
+            for s in reversed(node.src):
+                if s not in result:
+                    stack.append(s)
     return result[body]
 
 

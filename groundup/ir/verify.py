@@ -14,6 +14,7 @@ from .scalar import COMPARE, operations
 from .show import show
 from .transform import TENSOR_OPS, body_nodes, toposort
 
+_NONE: frozenset[int] = frozenset()
 _LEAVES = ("const", "extent", "out", "red", "axis", "carry")
 _UNARY = frozenset((
     "neg", "abs", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan", "tanh", "erf",
@@ -25,9 +26,10 @@ class VerifyError(ValueError):
     """An expression that breaks a structural rule, with the expression printed."""
 
 
-def verify(roots: Sequence[Node]) -> None:
+def verify(roots: Sequence[Node], inside: bool = False) -> None:
     """Check every expression that some tensors are computed from.
 
+    inside: check the tensors themselves, but not again those that they read.
     Raises VerifyError that names the rule and prints the offending expression.
     """
     for root in roots:
@@ -36,17 +38,24 @@ def verify(roots: Sequence[Node]) -> None:
     free: dict[Node, frozenset[int]] = {}  # unbound reduction variables
     bound: dict[Node, frozenset[int]] = {}  # reduction variables bound inside
     outs: dict[Node, int] = {}  # how many out variables a scalar needs
-    for node in toposort(roots):
+    mine = set(roots)
+    stop = (lambda n: n.op in TENSOR_OPS and n not in mine) if inside else (lambda n: False)
+    for node in toposort(roots, stop):
         if node.op in TENSOR_OPS:
+            free[node], bound[node], outs[node] = _NONE, _NONE, 0
+            if inside and node not in mine:
+                continue
             _tensor(node)
-            free[node], bound[node], outs[node] = frozenset(), frozenset(), 0
             if node.op in ("loops", "scan"):
                 _closed(node, free[node.src[0]], outs[node.src[0]])
         else:
             _scalar(node)
             free[node], bound[node] = _variables(node, free, bound)
-            own = node.arg + 1 if node.op == "out" else 0
-            outs[node] = max((outs[s] for s in node.src), default=own)
+            needed = node.arg + 1 if node.op == "out" else 0
+            for s in node.src:
+                if outs[s] > needed:
+                    needed = outs[s]
+            outs[node] = needed
 
 
 def _fail(node: Node, rule: str) -> None:
@@ -205,9 +214,13 @@ def _variables(
 ) -> tuple[frozenset[int], frozenset[int]]:
     """The reduction variables that a scalar leaves unbound, and those bound inside it."""
     if node.op == "red":
-        return frozenset((node.arg,)), frozenset()
-    open_: frozenset[int] = frozenset().union(*(free[s] for s in node.src))
-    inner: frozenset[int] = frozenset().union(*(bound[s] for s in node.src))
+        return frozenset((node.arg,)), _NONE
+    open_ = inner = _NONE
+    for s in node.src:  # most are empty
+        if free[s]:
+            open_ = open_ | free[s] if open_ else free[s]
+        if bound[s]:
+            inner = inner | bound[s] if inner else bound[s]
     if node.op == "reduce":
         own = frozenset(uid for uid, _ in node.arg[1])
         again = sorted(own & inner)

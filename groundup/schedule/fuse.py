@@ -129,8 +129,10 @@ def fuse(roots: list[Node], order: list[Node]) -> list[Group]:
         else:
             store(node, node.src[0])
     for g in groups:
-        g.body = unique_variables(g.body)
-        g.refresh()
+        body = unique_variables(g.body)
+        if body is not g.body:
+            g.body = body
+            g.refresh()
     return groups[::-1]
 
 
@@ -296,6 +298,11 @@ def unique_variables(body: Node) -> Node:
     """Every reduction of a body gets variables of its own, numbered from 1 from the inside
     out: equal kernels become equal whatever graph they come from, and a reduction inside another's
     index may not share its variables."""
+    sums = [n for n in body_nodes(body) if n.op == "reduce"]
+    if len(sums) <= 1:  # nothing to tell apart
+        mine = {red(i): red(k) for n in sums for k, (i, _) in enumerate(n.arg[1], 1)}
+        plain = all(old is new for old, new in mine.items())
+        return body if plain else _with_variables(body, mine, True)
     next_id = 1
     result: dict[Node, Node] = {}
     for node in body_nodes(body):
@@ -326,6 +333,8 @@ def _with_variables(body: Node, variables: dict[Node, Node], bound: bool = False
         src = tuple(result[s] for s in node.src)
         if node.op == "red":
             result[node] = variables.get(node, node)
+        elif src == node.src and not (bound and node.op == "reduce"):
+            result[node] = node
         elif node.op == "reduce":
             kind, pairs, order = node.arg[:3]
             if bound:

@@ -113,7 +113,7 @@ class Plan:
         order = [n for n in toposort(targets) if n.op in ("buffer", "reshape", *COMPUTED)]
         verify(targets)
         groups = fuse(targets, order)
-        verify([loops(g.shape, g.body) for g in groups])
+        verify([loops(g.shape, g.body) for g in groups], inside=True)
         return groups
 
     def _lower(self, groups: list[Group]) -> tuple[list[Step], list[Size], list[Check]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..emit.kernel import Contraction, Kernel, Several
+from ..ir.extent import symbolic_key
 from ..ir.node import Node, outs, read
 from ..ir.record import fresh, frozen, record
-from ..ir.transform import body_nodes
-from .fuse import Group
+from ..ir.transform import TENSOR_OPS, body_nodes
+from .fuse import Group, stored_behind
 from .lower import Lowering, Memory, Raw
 from .nests import NestBuilder, Parameters
 from .order import mixes, narrow, product_of
@@ -66,6 +67,11 @@ class Machine:
     registers: int  # vector registers
 
 
+# A step apart from the memory it touches: kernel, words (with numbers of references), whether
+# threads share it; of a packed copy also (which tensor, the rest of its key, bytes).
+Lowered = tuple[Kernel, list[Any], bool, tuple[int, list[Any], Size] | None]
+
+
 @record
 class Builder:
     """Turns groups into steps; makes the copies that contractions ask for."""
@@ -76,8 +82,10 @@ class Builder:
     steps: list[Step] = fresh(default_factory=list)
     temps: list[Size] = fresh(default_factory=list)  # bytes of each
     copies: dict[tuple[Node, int], Memory] = fresh(default_factory=dict)
-    packed: dict[object, Temp] = fresh(default_factory=dict)
+    packed: dict[tuple[Any, ...], Temp] = fresh(default_factory=dict)
     checks: list[Check] = fresh(default_factory=list)
+    forms: dict[object, list[Lowered]] = fresh(default_factory=dict)
+    shared: int = 0  # copies of whole tensors, and earlier packed copies, that were asked for
 
     def layout(self, shape: tuple[int, ...]) -> tuple[Size, ...]:
         """Strides of a temporary: row-major, or an image's (see `images`)."""
@@ -96,7 +104,58 @@ class Builder:
         return Memory(Temp(len(self.temps) - 1), sizes, strides)
 
     def add(self, group: Group, target: Memory) -> None:
-        """Append the step (and copies before it) that computes a group into `target`."""
+        """Append the step (and copies before it) that computes a group into `target`.
+
+        Groups that differ in nothing but which memory they read and write (equal layers) are
+        lowered once.
+        """
+        key, tensors, refs = form(group, target, self.memory, self.copies)
+        known = self.forms.get(key)
+        if known is not None:
+            self._repeat(known, group, target, tensors, refs)
+            return
+        before = len(self.steps), len(self.temps), self.shared
+        packed = len(self.packed)
+        self._add(group, target)
+        fresh = list(self.packed.items())[packed:]
+        after = len(self.steps) - 1 - len(fresh), len(self.temps) - len(fresh), self.shared
+        if before != after or any(s.checks for s in self.steps[before[0] :]):
+            return
+        place = {t: i for i, t in enumerate(tensors)}
+        if any(packed[0] not in place for packed, _ in fresh):
+            return
+        copies: list[Any] = [(place[t], rest, self.temps[u.index]) for (t, *rest), u in fresh]
+        refs += [("pointer", temp) for _, temp in fresh]
+        number = {ref: i for i, ref in enumerate(refs)}
+        lowered: list[Lowered] = []
+        for s, copy in zip(self.steps[before[0] :], [*copies, None], strict=True):
+            words = [("ref", number[w]) if w in number else w for w in s.words]
+            lowered.append((s.kernel, words, s.parallel, copy))
+        self.forms[key] = lowered
+
+    def _repeat(
+        self, known: list[Lowered], group: Group, target: Memory, tensors: list[Node],
+        refs: list[object],
+    ) -> None:  # fmt: skip
+        """Append the steps of a group like one before, with its own memory."""
+        for kernel, words, parallel, copy in known:
+            place = target
+            mine: Group | None = group
+            if copy is not None:
+                at, rest, size = copy
+                packed = (tensors[at], *rest)
+                temp = self.packed.get(packed)
+                if temp is not None:
+                    refs.append(("pointer", temp))
+                    continue
+                self.temps.append(size)
+                temp = self.packed[packed] = Temp(len(self.temps) - 1)
+                refs.append(("pointer", temp))
+                place, mine = Memory(temp, (), ()), None
+            here = [refs[w[1]] if isinstance(w, tuple) and w[0] == "ref" else w for w in words]
+            self.steps.append(_step(kernel, here, parallel, place, mine, False))
+
+    def _add(self, group: Group, target: Memory) -> None:
         if group.node.op == "scan":
             from .scan import build
 
@@ -218,6 +277,7 @@ class Builder:
 
         packing = Packing(problem, choice, self.memory, rows)
         known = self.packed.get(packing.key)
+        self.shared += known is not None
         if known is None:
             self.temps.append(packing.bytes)
             known = self.packed[packing.key] = Temp(len(self.temps) - 1)
@@ -228,6 +288,7 @@ class Builder:
 
     def copy(self, tensor: Node, axis: int) -> Memory:
         """A copy of a tensor with one axis innermost, made once."""
+        self.shared += 1
         known = self.copies.get((tensor, axis))
         if known is None:
             body = read(tensor, *outs(tensor.ndim))
@@ -247,11 +308,51 @@ class Builder:
         base = len(self.checks)
         self.checks += [Check(*c) for c in checks]
         words = [base + w[1] if isinstance(w, tuple) and w[0] == "check" else w for w in words]
-        reads = {w[1] for w in words if isinstance(w, tuple) and w[0] == "pointer"}
-        reads.discard(target.ref)
-        self.steps.append(
-            Step(kernel, words, parallel, target.ref, reads, group, target.shape, bool(checks))
-        )
+        self.steps.append(_step(kernel, words, parallel, target, group, bool(checks)))
+
+
+def _step(
+    kernel: Kernel, words: list[object], parallel: bool, target: Memory, group: Group | None,
+    checks: bool,
+) -> Step:  # fmt: skip
+    reads = {w[1] for w in words if isinstance(w, tuple) and w[0] == "pointer"}
+    reads.discard(target.ref)
+    return Step(kernel, words, parallel, target.ref, reads, group, target.shape, checks)
+
+
+def form(
+    group: Group, target: Memory, memory: dict[Node, Memory], copies: dict[tuple[Node, int], Memory]
+) -> tuple[object, list[Node], list[object]]:
+    """(what a group's step depends on, apart from which memory it is; the tensors that it reads;
+    the memory, as words).
+
+    Tensors are told apart by how they lie in memory, and by which of them share it.
+    """
+    words: list[object] = [("pointer", target.ref)]
+    number: dict[object, int] = {target.ref: 0}
+    places: dict[Node, int] = {}
+    node, tensors = group.node, []
+    parts: list[object] = [node.op, node.arg, node.dtype, group.shape, symbolic_key(group.shape),
+                           target.shape, target.strides]  # fmt: skip
+    head = len(parts)
+    for n in body_nodes(group.body):
+        if n.op in TENSOR_OPS:
+            tensors.append(n)
+            base = stored_behind(n)
+            place = memory.get(n) or memory[base]
+            if place.ref not in number:
+                number[place.ref] = len(words)
+                words.append(("pointer", place.ref))
+            axes = tuple(a for a in range(n.ndim) if (n, a) in copies)
+            part: object = (
+                n.op, base.op, n.dtype, n.shape, symbolic_key(n.shape), place.shape, place.strides,
+                number[place.ref], axes,
+            )  # fmt: skip
+        else:
+            part = (n.op, n.dtype, n.arg, *[places[s] for s in n.src])
+        places[n] = len(parts) - head
+        parts.append(part)
+    return tuple(parts), tensors, words
 
 
 def _has_product(body: Node) -> bool:

@@ -21,12 +21,16 @@ from ..emit.kernel import (
     Segments,
     Several,
 )
-from ..ir.node import Node, loops
+from ..ir.node import Node, buffer, loops
 from ..ir.show import show
+from ..ir.transform import substitute
 from ..runtime import assembly
 from ..schedule import Plan, Signature
+from ..schedule.fuse import Group
 from .core import Core
 from .jit import Jit
+
+SHOWN = 8  # results whose expressions are shown
 
 
 class Stage(NamedTuple):
@@ -56,13 +60,14 @@ class Explanation:
         kernels = [step.kernel for step in plan.steps]
         bound = plan.bind(plan.hint)
         self.memory = Memory(bound.arena, bound.live, sum(bound.sizes.values()))
-        texts = [llvm.emit(k) for k in kernels]
+        text = {k: llvm.emit(k) for k in dict.fromkeys(kernels)}  # equal layers share kernels
+        code = {k: assembly(t) for k, t in text.items()}
         self.stages = (
-            Stage("expression", "\n".join(show(r) for r in roots)),
+            Stage("expression", _expressions(roots)),
             Stage("kernels", "\n".join(_kernels(plan))),
             Stage("memory", _memory(plan, self.memory)),
-            Stage("llvm", "\n".join(_numbered(texts))),
-            Stage("assembly", "\n".join(_numbered([assembly(t) for t in texts]))),
+            Stage("llvm", _numbered(kernels, text)),
+            Stage("assembly", _numbered(kernels, code)),
         )
 
     def __str__(self) -> str:
@@ -112,7 +117,7 @@ def _kernels(plan: Plan) -> list[str]:
             if not isinstance(step.kernel, Ranks):
                 lines.append("    a copy into another layout")
         else:
-            text = show(loops(step.group.shape, step.group.body), limit=1)
+            text = _as_written(step.group)
             lines += [f"    {line}" for line in text.split("\n") if not line.startswith("…")]
     return lines
 
@@ -173,8 +178,30 @@ def _memory(plan: Plan, memory: Memory) -> str:
     )
 
 
-def _numbered(texts: list[str]) -> list[str]:
-    return [f"; kernel {i}\n{text}" for i, text in enumerate(texts)]
+def _numbered(kernels: list[Kernel], texts: dict[Kernel, str]) -> str:
+    """The text of each kernel once."""
+    first: dict[Kernel, int] = {}
+    return "\n".join(
+        f"; kernel {i}\n{texts[k]}" if first.setdefault(k, i) == i
+        else f"; kernel {i} is kernel {first[k]}"
+        for i, k in enumerate(kernels)
+    )  # fmt: skip
+
+
+def _expressions(roots: Sequence[Node]) -> str:
+    """The first results as they were written: each is found by a walk of the whole graph."""
+    shown = [show(r) for r in roots[:SHOWN]]
+    if len(roots) > SHOWN:
+        shown.append(f"… and {len(roots) - SHOWN} further results")
+    return "\n".join(shown)
+
+
+def _as_written(group: Group) -> str:
+    """A kernel's loop nest, the tensors that it reads named in the order of reading."""
+    stands_for: dict[Node, Node] = {
+        t: buffer(("shown", i), t.shape, t.dtype) for i, t in enumerate(group.reads)
+    }
+    return show(loops(group.shape, substitute(group.body, stands_for)), limit=1)
 
 
 __all__ = ["Explanation", "Memory", "Stage", "explain"]

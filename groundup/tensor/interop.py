@@ -42,6 +42,8 @@ def storage_from_array(array: Any, dtype: DType | None = None, copy: bool = True
             )
         storage = Storage(shape, own, buffer=Buffer.from_object(values.reshape(-1), owner=values))
         storage.owner = values
+        if store.tracer is not None:
+            storage_from_array(array)  # has it watched: it must stay as it is
         return storage
     if dtype is not None and dtype is not own:
         from ..ir.scalar import cast
@@ -50,12 +52,21 @@ def storage_from_array(array: Any, dtype: DType | None = None, copy: bool = True
             values = values.astype(dtype.name)
         else:
             flat = [cast(v, dtype) for v in values.reshape(-1).tolist()]
-            return store.from_values(flat, shape, dtype)
+            return _tell_tracer(array, dtype, store.from_values(flat, shape, dtype))
         own = dtype
     values = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("="), copy=False)
     buffer = allocate(max(1, values.nbytes))
     buffer.write_bytes(values.reshape(-1).view(np.uint8) if values.size else b"")
-    return Storage(shape, own, buffer=buffer)
+    return _tell_tracer(array, dtype, Storage(shape, own, buffer=buffer))
+
+
+def _tell_tracer(array: Any, dtype: DType | None, storage: Storage) -> Storage:
+    """An array enters a captured function; `storage` is the copy of it."""
+    import numpy as np
+
+    if store.tracer is not None and not isinstance(array, np.generic):
+        store.tracer.copied(array, lambda again: storage_from_array(again, dtype), storage)
+    return storage
 
 
 def to_array(a: Core, copy: bool = True) -> np.ndarray[Any, Any]:

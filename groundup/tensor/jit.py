@@ -8,7 +8,10 @@ again. Must not know kernels, layers or optimizers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import gc
+import weakref
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from functools import update_wrapper
 from operator import is_
 from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, cast
@@ -26,7 +29,7 @@ from .errors import JitError
 from .mode import state
 from .random import default_generator
 from .reach import Reach
-from .replay import Capture, Output, Placeholder, Replay, Returned
+from .replay import Capture, Foreign, Output, Placeholder, Replay, Returned
 from .storage import Storage
 from .tensor import Tensor
 
@@ -53,6 +56,16 @@ class _Tracer:
         self.start = next(store.births)
         self.saved: dict[Storage, _Saved] = {}
         self.inputs: set[Storage] = set()
+        self.foreign: list[Foreign] = []  # arrays that the function copied
+
+    def copied(self, source: Any, copy: Callable[[Any], Storage], storage: Storage) -> None:
+        try:
+            self.foreign.append(Foreign(weakref.ref(source), copy, storage))
+        except TypeError:
+            raise JitError(
+                f"jit: the function makes a tensor from a {type(source).__name__}, of which later "
+                f"calls could not tell whether it has changed; pass the tensor as an argument"
+            ) from None
 
     def read(self, storage: Storage) -> Node | None:
         if storage in self.saved or storage.born > self.start:
@@ -146,7 +159,11 @@ class Jit(Generic[P, R]):
         self, key: Hashable, args: Any, kwargs: Any, given: list[Core], reach: Reach
     ) -> R:
         """Capture; the second capture under one key must be the same graph as the first."""
-        capture = self._capture(args, kwargs, given, reach)
+        with _uncollected():  # a graph only grows: there is nothing to be found in it
+            capture, foreign = self._capture(args, kwargs, given, reach)
+            # An array that has survived the call lives outside, where others may write to it.
+            capture.foreign = [f for f in foreign if f.source() is not None]
+            capture.plan.bind(capture.n)
         before = self._captures.get(key)
         replay = Replay(capture, reach)
         replay.viewed = any(t._parent is not None for t in given)
@@ -164,7 +181,9 @@ class Jit(Generic[P, R]):
 
     # ---- capturing -----------------------------------------------------------------------------
 
-    def _capture(self, args: Any, kwargs: Any, given: list[Core], reach: Reach) -> Capture:
+    def _capture(
+        self, args: Any, kwargs: Any, given: list[Core], reach: Reach
+    ) -> tuple[Capture, list[Foreign]]:
         global _serial
         _serial += 1
         force([t._storage for t in reach.tensors])
@@ -189,7 +208,8 @@ class Jit(Generic[P, R]):
         try:
             result = self.captured(*with_proxies(args, proxies), **with_proxies(kwargs, proxies))
             store.set_tracer(before)
-            return self._finish(result, tracer, origin, given, proxies, reach, slots, grads)
+            made = self._finish(result, tracer, origin, given, proxies, reach, slots, grads)
+            return made, tracer.foreign
         finally:
             store.set_tracer(before)
             for s, saved in tracer.saved.items():
@@ -307,6 +327,18 @@ def jit(function: Callable[P, R]) -> Jit[P, R]:
     6.0
     """
     return Jit(function)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without collections of cyclic garbage, whose cost grows with all that is alive."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 # ---- small parts ---------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ is captured.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ..ir.node import Node
@@ -16,6 +17,7 @@ from ..schedule import Plan, Signature
 from . import storage as store
 from .arguments import memory_of, settled
 from .core import Core
+from .errors import JitError
 from .mode import no_grad, state
 from .reach import Reach
 from .storage import Storage
@@ -47,6 +49,26 @@ class Returned(NamedTuple):
     number: int
 
 
+class Foreign(NamedTuple):
+    """An array that the function copied while it was captured: it must not have changed since."""
+
+    source: weakref.ref[Any]
+    copy: Callable[[Any], Storage]
+    storage: Storage  # the copy
+
+    def check(self) -> None:
+        array = self.source()
+        if array is None:
+            return
+        now, then = self.copy(array), self.storage
+        assert now.buffer is not None and then.buffer is not None
+        if now.shape != then.shape or now.buffer.read_bytes() != then.buffer.read_bytes():
+            raise JitError(
+                f"jit: the function makes a tensor from an array of shape {tuple(then.shape)} that "
+                f"has changed since it was captured; pass the tensor as an argument"
+            )
+
+
 class Capture:
     """One captured graph: its plan, where its inputs come from and where its results go."""
 
@@ -61,6 +83,7 @@ class Capture:
         made = (b.read_bytes() for b in self.sources if type(b) is not Placeholder)
         self.key = (*signature.key, *(hash(b) for b in made))
         self.outputs, self.result, self.shapes = outputs, result, shapes
+        self.foreign: list[Foreign] = []
 
 
 class Replay:
@@ -138,6 +161,8 @@ class Replay:
     def run(self, given: Sequence[Core]) -> Any:
         """The result for the tensors among arguments that fit."""
         c, reach = self.capture, self.reach
+        for f in c.foreign:
+            f.check()
         groups = (given, reach.tensors, self.constants)
         buffers = [groups[kind][number]._storage.buffer for kind, number in self.sources]
         if self.viewed or None in buffers:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any, Protocol
 
@@ -35,6 +35,9 @@ class Tracer(Protocol):
 
     def writes(self, storage: Storage) -> None:
         """Called before a storage gets a new value."""
+
+    def copied(self, source: Any, copy: Callable[[Any], Storage], storage: Storage) -> None:
+        """Called when a storage is made of a foreign array, by a function that makes it."""
 
 
 tracer: Tracer | None = None

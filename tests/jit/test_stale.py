@@ -6,6 +6,7 @@ import functools
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 import groundup as gu
@@ -232,3 +233,21 @@ def test_what_is_reached_may_be_nested_deeply() -> None:
     assert g(gu.ones(1)).item() == 6.0
     while net is not last:  # from the outside: one link at a time
         net = net.after
+
+
+@pytest.mark.parametrize(
+    "take",
+    [gu.from_numpy, lambda a: gu.from_numpy(a, copy=False), lambda a: gu.tensor(a, gu.bfloat16)],
+)
+def test_an_array_that_is_copied_inside_may_not_change(take: Any) -> None:
+    outside = np.ones(3, np.float32)
+    g = gu.jit(lambda x: x * take(outside))
+    h = gu.jit(lambda x: x * gu.from_numpy(np.full(3, 2.0, np.float32)))
+    x = gu.ones(3)
+    for _ in range(4):
+        assert g(x).tolist() == [1.0] * 3 and h(x).tolist() == [2.0] * 3
+    outside[1] = 5.0
+    with pytest.raises(JitError, match="has changed since it was captured"):
+        g(x)
+    outside[1] = 1.0
+    assert g(x).tolist() == [1.0] * 3
