@@ -20,6 +20,7 @@ from ..ir.transform import body_nodes, toposort
 from ..ir.verify import verify
 from ..runtime import pool, target
 from .fuse import Group, fuse, stored_behind
+from .join import join
 from .lower import Memory
 from .order import Slot, canonical
 from .signature import Signature
@@ -79,6 +80,7 @@ class Plan:
         ]
         self.bound: dict[int | None, _Bound] = {}
         self.copies: list[tuple[int, int]] = []  # (result, equal earlier result)
+        self.into = into
         groups = self._groups()
         self.steps, self.temps, self.checks = self._lower(groups)
         self.donated = self._donate(into)
@@ -101,9 +103,7 @@ class Plan:
             targets.append(node)
         order = [n for n in toposort(targets) if n.op in ("buffer", "loops", "reshape")]
         verify(targets)
-        groups = fuse(targets, order)
-        verify([loops(g.shape, g.body) for g in groups])
-        return groups
+        return fuse(targets, order)
 
     def _lower(self, groups: list[Group]) -> tuple[list[Step], list[Size], list[Check]]:
         memory: dict[Node, Memory] = {}
@@ -113,15 +113,31 @@ class Plan:
                 if base.op == "buffer":
                     memory[base] = _row_major(base.value, base.shape)
         builder = Builder(machine(), memory, batch_sizes(groups))
-        for g in groups:
-            number = self.result_of.get(g.node)
-            if number is not None:
-                place = _row_major(Result(number), g.node.shape)
-            else:
-                place = builder.temporary(g.node, builder.layout(g.node.shape))
-            builder.add(g, place)
-            if g.node.op != "buffer":
-                memory[g.node] = place
+
+        def strides(g: Group) -> tuple[Size, ...]:
+            if g.node in self.result_of:
+                return row_major_strides(tuple(size_of(s) for s in g.shape))
+            return builder.layout(g.shape)
+
+        def in_memory(g: Group) -> tuple[int, ...]:
+            step = strides(g)
+            return tuple(sorted(range(len(step)), key=lambda i: -value(step[i])))
+
+        updated = {n for n, i in self.result_of.items() if self.into[i] is not None}
+        kernels = join(groups, set(self.result_of), updated, in_memory)
+        verify([loops(g.shape, g.body) for kernel in kernels for g in kernel])
+        for kernel in kernels:
+            places = []
+            for g in kernel:
+                number = self.result_of.get(g.node)
+                if number is not None:
+                    places.append(_row_major(Result(number), g.shape))
+                else:
+                    places.append(builder.temporary(g.node, strides(g)))
+            builder.add(kernel, places)
+            memory.update(
+                (g.node, p) for g, p in zip(kernel, places, strict=True) if g.node.op != "buffer"
+            )
         return builder.steps, builder.temps, builder.checks
 
     def _donate(self, into: Sequence[int | None]) -> dict[int, int]:
@@ -138,21 +154,26 @@ class Plan:
             wish.pop(i, None)
             wish.pop(j, None)
         donated: dict[int, int] = {}
+        readers: dict[object, set[Step]] = {}
+        for step in self.steps:
+            for ref in step.reads:
+                readers.setdefault(ref, set()).add(step)
         waits: dict[Step, set[Step]] = {}
         for step in self.steps:
-            number = step.writes.index if isinstance(step.writes, Result) else -1
-            slot = wish.get(number)
-            if slot is None or slot in donated.values() or not _reads_in_place(step, Slot(slot)):
-                continue
-            donated[number] = slot
-            waits[step] = {
-                s for s in self.steps
-                if s is not step and (s in checking or Slot(slot) in s.reads)
-            }  # fmt: skip
+            for ref in step.writes:
+                slot = wish.get(ref.index) if isinstance(ref, Result) else None
+                if slot is None or slot in donated.values():
+                    continue
+                if not _reads_in_place(step, ref, Slot(slot)):
+                    continue
+                donated[ref.index] = slot
+                earlier = readers.get(Slot(slot), set()) | checking
+                waits[step] = waits.get(step, set()) | earlier - {step}
         self.steps, given_up = in_order(self.steps, waits)
         for step in given_up:
-            assert isinstance(step.writes, Result)
-            del donated[step.writes.index]
+            for ref in step.writes:
+                if isinstance(ref, Result):
+                    donated.pop(ref.index, None)
         for step in waits.keys() - given_up:
             kernel = step.kernel
             if isinstance(kernel, Nest):  # what is overwritten has been read: it is in the caches
@@ -209,7 +230,7 @@ class Plan:
         first: dict[int, int] = {}
         last: dict[int, int] = {}
         for at, step in enumerate(self.steps):
-            for ref in (step.writes, *step.reads):
+            for ref in (*step.writes, *step.reads):
                 if isinstance(ref, Temp):
                     first.setdefault(ref.index, at)
                     last[ref.index] = at
@@ -285,7 +306,7 @@ def in_order(
 
     A result that no other step reads is computed as soon as it can be: what it reads dies early.
     """
-    writer = {s.writes: s for s in steps}
+    writer = {ref: s for s in steps for ref in s.writes}
     number = {s: i for i, s in enumerate(steps)}
     read = {r for s in steps for r in s.reads}
     needs = {s: {writer[r] for r in s.reads if r in writer} for s in steps}
@@ -297,7 +318,8 @@ def in_order(
     ready: list[tuple[bool, int]] = []
 
     def offer(s: Step) -> None:
-        heappush(ready, (s.writes in read or not isinstance(s.writes, Result), number[s]))
+        leaf = all(isinstance(ref, Result) and ref not in read for ref in s.writes)
+        heappush(ready, (not leaf, number[s]))
 
     for s in steps:
         if not missing[s]:
@@ -336,20 +358,20 @@ def _row_major(ref: object, shape: tuple[int, ...]) -> Memory:
     return Memory(ref, sizes, row_major_strides(sizes))
 
 
-def _reads_in_place(step: Step, slot: Slot) -> bool:
-    """Does a step read this input only at the element that it writes?"""
-    group = step.group
-    if group is None:
+def _reads_in_place(step: Step, target: Result, slot: Slot) -> bool:
+    """Does a step read this input only at the element of `target` that it writes?"""
+    if not step.groups:
         return False
     if slot not in step.reads:
         return True
-    inside = {
-        r for n in body_nodes(group.body) if n.op == "reduce" for r in body_nodes(n.src[0])
-    }
-    for n in body_nodes(group.body):
-        if n.op == "read" and stored_behind(n.src[0]).value == slot:
-            if n in inside or n.src[0].shape != group.shape:
-                return False
-            if tuple(n.src[1:]) != tuple(outs(len(group.shape))):
-                return False
+    shape = step.groups[step.writes.index(target)].shape
+    for group in step.groups:
+        nodes = body_nodes(group.body)
+        inside = {r for n in nodes if n.op == "reduce" for r in body_nodes(n.src[0])}
+        for n in nodes:
+            if n.op == "read" and stored_behind(n.src[0]).value == slot:
+                if n in inside or n.src[0].shape != shape or group.shape != shape:
+                    return False
+                if tuple(n.src[1:]) != tuple(outs(len(shape))):
+                    return False
     return True

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ..emit.kernel import Kernel
-from ..ir.node import Node, outs, read
+from ..ir.node import Node, out, outs, read
 from ..ir.record import fresh, frozen, record
-from ..ir.transform import body_nodes, toposort
+from ..ir.transform import body_nodes, substitute, toposort
 from .fuse import Group
+from .join import loops_of
 from .lower import Lowering, Memory
-from .nests import NestBuilder, Parameters
+from .nests import NestBuilder, Parameters, Store
 from .order import product_of
 from .sizes import Size, mul, row_major_strides, size_of, total
 
@@ -34,9 +35,9 @@ class Step:
     kernel: Kernel
     words: list[object]
     parallel: bool
-    writes: object
+    writes: tuple[object, ...]  # one for each of its groups
     reads: set[object]
-    group: Group | None
+    groups: tuple[Group, ...]  # none for a copy
     shape: tuple[Size, ...] = ()
     checks: bool = False  # may note that an index is out of range
 
@@ -82,13 +83,22 @@ class Builder:
         self.temps.append(mul(total(sizes), node.dtype.itemsize))
         return Memory(Temp(len(self.temps) - 1), sizes, strides)
 
-    def add(self, group: Group, target: Memory) -> None:
-        """Append the step (and copies before it) that computes a group into `target`."""
-        if _has_product(group.body) and self._contraction(group, target):
+    def add(self, groups: list[Group], targets: list[Memory]) -> None:
+        """Append the step (and copies before it) that computes groups into their targets."""
+        alone = len(groups) == 1 and _has_product(groups[0].body)
+        if alone and self._contraction(groups[0], targets[0]):
             return
-        low = Lowering(group.shape, group.body, self.memory)
-        built = NestBuilder(target.shape, low, target, self.machine.width).build()
-        self._append(*built, target, group, low.checks)
+        main, names = loops_of(groups)
+        checks: list[tuple[int, tuple[int, ...], str | None]] = []
+        stores = []
+        for group, target, own in zip(groups, targets, names, strict=True):
+            low = Lowering(main.shape, substitute(group.body, own), self.memory)
+            checks += low.checks
+            terms = tuple((own[out(i)], s) for i, s in enumerate(target.strides))
+            stores.append(Store(low.result, target.ref, terms))
+        sizes = tuple(size_of(s) for s in main.shape)
+        built = NestBuilder(sizes, stores, groups.index(main), self.machine.width).build()
+        self._append(*built, targets, groups, checks)
 
     def _contraction(self, group: Group, target: Memory) -> bool:
         """Append the steps of a sum of products in register tiles, if it is one that gains."""
@@ -104,7 +114,7 @@ class Builder:
             if choice is None:
                 break
             if choice.repack is None:
-                self._append(*problem.build(choice), target, group, problem.checks)
+                self._append(*problem.build(choice), [target], [group], problem.checks)
                 return True
             memory = {**memory, choice.repack[0]: self.copy(*choice.repack)}
         return False
@@ -117,24 +127,28 @@ class Builder:
             sizes = tuple(size_of(s) for s in tensor.shape)
             known = self.temporary(tensor, innermost(sizes, axis))
             low = Lowering(tensor.shape, body, self.memory)
-            built = NestBuilder(sizes, low, known, self.machine.width).build()
-            self._append(*built, known, None, [])
+            terms = tuple((out(i), s) for i, s in enumerate(known.strides))
+            store = Store(low.result, known.ref, terms)
+            built = NestBuilder(sizes, [store], 0, self.machine.width).build()
+            self._append(*built, [known], [], [])
             self.copies[tensor, axis] = known
         return known
 
     def _append(
-        self, kernel: Kernel, params: Parameters, parallel: bool, target: Memory,
-        group: Group | None, checks: list[tuple[int, tuple[int, ...], str | None]],
+        self, kernel: Kernel, params: Parameters, parallel: bool, targets: list[Memory],
+        groups: list[Group], checks: list[tuple[int, tuple[int, ...], str | None]],
     ) -> None:  # fmt: skip
         words = list(params.words)
         base = len(self.checks)
         self.checks += [Check(*c) for c in checks]
         words = [base + w[1] if isinstance(w, tuple) and w[0] == "check" else w for w in words]
         reads = {w[1] for w in words if isinstance(w, tuple) and w[0] == "pointer"}
-        reads.discard(target.ref)
+        writes = tuple(t.ref for t in targets)
+        shape = targets[0].shape
         self.steps.append(
-            Step(kernel, words, parallel, target.ref, reads, group, target.shape, bool(checks))
-        )
+            Step(kernel, words, parallel, writes, reads - {*writes}, tuple(groups), shape,
+                 bool(checks))
+        )  # fmt: skip
 
 
 def _has_product(body: Node) -> bool:
