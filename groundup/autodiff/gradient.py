@@ -12,7 +12,8 @@ from itertools import count
 
 from ..ir.extent import Extent, symbolic_key
 from ..ir.node import Node, alu, loops, out, outs, read, reshape
-from ..ir.transform import body_nodes
+from ..ir.transform import TENSOR_OPS, body_nodes
+from .running import through_scan
 from .scalar import Opened, contributions
 from .solve import adjoint
 from .split import split
@@ -61,6 +62,8 @@ class _Reverse:
 
     def sources(self, tensor: Node) -> list[Node]:
         """The tracked tensors that one is computed from."""
+        if tensor.op == "scan":
+            return [t for t in body_nodes(tensor.src[0]) if t.op in TENSOR_OPS and t.tracked]
         if tensor.op == "loops":
             if tensor not in self.forms:
                 self.forms[tensor] = form(tensor)
@@ -112,17 +115,25 @@ class _Reverse:
         if tensor.op in ("leaf", "reshape"):
             source = tensor.src[0]
             self.add(source, reshape(total, source.shape))
+        elif tensor.op == "scan":
+            for source, part in through_scan(tensor, total, through_loops):
+                self.add(source, part)
         elif tensor.op == "loops":
             for source, part in fill(tensor, self.forms[tensor], total, through_loops):
                 self.add(source, part)
 
 
-def through_loops(tensor: Node, total: Node) -> list[tuple[Node, Node]]:
-    """(tensor read, its gradient) for one loop nest: the adjoint of each of its reads."""
+def through_loops(
+    tensor: Node, total: Node, value: Node | None = None
+) -> list[tuple[Node, Node]]:
+    """(tensor read, its gradient) for one loop nest: the adjoint of each of its reads.
+
+    `value` is the tensor in which the graph knows its elements, if that is another.
+    """
     opened = Opened(split(tensor))
     plain: dict[Node, list[Node]] = {}  # bodies without sums, joined in one loop nest
     result: list[tuple[Node, Node]] = []
-    for reading, context, derivative in contributions(opened, tensor, total):
+    for reading, context, derivative in contributions(opened, value or tensor, total):
         source = reading.src[0]
         used = {v: opened.sizes[v] for v in (*opened.outs, *context) if v in opened.sizes}
         body = adjoint(source, reading.src[1:], derivative, used)

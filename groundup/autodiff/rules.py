@@ -132,6 +132,10 @@ def _tanh(node: Node, g: Node) -> tuple[Node | None, ...]:
     return (times(g, alu("sub", number(1, g), alu("mul", node, node))),)
 
 
+def _tan(node: Node, g: Node) -> tuple[Node | None, ...]:
+    return (times(g, alu("add", number(1, g), alu("mul", node, node))),)
+
+
 def _erf(node: Node, g: Node) -> tuple[Node | None, ...]:
     """d erf(a)/da = 2/√π · exp(-a²)."""
     (a,) = node.src
@@ -161,6 +165,7 @@ RULES: dict[str, Rule] = {
     "sqrt": lambda n, g: (alu("div", g, alu("mul", number(2, n), n)),),
     "sin": lambda n, g: (times(g, alu("cos", n.src[0])),),
     "cos": lambda n, g: (times(g, alu("neg", alu("sin", n.src[0]))),),
+    "tan": _tan,
     "tanh": _tanh,
     "erf": _erf,
     "where": _where,

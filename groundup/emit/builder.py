@@ -19,7 +19,7 @@ class Region:
     """A sequence of instructions, loops and ifs at one nesting depth."""
 
     depth: int = 0
-    items: list[str | Loop | If] = fresh(default_factory=list)
+    items: list[str | Loop | If | Choice] = fresh(default_factory=list)
 
 
 @record
@@ -37,10 +37,21 @@ class Loop:
 
 @record
 class If:
-    """`if (cond) { then }`"""
+    """`if (cond) { then }`; result (name, type, otherwise, inside) is a value that it gives."""
 
     cond: Operand
     then: Region
+    result: tuple[str, str, Operand, Operand] | None = None
+
+
+@record
+class Choice:
+    """`if (cond) { then } else { other }` with results (name, type, value of each side)."""
+
+    cond: Operand
+    then: Region
+    other: Region
+    results: list[tuple[str, str, Operand, Operand]]
 
 
 class Function:
@@ -118,6 +129,27 @@ class Function:
             then()
             self.region = outer
             outer.items.append(block)
+
+    def choose(
+        self,
+        cond: Operand,
+        then: Callable[[], list[Operand]],
+        other: Callable[[], list[Operand]],
+        types: list[str],
+    ) -> list[Operand]:
+        """`cond ? then() : other()`, for a list of values at once."""
+        if cond in ("true", "false"):
+            return then() if cond == "true" else other()
+        sides: list[tuple[Region, list[Operand]]] = []
+        outer = self.region
+        for write in (then, other):
+            self.region = region = Region(outer.depth + 1)
+            sides.append((region, write()))
+        self.region = outer
+        (a, x), (b, y) = sides
+        results = [(self.name_("s"), t, p, q) for t, p, q in zip(types, x, y, strict=True)]
+        outer.items.append(Choice(cond, a, b, results))
+        return [name for name, *_ in results]
 
     # Integer arithmetic on i64 operands; numbers known now are folded.
     def add(self, a: Operand | int, b: Operand | int) -> Operand:
@@ -203,17 +235,39 @@ class Function:
                     lines.append("  " + item)
                 elif isinstance(item, If):
                     labels += 1
-                    n = labels
+                    n, before = labels, current
                     lines.append(f"  br i1 {item.cond}, label %then{n}, label %end{n}")
                     lines.append(f"then{n}:")
                     current = f"then{n}"
                     write(item.then)
                     lines.append(f"  br label %end{n}")
                     lines.append(f"end{n}:")
+                    if item.result is not None:
+                        name, ty, other, value = item.result
+                        at = f"[{other}, %{before}], [{value}, %{current}]"
+                        lines.append(f"  {name} = phi {ty} {at}")
                     current = f"end{n}"
+                elif isinstance(item, Choice):
+                    labels += 1
+                    write_choice(item, labels)
                 else:
                     labels += 1
                     write_loop(item, labels)
+
+        def write_choice(item: Choice, n: int) -> None:
+            nonlocal current
+            lines.append(f"  br i1 {item.cond}, label %then{n}, label %else{n}")
+            ends = []
+            for label, region in (("then", item.then), ("else", item.other)):
+                lines.append(f"{label}{n}:")
+                current = f"{label}{n}"
+                write(region)
+                lines.append(f"  br label %end{n}")
+                ends.append(current)
+            lines.append(f"end{n}:")
+            current = f"end{n}"
+            for name, ty, x, y in item.results:
+                lines.append(f"  {name} = phi {ty} [{x}, %{ends[0]}], [{y}, %{ends[1]}]")
 
         def write_loop(loop: Loop, n: int) -> None:
             nonlocal current

@@ -1,8 +1,8 @@
 """Writes a `Contraction` kernel: matmul, convolution and their gradients, by one tiled path.
 
-Two forms. *Broadcast*: `vectors` vectors of b along n, `rows` scalars of a along m, one fused
-multiply-add for each pair and term, in the order of the sum. *Lanes*: both operands are vectors
-along the last reduction loop; the lanes of each running value are added in a fixed tree at the end.
+A tile is `rows` × `vectors` running vectors in registers. This room cuts the output into tiles,
+walks the reduction's loops and finishes each tile; the terms themselves are in `terms`. Must not
+know why the tiles are what they are.
 """
 
 from __future__ import annotations
@@ -12,24 +12,46 @@ from collections.abc import Callable
 
 from ..ir import dtype as dt
 from ..ir.node import Node, const
-from ..ir.transform import substitute
+from ..ir.transform import body_nodes, substitute
 from .builder import Function, Operand, module
 from .expression import Binding, Emitter, Value
-from .kernel import Access, Bound, Contraction, Stride, Word
+from .kernel import Access, Bound, Contraction, Several, Stride, Word
 from .nest import SIGNATURE, carefully, share, size
-from .operations import Writer, storage_type
+from .operations import storage_type
 from .reduction import lane_mask
+
+BODY = 64  # nodes of finished rows written out one by one; larger ones are written in a loop
 
 
 def emit_contraction(kernel: Contraction, name: str) -> str:
     """The kernel as a module of LLVM IR text."""
     fn = Function(name, SIGNATURE)
     e = Emitter(fn, kernel.width)
-    carefully(e, kernel.careful, _ContractionWriter(e, kernel).write)
+    carefully(e, kernel.careful, ContractionWriter(e, kernel).write)
     return module([fn.text()], fn.declared)
 
 
-def _split(total: int, tile: int) -> list[tuple[int, int, int]]:
+def emit_several(kernel: Several, name: str) -> str:
+    """Each part as a function, and one that calls them in turn."""
+    texts: list[str] = []
+    declared: dict[str, None] = {}
+    main = Function(name, SIGNATURE)
+    e = Emitter(main, 1)
+
+    def calls() -> None:
+        for i, _ in enumerate(kernel.parts):
+            main.do(f"call void @{name}.{i}({SIGNATURE})")
+
+    for i, part in enumerate(kernel.parts):
+        fn = Function(f"{name}.{i}", SIGNATURE)
+        ContractionWriter(Emitter(fn, part.width), part).write()
+        texts.append(fn.text(linkage="internal "))
+        declared.update(fn.declared)
+    carefully(e, kernel.careful, calls)
+    return module([*texts, main.text()], {**declared, **main.declared})
+
+
+def split(total: int, tile: int) -> list[tuple[int, int, int]]:
     """Cut `total` into tiles of nearly equal size ≤ tile: (start, size, count) of each kind."""
     count = -(-total // tile)
     base, extra = divmod(total, count)
@@ -41,17 +63,28 @@ def _split(total: int, tile: int) -> list[tuple[int, int, int]]:
     return kinds
 
 
-class _ContractionWriter:
+Rows = tuple[Operand | int, int, Operand | int]  # first row, rows, how many tiles
+
+
+class ContractionWriter:
+    """One kernel being written."""
+
     def __init__(self, e: Emitter, kernel: Contraction) -> None:
         self.e, self.k, self.f = e, kernel, e.fn
         self.dtype = kernel.hole.dtype
         self.width = kernel.width
         if self.dtype.bits == 64:
             self.width //= 2
+        self.vt = e.type_of(self.dtype, self.width)
+        self.clip: list[tuple[Operand | int, Operand | int]] = []  # of blocked reduction loops
+        self.first: Operand = "true"
+        self.last: Operand = "true"
+        self.slot: Operand = ""  # where this tile's sums wait between blocks
 
     # ---- tiles -----------------------------------------------------------------------------------
 
     def write(self) -> None:
+        """All of this thread's tiles, block after block of the reduction."""
         e, f, k = self.e, self.f, self.k
         rows, m_tiles = self.row_tiles()
         tile = k.vectors * (1 if k.lanes else self.width)
@@ -66,23 +99,64 @@ class _ContractionWriter:
         def unit(t: Operand, _: list[Operand]) -> None:
             scope = e.open(f.region)
             m_index, rest = f.rem(t, m_tiles), f.div(t, m_tiles)
-            n_index, rest = f.rem(rest, n_tiles), f.div(rest, n_tiles)
+            if not k.columns_first:
+                n_index, rest = f.rem(rest, n_tiles), f.div(rest, n_tiles)
             for (variable, _extent), s in reversed(list(zip(k.outer, sizes))):
                 e.bindings[variable] = Binding(f.rem(rest, s), 0, scope)
                 rest = f.div(rest, s)
+            if k.columns_first:
+                n_index = rest
             n0 = f.mul(n_index, tile)
+            self.place(t)
             before: Operand | int = 0
-            for start, height, count in rows:
+            for kind in rows:
                 local = f.sub(m_index, before)
-                m0 = f.add(f.mul(local, height), start)
-                cond = f.put(f"icmp ult i64 {local}, {count}") if len(rows) > 1 else "true"
-                f.when(cond, functools.partial(self.columns, n, n0, tile, m0, height))
-                before = f.add(before, count)
+                m0 = f.add(f.mul(local, kind[1]), kind[0])
+                cond = f.put(f"icmp ult i64 {local}, {kind[2]}") if len(rows) > 1 else "true"
+                f.when(cond, functools.partial(self.columns, n, n0, tile, m0, kind))
+                before = f.add(before, kind[2])
             e.close()
 
-        f.counted(lo, hi, 1, unit)
+        self.blocks(0, lambda: f.counted(lo, hi, 1, unit))
 
-    def row_tiles(self) -> tuple[list[tuple[Operand | int, int, Operand | int]], Operand | int]:
+    def blocks(self, depth: int, tiles: Callable[[], object]) -> None:
+        """The loops over blocks of the reduction, outside those over the tiles."""
+        e, f, k = self.e, self.f, self.k
+        if k.block is None or depth > k.block[0]:
+            tiles()
+            return
+        extent = size(e, k.k[depth][1])
+        step = k.block[1] if depth == k.block[0] else 1
+
+        def body(at: Operand, _: list[Operand]) -> None:
+            e.open(f.region)
+            end = f.smin(f.add(at, step), extent)
+            before = self.first, self.last
+            self.first = self.both(self.first, f.put(f"icmp eq i64 {at}, 0"))
+            self.last = self.both(self.last, f.put(f"icmp eq i64 {end}, {extent}"))
+            self.clip.append((at, end))
+            self.blocks(depth + 1, tiles)
+            self.clip.pop()
+            self.first, self.last = before
+            e.close()
+
+        loop = f.loop("0", str(extent), step)
+        outer, f.region = f.region, loop.body
+        body(loop.iv, [])
+        f.region = outer
+        outer.items.append(loop)
+
+    def both(self, a: Operand, b: Operand) -> Operand:
+        return b if a == "true" else self.f.put(f"and i1 {a}, {b}")
+
+    def place(self, t: Operand) -> None:
+        """Where the sums of tile t wait."""
+        if self.k.partial is None:
+            return
+        at = self.f.mul(t, self.k.rows * self.k.vectors)
+        self.slot = self.f.gep(self.e.pointer(self.k.partial), at, self.vt)
+
+    def row_tiles(self) -> tuple[list[Rows], Operand | int]:
         """(first row, rows, how many) of each kind of tile along m, and their number in all.
 
         A runtime number of rows has whole tiles, then single rows.
@@ -91,44 +165,69 @@ class _ContractionWriter:
         if k.m is None:
             return [(0, 1, 1)], 1
         if not isinstance(k.m[1], Word):
-            kinds = _split(k.m[1], k.rows)
+            kinds = split(k.m[1], k.rows)
             return list(kinds), sum(count for _, _, count in kinds)
         total = size(self.e, k.m[1])
         whole, single = f.div(total, k.rows), f.rem(total, k.rows)
         return [(0, k.rows, whole), (f.mul(whole, k.rows), 1, single)], f.add(whole, single)
 
-    def columns(self, n: Operand | int, n0: Operand, tile: int, m0: Operand, height: int) -> None:
-        """A tile of `height` rows, whole or at the ragged end of n."""
+    def columns(self, n: Operand | int, n0: Operand, tile: int, m0: Operand, kind: Rows) -> None:
+        """A tile of some rows, whole or at the ragged end of n."""
         f = self.f
         if isinstance(n, int):
             whole, rest = divmod(n, tile)
             if whole:
                 inside = f.less(n0, whole * tile) if rest else "true"
-                f.when(inside, lambda: self.tile(m0, height, n0, tile, False))
+                f.when(inside, lambda: self.tile(m0, kind, n0, tile, False))
             if rest:
                 ragged = f.put(f"icmp sge i64 {n0}, {whole * tile}") if whole else "true"
-                f.when(ragged, lambda: self.tile(m0, height, n0, rest, False))
+                f.when(ragged, lambda: self.tile(m0, kind, n0, rest, False))
             return
         fits = f.put(f"icmp sle i64 {f.add(n0, tile)}, {n}")
-        f.when(fits, lambda: self.tile(m0, height, n0, tile, False))
-        f.when(f.put(f"xor i1 {fits}, true"), lambda: self.tile(m0, height, n0, tile, True))
+        f.when(fits, lambda: self.tile(m0, kind, n0, tile, False))
+        f.when(f.put(f"xor i1 {fits}, true"), lambda: self.tile(m0, kind, n0, tile, True))
 
-    def tile(self, m0: Operand, height: int, n0: Operand, columns: int, ragged: bool) -> None:
+    def tile(self, m0: Operand, kind: Rows, n0: Operand, columns: int, ragged: bool) -> None:
         """One register tile: the sum, then the body for each of its elements."""
+        from . import terms
+
         e, f, k = self.e, self.f, self.k
         scope = e.open(f.region)
         if k.m:
             e.bindings[k.m[0]] = Binding(m0, 0, scope)
         e.bindings[k.n[0]] = Binding(n0, 0, scope)
+        height = kind[1]
         if k.lanes:
-            sums = self.sum_lanes(height, columns, n0 if ragged else None)
-            self.finish_lanes(sums, m0, n0, height, columns, ragged)
+            sums = terms.sum_lanes(self, height, columns, n0 if ragged else None)
+            terms.finish_lanes(self, sums, m0, n0, height, columns, ragged)
         else:
             vectors = -(-columns // self.width)
             masks = self.masks(n0, columns, vectors, ragged)
-            sums = self.sum_broadcast(height, vectors, masks)
-            self.finish_broadcast(sums, m0, n0, height, vectors, masks)
+            start = self.waiting(height * vectors)
+            sums = terms.sum_broadcast(self, kind, m0, vectors, masks, start)
+            f.when(self.last, lambda: self.finish_tile(sums, m0, n0, height, vectors, masks))
+            if self.k.partial is not None:
+                more = f.put(f"xor i1 {self.last}, true")
+                f.when(more, lambda: self.wait(sums))
         e.close()
+
+    def waiting(self, count: int) -> list[Operand]:
+        """What a tile's sums start from: zeros, or where the last block left them."""
+        f = self.f
+
+        def zeros() -> list[Operand]:
+            return ["zeroinitializer"] * count
+
+        def kept() -> list[Operand]:
+            at = [f.gep(self.slot, i, self.vt) for i in range(count)]
+            return [f.put(f"load {self.vt}, ptr {a}, align 64") for a in at]
+
+        return f.choose(self.first, zeros, kept, [self.vt] * count)
+
+    def wait(self, sums: list[Operand]) -> None:
+        for i, s in enumerate(sums):
+            at = self.f.gep(self.slot, i, self.vt)
+            self.f.do(f"store {self.vt} {s}, ptr {at}, align 64")
 
     def masks(self, n0: Operand, columns: int, vectors: int, ragged: bool) -> list[Operand | None]:
         """Which lanes of each vector exist (None: all)."""
@@ -142,7 +241,7 @@ class _ContractionWriter:
             masks[-1] = "<" + ", ".join(f"i1 {b}" for b in bits) + ">"
         return masks
 
-    # ---- the sum ---------------------------------------------------------------------------------
+    # ---- where things are ------------------------------------------------------------------------
 
     def strides(self, load: Node, variable: Node) -> Stride:
         for v, stride in load.arg.terms:
@@ -168,10 +267,19 @@ class _ContractionWriter:
         address = self.f.gep(e.pointer(access.pointer), position.name, storage_type(load.dtype))
         return address
 
+    # ---- the reduction's loops -------------------------------------------------------------------
+
     def reduction_loops(
-        self, values: list[tuple[str, Operand]], innermost: Callable[..., list[Operand]]
+        self,
+        values: list[tuple[str, Operand]],
+        innermost: Callable[[list[Operand]], list[Operand]],
+        rows: Callable[[Operand, list[Operand], Inner], list[Operand]] | None = None,
     ) -> list[Operand]:
-        """The loops over k but the last, each narrowed by the bounds it decides."""
+        """The loops over k but the last, each narrowed by the bounds it decides.
+
+        `rows(value of the row bound's variable, running values, go on inside)` is asked which rows
+        take part below that variable.
+        """
         e, f, k = self.e, self.f, self.k
 
         def level(i: int, running: list[Operand]) -> list[Operand]:
@@ -183,7 +291,10 @@ class _ContractionWriter:
             def body(iv: Operand, inside: list[Operand]) -> list[Operand]:
                 scope = e.open(f.region)
                 e.bindings[variable] = Binding(iv, 0, scope)
-                out = level(i + 1, inside)
+                if rows is not None and k.row_bound and k.row_bound.variable is variable:
+                    out = rows(iv, inside, functools.partial(level, i + 1))
+                else:
+                    out = level(i + 1, inside)
                 e.close()
                 return out
 
@@ -196,8 +307,7 @@ class _ContractionWriter:
         e, f, k = self.e, self.f, self.k
         variable = k.k[i][0]
         inner = {v for v, _ in k.k[i + 1 :]}
-        lo: Operand | int = 0
-        hi: Operand | int = extent
+        lo, hi = self.clip[i] if i < len(self.clip) else (0, extent)
         step = 1
         for bound in k.bounds:
             free = e.free(bound.value)
@@ -244,86 +354,44 @@ class _ContractionWriter:
 
     _residue: Operand = "0"
 
-    def sum_broadcast(
-        self, height: int, vectors: int, masks: list[Operand | None]
-    ) -> list[Operand]:
-        """Running values, row by row: rows × vectors vectors."""
-        e, f, k = self.e, self.f, self.k
-        vt = e.type_of(self.dtype, self.width)
-        values = [(vt, "zeroinitializer")] * (height * vectors)
-        last, extent = k.k[-1]
-        a_step, b_step = self.strides(k.a, last), self.strides(k.b, last)
-        a_row = self.strides(k.a, k.m[0]) if k.m else 0
-        t = self.dtype.llvm
-        a_rows = [self.offset(a_row, i) for i in range(height)]
+    # ---- finished tiles --------------------------------------------------------------------------
 
-        def terms(iv: Operand, running: list[Operand], unroll: int) -> list[Operand]:
-            scope = e.open(f.region)
-            e.bindings[last] = Binding(iv, 0, scope)
-            a0, b0 = self.base(k.a), self.base(k.b)
-            running = list(running)
-            for u in range(unroll):
-                a_u = f.gep(a0, self.offset(a_step, u), t)
-                b_u = f.gep(b0, self.offset(b_step, u), t)
-                w = Writer(f, f.region, self.width)
-                b = [
-                    e._vector_load(vt, t, self.width, f.gep(b_u, j * self.width, t), masks[j],
-                                   self.dtype.itemsize, f.region)
-                    for j in range(vectors)
-                ]  # fmt: skip
-                for i in range(height):
-                    address = f.gep(a_u, a_rows[i], t)
-                    x = f.put(f"load {t}, ptr {address}, align {self.dtype.itemsize}")
-                    x = e.widen(Value(x, self.dtype, 0, scope), self.width)
-                    for j in range(vectors):
-                        at = i * vectors + j
-                        running[at] = w.intrinsic("fma", t, x, b[j], running[at])
-            e.close()
-            return running
-
-        def innermost(running: list[Operand]) -> list[Operand]:
-            lo, hi, step = self.bounds(len(k.k) - 1, size(e, extent))
-            return self.unrolled(lo, hi, step, terms, [(vt, v) for v in running])
-
-        return self.reduction_loops(values, innermost)
-
-    def unrolled(
-        self, lo: Operand | int, hi: Operand | int, step: int,
-        terms: Callable[[Operand, list[Operand], int], list[Operand]],
-        carried: list[tuple[str, Operand]],
-    ) -> list[Operand]:  # fmt: skip
-        """The innermost reduction loop: four terms an iteration where the count is known."""
-        f, k = self.f, self.k
-        computed = k.a.arg.computed or k.b.arg.computed
-
-        def one(iv: Operand, running: list[Operand]) -> list[Operand]:
-            return terms(iv, running, 1)
-
-        if not (isinstance(lo, int) and isinstance(hi, int)) or step > 1 or computed:
-            return f.counted(lo, hi, step, one, carried)
-        if hi - lo <= 5:
-            return (
-                terms(str(lo), [v for _, v in carried], hi - lo)
-                if hi > lo
-                else [v for _, v in carried]
-            )
-        whole = lo + (hi - lo) // 4 * 4
-        values = f.counted(lo, whole, 4, lambda iv, r: terms(iv, r, 4), carried)
-        if whole == hi:
-            return values
-        return terms(str(whole), values, hi - whole)
-
-    def finish_broadcast(
+    def finish_tile(
         self, sums: list[Operand], m0: Operand, n0: Operand, height: int, vectors: int,
         masks: list[Operand | None],
     ) -> None:  # fmt: skip
-        """The output's body for every vector of the tile."""
+        """The output's body for every vector of the tile; row by row in a loop when it is long."""
+        e, f, k = self.e, self.f, self.k
+        body = len(body_nodes(k.output.body))
+        if height == 1 or body == 1 or height * vectors * body <= BODY:
+            for i in range(height):
+                self.finish_row(sums[i * vectors :], f.add(m0, i), n0, vectors, masks)
+            return
+        count = height * vectors
+        kept = f.put(f"alloca [{self.k.rows * self.k.vectors} x {self.vt}], align 64", f.root)
+        for i in range(count):
+            f.do(f"store {self.vt} {sums[i]}, ptr {f.gep(kept, i, self.vt)}, align 64")
+
+        def row(i: Operand, _: list[Operand]) -> None:
+            e.open(f.region)
+            here = f.gep(kept, f.mul(i, vectors), self.vt)
+            at = [f.gep(here, j, self.vt) for j in range(vectors)]
+            mine = [f.put(f"load {self.vt}, ptr {a}, align 64") for a in at]
+            self.finish_row(mine, f.add(m0, i), n0, vectors, masks)
+            e.close()
+
+        f.counted(0, height, 1, row)
+
+    def finish_row(
+        self, sums: list[Operand], m: Operand, n0: Operand, vectors: int,
+        masks: list[Operand | None],
+    ) -> None:  # fmt: skip
+        """The output's body for the vectors of one row."""
         e, f, k = self.e, self.f, self.k
         for j in range(vectors):
             scope = e.open(f.region, masks[j])
             e.bindings[k.n[0]] = Binding(f.add(n0, j * self.width), self.width, scope)
-            for i in range(height):
-                self.finish(sums[i * vectors + j], self.width, f.add(m0, i))
+            self.finish(sums[j], self.width, m)
             e.close()
 
     def finish(self, total: Operand, lanes: int, m: Operand) -> None:
@@ -336,147 +404,8 @@ class _ContractionWriter:
         e.store(e.emit(k.output.body), k.output.access)
         e.close()
 
-    # ---- lanes -----------------------------------------------------------------------------------
 
-    def sum_lanes(self, height: int, columns: int, ragged: Operand | None) -> list[Operand]:
-        """Running vectors along the last reduction loop: height × columns of them."""
-        e, f, k = self.e, self.f, self.k
-        w = self.width
-        vt, t = e.type_of(self.dtype, w), self.dtype.llvm
-        values = [(vt, "zeroinitializer")] * (height * columns)
-        last, extent = k.k[-1]
-        n = size(e, extent)
-        a_row = self.strides(k.a, k.m[0]) if k.m else 0
-        b_row = self.strides(k.b, k.n[0])
-        a_rows = [self.offset(a_row, i) for i in range(height)]
-        b_rows = [self.offset(b_row, j) for j in range(columns)]
-        if ragged is not None:  # columns beyond the end read the last one; they are not stored
-            left = f.sub(f.sub(str(size(e, k.n[1])), ragged), 1)
-            b_rows = [f.mul(f.smin(left, j), e.word(b_row)) for j in range(columns)]
-
-        def terms(masked: bool) -> Callable[[Operand, list[Operand]], list[Operand]]:
-            def body(iv: Operand, running: list[Operand]) -> list[Operand]:
-                mask = None
-                if masked:
-                    mask = lane_mask(e, iv, str(n), w)
-                scope = e.open(f.region)
-                e.bindings[last] = Binding(iv, 0, scope)
-                a0, b0 = self.base(k.a), self.base(k.b)
-
-                def load(address: Operand) -> Operand:
-                    return e._vector_load(vt, t, w, address, mask, self.dtype.itemsize, f.region)
-
-                b = [load(f.gep(b0, r, t)) for r in b_rows]
-                writer = Writer(f, f.region, w)
-                out = list(running)
-                for i in range(height):
-                    a = load(f.gep(a0, a_rows[i], t))
-                    for j in range(columns):
-                        # Lanes beyond the end add 0·0.
-                        at = i * columns + j
-                        out[at] = writer.intrinsic("fma", t, a, b[j], out[at])
-                e.close()
-                return out
-
-            return body
-
-        def innermost(running: list[Operand]) -> list[Operand]:
-            carried = [(vt, v) for v in running]
-            if isinstance(n, int):
-                full = n // w * w
-                running = f.counted(0, full, w, terms(False), carried)
-                if full < n:
-                    running = terms(True)(str(full), running)
-                return running
-            full_ = f.put(f"and i64 {n}, {-w}")
-            running = f.counted(0, full_, w, terms(False), carried)
-            return f.counted(full_, n, w, terms(True), [(vt, v) for v in running])
-
-        return self.reduction_loops(values, innermost)
-
-    def finish_lanes(
-        self, sums: list[Operand], m0: Operand, n0: Operand, height: int, columns: int, ragged: bool
-    ) -> None:
-        """Add the lanes of each running value in a fixed tree; store row by row."""
-        e, f, k = self.e, self.f, self.k
-        padded = 1 << (columns - 1).bit_length()
-        mask: Operand | None = None
-        if ragged:
-            n = str(size(e, k.n[1]))
-            mask = lane_mask(e, n0, n, padded) if padded > 1 else None
-        elif padded != columns:
-            bits = ["true" if i < columns else "false" for i in range(padded)]
-            mask = "<" + ", ".join(f"i1 {b}" for b in bits) + ">"
-        for i in range(height):
-            row = sums[i * columns : (i + 1) * columns]
-            total = self.add_lanes(row + ["zeroinitializer"] * (padded - columns))
-            lanes = padded if padded > 1 else 0
-            scope = e.open(f.region, mask)
-            e.bindings[k.n[0]] = Binding(n0, lanes, scope)
-            self.finish(total, lanes, f.add(m0, i))
-            e.close()
-
-    def add_lanes(self, rows: list[Operand]) -> Operand:
-        """[r0, r1, …] (a power of two of vectors) → <Σ r0, Σ r1, …>, lanes added l with l + half.
-
-        Two vectors share one once each needs only half of its lanes.
-        """
-        f, t = self.f, self.dtype.llvm
-        w = self.width
-        part = w  # lanes still in use for each row
-        packed = rows
-        held = 1  # rows held by each vector
-        while part > 1:
-            half = part // 2
-            vt = f"<{w} x {t}>"
-            if len(packed) > 1:
-                merged = []
-                for a, b in zip(packed[::2], packed[1::2]):
-                    low = [r * part + x for r in range(held) for x in range(half)]
-                    high = [i + half for i in low]
-                    index = [low + [w + i for i in low], high + [w + i for i in high]]
-                    x, y = (
-                        f.put(
-                            f"shufflevector {vt} {a}, {vt} {b}, <{w} x i32> <"
-                            + ", ".join(f"i32 {i}" for i in ix) + ">"
-                        )
-                        for ix in index
-                    )  # fmt: skip
-                    merged.append(f.put(f"fadd {vt} {x}, {y}"))
-                packed, held = merged, held * 2
-            else:
-                index_high = [
-                    (r * part + half + x) if x < half else r * part + x
-                    for r in range(held) for x in range(part)
-                ]  # fmt: skip
-                index_high += [0] * (w - len(index_high))
-                y = f.put(
-                    f"shufflevector {vt} {packed[0]}, {vt} poison, <{w} x i32> <"
-                    + ", ".join(f"i32 {i}" for i in index_high)
-                    + ">"
-                )
-                s = f.put(f"fadd {vt} {packed[0]}, {y}")
-                keep = [r * part + x for r in range(held) for x in range(half)]
-                keep += [0] * (w - len(keep))
-                packed = [
-                    f.put(
-                        f"shufflevector {vt} {s}, {vt} poison, <{w} x i32> <"
-                        + ", ".join(f"i32 {i}" for i in keep)
-                        + ">"
-                    )
-                ]
-            part = half
-        n = len(rows)
-        if n == 1:
-            return f.put(f"extractelement <{w} x {t}> {packed[0]}, i64 0")
-        if n == w:
-            return packed[0]
-        first = [f"i32 {i}" for i in range(n)]
-        return f.put(
-            f"shufflevector <{w} x {t}> {packed[0]}, <{w} x {t}> poison, <{n} x i32> <"
-            + ", ".join(first)
-            + ">"
-        )
+Inner = Callable[[list[Operand]], list[Operand]]
 
 
 def affine_coefficient(node: Node, variable: Node) -> int | None:
@@ -498,6 +427,4 @@ def affine_coefficient(node: Node, variable: Node) -> int | None:
 
 
 def _variables(node: Node) -> set[Node]:
-    from ..ir.transform import body_nodes
-
     return {n for n in body_nodes(node) if n.op in ("out", "red", "axis")}

@@ -383,6 +383,20 @@ class Emitter:
             region,
         )
 
+    def _vector_store(
+        self, vt: str, ty: str, lanes: int, value: Operand, address: Operand, mask: Operand | None,
+        align: int, region: Region | None = None,
+    ) -> None:  # fmt: skip
+        if mask is None:
+            self.fn.do(f"store {vt} {value}, ptr {address}, align {align}", region)
+            return
+        name = f"@llvm.masked.store.v{lanes}{suffix(ty)}.p0"
+        self.fn.declare(f"void {name}({vt}, ptr, i32, <{lanes} x i1>)")
+        self.fn.do(
+            f"call void {name}({vt} {value}, ptr {address}, i32 {align}, <{lanes} x i1> {mask})",
+            region,
+        )
+
     def _lane_indices(
         self, position: Value, stride: Stride, lanes: int, per_lane: Value | None, region: Region
     ) -> Operand:
@@ -443,16 +457,7 @@ class Emitter:
                     f"store {vt} {name}, ptr {address}, align {align}, !nontemporal !0", region
                 )
                 return
-            if mask is None:
-                self.fn.do(f"store {vt} {name}, ptr {address}, align {align}", region)
-                return
-            fname = f"@llvm.masked.store.v{lanes}{suffix(ty)}.p0"
-            self.fn.declare(f"void {fname}({vt}, ptr, i32, <{lanes} x i1>)")
-            self.fn.do(
-                f"call void {fname}({vt} {name}, ptr {address}, i32 {align}, "
-                f"<{lanes} x i1> {mask})",
-                region,
-            )
+            self._vector_store(vt, ty, lanes, name, address, mask, align, region)
             return
         indices = self._lane_indices(position, stride, lanes, per_lane, region)
         pointers = self.fn.put(f"getelementptr {ty}, ptr {base}, <{lanes} x i64> {indices}", region)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..ir.dtype import DType
 from ..ir.node import Node
 from ..ir.record import frozen
 
@@ -83,15 +84,45 @@ class Bound:
 
 
 @frozen
+class RowBound:
+    """Which rows of a tile take part in the terms of one reduction loop: row m does when
+
+        lo ≤ by_row·m + by_term·variable + constant < hi      (None: open; by_row > 0)
+    """
+
+    variable: Node
+    by_row: int
+    by_term: int
+    constant: int
+    lo: int | None
+    hi: int | None
+
+    def rows(self, m0: int, height: int, term: int) -> tuple[int, int]:
+        """[first, end) of the rows of a tile at m0 that take part in a term."""
+        at = self.by_row * m0 + self.by_term * term + self.constant
+        first = 0 if self.lo is None else max(0, -((at - self.lo) // self.by_row))
+        end = height if self.hi is None else min(height, -((at - self.hi) // self.by_row))
+        return (first, end) if first < end else (0, 0)
+
+
+@frozen
 class Contraction:
     """Sum over `k` of a·b with register tiles: `rows` of m by `vectors` of n.
 
     outer     output loops around the tiles
     m, n      the tiled output loops (m may be None); n is vectorised unless `lanes`
     k         reduction loops, in the order of the sum
+    bounds    conditions that narrow reduction loops for a whole tile
+    row_bound a condition that narrows one reduction loop for each row of a tile
     a, b      load nodes; b varies with n, a with m
+    paired    a is a vector along n, too
+    panels    b lies in panels as wide as a tile (see Pack): its stride along n is that of panels
     hole      the node in the output's body that stands for the sum
     lanes     vectorise the last reduction loop instead of n (order dotlanes)
+    block     (depth, size): the tiles' sums are run in blocks of the reduction: every value of the
+              loops before `depth`, `size` values of the one at `depth`, so that what a block reads
+              stays in the cache; between blocks they wait in `partial`
+    columns_first   the tiles along n are the slowest loop, so that b's panel stays in the cache
     """
 
     outer: tuple[tuple[Node, Stride], ...]
@@ -99,15 +130,154 @@ class Contraction:
     n: tuple[Node, Stride]
     k: tuple[tuple[Node, Stride], ...]
     bounds: tuple[Bound, ...]
+    row_bound: RowBound | None
     a: Node
     b: Node
+    paired: bool
+    panels: bool
     hole: Node
     rows: int
     vectors: int
     lanes: bool
+    block: tuple[int, int] | None
+    partial: Word | None
+    columns_first: bool
     output: Output
     width: int
     careful: bool = False  # do nothing once a check has failed
 
 
-Kernel = Nest | Contraction
+@frozen
+class Several:
+    """Kernels of one argument block, run one after the other, that write different elements."""
+
+    parts: tuple[Contraction, ...]
+    careful: bool = False
+
+
+@frozen
+class Pack:
+    """A copy that makes another axis innermost, in blocks transposed in registers.
+
+    outer    (extent, stride in the source, stride in the target) of loops around
+    row      (extent, stride in the target) of loops that the source walks as one, the last fastest
+    row_step that one's stride in the source: 1, or anything where the lanes' own stride is 1
+    lane     extent, stride in the source, of the loop that becomes contiguous
+    panel    (lanes, stride): that many lanes lie together, the next ones `stride` further on; the
+             last panel is filled up with zeros. (0, 0): all lanes lie together
+    """
+
+    source: Word
+    offset: Stride
+    target: Word
+    outer: tuple[tuple[Stride, Stride, Stride], ...]
+    row: tuple[tuple[Stride, Stride], ...]
+    row_step: Stride
+    lane: tuple[Stride, Stride]
+    panel: tuple[int, Stride]
+    element: Node  # a load of the element's type
+    width: int
+    careful: bool = False
+
+
+@frozen
+class Ranks:
+    """Positions put in order by row, stably: a counting sort, by one thread.
+
+    loops      the variables of a position, row-major
+    row        the row of a position; `rows` where it has none
+    table      int32: rows + 2 ends of rows (row j lies from end j to end j + 1), then the row of
+               each position, then the positions in order
+    """
+
+    loops: tuple[tuple[Node, Stride], ...]
+    row: Node
+    rows: Stride
+    positions: Stride
+    table: Word
+
+
+@frozen
+class Segments:
+    """Each row combines the terms of its own positions, in order.
+
+    loops      output loops from the outermost in; `vector`: the last is vectorised
+    row        the variables that number a row, row-major; the first `batch` number a position too
+    variables  of the reduction: a position's other variables, row-major
+    hole       the node in the output's body that stands for the combined terms
+    vectors    running vectors at once
+    """
+
+    loops: tuple[tuple[Node, Stride], ...]
+    vector: bool
+    row: tuple[tuple[Node, Stride], ...]
+    batch: int
+    variables: tuple[tuple[Node, Stride], ...]
+    kind: str
+    term: Node
+    hole: Node
+    output: Output
+    table: Word
+    rows: Stride
+    positions: Stride
+    vectors: int
+    width: int
+    careful: bool = False  # do nothing once a check has failed
+
+
+@frozen
+class Scan:
+    """Elements along one axis, each from the one before.
+
+    loops    the other output loops from the outermost in; `vector`: the last is vectorised
+    along    the loop of the axis; `reverse`: from its end
+    carry    the node in the output's body that stands for the element before; `start`: the first's
+    copies   rows (or vectors of columns) side by side
+    """
+
+    loops: tuple[tuple[Node, Stride], ...]
+    vector: bool
+    along: tuple[Node, Stride]
+    reverse: bool
+    carry: Node
+    start: Node
+    output: Output
+    copies: int
+    width: int
+    careful: bool = False  # do nothing once a check has failed
+
+
+@frozen
+class Argsort:
+    """Positions along one axis in the order of their elements, one row after the other.
+
+    loops    the other output loops from the outermost in, dealt out to threads
+    along    the loop of the axis; `count`: how many positions are wanted
+    few      keep only the `count` best while reading (0: put all in order)
+    scratch  `slots` pieces of memory, one for each thread that takes part (scratch_words of each)
+    """
+
+    loops: tuple[tuple[Node, Stride], ...]
+    along: tuple[Node, Stride]
+    count: Stride
+    descending: bool
+    few: int
+    body: Node
+    access: Access
+    scratch: Word
+    slots: int
+    careful: bool = False  # do nothing once a check has failed
+
+
+def key_bits(dtype: DType) -> int:
+    """The bits of the integer that stands for an element when it is put in order."""
+    return max(8, dtype.bits)
+
+
+def scratch_words(dtype: DType) -> tuple[int, int]:
+    """(a, b): a + b·n 64-bit words of memory for putting n elements in order: counts of digits,
+    and two lists of elements with their positions (in one word where both fit)."""
+    return key_bits(dtype) // 8 * 128 + 4, 4 if dtype.bits == 64 else 2
+
+
+Kernel = Nest | Contraction | Several | Pack | Ranks | Segments | Scan | Argsort

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .kernel import Contraction, Kernel
+from .kernel import Argsort, Contraction, Kernel, Nest, Pack, Ranks, Scan, Several
 from .nest import emit_nest
 
 SYMBOL = "kernel"
@@ -14,4 +14,26 @@ def emit(kernel: Kernel) -> str:
         from .contraction import emit_contraction  # the larger half: only when there is one
 
         return emit_contraction(kernel, SYMBOL)
-    return emit_nest(kernel, SYMBOL)
+    if isinstance(kernel, Several):
+        from .contraction import emit_several
+
+        return emit_several(kernel, SYMBOL)
+    if isinstance(kernel, Pack):
+        from .pack import emit_pack
+
+        return emit_pack(kernel, SYMBOL)
+    if isinstance(kernel, Nest):
+        return emit_nest(kernel, SYMBOL)
+    if isinstance(kernel, Argsort):
+        from .argsort import emit_argsort
+
+        return emit_argsort(kernel, SYMBOL)
+    if isinstance(kernel, Scan):
+        from .scan import emit_scan
+
+        return emit_scan(kernel, SYMBOL)
+    from .scatter import emit_ranks, emit_segments
+
+    if isinstance(kernel, Ranks):
+        return emit_ranks(kernel, SYMBOL)
+    return emit_segments(kernel, SYMBOL)

@@ -6,12 +6,16 @@ Knows one operation; must not know loops, memory or expressions around it.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 from ..ir import dtype as dt
 from ..ir.dtype import DType
 from ..ir.node import Node
+from ..ir.scalar import round_to
+from ..runtime import target
 from . import scalar_math
-from .builder import Function, Operand, Region
+from .builder import Function, If, Operand, Region
+from .scalar_math import Ops
 
 
 def storage_type(dtype: DType) -> str:
@@ -39,9 +43,8 @@ def literal(value: bool | int | float, dtype: DType) -> str:
 _FLOAT_OPS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _INT_OPS = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor"}
 _INTRINSIC = {
-    "abs": "fabs", "sqrt": "sqrt", "exp": "exp", "log": "log", "sin": "sin", "cos": "cos",
-    "tanh": "tanh", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven",
-    "pow": "pow",
+    "abs": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
+    "round": "roundeven",
 }  # fmt: skip
 _COMPARE_FLOAT = {"lt": "olt", "le": "ole", "eq": "oeq", "ne": "une"}
 _COMPARE_INT = {"lt": "lt", "le": "le", "eq": "eq", "ne": "ne"}
@@ -53,11 +56,15 @@ def suffix(ty: str) -> str:
 
 
 class Writer:
-    """Straight-line instructions of one operation, in one region and one vector shape."""
+    """Straight-line instructions of one operation, in one region and one vector shape.
 
-    def __init__(self, fn: Function, region: Region, lanes: int) -> None:
-        self.fn, self.region, self.lanes = fn, region, lanes
-        self.ft, self.it = self.ty("float"), self.ty("i32")
+    Also the `Ops` of scalar_math: `real` is the type its formulas compute in.
+    """
+
+    def __init__(self, fn: Function, region: Region, lanes: int, real: DType = dt.float32) -> None:
+        self.fn, self.region, self.lanes, self.real = fn, region, lanes, real
+        self.integer = "i32" if real.bits == 32 else "i64"
+        self.ft, self.it, self.bt = self.ty(real.llvm), self.ty(self.integer), self.ty("i1")
 
     def ty(self, element: str) -> str:
         return f"<{self.lanes} x {element}>" if self.lanes else element
@@ -74,28 +81,40 @@ class Writer:
         self.fn.declare(f"{t} {full}({', '.join([t] * len(args))})")
         return self.put(f"call {t} {full}({', '.join(f'{t} {a}' for a in args)})")
 
-    # The protocol of scalar_math.Ops, in float32 and int32.
+    # The protocol of scalar_math.Ops.
     def f(self, value: float) -> str:
-        return self.constant(literal(scalar_round(value), dt.float32), "float")
+        return self.constant(literal(round_to(value, self.real), self.real), self.real.llvm)
 
     def i(self, value: int) -> str:
-        return self.constant(str(value), "i32")
+        return self.constant(str(value), self.integer)
 
     def fma(self, a: str, b: str, c: str) -> str:
-        return self.intrinsic("fma", "float", a, b, c)
+        return self.intrinsic("fma", self.real.llvm, a, b, c)
 
     def op(self, name: str, a: str, b: str) -> str:
         return self.put(f"{name} {self.ft} {a}, {b}")
 
+    def negative(self, a: str) -> str:
+        return self.put(f"fneg {self.ft} {a}")
+
     def iop(self, name: str, a: str, b: str) -> str:
         return self.put(f"{name} {self.it} {a}, {b}")
 
-    def less(self, a: str, b: str) -> str:
-        return self.put(f"fcmp olt {self.ft} {a}, {b}")
+    def test(self, name: str, a: str, b: str) -> str:
+        return self.put(f"fcmp {name} {self.ft} {a}, {b}")
+
+    def itest(self, name: str, a: str, b: str) -> str:
+        return self.put(f"icmp {name} {self.it} {a}, {b}")
+
+    def join(self, name: str, a: str, b: str) -> str:
+        return self.put(f"{name} {self.bt} {a}, {b}")
+
+    def opposite(self, a: str) -> str:
+        return self.join("xor", a, self.constant("true", "i1"))
 
     def select(self, c: str, a: str, b: str, ty: str = "") -> str:
         t = ty or self.ft
-        return self.put(f"select {self.ty('i1')} {c}, {t} {a}, {t} {b}")
+        return self.put(f"select {self.bt} {c}, {t} {a}, {t} {b}")
 
     def bits(self, x: str) -> str:
         return self.put(f"bitcast {self.ft} {x} to {self.it}")
@@ -107,16 +126,49 @@ class Writer:
         return self.put(f"sitofp {self.it} {x} to {self.ft}")
 
     def call(self, intrinsic: str, x: str) -> str:
-        return self.intrinsic(intrinsic, "float", x)
+        return self.intrinsic(intrinsic, self.real.llvm, x)
 
-    def unordered(self, x: str) -> str:
-        return self.put(f"fcmp uno {self.ft} {x}, {x}")
+    @property
+    def has_scale(self) -> bool:
+        """Is there an instruction for x·2^n, rounded once, at this width?"""
+        t = target.host()
+        return self.lanes in _SCALE and t.has("avx512f") and (self.lanes == 16 or t.has("avx512vl"))
+
+    def scale(self, x: str, n: str) -> str:
+        """x·2^n for an integer n held as a float; AVX-512's vscalefps."""
+        mask, rounding = _SCALE[self.lanes]
+        name = f"@llvm.x86.avx512.mask.scalef.ps.{self.lanes * 32}"
+        more = ", i32" if rounding else ""
+        self.fn.declare(f"{self.ft} {name}({self.ft}, {self.ft}, {self.ft}, {mask}{more})")
+        given = f"{self.ft} {x}, {self.ft} {n}, {self.ft} zeroinitializer, {mask} -1"
+        return self.put(f"call {self.ft} {name}({given}{', i32 4' if rounding else ''})")
+
+    def wide(self) -> Writer:
+        return Writer(self.fn, self.region, self.lanes, dt.float64)
+
+    def widened(self, x: str) -> str:
+        return self.put(f"fpext {self.ft} {x} to {self.ty('double')}")
+
+    def narrowed(self, x: str) -> str:
+        return self.put(f"fptrunc {self.ty('double')} {x} to {self.ft}")
+
+    def rarely(self, c: str, usual: str, slow: Callable[[Ops], str]) -> str:
+        """What `slow` writes if the condition holds in any lane, else `usual`; behind a branch."""
+        if self.lanes:
+            whole = self.put(f"bitcast {self.bt} {c} to i{self.lanes}")
+            c = self.put(f"icmp ne i{self.lanes} {whole}, 0")
+        block = If(c, Region(self.region.depth + 1))
+        inner = Writer(self.fn, block.then, self.lanes, self.real)
+        name = self.fn.name_()
+        block.result = (name, self.ft, usual, slow(inner))
+        self.region.items.append(block)
+        return name
+
+    def libm(self, name: str, x: str) -> str:
+        return _libm(self, name, self.real, [x])
 
 
-def scalar_round(value: float) -> float:
-    from ..ir.scalar import round_to
-
-    return round_to(value, dt.float32)
+_SCALE = {4: ("i8", False), 8: ("i8", False), 16: ("i16", True)}  # mask type, rounding argument
 
 
 def write_operation(w: Writer, op: str, node: Node, x: list[Operand]) -> Operand:
@@ -157,7 +209,7 @@ def _write_float(w: Writer, op: str, dtype: DType, x: list[Operand]) -> Operand:
         nan = w.put(f"fcmp uno {t} {x[0]}, {x[0]}")
         return w.select(nan, x[0], best, t)
     if op in scalar_math.FLOAT32 and dtype is dt.float32:
-        return scalar_math.FLOAT32[op](w, x[0])
+        return scalar_math.FLOAT32[op](w, *x)
     if op in _INTRINSIC:
         return w.intrinsic(_INTRINSIC[op], element, *x)
     if op == "floordiv":
@@ -288,7 +340,7 @@ def _round_to_bfloat16(w: Writer, x: Operand) -> Operand:
     odd = w.iop("and", upper, w.i(1))
     rounded = w.iop("lshr", w.iop("add", bits, w.iop("add", odd, w.i(0x7FFF))), w.i(16))
     quiet = w.iop("or", upper, w.i(0x40))
-    chosen = w.select(w.unordered(x), quiet, rounded, t)
+    chosen = w.select(w.test("uno", x, x), quiet, rounded, t)
     half = w.put(f"trunc {t} {chosen} to {w.ty('i16')}")
     return w.put(f"bitcast {w.ty('i16')} {half} to {w.ty('bfloat')}")
 

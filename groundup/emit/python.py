@@ -18,7 +18,7 @@ from ..ir.transform import TENSOR_OPS, toposort
 from ..runtime import Buffer, allocate
 from .elements import load, store
 from .python_body import body_source
-from .python_support import namespace
+from .python_support import namespace, positions
 
 _numbers = count()
 _compiled: weakref.WeakKeyDictionary[Node, Callable[..., None]] = weakref.WeakKeyDictionary()
@@ -51,7 +51,8 @@ def source(node: Node) -> str:
     """The Python source of a tensor's loops, with those of the tensors it needs before it."""
     order = toposort([node], stop=lambda n: _memory(n) is not None)
     names = _names(order)
-    texts = [body_source(n, names) for n in order if n.op == "loops" and _memory(n) is None]
+    written = [n for n in order if n.op in ("loops", "scan") and _memory(n) is None]
+    texts = [body_source(n, names) for n in written]
     return "\n\n".join(texts)
 
 
@@ -84,7 +85,9 @@ def _run(roots: Sequence[Node]) -> dict[Node, list[Number]]:
             known[node] = load(handle, node.dtype, product(node.shape))
         elif node.op == "buffer":
             raise TypeError(f"buffer of shape {node.shape} has no memory: {node.value!r}")
-        elif node.op == "loops":
+        elif node.op == "argsort":
+            known[node] = positions(known[node.src[0]], node.src[0].shape, node.arg)
+        elif node.op in ("loops", "scan"):
             out: list[Number] = [0] * product(node.shape)
             _function(node)(out, *(known[t] for t in _reads(node)))
             known[node] = out

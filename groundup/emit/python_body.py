@@ -74,6 +74,8 @@ class _Plan:
             safe = safe and (node.arg[0] in ("sum", "prod") or _runs(node))
         elif node.op == "read":
             safe = safe and self.inside(node)
+        elif node.op == "checked":
+            safe = False
         self.free[node], self.safe[node] = free, safe
 
     def inside(self, node: Node) -> bool:
@@ -188,12 +190,28 @@ class _Writer:
         self.lines.append(f"def compute_{name}({arguments}):")
         self.lines.append(f'    """{name}: {node.dtype.name} of shape {_tuple(node.shape)}."""')
         for i, size in enumerate(node.shape):
-            self.line(i + 1, f"for {_letter(i)} in range({int(size)}):")
+            steps = f"range({int(size)})"
+            if node.op == "scan" and node.arg == (i, True):
+                steps = f"reversed({steps})"
+            self.line(i + 1, f"for {_letter(i)} in {steps}:")
         indent = node.ndim + 1
+        if node.op == "scan":
+            self.before(indent)
         self.block(self.plan.root, indent)
         position = _position(node.shape, [_letter(i) for i in range(node.ndim)])
         self.line(indent, f"{name}[{position}] = {self.value(node.src[0], self.plan.root)}")
         return "\n".join(self.lines) + "\n"
+
+    def before(self, indent: int) -> None:
+        """The element before, along the axis of a scan."""
+        node, name = self.node, self.names[self.node]
+        axis, reverse = node.arg
+        here = [_letter(i) for i in range(node.ndim)]
+        first = int(node.shape[axis]) - 1 if reverse else 0
+        before = [*here[:axis], f"({here[axis]} {'+' if reverse else '-'} 1)", *here[axis + 1 :]]
+        start, _ = _literal(node.src[1].value)
+        read = f"{name}[{_position(node.shape, before)}]"
+        self.line(indent, f"before = {start} if {here[axis]} == {first} else {read}")
 
     def line(self, indent: int, text: str) -> None:
         self.lines.append("    " * indent + text)
@@ -307,12 +325,17 @@ class _Writer:
             return _literal(int(node.value) if op == "extent" else node.value)
         if op == "out":
             return _letter(node.arg), True
+        if op == "carry":
+            return "before", True
         if op == "red":
             return _variable(node.arg, block), True
         if op == "axis":
             raise ValueError(f"axis {node.arg!r} is not closed: call .order(…) with it")
         if op == "read":
             return self.read(node, block), True
+        if op == "checked":
+            index, size = (self.value(s, block) for s in node.src)
+            return f"at(({size},), {index})", True
         if op == "cast":
             return f"{node.dtype.name}({self.value(node.src[0], block)})", True
         return self.pointwise(node, block)

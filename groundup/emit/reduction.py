@@ -36,7 +36,7 @@ def identity(kind: str, dtype: DType) -> bool | int | float:
     return math.inf if dtype.is_float else dtype.max
 
 
-_COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
+COMBINE = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
 
 
 class Reduction:
@@ -52,7 +52,7 @@ class Reduction:
         self.in_lanes = (
             self.order in ("lanes", "dotlanes") and self.dtype.is_float and self.kind == "sum"
         )
-        self.op = _COMBINE.get(self.kind, "")
+        self.op = COMBINE.get(self.kind, "")
         if self.dtype.kind == "b" and self.kind in ("sum", "prod"):
             self.op = "or" if self.kind == "sum" else "and"
         a: Node = make("hole", self.dtype, (), (), 0)

@@ -50,9 +50,14 @@ class Node:
     where   (cond, a, b)       None          a if cond else b
     checked (index, size)      (axis, shape, line)   the index, an error unless 0 ≤ index < size
     reduce  (body,)            (kind, ((id, extent)…), order)
+    carry   ()                 None          a scan's value at the element before
     <name>  (x…)               None          pointwise, see scalar.FLOAT …
     buffer  ()                 handle        memory (tensor)
     loops   (body,)            None          tensor: body for each value of the out variables
+    scan    (body, start)      (axis, reverse)  tensor: like loops, along an axis in order; `carry`
+                                             in the body is the element before (start: before all)
+    argsort (tensor,)          (axis, descending, count)  tensor of int64: where the first `count`
+                                             elements in order are along an axis; equals keep theirs
     reshape (tensor,)          None          same elements in row-major order
     leaf    (tensor,)          uid           identity; derivatives are taken here
     detach  (tensor,)          None          identity; derivatives stop here
@@ -274,6 +279,32 @@ def buffer(handle: object, shape: tuple[int, ...], dtype: DType) -> Node:
 def loops(shape: tuple[int, ...], body: Node) -> Node:
     """The tensor of this shape whose element at (out 0, out 1, …) is `body`."""
     return make("loops", body.dtype, shape, (body,), None)
+
+
+def carry(dtype: DType) -> Node:
+    """The value of the scan around it at the element before."""
+    return make("carry", dtype, (), (), None)
+
+
+def scan(
+    shape: tuple[int, ...], axis: int, body: Node, start: Node, reverse: bool = False
+) -> Node:
+    """The tensor whose elements along `axis`, one after the other, are `body`, in which `carry` is
+    the element before it (the constant `start` for the first; reverse: from the last to the first).
+    """
+    return make("scan", body.dtype, shape, (body, start), (axis, reverse))
+
+
+def argsort(tensor: Node, axis: int, descending: bool = False, count: int | None = None) -> Node:
+    """Positions along `axis` of its elements in order, or of the first `count` of them.
+
+    Equal elements keep their order, ascending or descending; NaN is greater than any number.
+    """
+    size = tensor.shape[axis] if count is None else count
+    shape = (*tensor.shape[:axis], size, *tensor.shape[axis + 1 :])
+    whole = count is None or count == int(tensor.shape[axis])
+    arg = (axis, descending, None if whole else count)
+    return make("argsort", dt.int64, shape, (tensor,), arg)
 
 
 def reshape(tensor: Node, shape: tuple[int, ...]) -> Node:

@@ -165,6 +165,7 @@ FLOAT: dict[str, Callable[..., Number]] = {
     "sqrt": lambda x: math.sqrt(x) if x >= 0 else (x if x != x or x == 0 else math.nan),
     "sin": _guard(math.sin, _nan),
     "cos": _guard(math.cos, _nan),
+    "tan": _guard(math.tan, _nan),
     "tanh": math.tanh,
     "erf": _erf,
     "floor": _keep(math.floor),

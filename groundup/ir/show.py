@@ -56,11 +56,18 @@ def _tensor(node: Node, names: Mapping[Node, str]) -> list[str]:
     head = f"{names[node]}: {node.dtype.name}{_shape(node.shape)} = "
     if node.op == "buffer":
         return [head + "buffer"]
-    if node.op != "loops":
+    if node.op == "argsort":
+        axis, descending, _ = node.arg
+        order = "descending" if descending else "ascending"
+        return [f"{head}positions along axis {axis}, {order}, of {names.get(node.src[0], '?')}"]
+    if node.op not in ("loops", "scan"):
         return [f"{head}{node.op} {names.get(node.src[0], '?')}"]
     letters = {i: _letter(i) for i in range(node.ndim)}
     loops = ", ".join(f"{letters[i]} < {_size(s)}" for i, s in enumerate(node.shape))
     body = _body(node.src[0], names, letters, "    ")
+    if node.op == "scan" and node.arg[0] in letters:
+        back = " backwards" if node.arg[1] else ""
+        loops += f", before = {_bare(_number(node.src[1]))}{back} along {letters[node.arg[0]]}"
     return [f"{head}for {loops}:" if loops else f"{head}", *body]
 
 
@@ -115,6 +122,8 @@ def _expression(
         return _number(node)
     if op == "extent":
         return _size(node.value)
+    if op == "carry":
+        return "before"
     if op in ("out", "red", "axis"):
         return variables[node]
     if op == "read":

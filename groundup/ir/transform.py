@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from .node import Node, alu, cast, detach, extent, leaf, loops, make, read, reshape, where
 
-TENSOR_OPS = frozenset(("buffer", "loops", "reshape", "leaf", "detach"))
+TENSOR_OPS = frozenset(("buffer", "loops", "scan", "argsort", "reshape", "leaf", "detach"))
+COMPUTED = ("loops", "scan", "argsort")  # tensors that a kernel computes
 
 
 def toposort(roots: Iterable[Node], stop: Callable[[Node], bool] = lambda n: False) -> list[Node]:
@@ -55,8 +56,8 @@ def rebuild(node: Node, src: tuple[Node, ...]) -> Node:
         return leaf(src[0], node.arg)
     if op == "detach":
         return detach(src[0])
-    if op in ("reduce", "checked"):
-        return make(op, node.dtype, (), src, node.arg)
+    if op in ("reduce", "checked", "scan", "argsort"):
+        return make(op, node.dtype, node.shape, src, node.arg)
     return alu(op, *src)
 
 

@@ -12,11 +12,11 @@ from .extent import product
 from .node import ORDERS, REDUCTIONS, Node
 from .scalar import COMPARE, operations
 from .show import show
-from .transform import TENSOR_OPS, toposort
+from .transform import TENSOR_OPS, body_nodes, toposort
 
-_LEAVES = ("const", "extent", "out", "red", "axis")
+_LEAVES = ("const", "extent", "out", "red", "axis", "carry")
 _UNARY = frozenset((
-    "neg", "abs", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "erf",
+    "neg", "abs", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan", "tanh", "erf",
     "floor", "ceil", "trunc", "round", "not",
 ))  # fmt: skip
 
@@ -40,7 +40,7 @@ def verify(roots: Sequence[Node]) -> None:
         if node.op in TENSOR_OPS:
             _tensor(node)
             free[node], bound[node], outs[node] = frozenset(), frozenset(), 0
-            if node.op == "loops":
+            if node.op in ("loops", "scan"):
                 _closed(node, free[node.src[0]], outs[node.src[0]])
         else:
             _scalar(node)
@@ -67,6 +67,9 @@ def _tensor(node: Node) -> None:
     if node.op == "buffer":
         _require(not node.src, node, "a buffer is computed from nothing")
         return
+    if node.op in ("scan", "argsort"):
+        _along(node)
+        return
     _require(len(node.src) == 1, node, f"{len(node.src)} sources, one expected")
     (source,) = node.src
     _require(source.dtype is node.dtype, node, f"made of {source.dtype.name}, not its own type")
@@ -79,6 +82,29 @@ def _tensor(node: Node) -> None:
         _require(have == want, node, f"{have} elements cannot be {want}")
     else:
         _require(source.shape == node.shape, node, f"shape {source.shape} became {node.shape}")
+
+
+def _along(node: Node) -> None:
+    axis, count = node.arg[0], 2 if node.op == "scan" else 1
+    _require(len(node.src) == count, node, f"{len(node.src)} sources, {count} expected")
+    _require(0 <= axis < node.ndim, node, f"axis {axis} of only {node.ndim}")
+    if node.op == "argsort":
+        (source,) = node.src
+        _require(source.op in TENSOR_OPS, node, "the source must be a tensor")
+        _require(node.dtype is dt.int64, node, "positions have type int64")
+        sizes = [(a, b) for i, (a, b) in enumerate(zip(source.shape, node.shape)) if i != axis]
+        fits = source.ndim == node.ndim and all(a == b for a, b in sizes)
+        fits = fits and node.shape[axis] <= source.shape[axis]
+        _require(fits, node, f"shape {source.shape} became {node.shape}")
+        return
+    body, start = node.src
+    _require(body.op not in TENSOR_OPS, node, "the body must be a scalar expression")
+    _require(start.op == "const", node, "the start must be a constant")
+    same = body.dtype is node.dtype is start.dtype
+    _require(same, node, f"from {start.dtype.name}, made of {body.dtype.name}, not its own type")
+    carries = [n for n in body_nodes(body) if n.op in ("carry", "reduce")]
+    right = all(n.op == "carry" and n.dtype is node.dtype for n in carries)
+    _require(right, node, "a scan's body has no reduction, and carries its own type")
 
 
 def _closed(node: Node, free: frozenset[int], outs: int) -> None:
@@ -121,6 +147,8 @@ def _leaf(node: Node) -> None:
         if node.dtype.is_int:
             inside = node.dtype.min <= node.value <= node.dtype.max
             _require(inside, node, f"{node.value} is beyond {node.dtype.name}")
+        return
+    if node.op == "carry":
         return
     _require(node.op != "axis", node, "a user's axis is left in the expression; close it")
     _require(node.dtype is dt.int64, node, "a variable or size has type int64")

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 
-from groundup.tensor import DType, ShapeError, Tensor, empty, float32, int64, no_grad, ones, zeros
+from groundup.tensor import DType, ShapeError, Tensor, empty, float32
+from groundup.tensor.errors import at_line
 
 from . import functional as F
 from . import init
-from .functional import Pair, pair
+from .functional.checks import Pair, shapes_at_line
 from .module import Module, Parameter
-from .waiting import wait
 
 
 class Identity(Module):
@@ -53,7 +53,7 @@ class Linear(Module):
         if x.ndim < 1 or x.shape[-1] != self.in_features:
             raise ShapeError(
                 f"{self} expects a last axis of {self.in_features}{self._advice(x)}"
-                + F.shapes_at_line(input=x.shape, weight=self.weight.shape)
+                + shapes_at_line(input=x.shape, weight=self.weight.shape)
             )
         return F.linear(x, self.weight, self.bias)
 
@@ -71,170 +71,49 @@ class Linear(Module):
         )
 
 
-class Conv2d(Module):
-    """y[n,o,p,q] = Σ_{c,u,v} x[n, c, s·p + d·u − pad, s·q + d·v − pad] · w[o,c,u,v] + b[o]
+class Embedding(Module):
+    """y[…, k] = weight[ids[…], k]: a row of numbers for each id, learned.
 
-    Weight: (out_channels, in_channels / groups, kernel); bias: (out_channels,). Both start as
-    U(−1/√fan_in, 1/√fan_in), fan_in = in_channels / groups · |kernel| (`init.torch_default_`).
-    Raises ShapeError, on call, for an input that is not (n, in_channels, h, w).
+    num_embeddings: how many rows; embedding_dim: how many numbers in a row. Weight:
+    (num_embeddings, embedding_dim), drawn from N(0, 1) as in PyTorch.
+    padding_idx: the row (from the back if negative) that starts at 0 and is not trained.
+    Raises IndexError, on call, for an id that is no row.
 
-    >>> Conv2d(1, 6, 5, padding=2)(gu.zeros(2, 1, 28, 28)).shape
-    (2, 6, 28, 28)
+    >>> Embedding(10, 3)(gu.tensor([[1, 9], [0, 0]])).shape
+    (2, 2, 3)
     """
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Pair,
-        stride: Pair = 1,
-        padding: Pair = 0,
-        dilation: Pair = 1,
-        groups: int = 1,
-        bias: bool = True,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
         dtype: DType = float32,
     ) -> None:
         super().__init__()
-        if groups < 1 or in_channels % groups or out_channels % groups:
+        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise ValueError(
-                f"Conv2d: {groups} groups must divide {in_channels} input and {out_channels}"
-                " output channels"
+                f"Embedding: padding_idx {padding_idx} is none of the {num_embeddings} rows"
+                + at_line()
             )
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel_size = pair(kernel_size, "kernel_size")
-        self.stride = pair(stride, "stride")
-        self.padding = pair(padding, "padding", 0)
-        self.dilation = pair(dilation, "dilation")
-        shape = (out_channels, in_channels // groups, *self.kernel_size)
-        self.weight = Parameter(empty(*shape, dtype=dtype))
-        self.bias = Parameter(empty(out_channels, dtype=dtype)) if bias else None
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
+        self.weight = Parameter(empty(num_embeddings, embedding_dim, dtype=dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the initial weights again."""
-        init.torch_default_(self.weight, self.bias)
+        """Draw the rows again; the padding row is 0."""
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            init.zeros_(self.weight[self.padding_idx])
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, in_channels, h, w) to (n, out_channels, h', w')."""
-        if x.ndim != 4 or x.shape[1] != self.in_channels:
-            raise ShapeError(
-                f"{self} expects images (n, {self.in_channels}, h, w)"
-                + F.shapes_at_line(input=x.shape, weight=self.weight.shape)
-            )
-        return F.conv2d(
-            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
-        )
+    def forward(self, ids: Tensor) -> Tensor:
+        """(…) integers to (…, embedding_dim)."""
+        return F.embedding(ids, self.weight, self.padding_idx)
 
     def extra_repr(self) -> str:
-        parts = [
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}",
-            f"stride={self.stride}",
-        ]
-        if self.padding != (0, 0):
-            parts.append(f"padding={self.padding}")
-        if self.dilation != (1, 1):
-            parts.append(f"dilation={self.dilation}")
-        if self.groups != 1:
-            parts.append(f"groups={self.groups}")
-        if self.bias is None:
-            parts.append("bias=False")
-        return ", ".join(parts)
-
-
-# ---- normalisation -------------------------------------------------------------------------------
-
-
-class _BatchNorm(Module):
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        dtype: DType = float32,
-        *,
-        bias: bool = True,
-    ) -> None:
-        super().__init__()
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
-        self.affine, self.track_running_stats = affine, track_running_stats
-        self.weight = Parameter(ones(num_features, dtype=dtype)) if affine else None
-        self.bias = Parameter(zeros(num_features, dtype=dtype)) if affine and bias else None
-        self.running_mean: Tensor | None = None
-        self.running_var: Tensor | None = None
-        self.num_batches_tracked: Tensor | None = None
-        if track_running_stats:
-            self.register_buffer("running_mean", zeros(num_features, dtype=dtype))
-            self.register_buffer("running_var", ones(num_features, dtype=dtype))
-            self.register_buffer("num_batches_tracked", zeros((), dtype=int64))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Weight 1, bias 0, running mean 0 and variance 1."""
-        for tensor, value in (
-            (self.weight, 1.0), (self.bias, 0.0), (self.running_mean, 0.0),
-            (self.running_var, 1.0), (self.num_batches_tracked, 0),
-        ):  # fmt: skip
-            if tensor is not None:
-                init.constant_(tensor, value)
-
-    def check(self, x: Tensor) -> None:
-        """Raise ShapeError for an input of the wrong shape."""
-        raise NotImplementedError
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise each channel over the batch (training) or by the running statistics (eval)."""
-        self.check(x)
-        momentum: float | Tensor = 0.0 if self.momentum is None else self.momentum
-        if self.training and self.num_batches_tracked is not None:
-            with no_grad():
-                wait(self.num_batches_tracked.add_(1))
-            if self.momentum is None:  # the plain average of all batches so far
-                momentum = 1.0 / self.num_batches_tracked.to(x.dtype)
-        return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias,
-            self.training, momentum, self.eps,
-        )  # fmt: skip
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, bias={self.bias is not None}, "
-            f"track_running_stats={self.track_running_stats}"
-        )
-
-
-class BatchNorm1d(_BatchNorm):
-    """y[n,c,…] = (x[n,c,…] − μ[c]) / √(σ²[c] + eps) · weight[c] + bias[c] on (n, c) or (n, c, l)
-
-    num_features: c. eps: added to the variance. momentum: PyTorch's convention, the share of the
-    *new* batch in the running statistics (Keras counts the old: 0.9); None: their plain average.
-    affine: whether there are weight (starts at 1) and bias (at 0; bias=False: weight alone).
-    track_running_stats: keep statistics for evaluation. Source: Ioffe & Szegedy 2015; eps and
-    momentum are PyTorch's.
-    """
-
-    def check(self, x: Tensor) -> None:
-        if x.ndim not in (2, 3) or x.shape[1] != self.num_features:
-            raise ShapeError(
-                f"{self} expects (n, {self.num_features}) or (n, {self.num_features}, l)"
-                + F.shapes_at_line(input=x.shape)
-            )
-
-
-class BatchNorm2d(_BatchNorm):
-    """y[n,c,h,w] = (x[n,c,h,w] − μ[c]) / √(σ²[c] + eps) · weight[c] + bias[c]
-
-    Arguments as for BatchNorm1d.
-    """
-
-    def check(self, x: Tensor) -> None:
-        if x.ndim != 4 or x.shape[1] != self.num_features:
-            raise ShapeError(
-                f"{self} expects images (n, {self.num_features}, h, w)"
-                + F.shapes_at_line(input=x.shape)
-            )
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
 
 
 # ---- pointwise -----------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ class Optimizer:
         self.state: dict[Tensor, dict[str, Tensor]] = {}
         self._mirrors: list[dict[str, tuple[float, Tensor]]] = []
         self._prepared: list[tuple[str, ...]] = []  # the slots for which each group has state
+        self._taken: list[tuple[Any, ...]] = []  # what the groups held at the last refresh
         if isinstance(params, Tensor):
             raise TypeError("params is an iterable of tensors: write [tensor]")
         given = list(params)
@@ -139,10 +140,24 @@ class Optimizer:
                 self._prepare(group)
                 self._prepared[i] = self.slots(group)
 
+        self._taken = self._held()
+
+    def _held(self) -> list[tuple[Any, ...]]:
+        """What the groups hold: numbers by value, the lists of parameters as they are."""
+        return [
+            tuple([id(v) if type(v) is list else v for v in group.values()])
+            for group in self.param_groups
+        ]
+
+    def up_to_date(self) -> bool:
+        """Do `param_groups` hold what they held when the numbers were refreshed last?"""
+        return self._held() == self._taken
+
     def structure(self) -> tuple[tuple[Stepper, ...], ...]:
         """The chain of each group: what a step computes, apart from the numbers.
 
-        A captured step is only good for the structure that it was captured with.
+        A captured step is only good for the structure that it was captured with. It depends on
+        nothing but the groups' values.
         """
         return tuple(self.chain(group) for group in self.param_groups)
 

@@ -1,7 +1,7 @@
 """Floor 1: bytes, memory, threads, machine code, the kernel cache. It must not know shapes or
 operations. LLVM is loaded when the first function is compiled, not on import."""
 
-from .code import CompileError, assembly, compile_object, function, functions
+from .code import CompileError, Source, all_functions, assembly, compile_object, function, functions
 from .memory import Buffer, allocate
 from .pool import get_num_threads, set_num_threads
 from .program import Program
@@ -10,6 +10,8 @@ __all__ = [
     "Buffer",
     "CompileError",
     "Program",
+    "Source",
+    "all_functions",
     "allocate",
     "assembly",
     "compile_object",

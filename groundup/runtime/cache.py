@@ -1,6 +1,7 @@
 """The kernel cache: machine code on disk, for this user, by a digest of all that it depends on.
 It must not know how the code is made. Nothing that another user may have written is ever returned;
-an entry that is damaged, truncated or of another version is a miss."""
+an entry that is damaged, truncated or of another version is a miss. The cache is bounded: what was
+used least recently leaves it first, so that the entries of other versions do, too."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import functools
 import importlib
 import os
 import stat
+import time
 import warnings
 from typing import Any
 
@@ -16,8 +18,10 @@ from . import system
 
 _MAGIC = b"groundup-code-1\n"  # the last number is the version of this format
 _HEADER = len(_MAGIC) + 8 + 32 + 32  # magic, length, key digest, payload digest
-_LIMIT = 256 << 20  # bytes; a kernel takes 1 to 50 KiB, so some ten thousand of them
+_LIMIT_MB = 256  # a kernel takes 1 to 50 KiB, so this is some ten thousand of them
+_KEPT = 0.75  # of the limit, once it is exceeded: the next writes need not look
 _PRUNE_EVERY = 64  # writes of one process
+_HOUR = 3600.0  # so exactly is it known when an entry was used
 
 _warned: set[str] = set()
 _checked: dict[str, str | None] = {}
@@ -53,6 +57,7 @@ def load(key: bytes) -> bytes | None:
     try:
         with open(os.open(path, _READ), "rb") as file:
             status = os.fstat(file.fileno())
+            _touch(path, status)
             trusted = stat.S_ISREG(status.st_mode) and not system.current().why_not_private(status)
             payload = _unpack(key, file.read()) if trusted else None
     except OSError:
@@ -67,6 +72,13 @@ def load(key: bytes) -> bytes | None:
     return payload
 
 
+def _touch(path: str, status: os.stat_result) -> None:
+    """Note that an entry is in use: its time of change is that of its latest use, to the hour."""
+    if abs(time.time() - status.st_mtime) > _HOUR:
+        with contextlib.suppress(OSError):
+            os.utime(path)
+
+
 def store(key: bytes, payload: bytes) -> None:
     """Store a payload: whole or not at all, also when two processes store at once."""
     folder = directory()
@@ -78,7 +90,7 @@ def store(key: bytes, payload: bytes) -> None:
             file.write(_pack(key, payload))
         os.replace(temporary, _path(folder, key))
         counters["written"] += 1
-        if counters["written"] % _PRUNE_EVERY == 1:
+        if (counters["written"] - 1) % _PRUNE_EVERY == 0:
             _prune(folder)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -86,18 +98,37 @@ def store(key: bytes, payload: bytes) -> None:
         _warn(f"cannot write the kernel cache {folder}: {error.strerror}; running uncached")
 
 
+def limit() -> int:
+    """How many bytes the cache may take: GROUNDUP_CACHE_MB, 256 MiB by default."""
+    given = os.environ.get("GROUNDUP_CACHE_MB", "")
+    if given and not given.strip().isdecimal():
+        raise ValueError(f"GROUNDUP_CACHE_MB={given!r} is not a whole number, as 256 would be")
+    return (int(given) if given else _LIMIT_MB) << 20
+
+
 def _prune(directory: str) -> None:
-    """Delete the oldest entries of a cache that has grown beyond its limit, down to half of it."""
-    with contextlib.suppress(OSError), os.scandir(directory) as found:
-        files = sorted((f.stat().st_mtime, f.stat().st_size, f.path) for f in found)
-        excess = sum(size for _, size, _ in files) - _LIMIT
-        if excess > 0:
-            excess += _LIMIT // 2
-        for _, size, path in files:
-            if excess <= 0:
-                break
-            os.unlink(path)
-            excess -= size
+    """Delete what was used least recently from a cache that has grown beyond its limit, and what
+    processes that were killed while they wrote have left."""
+    most, now = limit(), time.time()
+    with os.scandir(directory) as found:
+        files = sorted(filter(None, map(_age, found)))
+    total = sum(size for _, size, _ in files)
+    keep = total if total <= most else int(most * _KEPT)
+    for used, size, path in files:
+        left = path.endswith(".tmp") and now - used > _HOUR
+        if total > keep or left:
+            with contextlib.suppress(OSError):  # another process was first, or is reading it
+                os.unlink(path)
+            total -= size
+
+
+def _age(file: os.DirEntry[str]) -> tuple[float, int, str] | None:
+    """When a file was last used, its size and path; None if it is gone."""
+    try:
+        status = file.stat(follow_symlinks=False)
+    except OSError:
+        return None
+    return status.st_mtime, status.st_size, file.path
 
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends

@@ -9,10 +9,10 @@ import itertools
 import re
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from . import cache, system, target
+from . import cache, system, target, workers
 
 OPT_LEVEL = 2
 
@@ -30,39 +30,45 @@ class CompileError(RuntimeError):
     """LLVM refused a piece of IR; the message holds LLVM's words and the line they speak of."""
 
 
+class Source(NamedTuple):
+    """A function that may have to be compiled: text that determines its IR, how to write that IR,
+    and the symbol it defines."""
+
+    identity: str
+    write: Callable[[], str]
+    symbol: str
+
+
 def function(
     ir_text: str,
     symbol: str,
     *,
-    key: str | None = None,
     imports: Mapping[str, int] | None = None,
     opt: int = OPT_LEVEL,
 ) -> int:
     """The address of `symbol`, defined in `ir_text`; compiled once, and cached on disk.
 
-    `key` may stand for the text in this process (it must determine it), `imports` gives addresses
-    of functions that the text declares and the process does not export, `opt` is the effort of
-    LLVM's code generator, 0 to 3. The code stays loaded
-    until the process ends. Raises CompileError.
+    `imports` gives addresses of functions that the text declares and the process does not export,
+    `opt` is the effort of LLVM's code generator, 0 to 3. The code stays loaded until the process
+    ends. Raises CompileError.
 
     >>> import ctypes
     >>> address = function("define i64 @two() {\\n  ret i64 2\\n}", "two")
     >>> ctypes.CFUNCTYPE(ctypes.c_int64)(address)()
     2
     """
-    return functions(ir_text, (symbol,), key=key, imports=imports, opt=opt)[0]
+    return functions(ir_text, (symbol,), imports=imports, opt=opt)[0]
 
 
 def functions(
     ir_text: str,
     symbols: Sequence[str],
     *,
-    key: str | None = None,
     imports: Mapping[str, int] | None = None,
     opt: int = OPT_LEVEL,
 ) -> tuple[int, ...]:
     """The addresses of several symbols of one text; see `function`."""
-    name = (key if key is not None else ir_text, key is None, *symbols)
+    name = (ir_text, *symbols)
     found = _memo.get(name)
     if found is not None:
         return found
@@ -73,10 +79,15 @@ def functions(
         return found
 
 
-def known(symbol: str, key: str) -> int | None:
-    """The address that `function` gave for this key, so that the text need not be written."""
-    found = _memo.get((key, False, symbol))
-    return found[0] if found else None
+def all_functions(sources: Sequence[Source], opt: int = OPT_LEVEL) -> list[int]:
+    """The addresses of many functions, compiled once each; what is not in the cache is compiled by
+    several processes at once, if that pays. Raises CompileError."""
+    keys = [(source.identity, source.symbol) for source in sources]
+    with lock:
+        missing = {k: s for k, s in zip(keys, sources) if k not in _memo}
+        for key, code in _objects(missing, opt).items():
+            _memo[key] = _loaded(code, missing[key].write, (key[1],), {})
+    return [_memo[key][0] for key in keys]
 
 
 def compile_object(ir_text: str, opt: int = OPT_LEVEL) -> bytes:
@@ -102,31 +113,57 @@ def _emit(ir_text: str, opt: int, as_object: bool) -> bytes | str:
         return str(machine.emit_assembly(module))
 
 
-def _object(ir_text: str, opt: int) -> bytes:
-    """The object code of a text, from the disk if it is there."""
+def _objects(sources: Mapping[Any, Source], opt: int) -> dict[Any, bytes]:
+    """The object code of each source, from the disk if it is there."""
     start = time.perf_counter()
-    entry = cache.digest(target.host().key, str(opt), ir_text)
-    code = cache.load(entry)
-    if code is None:
-        code = compile_object(ir_text, opt)
-        cache.store(entry, code)
-        _stats["compiled"] += 1
-    else:
-        _stats["loaded_from_cache"] += 1
+    host = target.host().key
+    entries = {k: cache.digest(host, str(opt), s.identity) for k, s in sources.items()}
+    found: dict[Any, bytes] = {}
+    absent: list[Any] = []
+    for name, entry in entries.items():
+        code = cache.load(entry)
+        if code is None:
+            absent.append(name)
+        else:
+            found[name] = code
+
+    def done(name: Any, code: bytes) -> None:
+        cache.store(entries[name], code)
+        found[name] = code
+
+    _stats["loaded_from_cache"] += len(found)
+    if len(absent) == 1:
+        done(absent[0], compile_object(sources[absent[0]].write(), opt))
+    elif absent:
+        try:
+            with workers.Batch(compile_object, opt) as batch:
+                for name in absent:
+                    job = workers.Job(sources[name].write(), functools.partial(done, name))
+                    batch.add(job)
+        except workers.Crash as crash:
+            raise CompileError(str(crash)) from None
+    _stats["compiled"] += len(absent)
     _stats["compile_seconds"] += time.perf_counter() - start
-    return code
+    return {name: found[name] for name in sources}
 
 
 def _load(
     ir_text: str, opt: int, symbols: Sequence[str], imports: Mapping[str, int]
 ) -> tuple[int, ...]:
-    """Link the object code of a text into this process."""
-    code = _object(ir_text, opt)
+    """Compile a text, and link it into this process."""
+    source = Source(ir_text, lambda: ir_text, symbols[0])
+    return _loaded(_objects({0: source}, opt)[0], source.write, symbols, imports)
+
+
+def _loaded(
+    code: bytes, write: Callable[[], str], symbols: Sequence[str], imports: Mapping[str, int]
+) -> tuple[int, ...]:
+    """Link object code into this process."""
     start = time.perf_counter()
     try:
         found = system.uninterrupted(_link, code, symbols, imports)
     except RuntimeError as error:
-        raise CompileError(_missing(str(error), ir_text, symbols, imports)) from None
+        raise CompileError(_missing(str(error), write(), symbols, imports)) from None
     _stats["compile_seconds"] += time.perf_counter() - start
     return found
 

@@ -22,7 +22,7 @@ import functools
 import os
 import threading
 
-from . import code, memory, system, target
+from . import code, memory, system, target, workers
 
 MAX_THREADS = 1024
 _WORKERS = 768
@@ -150,6 +150,7 @@ def _after_fork_in_child() -> None:
     global _setting
     if _setting is not None:
         _setting = Setting(_setting.threads, None)
+    workers.forget_all()
     _after_fork()
 
 

@@ -4,12 +4,14 @@ It must not know what the steps compute; the words are addresses, extents and sc
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable, Sequence
 
 from . import memory, pool
 
 _HEADER = 8  # words: steps, table, status block, pool, threads (see pool.py), padding
 _STATUS = 8
+_OFTEN = 50  # runs of a single step after which the driver's compilation pays
 _RUN = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
 _STEP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
@@ -101,10 +103,33 @@ class Program:
             self._call = _RUN(pool.entry_points()[0])
         elif len(self) == 1 and not pool.serial_is_there():
             # The driver takes 4 ms to compile: a first result should not wait for it.
-            self._call = _alone(self._block)
+            self._call = self._alone()
         else:
             self._call = _RUN(pool.serial_entry())
         return pool.setting()
+
+    def _alone(self) -> Callable[[ctypes.c_void_p], int]:
+        """What runs the only step without a driver, in a thread that computes as the driver would
+        have it (see `pool._float_mode_ir`). One that runs often is worth a driver."""
+        block = self._block
+        step, arguments = _STEP(block[_HEADER + _STATUS]), block[_HEADER + _STATUS + 1]
+        runs, program = 0, weakref.ref(self)
+
+        def call(header: ctypes.c_void_p) -> int:
+            nonlocal runs
+            runs += 1
+            if runs > _OFTEN or not _floats_are_plain():
+                entry = pool.serial_entry()
+                alive = program()
+                if alive is not None:
+                    alive._prepared = None  # the next run finds the driver
+                return int(_RUN(entry)(header))
+            if block[_HEADER]:
+                block[_HEADER : _HEADER + _STATUS] = [0] * _STATUS
+            step(arguments, 0, 1)
+            return block[_HEADER]
+
+        return call
 
     def words(self, step: int) -> ctypes.Array[ctypes.c_int64]:
         """The argument words of a step, to be read and patched between runs; keeps them alive."""
@@ -118,22 +143,6 @@ class Program:
     def status(self) -> tuple[int, ...]:
         """Eight words that kernels may write at `status_address`; all 0 when a run starts."""
         return tuple(self._block[_HEADER : _HEADER + _STATUS])
-
-
-def _alone(block: ctypes.Array[ctypes.c_int64]) -> Callable[[ctypes.c_void_p], int]:
-    """What runs a program's only step without a driver, in a thread that computes as the driver
-    would have it (see `pool._float_mode_ir`)."""
-    step, arguments = _STEP(block[_HEADER + _STATUS]), block[_HEADER + _STATUS + 1]
-
-    def call(header: ctypes.c_void_p) -> int:
-        if not _floats_are_plain():
-            return int(_RUN(pool.serial_entry())(header))
-        if block[_HEADER]:
-            block[_HEADER : _HEADER + _STATUS] = [0] * _STATUS
-        step(arguments, 0, 1)
-        return block[_HEADER]
-
-    return call
 
 
 _NORMAL, _DENORMAL, _HALF_ULP = 2.0**-1022, 2.0**-1074, 2.0**-53  # names: nothing is folded

@@ -1,11 +1,15 @@
-"""Chooses register tiles for contractions: which loops are tiled, which operand is broadcast, what
-is copied into a better layout first. One cost model for matmul, convolution and their gradients.
+"""Sums of products as problems: two operands with strides, an order, conditions, what is done with
+the sum. Matmul, convolution and their gradients all become this.
+
+Must not know which tiles are chosen (see tiles.py).
 """
 
 from __future__ import annotations
 
+import itertools
+
 from ..emit.contraction import affine_coefficient
-from ..emit.kernel import Access, Bound, Contraction, Output, Stride
+from ..emit.kernel import Access, Bound, Contraction, Output, RowBound, Stride
 from ..ir import dtype as dt
 from ..ir.node import Node, make, out, red
 from ..ir.record import record
@@ -13,7 +17,7 @@ from ..ir.transform import body_nodes, substitute, toposort
 from .lower import Lowering, Memory, Raw, affine
 from .nests import Parameters, finish
 from .order import product_of
-from .sizes import Size, Sym, size_of, value
+from .sizes import Size, Sym, mul, size_of, value
 
 SMALL = 2_000  # multiply-adds below which plain loops do as well
 PARALLEL = 30_000
@@ -28,6 +32,10 @@ class Operand:
     strides: dict[Node, Size]
     tied: set[Node]  # variables of computed positions: they cannot be tiled
 
+    @property
+    def raw(self) -> Raw:
+        return self.load.arg  # type: ignore[no-any-return]
+
 
 @record
 class Choice:
@@ -40,8 +48,13 @@ class Choice:
     n: Node
     rows: int
     vectors: int
-    lanes: bool
-    repack: tuple[Node, int] | None  # (tensor, axis to make innermost) for b
+    lanes: bool = False
+    paired: bool = False
+    repack: tuple[Node, int] | None = None  # lanes: (tensor, axis to make innermost)
+    pack: bool = False  # copy b into panels first
+    pack_rows: bool = False  # copy a first, so that its rows lie apart in the cache
+    block: tuple[int, int] | None = None
+    columns_first: bool = False
 
 
 class Problem:
@@ -50,11 +63,14 @@ class Problem:
     def __init__(
         self, shape: tuple[int, ...], body: Node, memory: dict[Node, Memory], target: Memory,
         width: int, registers: int, copies: set[tuple[Node, int]] | None = None,
+        offset: Size = 0, least: int = SMALL,
     ) -> None:  # fmt: skip
         self.copies = copies or set()  # (tensor, innermost axis) copies that exist already
         self.shape, self.body, self.memory, self.target = shape, body, memory, target
-        self.width, self.registers = width, registers
+        self.width, self.registers, self.target_offset = width, registers, offset
+        self.least = least
         self.extents: dict[Node, Size] = {out(i): size_of(s) for i, s in enumerate(shape)}
+        self.checks: list[tuple[int, tuple[int, ...], str | None]] = []
         self.valid = self._analyse()
 
     def _analyse(self) -> bool:
@@ -68,6 +84,10 @@ class Problem:
         self.k = [red(i) for i, _ in variables]
         self.extents.update({red(i): size_of(e) for i, e in variables})
         self.lanes = order == "dotlanes"
+        if self.sum.dtype.bits == 64:
+            self.lane_count = self.width // 2
+        else:
+            self.lane_count = self.width
         term = self.sum.src[0]
         pair = product_of(term)
         if pair is None:
@@ -81,12 +101,16 @@ class Problem:
         for read in pair:
             if any(n.op == "read" for ix in read.src[1:] for n in body_nodes(ix)):
                 return False
-            low = Lowering(self.shape, read, self.memory, trusted=True)
-            load = low.result
-            raw: Raw = load.arg
-            tied = {n for s in load.src for n in toposort([s]) if n.op in ("out", "red")}
-            self.operands.append(Operand(read, load, dict(raw.terms), tied))
-        return self._count() >= SMALL
+            load = Lowering(self.shape, read, self.memory, trusted=True).result
+            self.operands.append(_operand(read, load))
+        if self._count() < self.least:
+            return False
+        self.full = dict(self.extents)
+        self.gone: set[Node] = set()  # output loops that are walked as part of another
+        self.joined: set[Node] = set()  # those others
+        self._lower_rest()
+        self._merge_outputs()
+        return True
 
     def _count(self) -> int:
         n = 1
@@ -97,8 +121,8 @@ class Problem:
     def _bounds(self, guard: Node) -> list[Bound] | None:
         """The conditions of a guard as bounds on reduction loops, if all can be."""
         bounds = []
-        for c in _conjuncts(guard):
-            b = _bound(c)
+        for c in conjuncts(guard):
+            b = as_bound(c)
             if b is None or not self._solvable(b):
                 return None
             bounds.append(b)
@@ -113,197 +137,180 @@ class Problem:
             bound.step == 1 or affine_coefficient(bound.value, mine[-1]) in (1, -1)
         )
 
-    # ---- the choice ------------------------------------------------------------------------------
+    def _lower_rest(self) -> None:
+        """What is done with the sum, with the sum as a hole in it."""
+        self.hole = make("hole", self.sum.dtype, (), (), 0)
+        low = Lowering(self.shape, substitute(self.body, {self.sum: self.hole}), self.memory)
+        self.rest, self.checks = low.result, low.checks
+        self.target_strides: dict[Node, Size] = {
+            out(i): s for i, s in enumerate(self.target.strides)
+        }
 
-    def choices(self) -> list[Choice]:
-        x, y = self.operands
-        found: list[Choice] = []
-        outputs = [v for v in self.extents if v.op == "out"]
-        for a, b in ((x, y), (y, x)):
-            blocked = a.tied | b.tied | self.guarded
-            for n in outputs:
-                if n in blocked or b.strides.get(n, 0) == 0 or a.strides.get(n, 0) != 0:
-                    continue
-                for m in [None, *outputs]:
-                    if m is not None and (
-                        m in blocked or m is n or a.strides.get(m, 0) == 0
-                        or b.strides.get(m, 0) != 0
-                        or (self.lanes and isinstance(self.extents[m], Sym))
-                    ):  # fmt: skip
-                        continue
-                    found += self._lanes(a, b, m, n) if self.lanes else self._broadcast(a, b, m, n)
-        return found
+    # ---- output loops that are walked as one -----------------------------------------------------
 
-    def _terms(self) -> int:
-        k = 1
-        for v in self.k:
-            k *= value(self.extents[v])
-        return k
-
-    def _rest(self, *tiled: Node | None) -> int:
-        n = 1
-        for v, e in self.extents.items():
-            if v.op == "out" and v not in tiled:
-                n *= value(e)
-        return n
-
-    def _lanes(self, a: Operand, b: Operand, m: Node | None, n: Node) -> list[Choice]:
-        last = self.k[-1]
-        repack: tuple[Node, int] | None = None
-        extra = 0.0
-        for o in (a, b):
-            if o.strides.get(last) != 1:
-                wanted, cost = self._repack(o, last)
-                if wanted is None:
-                    return []
-                repack, extra = wanted, extra + cost
-        if last in self.guarded or last in a.tied or last in b.tied:
-            return []
-        width = self.width
-        height, columns = value(self.extents[m]) if m else 1, value(self.extents[n])
-        found = []
-        for vectors in (1, 2, 3, 4, 5, 6):
-            rows = min(height, (self.registers - 1 - vectors) // (vectors + 0))
-            rows = min(rows, self.registers - 2 - vectors if vectors == 1 else rows)
-            while rows > 1 and rows * vectors + vectors + 1 > self.registers - 1:
-                rows -= 1
-            if (1 << (vectors - 1).bit_length()) > width or rows < 1:
-                continue
-            inner = value(self.extents[last])
-            steps = self._terms() // max(1, inner) * -(-inner // width)
-            rows = _even(height, rows)
-            tiles = -(-height // rows) * -(-columns // vectors) * self._rest(m, n)
-            per_step = max(rows * vectors, rows + vectors, 4)
-            per_tile = steps * per_step + rows * vectors * 4 + 10
-            found.append(Choice(tiles * per_tile + extra, a, b, m, n, rows, vectors, True, repack))
-        return found
-
-    def _broadcast(self, a: Operand, b: Operand, m: Node | None, n: Node) -> list[Choice]:
-        repack, extra = self._repack(b, n)
-        if b.strides[n] != 1 and repack is None:
-            return []
+    def _merge_outputs(self) -> None:
+        """Join output loops wherever every access walks two of them as one: the pixels of images
+        that a 1×1 convolution reads become the rows of a matrix."""
         if self.lanes:
-            return []
-        width = self.width // (2 if self.sum.dtype.bits == 64 else 1)
-        height, columns = value(self.extents[m]) if m else 1, value(self.extents[n])
-        stored = next(
-            (t for v, t in zip(self.extents, self.target.strides) if v is n), 1
-        )  # the output's stride along n
-        scatter = 0.0 if stored == 1 else 1.5 * columns * height * self._rest(m, n)
-        found = []
-        for vectors in (1, 2, 3, 4):
-            if vectors > 1 and (vectors - 1) * width >= columns:
-                break
-            rows = min(height, (self.registers - 1 - vectors) // vectors, 14)
-            if rows < 1:
+            return
+        inside = toposort([self.rest])
+        loads = [n for n in inside if n.op == "load"]
+        fixed = {n for n in inside if n.op == "out"} | self.guarded
+        for o in self.operands:
+            fixed |= o.tied
+        outs = [v for v in self.extents if v.op == "out" and v not in fixed]
+        outs.sort(key=lambda v: -value(self.target_strides[v]))
+        for x, y in itertools.pairwise(outs):
+            accesses = [dict(n.arg.terms) for n in loads]
+            accesses += [o.strides for o in self.operands] + [self.target_strides]
+            if not all(self._one_walk(s.get(x, 0), s.get(y, 0), y) for s in accesses):
                 continue
-            runtime = m is not None and isinstance(self.extents[m], Sym)
-            heights = range(1, rows + 1) if runtime else (_even(height, rows),)
-            for rows in heights:
-                # A runtime number of rows ends in single rows, others in equal tiles.
-                tiles = [(rows, height // rows), (1, height % rows)] if runtime else [
-                    (rows, -(-height // rows))
-                ]
-                cycles = sum(
-                    count * self._tile_cycles(r, vectors, columns, width) for r, count in tiles
-                )
-                cost = cycles * self._rest(m, n) + scatter + extra
-                found.append(Choice(cost, a, b, m, n, rows, vectors, False, repack))
-        return found
+            try:
+                joined = mul(self.extents[x], self.extents[y])
+            except ArithmeticError:
+                continue
+            self.extents[y] = joined
+            del self.extents[x], self.target_strides[x]
+            for o in self.operands:
+                o.strides.pop(x, None)
+            self.gone.add(x)
+            self.joined.add(y)
 
-    def _tile_cycles(self, rows: int, vectors: int, columns: int, width: int) -> float:
-        """About how many cycles the tiles of some rows take, over all columns."""
-        whole, rest = divmod(columns, vectors * width)
-        cycles = 0.0
-        for count, v in ((whole, vectors), (1 if rest else 0, -(-rest // width))):
-            per_step = max(rows * v, v + rows * 0.6, 4) + (1.0 if self.bounds else 0.0)
-            cycles += count * (self._terms() * per_step + rows * v * 2 + 12)
-        return cycles
-
-    def _repack(self, b: Operand, n: Node) -> tuple[tuple[Node, int] | None, float]:
-        """Copying b so that n is contiguous: (what to copy, about how many cycles)."""
-        if b.strides.get(n, 0) == 1:
-            return None, 0.0
-        for axis, ix in enumerate(b.read.src[1:]):
-            if ix is n:
-                elements = 1
-                for s in b.read.src[0].shape:
-                    elements *= int(s)
-                wanted = (b.read.src[0], axis)
-                return wanted, 0.0 if wanted in self.copies else 1.6 * elements
-        return None, 0.0
-
-    def best(self) -> Choice | None:
-        found = self.choices()
-        return min(found, key=lambda c: c.cost) if found else None
+    def _one_walk(self, outer: Size, inner: Size, variable: Node) -> bool:
+        try:
+            return outer == mul(inner, self.extents[variable])
+        except ArithmeticError:
+            return False
 
     # ---- the kernel ------------------------------------------------------------------------------
 
-    def build(self, choice: Choice) -> tuple[Contraction, Parameters, bool]:
-        """(kernel, its parameters, whether several threads share it)."""
-        params = Parameters()
+    def row_bound(self, m: Node) -> RowBound | None:
+        """The conditions that tie m to one reduction variable, as one; None if they cannot be."""
+        found: RowBound | None = None
+        for b in self.bounds:
+            parts = affine(b.value)
+            if parts is None or m not in parts[0]:
+                continue
+            terms, constant = parts
+            others = [v for v in terms if v is not m]
+            if b.step != 1 or len(others) != 1 or others[0] not in self.k or terms[m] < 0:
+                return None
+            v = others[0]
+            if isinstance(self.extents[v], Sym) or isinstance(self.extents[m], Sym):
+                return None
+            lo = None if b.lo is None else b.lo - constant
+            hi = None if b.hi is None else b.hi - constant
+            if found is None:
+                found = RowBound(v, terms[m], terms[v], 0, lo, hi)
+                continue
+            if (found.variable, found.by_row, found.by_term) != (v, terms[m], terms[v]):
+                return None
+            lo = found.lo if lo is None else lo if found.lo is None else max(lo, found.lo)
+            hi = found.hi if hi is None else hi if found.hi is None else min(hi, found.hi)
+            found = RowBound(v, terms[m], terms[v], 0, lo, hi)
+        return found
+
+    def build(
+        self, choice: Choice, a_raw: Raw | None, b_raw: Raw | None, params: Parameters,
+        partial: object,
+    ) -> tuple[Contraction, bool]:  # fmt: skip
+        """(the kernel, whether several threads share it); its parameters go to `params`.
+
+        a_raw, b_raw: where an operand lies when it has been packed. partial: where sums wait
+        between blocks.
+        """
 
         def stride(size: Size) -> Stride:
             return params.size(size) if isinstance(size, Sym) else int(size)
 
         def place(raw: Raw) -> Access:
-            terms = tuple((v, stride(s)) for v, s in raw.terms)
+            terms = tuple((v, stride(s)) for v, s in raw.terms if v not in self.gone)
             return Access(
                 params.pointer(raw.ref), stride(raw.offset), terms, raw.computed, raw.guarded
             )
 
         ids = {v: red(i + 1) for i, v in enumerate(self.k)}
 
-        def load(o: Operand) -> Node:
-            access = place(o.load.arg)
+        def load(raw: Raw, node: Node) -> Node:
+            access = place(raw)
             access = access._replace(terms=tuple((ids.get(v, v), s) for v, s in access.terms))
-            src = tuple(finish(substitute(s, ids), params) for s in o.load.src)
-            return make("load", o.load.dtype, (), src, access)
+            src = tuple(finish(substitute(s, ids), params) for s in node.src)
+            return make("load", node.dtype, (), src, access)
 
-        a, b = load(choice.a), load(choice.b)
-        hole = make("hole", self.sum.dtype, (), (), 0)
-        rest = substitute(self.body, {self.sum: hole})
-        low = Lowering(self.shape, rest, self.memory)
-        self.checks = low.checks
+        a = load(a_raw or choice.a.raw, choice.a.load)
+        b = load(b_raw or choice.b.raw, choice.b.load)
         target = Raw(
-            self.target.ref, 0,
-            tuple((out(i), s) for i, s in enumerate(self.target.strides) if s != 0), False, False,
+            self.target.ref, self.target_offset,
+            tuple((v, s) for v, s in self.target_strides.items() if s != 0), False, False,
         )  # fmt: skip
         where_to = place(target)
-        body = finish(low.result, params)
+        body = finish(without(self.rest, self.gone), params)
         tiled = (choice.m, choice.n)
         outer = [v for v in self.extents if v.op == "out" and v not in tiled]
-        outer.sort(key=lambda v: -value(self.target.strides[v.arg]))
+        outer.sort(key=lambda v: -value(self.target_strides[v]))
+        tied = self.row_bound(choice.m) if choice.m in self.guarded and choice.m else None
+        k = [(ids[v], stride(self.extents[v])) for v in self.k]
+        if tied is not None:
+            tied = RowBound(
+                ids[tied.variable], tied.by_row, tied.by_term, tied.constant, tied.lo, tied.hi
+            )
+            if k[-1][0] is tied.variable:  # the rows of a term are chosen outside its loop
+                k.append((red(len(k) + 1), 1))
         kernel = Contraction(
             outer=tuple((v, stride(self.extents[v])) for v in outer),
             m=(choice.m, stride(self.extents[choice.m])) if choice.m else None,
             n=(choice.n, stride(self.extents[choice.n])),
-            k=tuple((ids[v], stride(self.extents[v])) for v in self.k),
+            k=tuple(k),
             bounds=tuple(
-                Bound(substitute(b.value, ids), b.lo, b.hi, b.step) for b in self.bounds
+                Bound(substitute(b.value, ids), b.lo, b.hi, b.step)
+                for b in self.bounds
+                if choice.m is None or choice.m not in _variables(b.value)
             ),
-            a=a, b=b, hole=hole, rows=choice.rows, vectors=choice.vectors, lanes=choice.lanes,
+            row_bound=tied,
+            a=a, b=b, paired=choice.paired, panels=b_raw is not None and not choice.lanes,
+            hole=self.hole, rows=choice.rows, vectors=choice.vectors, lanes=choice.lanes,
+            block=choice.block,
+            partial=params.pointer(partial) if choice.block else None,
+            columns_first=choice.columns_first,
             output=Output(body, where_to), width=self.width,
         )  # fmt: skip
-        return kernel, params, self._count() >= PARALLEL
+        return kernel, self._count() >= PARALLEL
 
 
-def _even(total: int, tile: int) -> int:
-    """The tile size that cuts `total` into as many, but equal, parts."""
-    return -(-total // -(-total // tile))
+def without(body: Node, gone: set[Node]) -> Node:
+    """The body with joined loops' variables left out of its accesses."""
+    if not gone:
+        return body
+    from ..ir.record import replace
+    from .nests import map_loads
+
+    def change(node: Node) -> Node:
+        if node.op != "load":
+            return node
+        kept = tuple((v, s) for v, s in node.arg.terms if v not in gone)
+        return make("load", node.dtype, (), node.src, replace(node.arg, terms=kept))
+
+    return map_loads(body, change)
+
+
+def _operand(read: Node, load: Node) -> Operand:
+    raw: Raw = load.arg
+    tied = {n for s in load.src for n in toposort([s]) if n.op in ("out", "red")}
+    return Operand(read, load, dict(raw.terms), tied)
 
 
 def _variables(node: Node) -> set[Node]:
     return {n for n in body_nodes(node) if n.op in ("out", "red")}
 
 
-def _conjuncts(guard: Node) -> list[Node]:
+def conjuncts(guard: Node) -> list[Node]:
+    """The conditions that hold together when a guard does."""
     if guard.op == "and":
-        return _conjuncts(guard.src[0]) + _conjuncts(guard.src[1])
+        return conjuncts(guard.src[0]) + conjuncts(guard.src[1])
     return [guard]
 
 
-def _bound(c: Node) -> Bound | None:
+def as_bound(c: Node) -> Bound | None:
     """A comparison of an affine value (or its quotient) with a number, as a bound."""
     if c.op in ("lt", "le") and c.src[0].dtype is dt.int64:
         x, y = c.src

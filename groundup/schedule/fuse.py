@@ -23,6 +23,7 @@ from ..ir.transform import (
 )
 from .lower import affine
 from .partial import shares_terms
+from .search import search, sites_once
 
 MAX_BODY = 128  # nodes of one kernel's body
 CHEAP = 3  # operations that are rather repeated than stored
@@ -41,7 +42,8 @@ class Group:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.node.shape
+        """The loops in which the body is evaluated."""
+        return (self.node.src[0] if self.node.op == "argsort" else self.node).shape
 
     def refresh(self) -> None:
         """Look through the body, which has changed."""
@@ -63,6 +65,7 @@ class _Facts:
         nodes = body_nodes(node.src[0])
         self.reductions = [n for n in nodes if n.op == "reduce"]
         self.product = any(shares_terms(r) for r in self.reductions)
+        self.search = any(search(r) is not None for r in self.reductions)
         skip = ("read", "out", "red", "const", "extent", "where", "cast")
         # Index arithmetic is free beside what it reads.
         self.cost = sum(
@@ -105,6 +108,11 @@ def fuse(roots: list[Node], order: list[Node]) -> list[Group]:
                 register(g)
 
     for node in reversed(order):
+        if node.op in ("scan", "argsort"):
+            if node in wanted or node in shown or users.get(node):
+                scans = node.op == "scan"
+                store(node, node.src[0] if scans else read(node.src[0], *outs(node.ndim)))
+            continue
         if node.op not in ("loops", "reshape"):
             if node.op == "buffer" and node in wanted:
                 store(node, read(node, *outs(node.ndim)))
@@ -134,7 +142,9 @@ def fuse(roots: list[Node], order: list[Node]) -> list[Group]:
         else:
             store(node, node.src[0])
     # What has become a number by now need not be read.
-    numbers = {g.node: g.body for g in groups if g.body.op == "const"}
+    numbers = {
+        g.node: g.body for g in groups if g.body.op == "const" and g.node.op == "loops"
+    }
     for node in wanted | shown:
         numbers.pop(node, None)
     for node, number in numbers.items():
@@ -212,9 +222,11 @@ def _inline(node: Node, into: list[Group], facts: _Facts) -> bool:
         if facts.cost <= CHEAP and (len(into) <= 3 or facts.large <= 1):
             return all(_repeats(g, r) <= 4 for g, r in sites)
         return len(into) == 1 and all(_repeats(g, r) <= 1 for g, r in sites) and len(sites) <= 2
-    if len(into) != 1:
+    if len(into) != 1 or into[0].node.op != "loops":
         return False
     group = into[0]
+    if facts.search:
+        return False
     if facts.product:
         return len(sites) == 1 and _epilogue(group, node, sites[0][1])
     if any(_inside_dot(g, r) for g, r in sites):
@@ -244,6 +256,8 @@ def _inside_dot(group: Group, site: Node) -> bool:
 
 def _repeats(group: Group, site: Node) -> int:
     """How often each element read here would be computed anew."""
+    if sites_once(group.body, site):
+        return 1
     within = [r for r in group.reductions if site in body_nodes(r)]
     count = 1
     for s in group.shape:
@@ -259,7 +273,11 @@ def _repeats(group: Group, site: Node) -> int:
 
 def _epilogue(group: Group, node: Node, site: Node) -> bool:
     """Is the user pointwise over exactly this contraction, so that it can finish its tiles?"""
-    if tuple(site.src[1:]) != tuple(outs(node.ndim)) or group.shape != node.shape:
+    # In any order of its axes, and without those of size 1.
+    pairs = [(ix, s) for ix, s in zip(site.src[1:], node.shape) if ix.op != "const" or s != 1]
+    if len(pairs) != len(group.shape) or {ix for ix, _ in pairs} != set(outs(len(pairs))):
+        return False
+    if any(group.shape[ix.arg] != size for ix, size in pairs):
         return False
     return not group.reductions
 
@@ -267,7 +285,7 @@ def _epilogue(group: Group, node: Node, site: Node) -> bool:
 def _hoistable(group: Group, node: Node, sites: list[Node]) -> bool:
     """Can the reduction run in outer loops of its user, once for each of its elements?"""
     for r in group.reductions:
-        if shares_terms(r):
+        if shares_terms(r) or search(r) is not None:
             return False
     indices = {tuple(s.src[1:]) for s in sites}
     if len(indices) != 1:

@@ -18,6 +18,7 @@ from ..ir.transform import body_nodes, substitute
 from .fuse import Group, stored_behind, unique_variables
 from .lower import affine
 from .partial import shares_terms
+from .search import search
 
 MOST_NODES = 320  # of one kernel's bodies
 MOST_GROUPS = 8
@@ -98,14 +99,14 @@ def _form(group: Group, order_in_memory: Callable[[Group], tuple[int, ...]]) -> 
     """How a group runs, if it can share a kernel."""
     shape = group.shape
     axes = tuple(i for i, s in enumerate(shape) if isinstance(s, Extent) or s != 1)
-    if not axes or 0 in shape:
+    if not axes or 0 in shape or group.node.op in ("scan", "argsort"):
         return None
     for n in group.reads.values():
         if any(affine(ix) is None for r in n for ix in r.src[1:]):
             return None
     rows: int | None = None
     for r in group.reductions:
-        if r.arg[0].startswith("arg") or shares_terms(r):
+        if r.arg[0].startswith("arg") or shares_terms(r) or search(r) is not None:
             return None
         free = {n.arg for n in body_nodes(r) if n.op == "out"}
         mine = [i for i in axes if i in free]

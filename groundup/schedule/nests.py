@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ..emit.kernel import ROW, Access, Nest, Output, Word
 from ..emit.reduction import renamed
 from ..ir import dtype as dt
-from ..ir.bounds import TRANSCENDENTAL
+from ..ir.bounds import ULPS
 from ..ir.node import Node, const, make, out, red, reduce
 from ..ir.record import fresh, record, replace
 from ..ir.transform import rebuild, toposort
@@ -17,7 +17,7 @@ from .lower import Raw
 from .sizes import Size, Sym, mul, size_of, value
 
 STREAM = 1 << 24  # bytes of an output that is written past the caches: it would not stay in them
-COSTLY = frozenset((*TRANSCENDENTAL, "div", "sqrt"))
+COSTLY = frozenset((*ULPS, "div", "sqrt"))
 SERIAL = 30_000  # below this many element-operations one thread is faster than waking another
 
 
@@ -44,7 +44,12 @@ class Parameters:
         return size if size in (0, 1) and isinstance(size, int) else self.size(size)
 
 
-def map_loads(bodies: list[Node], change: Callable[[Node], Node]) -> list[Node]:
+def map_loads(body: Node, change: Callable[[Node], Node]) -> Node:
+    """The body with every load, parameter and reduction rewritten by `change` (sources done)."""
+    return map_all([body], change)[0]
+
+
+def map_all(bodies: list[Node], change: Callable[[Node], Node]) -> list[Node]:
     """The bodies with every load, parameter and reduction rewritten by `change` (sources done)."""
     result: dict[Node, Node] = {}
     for node in toposort(bodies):
@@ -90,7 +95,7 @@ def finished(bodies: list[Node], params: Parameters) -> list[Node]:
             return make("reduce", node.dtype, (), node.src, (kind, words, order))
         return node
 
-    return map_loads(bodies, change)
+    return map_all(bodies, change)
 
 
 def extent_word(extent: object, params: Parameters) -> object:
@@ -157,7 +162,7 @@ class NestBuilder:
 
     def _change(self, change: Callable[[Node], Node], gone: set[Node]) -> None:
         """Rewrite the loads of all bodies; no place depends on the variables in `gone` any more."""
-        bodies = map_loads([s.body for s in self.stores], change)
+        bodies = map_all([s.body for s in self.stores], change)
         for store, body in zip(self.stores, bodies, strict=True):
             store.body = body
             store.terms = tuple((v, s) for v, s in store.terms if v not in gone)

@@ -12,6 +12,7 @@ from ..ir.node import Node, buffer, const, make, red, reduce
 from ..ir.record import frozen
 from ..ir.transform import body_nodes, rebuild, substitute
 from .partial import staged
+from .search import search
 
 
 @frozen
@@ -35,6 +36,9 @@ def canonical(order: list[Node], slots: dict[object, int], symbolic: bool) -> di
             result[node] = const(int(node.value), dt.int64)
         elif node.op == "reduce":
             result[node] = _reduction(node, result[node.src[0]], symbolic)
+        elif node.op in ("scan", "argsort"):
+            src = tuple(result[s] for s in node.src)
+            result[node] = make(node.op, node.dtype, shape, src, node.arg)
         elif node.op in ("loops", "reshape"):
             src = tuple(result[s] for s in node.src)
             if node.op == "loops":
@@ -75,13 +79,21 @@ def _plain(index: Node, uid: int) -> bool:
     return index.op == "red" and index.arg == uid
 
 
-def _compound(read: Node) -> bool:
+def mixes(index: Node) -> bool:
     """Does an index mix two variables, as a convolution's window does?"""
-    for index in read.src[1:]:
-        names = {n for n in body_nodes(index) if n.op in ("out", "red")}
-        if len(names) > 1:
-            return True
-    return False
+    return len({n for n in body_nodes(index) if n.op in ("out", "red")}) > 1
+
+
+def narrow(shape: tuple[int, ...], spatial: tuple[int, ...]) -> bool:
+    """Has an image so few channels that they leave vectors half empty?"""
+    channels = 1
+    for i in range(1, len(shape)):
+        if i not in spatial:
+            channels *= int(shape[i])
+    return channels < CHANNELS
+
+
+CHANNELS = 32
 
 
 def product_of(body: Node) -> tuple[Node, Node] | None:
@@ -96,31 +108,22 @@ def product_of(body: Node) -> tuple[Node, Node] | None:
 def _choose(
     node: Node, variables: tuple[tuple[int, int], ...], order: str
 ) -> tuple[tuple[tuple[int, int], ...], str]:
-    """Which order a sum has: see ir.node.ORDERS. The batch (index 0 of a tensor of three or more
-    axes) goes last and into lanes, since such tensors are kept with the batch innermost."""
+    """Which order a sum has: see ir.node.ORDERS.
+
+    Products go term by term, with what both operands read as it is innermost (the channels, which
+    lie together). Over two images with few channels the batch goes last and into lanes, since such
+    images are kept with the batch innermost; so do sums of products that are no matrix product.
+    """
     variables = tuple(v for v in variables if not _is_one(v[1])) or variables[:1]
     body = node.src[0]
     reads = [r for r in _reads(body) if len(r.src) > 1]
     pair = product_of(body) if order.startswith("dot") else None
     if order.startswith("dot") and pair is None:
         order = "lanes"
+    if search(node) is not None:  # the terms of a row in the order of their positions
+        return variables, "seq"
     if pair is not None:
-        both = [
-            v for v in variables
-            if all(any(_plain(ix, v[0]) for ix in r.src[1:]) for r in pair)
-        ]  # fmt: skip
-        outputs = [{n for n in body_nodes(r) if n.op == "out"} for r in pair]
-        alone = outputs[0] == outputs[1] and len(pair[0].src) > 3  # a sum, not a matrix product
-        if alone or any(_compound(r) for r in pair):
-            batch = [v for v in both if all(_plain(r.src[1], v[0]) for r in pair)]
-            if batch:
-                return (*(v for v in variables if v != batch[0]), batch[0]), "dotlanes"
-            if not alone:
-                return variables, "dot"
-        last = [v for v in both if all(_plain(r.src[-1], v[0]) for r in pair)]
-        if last:
-            return (*(v for v in variables if v != last[0]), last[0]), "dotlanes"
-        return variables, "dot"
+        return _order_of_products(pair, variables)
     names = {v[0] for v in variables}
     for r in reads:
         inner = {n.arg for n in body_nodes(r.src[-1]) if n.op == "red"}
@@ -128,6 +131,37 @@ def _choose(
             last = [v for v in variables if v[0] in inner]
             return (*(v for v in variables if v != last[-1]), last[-1]), "lanes"
     return variables, "seq"
+
+
+def _order_of_products(
+    pair: tuple[Node, Node], variables: tuple[tuple[int, int], ...]
+) -> tuple[tuple[tuple[int, int], ...], str]:
+    """The order of a sum over products of two reads."""
+    both = [
+        v for v in variables
+        if all(any(_plain(ix, v[0]) for ix in r.src[1:]) for r in pair)
+    ]  # fmt: skip
+    outputs = [{n for n in body_nodes(r) if n.op == "out"} for r in pair]
+    matrix = outputs[0] - outputs[1] and outputs[1] - outputs[0]
+    windows = [r for r in pair if any(mixes(ix) for ix in r.src[1:])]
+    batch = [v for v in both if all(len(r.src) > 3 and _plain(r.src[1], v[0]) for r in pair)]
+    if windows and batch and all(_few_channels(r, windows[0]) for r in pair):
+        return (*(v for v in variables if v != batch[0]), batch[0]), "dotlanes"
+    if not matrix and not windows:
+        last = [v for v in both if all(_plain(r.src[-1], v[0]) for r in pair)]
+        if last:
+            return (*(v for v in variables if v != last[0]), last[0]), "dotlanes"
+    if windows and not batch:
+        sliding = [v for v in variables if v not in both]
+        return (*sliding, *both), "dot"
+    return variables, "dot"
+
+
+def _few_channels(r: Node, window: Node) -> bool:
+    """Is this a read of an image with few channels?"""
+    spatial = tuple(i for i, ix in enumerate(window.src[1:]) if mixes(ix))
+    shape = r.src[0].shape
+    return len(shape) == len(window.src[0].shape) and narrow(shape, spatial)
 
 
 def _is_one(size: int) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from ..ir.extent import Extent, product
 from ..ir.node import Node, alu, index, make, out, read, red, reduce
 from ..ir.transform import body_nodes, substitute
+from .search import search
 
 LONG = 1 << 16  # terms of a sum along one axis that is cut into runs
 RUN = 1 << 12
@@ -40,7 +41,7 @@ def _staged(node: Node, shape: tuple[int, ...]) -> Node:
     """One reduction, whole or in two stages."""
     variables: _Variables = node.arg[1]
     reads = [r for r in body_nodes(node.src[0]) if r.op == "read" and len(r.src) > 1]
-    if shares_terms(node):
+    if shares_terms(node) or search(node) is not None:
         return node
     if len(variables) == 1:
         ((_, size),) = variables

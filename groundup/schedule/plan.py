@@ -12,23 +12,26 @@ from typing import Any
 
 from .. import runtime
 from ..emit import llvm
+from ..emit.fingerprint import fingerprint
 from ..emit.kernel import Kernel, Nest
 from ..ir.extent import product
 from ..ir.node import Node, loops, outs
 from ..ir.record import record, replace
-from ..ir.transform import body_nodes, toposort
+from ..ir.transform import COMPUTED, body_nodes, toposort
 from ..ir.verify import verify
-from ..runtime import pool, target
+from ..runtime import Buffer, pool, target
+from .arrange import arrange, most_alive
 from .fuse import Group, fuse, stored_behind
 from .join import join
 from .lower import Memory
 from .order import Slot, canonical
 from .signature import Signature
 from .sizes import Size, row_major_strides, size_of, value
-from .steps import Builder, Check, Machine, Result, Step, Temp, batch_sizes
+from .steps import Builder, Check, Machine, Result, Step, Temp, images
 
 _compiled: dict[Kernel, int] = {}
 ALIGN = 64
+SHARED = 1 << 20  # bytes: arenas up to this size are one block
 
 
 def machine() -> Machine:
@@ -37,12 +40,20 @@ def machine() -> Machine:
     return Machine(width=max(4, bits // 32), registers=32 if bits >= 512 else 16)
 
 
-def compile_kernel(kernel: Kernel) -> int:
-    """The address of a kernel's code; equal kernels compile once."""
-    address = _compiled.get(kernel)
-    if address is None:
-        address = _compiled[kernel] = runtime.function(llvm.emit(kernel), llvm.SYMBOL)
-    return address
+def compiled(kernels: Sequence[Kernel]) -> list[int]:
+    """The addresses of kernels' code; equal kernels compile once, and new ones together."""
+    new = [k for k in dict.fromkeys(kernels) if k not in _compiled]
+    _compiled.update(zip(new, runtime.all_functions([_source(k) for k in new])))
+    return [_compiled[k] for k in kernels]
+
+
+def _source(kernel: Kernel) -> runtime.Source:
+    """A kernel for the runtime: what names it, and how its IR is written if it must be."""
+    name = fingerprint(kernel)
+    if name is None:
+        text = llvm.emit(kernel)
+        return runtime.Source(text, lambda: text, llvm.SYMBOL)
+    return runtime.Source(name, lambda: llvm.emit(kernel), llvm.SYMBOL)
 
 
 _Places = list[tuple[Any, int]]  # (words array, position) of each place that holds one pointer
@@ -53,7 +64,7 @@ class _Bound:
     """A plan with numbers for its runtime size: a program and where pointers go in it."""
 
     program: runtime.Program
-    patches: list[tuple[bool, int, _Places]]  # (a result? else an input, number, places)
+    patches: list[tuple[int, int, _Places]]  # (1: a result, 0: an input; number; places)
     homes: list[tuple[int, _Places]]  # of temporaries: (offset in the arena, places)
     temps: dict[int, int]  # temporary → offset in the arena
     sizes: dict[int, int]  # temporary → bytes
@@ -84,7 +95,7 @@ class Plan:
         groups = self._groups()
         self.steps, self.temps, self.checks = self._lower(groups)
         self.donated = self._donate(into)
-        self.addresses = [compile_kernel(s.kernel) for s in self.steps]
+        self.addresses = compiled([s.kernel for s in self.steps])
 
     # ---- building --------------------------------------------------------------------------------
 
@@ -92,16 +103,16 @@ class Plan:
         """Fuse; remember which stored tensor is which result."""
         self.result_of: dict[Node, int] = {}
         targets: list[Node] = []
-        plain = {r for r in self.roots if r.op == "loops"}
+        plain = {r for r in self.roots if r.op in COMPUTED}
         for i, root in enumerate(self.roots):
             base = stored_behind(root)
-            node = base if base.op == "loops" and base not in plain else root
+            node = base if base.op in COMPUTED and base not in plain else root
             if node in self.result_of:
                 self.copies.append((i, self.result_of[node]))
                 continue
             self.result_of[node] = i
             targets.append(node)
-        order = [n for n in toposort(targets) if n.op in ("buffer", "loops", "reshape")]
+        order = [n for n in toposort(targets) if n.op in ("buffer", "reshape", *COMPUTED)]
         verify(targets)
         return fuse(targets, order)
 
@@ -112,7 +123,7 @@ class Plan:
                 base = stored_behind(t)
                 if base.op == "buffer":
                     memory[base] = _row_major(base.value, base.shape)
-        builder = Builder(machine(), memory, batch_sizes(groups))
+        builder = Builder(machine(), memory, images(groups))
 
         def strides(g: Group) -> tuple[Size, ...]:
             if g.node in self.result_of:
@@ -148,33 +159,33 @@ class Plan:
         place that it writes. It also comes after every check of an index, and does nothing when one
         has failed: the old value is still there when the error is raised.
         """
-        checking = {s for s in self.steps if s.checks}
+        checking = [s for s in self.steps if s.checks]
+        readers: dict[object, list[Step]] = {}
+        for step in self.steps:
+            for ref in step.reads:
+                readers.setdefault(ref, []).append(step)
         wish = {i: s for i, s in enumerate(into) if s is not None}
         for i, j in self.copies:
             wish.pop(i, None)
             wish.pop(j, None)
         donated: dict[int, int] = {}
-        readers: dict[object, set[Step]] = {}
-        for step in self.steps:
-            for ref in step.reads:
-                readers.setdefault(ref, set()).add(step)
         waits: dict[Step, set[Step]] = {}
+        taken: set[int] = set()
         for step in self.steps:
             for ref in step.writes:
                 slot = wish.get(ref.index) if isinstance(ref, Result) else None
-                if slot is None or slot in donated.values():
-                    continue
-                if not _reads_in_place(step, ref, Slot(slot)):
+                if slot is None or slot in taken or not _reads_in_place(step, ref, Slot(slot)):
                     continue
                 donated[ref.index] = slot
-                earlier = readers.get(Slot(slot), set()) | checking
-                waits[step] = waits.get(step, set()) | earlier - {step}
-        self.steps, given_up = in_order(self.steps, waits)
+                taken.add(slot)
+                earlier = {s for s in readers.get(Slot(slot), ()) if s is not step}
+                waits[step] = waits.get(step, set()) | earlier
+        self.steps, given_up = in_order(self.steps, waits, checking)
         for step in given_up:
             for ref in step.writes:
                 if isinstance(ref, Result):
                     donated.pop(ref.index, None)
-        for step in waits.keys() - given_up:
+        for step in waits.keys() - set(given_up):
             kernel = step.kernel
             if isinstance(kernel, Nest):  # what is overwritten has been read: it is in the caches
                 cached = tuple(replace(o, stream=False) for o in kernel.outputs)
@@ -210,14 +221,14 @@ class Plan:
                 arrays[i][j] = program.status_address
             else:
                 pointers.setdefault(w[1], []).append((arrays[i], j))  # type: ignore[index]
-        patches: list[tuple[bool, int, _Places]] = []
+        patches: list[tuple[int, int, _Places]] = []
         homes: list[tuple[int, _Places]] = []
         for ref, at in pointers.items():
             if isinstance(ref, Temp):
                 homes.append((temps[ref.index], at))
             else:
                 assert isinstance(ref, (Slot, Result))
-                patches.append((isinstance(ref, Result), ref.index, at))
+                patches.append((int(isinstance(ref, Result)), ref.index, at))
         bound = _Bound(
             program, patches, homes, temps, sizes, arena, live,
             [value(size, n) for size in self.bytes], [0] * len(patches), 0,
@@ -226,56 +237,39 @@ class Plan:
         return bound
 
     def _arrange(self, n: int | None) -> tuple[dict[int, int], dict[int, int], int, int]:
-        """Offsets of temporaries in one arena: those alive at once never overlap."""
-        first: dict[int, int] = {}
-        last: dict[int, int] = {}
+        """(offset of each temporary, its bytes, bytes of the arena, most bytes alive at once)."""
+        lives: dict[int, tuple[int, int]] = {}
         for at, step in enumerate(self.steps):
             for ref in (*step.writes, *step.reads):
                 if isinstance(ref, Temp):
-                    first.setdefault(ref.index, at)
-                    last[ref.index] = at
-        size = {t: -(-value(self.temps[t], n) // ALIGN) * ALIGN for t in first}
-        placed: list[tuple[int, int, int]] = []  # offset, end, temp
-        offsets: dict[int, int] = {}
-        for t in sorted(first, key=lambda t: -size[t]):
-            offset = 0
-            for o, end, other in sorted(placed):
-                if last[other] < first[t] or first[other] > last[t]:
-                    continue
-                if offset + size[t] <= o:
-                    break
-                offset = max(offset, end)
-            offsets[t] = offset
-            placed.append((offset, offset + size[t], t))
-        arena = max((end for _, end, _ in placed), default=0)
-        live = max(
-            (sum(size[t] for t in first if first[t] <= at <= last[t])
-             for at in range(len(self.steps))), default=0,
-        )  # fmt: skip
-        return offsets, size, arena, live
+                    lives[ref.index] = (lives.get(ref.index, (at, at))[0], at)
+        sizes = {t: -(-value(self.temps[t], n) // ALIGN) * ALIGN for t in lives}
+        offsets, arena = arrange(sizes, lives)
+        return offsets, sizes, arena, most_alive(sizes, lives)
 
     # ---- running ---------------------------------------------------------------------------------
 
     def run(
-        self, buffers: Sequence[runtime.Buffer], n: int | None,
-        free: Sequence[runtime.Buffer | None],
-    ) -> list[runtime.Buffer]:  # fmt: skip
+        self, buffers: Sequence[Buffer], n: int | None,
+        free: Sequence[Buffer | None],
+    ) -> list[Buffer]:  # fmt: skip
         """Results in fresh memory, or in that of the inputs they replace (`free`)."""
-        bound = self.bind(n)
-        results: list[runtime.Buffer] = []
-        for i, size in enumerate(bound.results):
-            old = free[i] if i in self.donated else None
-            results.append(old if old is not None else runtime.allocate(size))
-        arena = runtime.allocate(bound.arena)
-        addresses = bound.addresses
+        bound = self.bound.get(n) or self.bind(n)
+        donated = self.donated
+        if donated:
+            results: list[Buffer] = []
+            for i, size in enumerate(bound.results):
+                old = free[i] if i in donated else None
+                results.append(old if old is not None else Buffer(size))
+        else:
+            results = [Buffer(size) for size in bound.results]
         with pool.lock:
-            for k, (is_result, index, places) in enumerate(bound.patches):
-                address = (results if is_result else buffers)[index].address
-                if addresses[k] != address:
-                    addresses[k] = address
-                    for array, j in places:
-                        array[j] = address
-            if bound.arena_at != arena.address:
+            arena = _arena(bound.arena) if bound.homes else None
+            given = (buffers, results)
+            addresses = [given[kind][index].address for kind, index, _ in bound.patches]
+            if addresses != bound.addresses:
+                _patch(bound, addresses)
+            if arena is not None and bound.arena_at != arena.address:
                 bound.arena_at = arena.address
                 for offset, places in bound.homes:
                     for array, j in places:
@@ -299,52 +293,109 @@ class Plan:
         )
 
 
+def _patch(bound: _Bound, addresses: list[int]) -> None:
+    """Write the addresses that are others than in the last run."""
+    before = bound.addresses
+    for k, address in enumerate(addresses):
+        if before[k] != address:
+            for array, j in bound.patches[k][2]:
+                array[j] = address
+    bound.addresses = addresses
+
+
+_small: list[Buffer] = []
+
+
+def _arena(size: int) -> Buffer:
+    """Memory for temporaries while one program runs: one program runs at a time, so small ones
+    share a block, and find their temporaries where they were."""
+    if size > SHARED:
+        return Buffer(size)
+    if not _small:
+        _small.append(Buffer(SHARED))
+    return _small[0]
+
+
 def in_order(
-    steps: list[Step], waits: dict[Step, set[Step]]
+    steps: list[Step], waits: dict[Step, set[Step]], checking: Sequence[Step] = ()
 ) -> tuple[list[Step], list[Step]]:
     """(the steps, each after what it reads and what it waits for; those that could not wait).
 
-    A result that no other step reads is computed as soon as it can be: what it reads dies early.
+    Steps in `waits` also wait for all others in `checking`. A result that no other step reads is
+    computed as soon as it can be: what it reads dies early.
     """
-    writer = {ref: s for s in steps for ref in s.writes}
-    number = {s: i for i, s in enumerate(steps)}
-    read = {r for s in steps for r in s.reads}
-    needs = {s: {writer[r] for r in s.reads if r in writer} for s in steps}
-    after: dict[Step, list[Step]] = {s: [] for s in steps}
-    for s in steps:
-        for t in needs[s] | waits.get(s, set()):
-            after[t].append(s)
-    missing = {s: len(needs[s] | waits.get(s, set())) for s in steps}
-    ready: list[tuple[bool, int]] = []
-
-    def offer(s: Step) -> None:
-        leaf = all(isinstance(ref, Result) and ref not in read for ref in s.writes)
-        heappush(ready, (not leaf, number[s]))
-
-    for s in steps:
-        if not missing[s]:
-            offer(s)
-    done: list[Step] = []
+    line = _Line(steps, waits, set(checking))
+    candidates = iter([s for s in steps if s in waits])
     given_up: list[Step] = []
-    placed: set[Step] = set()
-    while len(done) < len(steps):
-        if not ready:  # two steps wait for each other: one of them keeps out of the other's memory
-            stuck = next(s for s in steps if s in waits and s not in placed and s not in given_up)
-            given_up.append(stuck)
-            missing[stuck] -= len(waits[stuck] - needs[stuck] - placed)
-            for t in waits[stuck] - needs[stuck] - placed:
-                after[t].remove(stuck)
-            if not missing[stuck]:
-                offer(stuck)
+    while len(line.done) < len(steps):
+        if line.ready:
+            line.run()
             continue
-        step = steps[heappop(ready)[1]]
-        done.append(step)
-        placed.add(step)
-        for s in after[step]:
-            missing[s] -= 1
-            if not missing[s]:
-                offer(s)
-    return done, given_up
+        # Two steps wait for each other: one of them keeps out of the other's memory.
+        stuck = next(s for s in candidates if s not in line.placed)
+        given_up.append(stuck)
+        line.give_up(stuck)
+    return line.done, given_up
+
+
+class _Line:
+    """Steps that stand in line until what they need is there."""
+
+    def __init__(
+        self, steps: list[Step], waits: dict[Step, set[Step]], checking: set[Step]
+    ) -> None:
+        self.steps, self.checking = steps, checking
+        self.number = {s: i for i, s in enumerate(steps)}
+        self.read = {r for s in steps for r in s.reads}
+        self.done: list[Step] = []
+        self.placed: set[Step] = set()
+        self.ready: list[tuple[bool, int]] = []
+        self.unchecked = len(checking)
+        # One that checks does not wait for itself, so it waits for each of the others.
+        self.waits = {
+            s: w | (checking - {s}) if s in checking else w for s, w in waits.items()
+        }
+        self.gated = {s for s in waits if checking and s not in checking}
+        writer = {ref: s for s in steps for ref in s.writes}
+        self.needs = {s: {writer[r] for r in s.reads if r in writer} for s in steps}
+        self.after: dict[Step, list[Step]] = {s: [] for s in steps}
+        self.missing: dict[Step, int] = {}
+        for s in steps:
+            for t in (first := self.needs[s] | self.waits.get(s, set())):
+                self.after[t].append(s)
+            self.missing[s] = len(first) + (s in self.gated)
+        for s in steps:
+            self.offer(s)
+
+    def offer(self, s: Step) -> None:
+        if not self.missing[s]:
+            inner = any(r in self.read or not isinstance(r, Result) for r in s.writes)
+            heappush(self.ready, (inner, self.number[s]))
+
+    def run(self) -> None:
+        """Place the first of those that are ready."""
+        step = self.steps[heappop(self.ready)[1]]
+        self.done.append(step)
+        self.placed.add(step)
+        for s in self.after[step]:
+            if s in self.waits or step in self.needs[s]:  # else it has given up waiting
+                self.missing[s] -= 1
+                self.offer(s)
+        if step in self.checking:
+            self.unchecked -= 1
+            if not self.unchecked:
+                gated, self.gated = self.gated, set()
+                for s in gated:
+                    self.missing[s] -= 1
+                    self.offer(s)
+
+    def give_up(self, s: Step) -> None:
+        """Let a step wait only for what it reads."""
+        self.missing[s] -= len(self.waits.pop(s) - self.needs[s] - self.placed)
+        if s in self.gated:
+            self.gated.remove(s)
+            self.missing[s] -= 1
+        self.offer(s)
 
 
 def _bytes(shape: tuple[int, ...], itemsize: int) -> Size:
@@ -360,7 +411,7 @@ def _row_major(ref: object, shape: tuple[int, ...]) -> Memory:
 
 def _reads_in_place(step: Step, target: Result, slot: Slot) -> bool:
     """Does a step read this input only at the element of `target` that it writes?"""
-    if not step.groups:
+    if not step.groups or any(g.node.op == "argsort" for g in step.groups):
         return False
     if slot not in step.reads:
         return True

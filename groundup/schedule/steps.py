@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from ..emit.kernel import Kernel
+from typing import TYPE_CHECKING
+
+from ..emit.kernel import Contraction, Kernel, Several
 from ..ir.node import Node, out, outs, read
 from ..ir.record import fresh, frozen, record
-from ..ir.transform import body_nodes, substitute, toposort
+from ..ir.transform import body_nodes, substitute
 from .fuse import Group
 from .join import loops_of
-from .lower import Lowering, Memory
+from .lower import Lowering, Memory, Raw
 from .nests import NestBuilder, Parameters, Store
-from .order import product_of
-from .sizes import Size, mul, row_major_strides, size_of, total
+from .order import mixes, narrow, product_of
+from .search import Search, search_in
+from .sizes import Size, Sym, add, mul, row_major_strides, size_of, total, value
+
+if TYPE_CHECKING:
+    from .contract import Choice, Problem
+    from .residue import Part
 
 
 @frozen
@@ -65,18 +72,23 @@ class Builder:
 
     machine: Machine
     memory: dict[Node, Memory]
-    batches: set[int]
+    images: dict[tuple[int, int], tuple[int, ...]]
     steps: list[Step] = fresh(default_factory=list)
     temps: list[Size] = fresh(default_factory=list)  # bytes of each
     copies: dict[tuple[Node, int], Memory] = fresh(default_factory=dict)
+    packed: dict[object, Temp] = fresh(default_factory=dict)
     checks: list[Check] = fresh(default_factory=list)
 
     def layout(self, shape: tuple[int, ...]) -> tuple[Size, ...]:
-        """Strides of a temporary: row-major, or with the batch innermost."""
+        """Strides of a temporary: row-major, or an image's (see `images`)."""
         sizes = tuple(size_of(s) for s in shape)
-        if len(shape) >= 3 and int(shape[0]) in self.batches:
-            return innermost(sizes, 0)
-        return row_major_strides(sizes)
+        spatial = self.images.get((len(shape), int(shape[0]) if shape else 0))
+        if spatial is None:
+            return row_major_strides(sizes)
+        channels = [i for i in range(1, len(shape)) if i not in spatial]
+        if narrow(shape, spatial) and int(shape[0]) >= BATCH:
+            return permuted(sizes, [*channels, *spatial, 0])
+        return permuted(sizes, [0, *spatial, *channels])
 
     def temporary(self, node: Node, strides: tuple[Size, ...]) -> Memory:
         sizes = tuple(size_of(s) for s in node.shape)
@@ -85,8 +97,7 @@ class Builder:
 
     def add(self, groups: list[Group], targets: list[Memory]) -> None:
         """Append the step (and copies before it) that computes groups into their targets."""
-        alone = len(groups) == 1 and _has_product(groups[0].body)
-        if alone and self._contraction(groups[0], targets[0]):
+        if len(groups) == 1 and self._special(groups[0], targets[0]):
             return
         main, names = loops_of(groups)
         checks: list[tuple[int, tuple[int, ...], str | None]] = []
@@ -98,26 +109,128 @@ class Builder:
             stores.append(Store(low.result, target.ref, terms))
         sizes = tuple(size_of(s) for s in main.shape)
         built = NestBuilder(sizes, stores, groups.index(main), self.machine.width).build()
-        self._append(*built, targets, groups, checks)
+        self._append_all(*built, targets, groups, checks)
+
+    def _special(self, group: Group, target: Memory) -> bool:
+        """Append the steps of what has a form of its own, if the group is that."""
+        if group.node.op == "scan":
+            from .scan import build
+
+            self._append(*build(group, target, self.memory, self.machine.width))
+            return True
+        if group.node.op == "argsort":
+            from .argsort import build as build_argsort
+
+            scratch = Temp(len(self.temps))
+            *step, size = build_argsort(group, target, self.memory, scratch)
+            self.temps.append(size)
+            self._append(*step)
+            return True
+        if _has_product(group.body) and self._contraction(group, target):
+            return True
+        found = search_in(group.body)
+        return found is not None and self._scatter(found, group, target)
+
+    def _scatter(self, found: Search, group: Group, target: Memory) -> bool:
+        """Append the two steps of a search by data: positions in order by row, and the rows."""
+        from .scatter import SegmentBuilder, ranks
+
+        table = Temp(len(self.temps))
+        try:
+            segments = SegmentBuilder(
+                found, group.shape, group.body, self.memory, target, table, self.machine.width
+            )
+        except IndexError:  # only the search itself keeps a read inside its tensor
+            return False
+        kernel, params, low, size = ranks(found, group.shape, self.memory, table)
+        self.temps.append(size)
+        place = Memory(table, (), ())
+        self._append(kernel, params, False, place, None, low.checks)
+        self._append(*segments.build(), target, group, segments.low.checks)
+        return True
 
     def _contraction(self, group: Group, target: Memory) -> bool:
         """Append the steps of a sum of products in register tiles, if it is one that gains."""
-        from .contract import Problem  # a first result without products should not wait for it
+        from .residue import residues  # a first result without products should not wait for it
+
+        parts = residues(group.shape, group.body)
+        chosen = [self._choose(part, target, len(parts) > 1) for part in parts]
+        if any(c is None for c in chosen):
+            return False
+        params = Parameters()
+        kernels: list[Contraction] = []
+        checks: list[tuple[int, tuple[int, ...], str | None]] = []
+        parallel = False
+        for pair in chosen:
+            assert pair is not None
+            problem, choice = pair
+            rows = self.pack(problem, choice, True) if choice.pack_rows else None
+            panels = self.pack(problem, choice, False) if choice.pack else None
+            waiting = self._waiting(problem, choice) if choice.block else None
+            kernel, several = problem.build(choice, rows, panels, params, waiting)
+            kernels.append(kernel)
+            parallel = parallel or several
+            checks += problem.checks
+        kernel_ = kernels[0] if len(kernels) == 1 else Several(tuple(kernels))
+        self._append(kernel_, params, parallel, target, group, checks)
+        return True
+
+    def _choose(
+        self, part: Part, target: Memory, several: bool
+    ) -> tuple[Problem, Choice] | None:
+        """How to run one part of a contraction; copies that it asks for are made."""
+        from .contract import SMALL, Problem
+        from .tiles import choose
 
         memory = self.memory
         width, registers = self.machine.width, self.machine.registers
+        place = target
+        offset: Size = 0
+        if several:
+            strides = tuple(mul(s, step) for s, step in zip(target.strides, part.steps))
+            place = Memory(target.ref, tuple(size_of(s) for s in part.shape), strides)
+            for s, start in zip(target.strides, part.starts):
+                offset = add(offset, mul(s, start))
         for _ in range(4):
             problem = Problem(
-                group.shape, group.body, memory, target, width, registers, set(self.copies)
-            )
-            choice = problem.best() if problem.valid else None
-            if choice is None:
-                break
-            if choice.repack is None:
-                self._append(*problem.build(choice), [target], [group], problem.checks)
-                return True
+                part.shape, part.body, memory, place, width, registers, set(self.copies), offset,
+                0 if several else SMALL,
+            )  # fmt: skip
+            choice = choose(problem) if problem.valid else None
+            if choice is None or choice.repack is None:
+                return None if choice is None else (problem, choice)
             memory = {**memory, choice.repack[0]: self.copy(*choice.repack)}
-        return False
+        return None
+
+    def _waiting(self, problem: Problem, choice: Choice) -> Temp:
+        """Memory for the sums of all tiles between two blocks of the reduction."""
+        lanes = problem.lane_count
+        columns = -(-value(problem.extents[choice.n]) // (choice.vectors * lanes))
+        count: Size = choice.vectors * lanes * columns * problem.sum.dtype.itemsize
+        for v, e in problem.extents.items():
+            if v is choice.m:  # tiles hold `rows` rows each, the single ones at the end too
+                room = choice.rows * (choice.rows + 1)
+                count = mul(count, add(e, room) if isinstance(e, Sym) else -(-e // choice.rows)
+                            * choice.rows)  # fmt: skip
+            elif v.op == "out" and v is not choice.n:
+                count = mul(count, e)
+        self.temps.append(count)
+        return Temp(len(self.temps) - 1)
+
+    def pack(self, problem: Problem, choice: Choice, rows: bool) -> Raw:
+        """Append the copy of an operand that a choice asks for, made once; where its elements lie
+        then."""
+        from .pack import Packing
+
+        packing = Packing(problem, choice, self.memory, rows)
+        known = self.packed.get(packing.key)
+        if known is None:
+            self.temps.append(packing.bytes)
+            known = self.packed[packing.key] = Temp(len(self.temps) - 1)
+            kernel, params, parallel = packing.build(known, self.machine.width)
+            place = Memory(known, (), ())
+            self._append(kernel, params, parallel, place, None, [])
+        return packing.raw(known)
 
     def copy(self, tensor: Node, axis: int) -> Memory:
         """A copy of a tensor with one axis innermost, made once."""
@@ -130,11 +243,18 @@ class Builder:
             terms = tuple((out(i), s) for i, s in enumerate(known.strides))
             store = Store(low.result, known.ref, terms)
             built = NestBuilder(sizes, [store], 0, self.machine.width).build()
-            self._append(*built, [known], [], [])
+            self._append(*built, known, None, [])
             self.copies[tensor, axis] = known
         return known
 
     def _append(
+        self, kernel: Kernel, params: Parameters, parallel: bool, target: Memory,
+        group: Group | None, checks: list[tuple[int, tuple[int, ...], str | None]],
+    ) -> None:  # fmt: skip
+        groups = [group] if group is not None else []
+        self._append_all(kernel, params, parallel, [target], groups, checks)
+
+    def _append_all(
         self, kernel: Kernel, params: Parameters, parallel: bool, targets: list[Memory],
         groups: list[Group], checks: list[tuple[int, tuple[int, ...], str | None]],
     ) -> None:  # fmt: skip
@@ -155,9 +275,16 @@ def _has_product(body: Node) -> bool:
     return any(n.op == "reduce" and n.arg[2].startswith("dot") for n in body_nodes(body))
 
 
+BATCH = 16  # images that fill a vector
+
+
 def innermost(shape: tuple[Size, ...], axis: int) -> tuple[Size, ...]:
     """Strides of contiguous memory in which `axis` varies fastest, the others row-major."""
-    order = [i for i in range(len(shape)) if i != axis] + [axis]
+    return permuted(shape, [i for i in range(len(shape)) if i != axis] + [axis])
+
+
+def permuted(shape: tuple[Size, ...], order: list[int]) -> tuple[Size, ...]:
+    """Strides of contiguous memory with the axes in this order, the last one fastest."""
     inner = row_major_strides(tuple(shape[i] for i in order))
     strides: list[Size] = [0] * len(shape)
     for i, s in zip(order, inner):
@@ -165,21 +292,30 @@ def innermost(shape: tuple[Size, ...], axis: int) -> tuple[Size, ...]:
     return tuple(strides)
 
 
-def batch_sizes(groups: list[Group]) -> set[int]:
-    """Extents of the first axis of what convolutions read: such tensors, and those that go with
-    them, are kept with that axis innermost, so that every loop over it is contiguous."""
-    found: set[int] = set()
+def images(groups: list[Group]) -> dict[tuple[int, int], tuple[int, ...]]:
+    """(rank, extent of the first axis) of what convolutions read → its axes of pixels.
+
+    Such tensors, and those that go with them, are kept with the channels innermost (NHWC), or with
+    the batch innermost where the channels are few: either way vectors lie along what a convolution
+    neither slides over nor pads.
+    """
+    found: dict[tuple[int, int], tuple[int, ...]] = {}
+
+    def note(shape: tuple[int, ...], spatial: set[int]) -> None:
+        if spatial and 0 not in spatial:
+            found.setdefault((len(shape), int(shape[0])), tuple(sorted(spatial)))
+
     for g in groups:
-        for n in body_nodes(g.body):
-            if n.op != "reduce" or not n.arg[2].startswith("dot"):
+        for n in g.reductions:
+            if not n.arg[2].startswith("dot"):
                 continue
             for r in product_of(n.src[0]) or ():
-                if len(r.src) <= 3 or r.src[1].op not in ("out", "red"):
-                    continue
-                mixed = any(
-                    len({v for v in toposort([ix]) if v.op in ("out", "red")}) > 1
-                    for ix in r.src[2:]
-                )
-                if mixed and int(r.src[0].shape[0]) >= 16:
-                    found.add(int(r.src[0].shape[0]))
+                mixed = {i for i, ix in enumerate(r.src[1:]) if mixes(ix)}
+                ours = {
+                    v.arg for i in mixed for v in body_nodes(r.src[1 + i]) if v.op == "out"
+                }  # fmt: skip
+                if r.src[1:2] and r.src[1].op == "out":
+                    note(g.shape, ours)
+                if len(r.src) > 3 and r.src[1].op in ("out", "red") and r.src[0].op != "buffer":
+                    note(r.src[0].shape, mixed)
     return found

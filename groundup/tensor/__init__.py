@@ -65,7 +65,6 @@ from .functions import (
     clamp,
     concat,
     cos,
-    cumsum,
     diagonal,
     div,
     eq,
@@ -150,6 +149,8 @@ if TYPE_CHECKING:
     from .find import first_nonfinite
     from .jit import jit
     from .notation import Axis, Indexed, axes, axis, outside
+    from .ordering import argsort, kthvalue, median, sort, topk
+    from .placing import index_add, index_put, scatter, scatter_add
     from .random import (
         Generator,
         bernoulli,
@@ -167,6 +168,7 @@ if TYPE_CHECKING:
         seed,
         set_rng_state,
     )
+    from .running import cummax, cummin, cumprod, cumsum, linear_recurrence, logcumsumexp
 
 # The same names, by the module that is imported when one of them is used (PEP 562).
 _LATER = {
@@ -175,6 +177,11 @@ _LATER = {
     "find": ("first_nonfinite",),
     "jit": ("jit",),
     "notation": ("Axis", "Indexed", "axes", "axis", "outside"),
+    "ordering": ("argsort", "kthvalue", "median", "sort", "topk"),
+    "placing": ("index_add", "index_put", "scatter", "scatter_add"),
+    "running": (
+        "cummax", "cummin", "cumprod", "cumsum", "linear_recurrence", "logcumsumexp",
+    ),
     "random": (
         "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed",
         "manual_seed", "multinomial", "rand", "rand_like", "randint", "randn", "randn_like",
@@ -231,6 +238,7 @@ __all__ = [
     "arange",
     "argmax",
     "argmin",
+    "argsort",
     "as_tensor",
     "axes",
     "axis",
@@ -247,6 +255,9 @@ __all__ = [
     "clamp",
     "concat",
     "cos",
+    "cummax",
+    "cummin",
+    "cumprod",
     "cumsum",
     "debug",
     "default_generator",
@@ -280,6 +291,8 @@ __all__ = [
     "get_rng_state",
     "grad",
     "half",
+    "index_add",
+    "index_put",
     "index_select",
     "initial_seed",
     "int",
@@ -292,13 +305,16 @@ __all__ = [
     "isfinite",
     "isinf",
     "isnan",
+    "kthvalue",
     "lerp",
+    "linear_recurrence",
     "linspace",
     "log",
     "log10",
     "log1p",
     "log2",
     "log_softmax",
+    "logcumsumexp",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -310,6 +326,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "median",
     "meshgrid",
     "min",
     "minimum",
@@ -345,6 +362,8 @@ __all__ = [
     "result_type",
     "round",
     "rsqrt",
+    "scatter",
+    "scatter_add",
     "seed",
     "set_grad_enabled",
     "set_rng_state",
@@ -353,6 +372,7 @@ __all__ = [
     "sign",
     "sin",
     "softmax",
+    "sort",
     "split",
     "sqrt",
     "square",
@@ -366,6 +386,7 @@ __all__ = [
     "tan",
     "tanh",
     "tensor",
+    "topk",
     "transpose",
     "tril",
     "triu",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..emit import llvm
-from ..emit.kernel import Contraction, Kernel
+from ..emit.kernel import Argsort, Contraction, Kernel, Pack, Ranks, Scan, Segments, Several
 from ..ir.node import Node, loops
 from ..ir.show import show
 from ..runtime import assembly
@@ -26,19 +26,31 @@ class Stage(NamedTuple):
     text: str
 
 
+class Memory(NamedTuple):
+    """Bytes of a plan's temporaries: the arena they share, the most that is alive at one step (no
+    arena can be smaller), and their sum."""
+
+    planned: int
+    alive: int
+    total: int
+
+
 class Explanation:
     """The stages of an expression; `str` shows all but the machine's, which are long.
 
     stages: expression, kernels, memory, llvm, assembly, each a `Stage(name, text)`.
+    memory: what the temporaries take, in bytes: `Memory(planned, alive, total)`.
     """
 
     def __init__(self, roots: Sequence[Node], plan: Plan) -> None:
         kernels = [step.kernel for step in plan.steps]
+        bound = plan.bind(plan.hint)
+        self.memory = Memory(bound.arena, bound.live, sum(bound.sizes.values()))
         texts = [llvm.emit(k) for k in kernels]
         self.stages = (
             Stage("expression", "\n".join(show(r) for r in roots)),
             Stage("kernels", "\n".join(_kernels(plan))),
-            Stage("memory", _memory(plan)),
+            Stage("memory", _memory(plan, self.memory)),
             Stage("llvm", "\n".join(_numbered(texts))),
             Stage("assembly", "\n".join(_numbered([assembly(t) for t in texts]))),
         )
@@ -86,7 +98,7 @@ def _kernels(plan: Plan) -> list[str]:
         reads = ", ".join(sorted(_name(r) for r in step.reads)) or "nothing"
         lines.append(f"kernel {i}: {', '.join(map(_name, step.writes))} from {reads}")
         lines += [f"    {line}" for line in _form(step.kernel, step.parallel)]
-        if not step.groups:
+        if not step.groups and not isinstance(step.kernel, Ranks):
             lines.append("    a copy into another layout")
         for group in step.groups:
             text = show(loops(group.shape, group.body), limit=1)
@@ -96,6 +108,10 @@ def _kernels(plan: Plan) -> list[str]:
 
 def _form(kernel: Kernel, parallel: bool) -> list[str]:
     threads = "all threads" if parallel else "one thread"
+    if isinstance(kernel, Several):
+        return [line for part in kernel.parts for line in _form(part, parallel)]
+    if isinstance(kernel, Pack):
+        return [f"a copy into panels of {kernel.panel[0]} lanes, {threads}"]
     if isinstance(kernel, Contraction):
         m = "" if kernel.m is None else f"{kernel.rows} rows of {_variable(kernel.m[0])} × "
         how = "columns" if kernel.lanes else f"vectors of {kernel.width}"
@@ -105,6 +121,20 @@ def _form(kernel: Kernel, parallel: bool) -> list[str]:
             f"vectorised along {_variable(along)}, {threads}"
         ]
     order = " ".join(_variable(v) for v, _ in kernel.loops) or "no loop"
+    if isinstance(kernel, Ranks):
+        return [f"positions {order} put in order by row, {threads}"]
+    if isinstance(kernel, Argsort):
+        how = f"the {kernel.few} first" if kernel.few else "radix sort"
+        return [f"rows of {_variable(kernel.along[0])} in order ({how}), {threads}"]
+    if isinstance(kernel, Scan):
+        what = f"vectors of {_variable(kernel.loops[-1][0])}" if kernel.vector else "rows"
+        back = " backwards" if kernel.reverse else ""
+        path = f"running along {_variable(kernel.along[0])}{back}"
+        return [f"{path}, {kernel.copies} {what} side by side, {threads}"]
+    if isinstance(kernel, Segments):
+        rows = " ".join(_variable(v) for v, _ in kernel.row)
+        vector = f", vectorised along {_variable(kernel.loops[-1][0])}" if kernel.vector else ""
+        return [f"rows {rows}, each the {kernel.kind} of its own positions{vector}, {threads}"]
     vector = f", vectorised along {_variable(kernel.loops[kernel.vector][0])}" if (
         kernel.vector >= 0
     ) else ""
@@ -121,12 +151,10 @@ def _name(ref: object) -> str:
     return f"{kind} {ref.index}"  # type: ignore[attr-defined]
 
 
-def _memory(plan: Plan) -> str:
-    bound = plan.bind(plan.hint)
-    total = sum(bound.sizes.values())
+def _memory(plan: Plan, memory: Memory) -> str:
     return (
-        f"{len(bound.sizes)} temporaries of {total:,} bytes share {bound.arena:,} bytes "
-        f"(at most {bound.live:,} alive at once); "
+        f"{len(plan.bind(plan.hint).sizes)} temporaries of {memory.total:,} bytes share "
+        f"{memory.planned:,} bytes (at most {memory.alive:,} alive at once); "
         f"{len(plan.donated)} of {len(plan.roots)} results are written over what they replace"
     )
 
@@ -135,4 +163,4 @@ def _numbered(texts: list[str]) -> list[str]:
     return [f"; kernel {i}\n{text}" for i, text in enumerate(texts)]
 
 
-__all__ = ["Explanation", "Stage", "explain"]
+__all__ = ["Explanation", "Memory", "Stage", "explain"]

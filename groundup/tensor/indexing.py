@@ -14,6 +14,7 @@ from ..ir import dtype as dt
 from ..ir import node as ir
 from ..ir.extent import product
 from ..ir.node import Node
+from ..ir.transform import unravel
 from . import pointwise as pw
 from . import storage as store
 from . import write
@@ -24,6 +25,9 @@ from .view import Affine, Shape, slice_rule
 
 if TYPE_CHECKING:
     from .tensor import Tensor
+
+
+_FEW = 1 << 12  # elements that are written one by one rather than by a compiled loop
 
 
 class _Gather:
@@ -226,7 +230,7 @@ def pw_contiguous(a: Core) -> bool:
 # ---- reading by integer tensors ------------------------------------------------------------------
 
 
-def _result_shape(view: Shape, gathers: list[_Gather], operation: str) -> tuple[Shape, int, Shape]:
+def result_shape(view: Shape, gathers: list[_Gather], operation: str) -> tuple[Shape, int, Shape]:
     """(shape of the result, place of the index axes in it, shape of the broadcast indices)."""
     try:
         together = pw.broadcast(operation, *(g.index._shape for g in gathers))
@@ -286,7 +290,7 @@ def _index_node(g: Core, together: Shape, outs: list[Node], size: int, operation
 
 
 def _gathered(view: Core, gathers: list[_Gather]) -> Tensor:
-    shape, place, together = _result_shape(view._shape, gathers, "index")
+    shape, place, together = result_shape(view._shape, gathers, "index")
     count = len(together)
     inner = [ir.out(place + i) for i in range(count)]
     by_axis = {
@@ -316,8 +320,8 @@ def setitem(a: Core, key: Any, value: Any) -> None:
         return
     view, gathers = parse(a, key)
     if not gathers:
-        fitted = _fitted(value, view._shape)
-        write.write("x[…] = value", view, fitted)
+        value = fitted(value, view._shape)
+        write.write("x[…] = value", view, value)
         return
     _scatter(view, gathers, value)
 
@@ -332,7 +336,7 @@ def _value_from(a: Core, value: Any) -> Core:
     return a._make(storage_from_data(value, None))
 
 
-def _fitted(value: Any, shape: Shape) -> Any:
+def fitted(value: Any, shape: Shape) -> Any:
     """A value without surplus leading axes of size 1, checked to broadcast to a place."""
     if not isinstance(value, Core):
         return value
@@ -366,7 +370,7 @@ def _assign_mask(a: Core, mask: Core, value: Any) -> None:
     from .shape import reshape
 
     if isinstance(value, Core):
-        value = _fitted(value, a._shape[a.ndim - min(rest, a.ndim) :] if rest else ())
+        value = fitted(value, a._shape[a.ndim - min(rest, a.ndim) :] if rest else ())
     full = reshape(mask, (*mask._shape, *(1,) * rest))
     write.write("x[mask] = value", a, pw.masked_fill(a, full, value))
 
@@ -374,10 +378,10 @@ def _assign_mask(a: Core, mask: Core, value: Any) -> None:
 def _scatter(view: Core, gathers: list[_Gather], value: Any) -> None:
     """Assign at integer tensors: into memory now, or as a search for the last write."""
     name = "x[index] = value"
-    shape, place, together = _result_shape(view._shape, gathers, name)
-    value = _fitted(value, shape)
+    shape, place, together = result_shape(view._shape, gathers, name)
+    value = fitted(value, shape)
     tracked = isinstance(value, Core) and value.tracked()
-    if view.can_poke(1 << 30) and not tracked:
+    if view.can_poke(1 << 30) and product(shape) <= _FEW and not tracked:
         view.check_writable(name)
         _scatter_now(view, gathers, value, shape, place, together)
         return
@@ -429,42 +433,31 @@ def _scatter_later(
     view: Core, gathers: list[_Gather], value: Any, shape: Shape, place: int, together: Shape
 ) -> None:
     """y[i…] = value at the last position whose indices are i…, if there is one, else x[i…]."""
-    count = len(together)
-    node = view.node
-    parts = [value_of(g.index) for g in gathers]
-    incoming = operand(value) if isinstance(value, Core) else None
-    depth = max([node.depth, *(p.depth for p in parts), incoming.depth if incoming else 0])
-    flat_size = product(together)
-    (r,), pairs = ir.fresh(depth, [flat_size])
-    from ..ir.transform import unravel
+    from .placing import last, positions
 
-    here = unravel(r, together)
-    match: Node | None = None
-    for g, part in zip(gathers, parts, strict=True):
-        size = view._shape[g.axis]
-        low = check_range(g.index, size, "x[index] = value")
-        index = wrapped(ir.cast(pw.read_at(part, together, here), dt.int64), size, low)
-        equal = ir.alu("eq", index, ir.out(g.axis))
-        match = equal if match is None else ir.alu("and", match, equal)
-    assert match is not None
-    last = ir.reduce("max", pairs, ir.where(match, r, ir.index(-1)), "seq")
-    where_to = unravel(ir.alu("maximum", last, ir.index(0)), together)
-    taken = {g.axis for g in gathers}
-    free = [ir.out(d) for d in range(view.ndim) if d not in taken]
-    if flat_size == 0:
+    if product(together) == 0:
         return
+    node = view.node
+    incoming = operand(value) if isinstance(value, Core) else None
+    named = [(g.index, g.axis) for g in gathers]
+    depth = max([node.depth, *(value_of(i).depth for i, _ in named),
+                 incoming.depth if incoming else 0])  # fmt: skip
+    pairs, position, match, _ = positions(view, named, together, depth, "x[index] = value")
+    found = ir.read(last(view._shape, pairs, match, position), *ir.outs(view.ndim))
     if incoming is None:
         new = pw.scalar(value, view.dtype)
     else:
+        taken = {g.axis for g in gathers}
+        free = [ir.out(d) for d in range(view.ndim) if d not in taken]
+        where_to = unravel(ir.alu("maximum", found, ir.index(0)), together)
         outs = [*free[:place], *where_to, *free[place:]]
         new = ir.cast(pw.read_at(incoming, shape, outs), view.dtype)
     old = ir.read(node, *ir.outs(view.ndim))
-    body = ir.where(ir.alu("le", ir.index(0), last), new, old)
+    body = ir.where(ir.alu("le", ir.index(0), found), new, old)
     sources = [g.index._storage.oldest for g in gathers]
     if isinstance(value, Core):
         sources.append(value._storage.oldest)
     view.assign("x[index] = value", ir.loops(view._shape, body), min(sources))
-    assert count == len(where_to)
 
 
 # ---- named forms ---------------------------------------------------------------------------------
@@ -485,6 +478,14 @@ def gather(a: Core, dim: int, index: Core) -> Tensor:
     at = _index_node(index, index._shape, outs, a._shape[d], "gather") if a.ndim else None
     indices = [*outs[:d], at, *outs[d + 1 :]] if at is not None else []
     return finish(ir.loops(index._shape, ir.read(operand(a), *indices)), a, index)
+
+
+def taken(a: Core, axis: int, index: Core) -> Tensor:
+    """gather at indices that are known to be inside, all axes of one size but `axis`."""
+    outs = ir.outs(a.ndim)
+    at = ir.read(value_of(index), *outs)
+    body = ir.read(operand(a), *outs[:axis], at, *outs[axis + 1 :])
+    return finish(ir.loops(index._shape, body), a, index)
 
 
 def take_along_dim(a: Core, index: Core, dim: int) -> Tensor:

@@ -319,7 +319,8 @@ def function(name: str, floating: bool = True) -> Callable[[Core], Tensor]:
 
 
 exp, expm1, log, log1p = (function(n) for n in ("exp", "expm1", "log", "log1p"))
-sqrt, sin, cos, tanh, erf = (function(n) for n in ("sqrt", "sin", "cos", "tanh", "erf"))
+sqrt, sin, cos, tan = (function(n) for n in ("sqrt", "sin", "cos", "tan"))
+tanh, erf = function("tanh"), function("erf")
 
 
 def _one(x: Node) -> Node:
@@ -334,11 +335,6 @@ def rsqrt(a: Core) -> Tensor:
 def reciprocal(a: Core) -> Tensor:
     """1 / x"""
     return unary(a, lambda x: ir.alu("div", _one(x), x), True)
-
-
-def tan(a: Core) -> Tensor:
-    """sin x / cos x"""
-    return unary(a, lambda x: ir.alu("div", ir.alu("sin", x), ir.alu("cos", x)), True)
 
 
 def log2(a: Core) -> Tensor:

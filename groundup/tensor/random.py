@@ -17,7 +17,7 @@ from ..ir.node import Node
 from ..ir.transform import row_major
 from . import pointwise as pw
 from . import storage as store
-from .core import Core, finish, value_of
+from .core import Core, finish, force, value_of
 from .errors import at_line
 from .indexing import host_values
 from .shape import sizes
@@ -101,6 +101,8 @@ class Generator:
     def draw(self, shape: tuple[int, ...]) -> tuple[list[Node], Core]:
         """Four random words for each element of a shape (expressions at its output variables)."""
         state = self.state
+        if store.tracer is None:  # a chain of pending states would be computed again and again
+            force([state._storage])
         node = value_of(state)
         seed, draw = ir.read(node, ir.index(0)), ir.read(node, ir.index(1))
         element = ir.cast(row_major(shape, tuple(ir.outs(len(shape)))), dt.uint64)
@@ -113,7 +115,7 @@ class Generator:
 
     def _advance(self) -> None:
         s = self.state._storage
-        if store.tracer is None and s.pending is None:
+        if store.tracer is None:
             s.set(1, (int(s.get(1)) + 1) & (2**64 - 1))
             return
         node = value_of(self.state)
@@ -299,7 +301,7 @@ def multinomial(
 
     With replacement by the running sum of p; without, the largest log p + Gumbel noise.
     """
-    from .reduce import cumsum
+    from .running import cumsum
 
     rows = p._shape[:-1]
     if replacement:

@@ -6,16 +6,22 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Hashable, Mapping
-from typing import Any
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, NamedTuple
 
+from .arguments import SCALARS, constant
 from .core import Core
 from .storage import Storage
 
 _MISSING = object()
-_SCALARS = (bool, int, float, complex, str, bytes, type(None))
 _SKIP = (types.ModuleType, type, types.BuiltinFunctionType, types.MethodDescriptorType)
 _OWN = __package__.partition(".")[0]
+
+
+class _Part(NamedTuple):
+    """A part of the key, among the values that a walk still has to see."""
+
+    part: Hashable
 
 
 class Reach:
@@ -28,57 +34,98 @@ class Reach:
     def __init__(self, roots: tuple[Any, ...]) -> None:
         self.tensors: list[Core] = []
         self.optimizers: list[Any] = []
-        self._structures: list[tuple[Any, Any]] = []  # (optimizer, what its step is made of)
+        self.stale = False  # something was put into a reached place: walk again
         self.slots: list[tuple[Any, Any, Any]] = []  # (container, key, value): where values stand
+        self._structures: list[tuple[Any, Any]] = []  # (optimizer, what its step is made of)
         self._lengths: list[tuple[Any, int]] = []
         self._parts: list[Hashable] = []
         self._seen: dict[int, int] = {}
         self._alive: list[Any] = []  # what `_seen` has ids of
-        for root in roots:
-            self._value(root, True)
-        self.storages: dict[Storage, int] = {}
-        for i, t in enumerate(self.tensors):
-            self.storages.setdefault(t._storage, i)
-        self._tensors = [(t, t._storage, t._leaf is None, t._grad) for t in self.tensors]
+        # A stack of (value, whether plain values matter here), not recursion: models may be deep.
+        self._todo: list[tuple[Any, bool]] = [(r, True) for r in reversed(roots)]
+        while self._todo:
+            value, scalars = self._todo.pop()
+            if type(value) is _Part:
+                self._parts.append(value.part)
+            else:
+                self._value(value, scalars)
+        self._note_tensors()
+        self._sort_slots()
         self.key: Hashable = tuple(self._parts)
 
     def unchanged(self) -> bool:
-        """Is everything that was found still what stands there?"""
-        for container, key, value in self.slots:
-            if container.get(key, _MISSING) is not value:
-                return False
+        """Is everything that was found still what stands there? Optimizers' numbers are taken over
+        where they have changed."""
+        if self.stale:
+            return False
+        try:
+            for mapping, key, value in self._dicts:
+                if mapping[key] is not value:
+                    return False
+            for items, i, value in self._lists:
+                if items[i] is not value:
+                    return False
+            for cell, value in self._cells:
+                if cell.cell_contents is not value:
+                    return False
+            for container, key, value in self._others:
+                if container.get(key, _MISSING) is not value:
+                    return False
+        except (KeyError, IndexError, ValueError):  # ValueError: an empty cell
+            return False
         for container, length in self._lengths:
             if len(container) != length:
                 return False
         for t, storage, no_leaf, grad in self._tensors:
             if t._storage is not storage or t._grad is not grad or (t._leaf is None) is not no_leaf:
                 return False
-        return all(optimizer.structure() == made for optimizer, made in self._structures)
+        for optimizer, made in self._structures:
+            if not optimizer.up_to_date():
+                optimizer.refresh_hyperparameters()
+                self.stale = optimizer.structure() != made
+                if self.stale:
+                    return False
+        return True
 
-    def new_gradients(self, replaced: dict[int, Core]) -> bool:
-        """Other gradients stand in the places of those (by id) that were found; False if one of
-        them was not found."""
+    def new_gradients(self, replaced: dict[int, Core]) -> None:
+        """Other gradients stand in the places of those (by id) that were found."""
         known = {id(t): i for i, t in enumerate(self.tensors)}
         if any(old not in known for old in replaced):
-            return False
+            self.stale = True
+            return
         for old, new in replaced.items():
             self.tensors[known[old]] = new
-        self.storages = {}
+        self._note_tensors()
+
+    def _sort_slots(self) -> None:
+        """By kind of container, each read as Python reads it fastest."""
+        self._dicts = [s for s in self.slots if type(s[0]) is dict]
+        self._lists = [(c.items, k, v) for c, k, v in self.slots if type(c) is _ListSlots]
+        self._cells = [(c.cell, v) for c, _, v in self.slots if type(c) is _CellSlot]
+        known = (dict, _ListSlots, _CellSlot)
+        self._others = [s for s in self.slots if type(s[0]) not in known]
+
+    def _note_tensors(self) -> None:
+        self.storages: dict[Storage, int] = {}
         for i, t in enumerate(self.tensors):
             self.storages.setdefault(t._storage, i)
         self._tensors = [(t, t._storage, t._leaf is None, t._grad) for t in self.tensors]
-        return True
 
     # ---- the walk ------------------------------------------------------------------------------
 
+    def _next(self, items: Iterable[tuple[Any, bool]]) -> None:
+        """What is to be seen next, in this order."""
+        self._todo.extend(reversed(list(items)))
+
     def _value(self, value: Any, scalars: bool) -> None:
         """Note one value; `scalars` says whether plain values matter here."""
-        if isinstance(value, _SCALARS):
+        if isinstance(value, SCALARS):
             if scalars:
-                self._parts.append((type(value).__name__, value if value == value else "nan"))
+                self._parts.append(constant(value))
             return
         if isinstance(value, _SKIP):
             self._parts.append(id(value))
+            self._alive.append(value)
             return
         known = self._seen.get(id(value))
         if known is not None:
@@ -93,12 +140,9 @@ class Reach:
         elif isinstance(value, list | tuple | set | frozenset):
             self._sequence(value, scalars)
         elif isinstance(value, functools.partial):
-            self._value(value.func, scalars)
-            self._value(value.args, scalars)
-            self._value(value.keywords, scalars)
+            self._next([(value.func, scalars), (value.args, scalars), (value.keywords, scalars)])
         elif isinstance(value, types.MethodType):
-            self._value(value.__func__, scalars)
-            self._value(value.__self__, scalars)
+            self._next([(value.__func__, scalars), (value.__self__, scalars)])
         elif isinstance(value, types.FunctionType):
             self._function(value)
         elif hasattr(value, "__dict__"):
@@ -115,7 +159,7 @@ class Reach:
         if t._grad is None:
             self._parts.append(None)
         else:
-            self._value(t._grad, True)
+            self._next([(t._grad, True)])
 
     def _storage_number(self, storage: Storage) -> int:
         """Which tensors share memory is part of the key."""
@@ -128,67 +172,66 @@ class Reach:
     def _mapping(self, value: Mapping[Any, Any], scalars: bool) -> None:
         self._parts.append((type(value).__name__, len(value)))
         self._lengths.append((value, len(value)))
+        items: list[tuple[Any, bool]] = []
         for key, item in value.items():
-            if scalars and isinstance(key, _SCALARS):
-                self._parts.append(key)
-            elif not isinstance(key, _SCALARS):
-                self._value(key, scalars)
-            if scalars or not isinstance(item, _SCALARS):
+            if scalars or not isinstance(key, SCALARS):
+                items.append((key, scalars))
+            if scalars or not isinstance(item, SCALARS):
                 self.slots.append((value, key, item))
-            self._value(item, scalars)
+            items.append((item, scalars))
+        self._next(items)
 
     def _sequence(self, value: Any, scalars: bool) -> None:
         self._parts.append((type(value).__name__, len(value)))
         if isinstance(value, list):
             view = _ListSlots(value)
             self._lengths.append((value, len(value)))
-            for i, item in enumerate(value):
-                if scalars or not isinstance(item, _SCALARS):
-                    self.slots.append((view, i, item))
-                self._value(item, scalars)
-            return
-        for item in value:
-            self._value(item, scalars)
+            self.slots += [
+                (view, i, item)
+                for i, item in enumerate(value) if scalars or not isinstance(item, SCALARS)
+            ]  # fmt: skip
+        self._next((item, scalars) for item in value)
 
     def _function(self, f: types.FunctionType) -> None:
         """Closures always; globals (also of modules that it names) for the user's own code."""
         self._parts.append(id(f.__code__))
+        self._alive.append(f.__code__)
+        items: list[tuple[Any, bool]] = []
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             view = _CellSlot(cell)
             item = view.get(None, _MISSING)
-            self._parts.append(name)
+            items.append((_Part(name), True))
             if item is not _MISSING:
                 self.slots.append((view, None, item))
-                self._value(item, True)
-        for item in (f.__defaults__, f.__kwdefaults__):
-            if item:
-                self._value(item, True)
-        if (f.__module__ or "").partition(".")[0] == _OWN:
-            return
-        names = _names(f.__code__)
-        for name in sorted(names & f.__globals__.keys()):
-            item = f.__globals__[name]
-            self._parts.append(name)
-            self.slots.append((f.__globals__, name, item))
-            if isinstance(item, types.ModuleType):
-                self._module(item, names)
-            else:
-                self._value(item, True)
+                items.append((item, True))
+        items += [(item, True) for item in (f.__defaults__, f.__kwdefaults__) if item]
+        if (f.__module__ or "").partition(".")[0] != _OWN:
+            names = _names(f.__code__)
+            for name in sorted(names & f.__globals__.keys()):
+                item = f.__globals__[name]
+                items.append((_Part(name), True))
+                self.slots.append((f.__globals__, name, item))
+                if isinstance(item, types.ModuleType):
+                    items += self._module(item, names)
+                else:
+                    items.append((item, True))
+        self._next(items)
 
-    def _module(self, module: types.ModuleType, names: set[str]) -> None:
+    def _module(self, module: types.ModuleType, names: set[str]) -> list[tuple[Any, bool]]:
         """Plain values and tensors of a user's module that the code names."""
+        items: list[tuple[Any, bool]] = []
         if (module.__name__ or "").partition(".")[0] == _OWN:
-            return
+            return items
         for name in sorted(names & vars(module).keys()):
             item = vars(module)[name]
-            if isinstance(item, (*_SCALARS, Core, list, dict, tuple)) and not name.startswith("__"):
-                self._parts.append((module.__name__, name))
+            if isinstance(item, (*SCALARS, Core, list, dict, tuple)) and not name.startswith("__"):
                 self.slots.append((vars(module), name, item))
-                self._value(item, True)
+                items += [(_Part((module.__name__, name)), True), (item, True)]
+        return items
 
     def _object(self, value: Any, scalars: bool) -> None:
         if hasattr(value, "captured"):  # a function captured by jit: what that one reaches
-            self._value(value.captured, scalars)
+            self._next([(value.captured, scalars)])
             return
         cls = type(value)
         self._parts.append((cls.__module__, cls.__qualname__, id(cls)))
@@ -198,20 +241,34 @@ class Reach:
             value.refresh_hyperparameters()
             self.optimizers.append(value)
             self._structures.append((value, value.structure()))
-            self._value(value.structure(), True)
-            self._value(value.param_groups, False)
-            self._value(value.state, False)
-            for t in value.hyperparameter_tensors():
-                self._value(t, False)
+            own = vars(value)
+            self.slots += [(own, k, v) for k, v in own.items() if not k.startswith("_")]
+            self._next(
+                [(value.structure(), True), (value.param_groups, False), (value.state, False)]
+                + [(t, False) for t in value.hyperparameter_tensors()]
+            )
             return
-        self._mapping(vars(value), scalars)
+        items: list[tuple[Any, bool]] = [(vars(value), scalars)]
         for base in cls.__mro__:
-            if base.__module__.partition(".")[0] in (_OWN, "builtins"):
-                continue
-            for name, item in vars(base).items():
-                plain = isinstance(item, (*_SCALARS, Core)) and not name.startswith("__")
-                if plain or isinstance(item, types.FunctionType):
-                    self._value(item, True)
+            if base.__module__.partition(".")[0] not in (_OWN, "builtins"):
+                items += self._class(base)
+        self._next(items)
+
+    def _class(self, cls: type) -> list[tuple[Any, bool]]:
+        """Plain values, tensors and methods of a user's class, once."""
+        if id(cls) in self._seen:
+            return []
+        self._seen[id(cls)] = len(self._seen)
+        self._alive.append(cls)
+        body, view = vars(cls), _ClassSlots(cls)
+        self._lengths.append((body, len(body)))
+        items: list[tuple[Any, bool]] = []
+        for name, item in body.items():
+            plain = isinstance(item, (*SCALARS, Core)) and not name.startswith("__")
+            if plain or isinstance(item, types.FunctionType):
+                self.slots.append((view, name, item))
+                items += [(_Part(name), True), (item, True)]
+        return items
 
 
 class _ListSlots:
@@ -227,6 +284,21 @@ class _ListSlots:
 
     def __setitem__(self, key: int, value: Any) -> None:
         self.items[key] = value
+
+
+class _ClassSlots:
+    """A class as a container of slots."""
+
+    __slots__ = ("cls",)
+
+    def __init__(self, cls: type) -> None:
+        self.cls = cls
+
+    def get(self, key: str, default: Any) -> Any:
+        return vars(self.cls).get(key, default)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        setattr(self.cls, key, value)
 
 
 class _CellSlot:
@@ -249,7 +321,7 @@ class _CellSlot:
 
 def _names(code: types.CodeType) -> set[str]:
     names = set(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names |= _names(constant)
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            names |= _names(inner)
     return names

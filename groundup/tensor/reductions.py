@@ -110,10 +110,6 @@ class Reductions(Core):
         """x − log Σ e^x along `dim`"""
         return rd.log_softmax(self, dim, dtype)
 
-    def cumsum(self, dim: int, dtype: DType | None = None) -> Tensor:
-        """Running sums along `dim`"""
-        return rd.cumsum(self, dim, dtype)
-
     def norm(self, p: Any = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
         """(Σ |x|^p)^(1/p) over `dim`"""
         return rd.norm(self, p, dim, keepdim)

@@ -15,6 +15,7 @@ from ..runtime import allocate
 from . import backward as derive
 from . import indexing, shape, show
 from . import storage as store
+from .along import Along
 from .conversions import Conversions
 from .core import Core, Leaf, force, has_axes, operand, value_of
 from .data import storage_from_data
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-class Tensor(Methods, Reductions, Conversions):
+class Tensor(Methods, Reductions, Along, Conversions):
     """A multi-dimensional array whose operations are recorded and computed when asked for.
 
     Made by `gu.tensor`, `gu.zeros`, `gu.randn` and the like; `Tensor(data)` copies data, and of a

@@ -113,3 +113,19 @@ def test_a_thread_in_another_float_mode_gets_the_driver(
     finally:
         put(ctypes.addressof(old))
     assert out.read("<d") == (expected,)
+
+
+def test_a_step_that_runs_often_gets_the_driver(
+    kernels: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = allocate(8)
+    program = Program([(kernels["times"], [bits(3.0), bits(0.5), out.address], 1)])
+    for _ in range(50):
+        program.run(None)
+    with pytest.raises(AssertionError, match="the driver was asked for"):
+        program.run(None)
+    monkeypatch.undo()
+    for _ in range(3):
+        out.write("<d", 0, 0.0)
+        program.run(None)
+        assert out.read("<d") == (1.5,)

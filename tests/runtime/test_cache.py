@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -171,19 +172,86 @@ def test_the_default_is_the_users_cache(tmp_path: Path, monkeypatch: pytest.Monk
     assert cache.directory() == str(tmp_path / "xdg" / "groundup")
 
 
-def test_a_full_cache_loses_its_oldest_entries(
-    cache_directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cache, "_LIMIT", 10_000)
+def fill(directory: Path, count: int, size: int = 100 << 10) -> list[bytes]:
+    """Entries that were last used days ago, the first one longest."""
+    keys = [cache.digest(f"filled {n}") for n in range(count)]
+    for n, key in enumerate(keys):
+        cache.store(key, bytes(size))
+        os.utime(directory / f"{key.hex()}.bin", (n, time.time() - 86400 * (count - n)))
+    return keys
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of one MiB, that is looked after at each write."""
+    monkeypatch.setenv("GROUNDUP_CACHE_MB", "1")
+    monkeypatch.setattr(cache, "_PRUNE_EVERY", 1)
     monkeypatch.setattr(cache, "counters", {**cache.counters, "written": 0})
-    keys = [cache.digest(str(n)) for n in range(2 * cache._PRUNE_EVERY)]
-    for age, key in enumerate(keys):
-        cache.store(key, b"x" * 1000)
-        path = cache_directory / f"{key.hex()}.bin"
-        os.utime(path, (age, age))
-    assert cache.load(keys[-1]) is not None and cache.load(keys[0]) is None
-    left = sum(p.stat().st_size for p in cache_directory.iterdir())
-    assert left <= 10_000 + cache._PRUNE_EVERY * 1200
+
+
+def there(directory: Path, keys: list[bytes]) -> list[int]:
+    return [n for n, key in enumerate(keys) if (directory / f"{key.hex()}.bin").exists()]
+
+
+def test_what_was_used_least_recently_leaves_a_full_cache(
+    cache_directory: Path, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "_PRUNE_EVERY", 1000)
+    keys = fill(cache_directory, 12)
+    assert len(there(cache_directory, keys)) == 12
+    for n in (0, 3, 11):  # so these have been used just now
+        assert cache.load(keys[n]) == bytes(100 << 10)
+    monkeypatch.setattr(cache, "counters", {**cache.counters, "written": 0})
+    cache.store(KEY, bytes(100 << 10))  # the thirteenth of 100 KiB: 7 fit into 3/4 of a MiB
+    assert there(cache_directory, keys) == [0, 3, 8, 9, 10, 11]
+    assert cache.load(KEY) is not None
+
+
+def test_a_cache_within_its_limit_keeps_all(cache_directory: Path, small: None) -> None:
+    keys = fill(cache_directory, 10)
+    assert there(cache_directory, keys) == list(range(10))
+    assert sum(p.stat().st_size for p in cache_directory.iterdir()) <= cache.limit()
+
+
+def test_using_an_entry_is_noted_once_in_an_hour(cache_directory: Path) -> None:
+    cache.store(KEY, b"payload")
+    path = entry(cache_directory)
+    recent = path.stat().st_mtime - 600
+    os.utime(path, (recent, recent))
+    assert cache.load(KEY) and path.stat().st_mtime == recent
+    os.utime(path, (recent - 7200, recent - 7200))
+    assert cache.load(KEY) and path.stat().st_mtime > recent
+
+
+def test_what_killed_processes_left_is_removed(cache_directory: Path, small: None) -> None:
+    cache.store(KEY, b"payload")
+    old, new = cache_directory / ".old.tmp", cache_directory / ".new.tmp"
+    old.write_bytes(b"half")
+    new.write_bytes(b"half")
+    os.utime(old, (0, time.time() - 7200))
+    cache.store(cache.digest("other"), b"payload")
+    assert not old.exists() and new.exists() and cache.load(KEY)
+
+
+def test_a_file_that_another_process_has_removed_is_no_matter(
+    cache_directory: Path, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = fill(cache_directory, 10)
+    unlink = os.unlink
+
+    def late(path: str) -> None:
+        unlink(path)
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(os, "unlink", late)
+    cache.store(KEY, bytes(100 << 10))
+    assert there(cache_directory, keys) == list(range(4, 10)) and cache.load(KEY) is not None
+
+
+def test_a_wrong_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GROUNDUP_CACHE_MB", "1.5")
+    with pytest.raises(ValueError, match="GROUNDUP_CACHE_MB='1.5'"):
+        cache.limit()
 
 
 def test_two_processes_race_on_an_empty_cache(cache_directory: Path) -> None:

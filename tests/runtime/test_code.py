@@ -37,11 +37,21 @@ def test_equal_symbols_of_different_texts_are_different_functions() -> None:
     assert [call(address) for address in addresses] == [5, 6]
 
 
-def test_a_key_stands_for_its_text() -> None:
-    assert code.known("answer", "the key") is None
-    address = code.function(answer(7), "answer", key="the key")
-    assert code.known("answer", "the key") == address
-    assert code.function("never looked at", "answer", key="the key") == address
+def test_many_functions_are_named_by_what_determines_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+
+    def source(n: int) -> code.Source:
+        return code.Source(f"answer {n}", lambda: written.append(n) or answer(n), "answer")  # type: ignore[func-returns-value]
+
+    assert code.all_functions([]) == []
+    numbers = [7, 8, 7, 9]
+    found = code.all_functions([source(n) for n in numbers])
+    assert [call(a) for a in found] == numbers and found[0] == found[2]
+    assert sorted(written) == [7, 8, 9]  # each once
+    assert code.all_functions([source(9), source(7)]) == [found[3], found[0]]
+    monkeypatch.setattr(code, "_memo", {})
+    assert [call(a) for a in code.all_functions([source(n) for n in numbers])] == numbers
+    assert sorted(written) == [7, 8, 9]  # what is on the disk is not written
 
 
 def test_imports_reach_python() -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from groundup.cli.workloads import Workload
+from groundup.cli.workloads import Loss, Workload
+from groundup.cli.workloads.jax_layers import Layers
 
 
-def _layers(nn: Any) -> Any:
+def model(nn: Any) -> Any:
+    """The model, in groundup's nn or torch's."""
     return nn.Sequential(
         nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
@@ -26,12 +28,28 @@ def ours() -> Any:
     """The model in groundup."""
     from groundup import nn
 
-    return _layers(nn)
+    return model(nn)
 
 
 def theirs(torch: Any) -> Any:
     """The model in torch."""
-    return _layers(torch.nn)
+    return model(torch.nn)
 
 
-WORKLOAD = Workload("lenet", (128, 1, 28, 28), 10, 61_706, 0.05, ours, theirs)
+def theirs_jax(jax: Any) -> Loss:
+    """The loss as a function of the parameters in JAX."""
+    f = Layers(jax)
+
+    def loss(p: Any, x: Any, y: Any) -> Any:
+        x = f.images(x)
+        x = f.max_pool(f.relu(f.conv(p, "0", x, padding=2)), 2, 2)
+        x = f.max_pool(f.relu(f.conv(p, "3", x)), 2, 2)
+        x = x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)  # flattened as (c, h, w)
+        x = f.relu(f.linear(p, "7", x))
+        x = f.relu(f.linear(p, "9", x))
+        return f.cross_entropy(f.linear(p, "11", x), y)
+
+    return loss
+
+
+WORKLOAD = Workload("lenet", (128, 1, 28, 28), 10, 61_706, 0.05, ours, theirs, theirs_jax)

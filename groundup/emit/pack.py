@@ -1,0 +1,217 @@
+"""Writes a `Pack` kernel: a copy into another layout, in square blocks transposed in registers.
+
+Knows strides; must not know why another layout is wanted.
+"""
+
+from __future__ import annotations
+
+from ..ir.dtype import int64
+from .builder import Function, Operand, module
+from .expression import Emitter, Value
+from .kernel import Pack
+from .nest import SIGNATURE, carefully, share, size
+from .operations import storage_type
+from .reduction import lane_mask
+
+
+def emit_pack(kernel: Pack, name: str) -> str:
+    """The kernel as a module of LLVM IR text."""
+    fn = Function(name, SIGNATURE)
+    e = Emitter(fn, kernel.width)
+    carefully(e, kernel.careful, _PackWriter(e, kernel).write)
+    return module([fn.text()], fn.declared)
+
+
+class _PackWriter:
+    """One copy: units of work are (outer indices, block of lanes)."""
+
+    def __init__(self, e: Emitter, kernel: Pack) -> None:
+        self.e, self.f, self.k = e, e.fn, kernel
+        self.dtype = kernel.element.dtype
+        self.t = storage_type(self.dtype)
+        self.w = kernel.width if self.dtype.bits <= 32 else kernel.width // 2
+        self.vt = f"<{self.w} x {self.t}>"
+
+    def write(self) -> None:
+        e, f, k = self.e, self.f, self.k
+        lanes = size(e, k.lane[0])
+        room: Operand | int = lanes  # lanes of the target: those of the last panel are all written
+        if k.panel[0]:
+            panel = k.panel[0]
+            room = f.mul(f.div(f.add(lanes, panel - 1), panel), panel)
+        blocks = f.div(f.add(room, self.w - 1), self.w)
+        sizes = [size(e, extent) for extent, _, _ in k.outer]
+        total: Operand | int = blocks
+        for n in sizes:
+            total = f.mul(total, n)
+        lo, hi = share(e, total)
+        source = f.gep(e.pointer(k.source), e.word(k.offset), self.t)
+        target = e.pointer(k.target)
+
+        def unit(i: Operand, _: list[Operand]) -> None:
+            e.open(f.region)
+            lane, rest = f.mul(f.rem(i, blocks), self.w), f.div(i, blocks)
+            a, b = source, f.gep(target, self.lane_place(lane), self.t)
+            for (_extent, from_, to), count in reversed(list(zip(k.outer, sizes))):
+                at, rest = f.rem(rest, count), f.div(rest, count)
+                a = f.gep(a, f.mul(at, e.word(from_)), self.t)
+                b = f.gep(b, f.mul(at, e.word(to)), self.t)
+            a = f.gep(a, f.mul(lane, e.word(k.lane[1])), self.t)
+            ragged = not (isinstance(room, int) and isinstance(lanes, int)) or (
+                lanes % self.w or room != lanes
+            )
+            full = f.put(f"icmp sle i64 {f.add(lane, self.w)}, {lanes}") if ragged else "true"
+            f.when(full, lambda: self.block(a, b, lane, None, None))
+            if ragged:
+                rest_of = f.put(f"xor i1 {full}, true")
+                f.when(rest_of, lambda: self.block(a, b, lane, lanes, room))
+            e.close()
+
+        f.counted(lo, hi, 1, unit)
+
+    def lane_place(self, lane: Operand) -> Operand:
+        """Where a block's first lane lies in the target."""
+        f, (panel, stride) = self.f, self.k.panel
+        if not panel:
+            return lane
+        inside = f.rem(lane, panel)
+        return f.add(f.mul(f.div(lane, panel), self.e.word(stride)), inside)
+
+    def block(
+        self, a: Operand, b: Operand, lane: Operand, lanes: Operand | int | None,
+        room: Operand | int | None,
+    ) -> None:  # fmt: skip
+        """All rows of one block of lanes; with `lanes`, only those that exist."""
+        e, f, k = self.e, self.f, self.k
+        e.open(f.region)
+        mask = None if lanes is None else lane_mask(e, lane, str(lanes), self.w)
+        store = None
+        if not k.panel[0]:
+            store = mask
+        if k.lane[1] == 1 or k.row_step != 1:
+            self.straight(a, b, mask, store)
+        else:
+            left = None if lanes is None else f.sub(lanes, lane)
+            self.transposed(a, b, left, store)
+        e.close()
+
+    def row_count(self) -> Operand | int:
+        total: Operand | int = 1
+        for extent, _ in self.k.row:
+            total = self.f.mul(total, size(self.e, extent))
+        return total
+
+    def row_place(self, row: Operand) -> Operand:
+        """Where row number `row` of the joined loops lies in the target."""
+        f, place = self.f, "0"
+        for i, (extent, stride) in reversed(list(enumerate(self.k.row))):
+            s = size(self.e, extent)
+            at = row if i == 0 else f.rem(row, s)
+            place = f.add(place, f.mul(at, self.e.word(stride)))
+            row = f.div(row, s)
+        return place
+
+    def straight(self, a: Operand, b: Operand, mask: Operand | None, store: Operand | None) -> None:
+        """Vectors of lanes, row by row; gathered where they do not lie together in the source."""
+        f, e, stride = self.f, self.e, self.k.lane[1]
+        total = self.row_count()
+        step = e.word(self.k.row_step)
+        index = ""
+        if stride != 1:
+            zero = Value("0", int64, 0, e.scope)
+            index = e._lane_indices(zero, stride, self.w, None, f.region)
+
+        def body(row: Operand, _: list[Operand]) -> None:
+            at = f.gep(a, f.mul(row, step), self.t)
+            if stride == 1:
+                x = self.load(at, mask)
+            else:
+                size = self.dtype.itemsize
+                x = e._gather(at, index, self.vt, self.t, self.w, mask, size, f.region)
+            self.put(x, f.gep(b, self.row_place(row), self.t), store)
+
+        f.counted(0, total, 1, body)
+
+    def transposed(
+        self, a: Operand, b: Operand, left: Operand | None, store: Operand | None
+    ) -> None:
+        """Rows that lie together in the source: w × w blocks, transposed."""
+        f, w = self.f, self.w
+        total = self.row_count()
+
+        def block(row: Operand, count: int | None, mask: Operand | None) -> None:
+            stride = self.e.word(self.k.lane[1])
+            vectors = []
+            for i in range(w):
+                at = f.gep(f.gep(a, row, self.t), f.mul(stride, i), self.t)
+                if left is None:
+                    vectors.append(self.load(at, mask))
+                    continue
+                exists = f.put(f"icmp sgt i64 {left}, {i}")
+                if mask is None:
+                    m = self.splat(exists)
+                else:
+                    m = f.put(f"and <{w} x i1> {mask}, {self.splat(exists)}")
+                vectors.append(self.load(at, m))
+            rows = transpose(f, vectors, w, self.t)
+            for i in range(w):
+                def write(i: int = i) -> None:
+                    here = f.gep(b, self.row_place(f.add(row, i)), self.t)
+                    self.put(rows[i], here, store)
+
+                if count is None and mask is not None:
+                    f.when(f.put(f"icmp sgt i64 {total}, {f.add(row, i)}"), write)
+                elif count is None or i < count:
+                    write()
+
+        if isinstance(total, int):
+            whole = total // w * w
+            f.counted(0, whole, w, lambda row, _: block(row, None, None))
+            if whole < total:
+                rest = total - whole
+                bits = ["true" if i < rest else "false" for i in range(w)]
+                block(str(whole), rest, "<" + ", ".join(f"i1 {x}" for x in bits) + ">")
+            return
+        whole_ = f.put(f"and i64 {total}, {-w}")
+        f.counted(0, whole_, w, lambda row, _: block(row, None, None))
+        f.counted(
+            whole_, total, w,
+            lambda row, _: block(row, None, lane_mask(self.e, row, str(total), w)),
+        )  # fmt: skip
+
+    # ---- vectors ---------------------------------------------------------------------------------
+
+    def splat(self, bit: Operand) -> Operand:
+        f, w = self.f, self.w
+        one = f.put(f"insertelement <{w} x i1> poison, i1 {bit}, i64 0")
+        zeros = f"<{w} x i32> zeroinitializer"
+        return f.put(f"shufflevector <{w} x i1> {one}, <{w} x i1> poison, {zeros}")
+
+    def load(self, at: Operand, mask: Operand | None) -> Operand:
+        size = self.dtype.itemsize
+        return self.e._vector_load(self.vt, self.t, self.w, at, mask, size, self.f.region)
+
+    def put(self, x: Operand, at: Operand, mask: Operand | None) -> None:
+        self.e._vector_store(self.vt, self.t, self.w, x, at, mask, self.dtype.itemsize)
+
+
+def transpose(f: Function, rows: list[Operand], w: int, t: str) -> list[Operand]:
+    """w vectors of w elements, transposed in log w stages of exchanges at distance 1, 2, 4, …"""
+    vt = f"<{w} x {t}>"
+
+    def pick(a: Operand, b: Operand, index: list[int]) -> Operand:
+        lanes = ", ".join(f"i32 {i}" for i in index)
+        return f.put(f"shufflevector {vt} {a}, {vt} {b}, <{w} x i32> <{lanes}>")
+
+    s = 1
+    while s < w:
+        after = list(rows)
+        for i in range(w):
+            if not i & s:
+                a, b = rows[i], rows[i | s]
+                after[i] = pick(a, b, [c if not c & s else w + (c & ~s) for c in range(w)])
+                after[i | s] = pick(a, b, [(c | s) if not c & s else w + c for c in range(w)])
+        rows = after
+        s *= 2
+    return rows
+

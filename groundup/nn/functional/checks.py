@@ -1,0 +1,66 @@
+"""What the functions of this room check before they compute, and how their errors are worded.
+
+Must not know what any of them computes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from groundup.tensor import Tensor
+from groundup.tensor.errors import at_line, lined_up
+from groundup.tensor.indexing import check_range
+
+Several = int | tuple[int, ...]  # one number for every axis, or one for each
+Single = Several  # one axis
+Pair = Several  # two axes
+Triple = Several  # three axes
+
+_WORD = {1: "a tuple of one", 2: "a pair of ints", 3: "a triple of ints"}
+
+
+def several(value: Several, name: str, count: int, least: int = 1) -> tuple[int, ...]:
+    """One number for each of `count` axes, of an argument that may be one number for all."""
+    every = (value,) * count if isinstance(value, int) else tuple(value)
+    if len(every) != count or not all(isinstance(v, int) and v >= least for v in every):
+        raise ValueError(
+            f"{name} is an int or {_WORD[count]}, each at least {least}, not {value}" + at_line()
+        )
+    return every
+
+
+def pair(value: Pair, name: str, least: int = 1) -> tuple[int, int]:
+    """(vertical, horizontal) of an argument that may be one number for both."""
+    vertical, horizontal = several(value, name, 2, least)
+    return vertical, horizontal
+
+
+def shapes_at_line(**shapes: Any) -> str:
+    """Shapes under one another and the user's line, as the end of an error."""
+    return lined_up(**shapes) + at_line()
+
+
+def one_type(name: str, **operands: Any) -> None:
+    """Raise TypeError unless the operands are tensors of one dtype: nothing is promoted silently
+    where a whole layer would be computed in another precision."""
+    for role, t in operands.items():
+        if not isinstance(t, Tensor):
+            raise TypeError(f"{name}: {role} is a tensor, not {type(t).__name__}" + at_line())
+    dtypes = {role: t.dtype.name for role, t in operands.items()}
+    if len(set(dtypes.values())) > 1:
+        given = ", ".join(f"{role} {dtype}" for role, dtype in dtypes.items())
+        raise TypeError(
+            f"{name}: one dtype is expected, not {given}; convert the input (x.to(weight.dtype), "
+            f"x.float()) or the layer (layer.to(dtype))" + at_line()
+        )
+
+
+def known_indices(indices: Tensor, count: int, role: str, place: str) -> bool:
+    """Whether indices can be looked at now; raises IndexError for one that is not below `count`."""
+    plural = place + ("es" if place.endswith("s") else "s")
+    least = check_range(indices, count, f"{role}s of {count} {plural}")
+    if least is not None and least < 0:
+        raise IndexError(
+            f"the {role} {least} is none of the {count} {plural} 0 to {count - 1}" + at_line()
+        )
+    return least is not None

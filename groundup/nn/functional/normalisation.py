@@ -1,0 +1,143 @@
+"""Values brought to mean 0 and variance 1: by batch, by layer, by group.
+
+Must not know about modules or training loops.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from groundup.tensor import ShapeError, Tensor, no_grad
+
+from ..waiting import wait
+from .checks import one_type, shapes_at_line
+
+
+def batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float | Tensor = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """y[n,c,…] = (x[n,c,…] − μ[c]) / √(σ²[c] + eps) · weight[c] + bias[c]
+
+    training: μ and σ² (biased: divided by the count) are this batch's, over every axis but c, and
+    the running statistics move in place, by PyTorch's convention:
+    running ← (1 − momentum) · running + momentum · batch, with the unbiased variance.
+    Otherwise μ and σ² are the running ones; without running ones, the batch's.
+    Source: Ioffe & Szegedy 2015, algorithms 1 and 2.
+    Raises ShapeError when a channel has a single value to learn its variance from.
+    """
+    if x.ndim < 2:
+        raise ShapeError("batch_norm: expected an input (n, c, …)" + shapes_at_line(input=x.shape))
+    over = (0, *range(2, x.ndim))
+    per_channel = (-1, *(1 for _ in x.shape[2:]))  # lines (c,) up with (n, c, …)
+    if training or running_mean is None or running_var is None:
+        count = math.prod(x.shape) // max(1, int(x.shape[1]))
+        if training and count <= 1:
+            raise ShapeError(
+                "batch_norm: training needs more than 1 value for each channel"
+                " (a batch of one has no variance)" + shapes_at_line(input=x.shape)
+            )
+        mean = x.mean(over)
+        centred = x - mean.reshape(per_channel)
+        var = x.var(over, correction=0)
+        if training and running_mean is not None and running_var is not None:
+            with no_grad():
+                _move(running_mean, mean.detach(), momentum)
+                _move(running_var, x.detach().var(over, correction=1), momentum)
+    else:
+        mean, var = running_mean, running_var
+        centred = x - mean.reshape(per_channel)
+    scale = (var + eps).rsqrt()
+    if weight is not None:
+        scale = scale * weight
+    y = centred * scale.reshape(per_channel)
+    return y if bias is None else y + bias.reshape(per_channel)
+
+
+def _move(running: Tensor, batch: Tensor, momentum: float | Tensor) -> None:
+    """running ← running + momentum · (batch − running), in place."""
+    wait(running.add_((batch - running) * momentum))
+
+
+def layer_norm(
+    x: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """y[…,k] = (x[…,k] − μ[…]) / √(σ²[…] + eps) · weight[k] + bias[k], k the last axes together
+
+    normalized_shape: the sizes of those axes, over which μ and σ² (divided by the count) go.
+    weight, bias: of that shape. Source: Ba, Kiros & Hinton, "Layer normalization", 2016, eq. 4;
+    eps is PyTorch's.
+    Raises ShapeError when x does not end in these axes.
+
+    >>> layer_norm(gu.tensor([[1.0, 3.0]]), (2,), eps=0.0).tolist()
+    [[-1.0, 1.0]]
+    """
+    sizes = tuple(normalized_shape)
+    if not sizes or tuple(x.shape[-len(sizes) :]) != sizes:
+        raise ShapeError(
+            f"layer_norm: an input that ends in axes of {sizes} is expected"
+            + shapes_at_line(input=x.shape)
+        )
+    for role, t in (("weight", weight), ("bias", bias)):
+        if t is not None and tuple(t.shape) != sizes:
+            raise ShapeError(
+                f"layer_norm: the {role} has one number for each place that is normalised, {sizes}"
+                + shapes_at_line(input=x.shape, **{role: t.shape})
+            )
+        if t is not None:
+            one_type("layer_norm", input=x, **{role: t})
+    over = tuple(range(-len(sizes), 0))
+    y = (x - x.mean(over, keepdim=True)) * (x.var(over, correction=0, keepdim=True) + eps).rsqrt()
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias
+
+
+def group_norm(
+    x: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """y[n,c,…] = (x[n,c,…] − μ[n,g]) / √(σ²[n,g] + eps) · weight[c] + bias[c], g the group of c
+
+    x: (n, c, …), its channels in `num_groups` runs of equal length; μ and σ² go over a run and all
+    further axes. One group: layer norm of an image; c groups: instance norm.
+    Source: Wu & He, "Group normalization", 2018, eq. 7.
+    Raises ShapeError when the groups do not divide the channels.
+
+    >>> group_norm(gu.ones(2, 6, 4, 4), 3).shape
+    (2, 6, 4, 4)
+    """
+    if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
+        raise ShapeError(
+            f"group_norm: expected an input (n, c, …) whose c is a multiple of {num_groups} groups"
+            + shapes_at_line(input=x.shape)
+        )
+    channels = int(x.shape[1])
+    for role, t in (("weight", weight), ("bias", bias)):
+        if t is not None and tuple(t.shape) != (channels,):
+            raise ShapeError(
+                f"group_norm: the {role} has one number for each of {channels} channels"
+                + shapes_at_line(input=x.shape, **{role: t.shape})
+            )
+        if t is not None:
+            one_type("group_norm", input=x, **{role: t})
+    grouped = x.reshape(x.shape[0], num_groups, channels // num_groups, *x.shape[2:])
+    over = tuple(range(2, grouped.ndim))
+    centred = grouped - grouped.mean(over, keepdim=True)
+    y = (centred * (grouped.var(over, correction=0, keepdim=True) + eps).rsqrt()).reshape(x.shape)
+    per_channel = (-1, *(1 for _ in x.shape[2:]))
+    y = y if weight is None else y * weight.reshape(per_channel)
+    return y if bias is None else y + bias.reshape(per_channel)

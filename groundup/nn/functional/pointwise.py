@@ -1,0 +1,75 @@
+"""Activations, element by element or along one axis, and dropout.
+
+Must not know about modules or training loops.
+"""
+
+from __future__ import annotations
+
+import math
+
+from groundup.tensor import Tensor, rand, where
+
+
+def relu(x: Tensor) -> Tensor:
+    """max(x, 0); its derivative at 0 is 0."""
+    return x.relu()
+
+
+def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """x where x > 0, else negative_slope · x (Maas et al. 2013, whose slope 0.01 is)."""
+    return where(x > 0, x, x * negative_slope)
+
+
+def general_relu(
+    x: Tensor, leak: float | None = None, sub: float | None = None, maxv: float | None = None
+) -> Tensor:
+    """min(relu(x) − sub, maxv), with a slope of `leak` below 0.
+
+    relu(z) of a standard normal z has mean 1/√(2π) ≈ 0.4; subtracting a constant (the lesson takes
+    0.5) brings the mean of the activations back towards 0.
+    """
+    y = x.relu() if leak is None else leaky_relu(x, leak)
+    if sub is not None:
+        y = y - sub
+    return y if maxv is None else y.clamp_max(maxv)
+
+
+def gelu(x: Tensor, approximate: str = "none") -> Tensor:
+    """x · Φ(x) = x · ½(1 + erf(x / √2)) (Hendrycks & Gimpel 2016).
+
+    approximate: 'tanh' takes the paper's ½x(1 + tanh(√(2/π)(x + 0.044715·x³))).
+    """
+    if approximate == "none":
+        return 0.5 * x * (1.0 + (x * math.sqrt(0.5)).erf())
+    if approximate == "tanh":
+        inner = math.sqrt(2.0 / math.pi) * (x + 0.044715 * (x * x * x))
+        return 0.5 * x * (1.0 + inner.tanh())
+    raise ValueError(f"approximate is 'none' or 'tanh', not {approximate!r}")
+
+
+def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """x · m / (1 − p), m[…] = 1 with probability 1 − p, else 0.
+
+    The division keeps the expectation, so evaluation (training=False) is the identity.
+    Source: Srivastava et al. 2014, section 10.
+    """
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"dropout: the probability p must be between 0 and 1, not {p}")
+    if not training or p == 0.0:
+        return x
+    if p == 1.0:
+        return x * 0.0
+    keep = rand(x.shape, dtype=x.dtype) >= p
+    return where(keep, x * (1.0 / (1.0 - p)), 0.0)
+
+
+def softmax(x: Tensor, dim: int = -1) -> Tensor:
+    """s[…,k] = exp(x[…,k] − m[…]) / Σ_k exp(x[…,k] − m[…]), m the maximum over k = axis `dim`."""
+    shifted = (x - x.detach().amax(dim, keepdim=True)).exp()
+    return shifted / shifted.sum(dim, keepdim=True)
+
+
+def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
+    """l[…,k] = x[…,k] − m[…] − log Σ_k exp(x[…,k] − m[…]), m the maximum over k = axis `dim`."""
+    shifted = x - x.detach().amax(dim, keepdim=True)
+    return shifted - shifted.exp().sum(dim, keepdim=True).log()

@@ -1,0 +1,164 @@
+"""Products other than convolutions: linear maps, rows of a table, attention.
+
+Must not know about modules or training loops.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from groundup.tensor import ShapeError, Tensor, axes, where
+from groundup.tensor.errors import at_line
+
+from .checks import known_indices, one_type, shapes_at_line
+from .pointwise import dropout, softmax
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """y[…, o] = Σ_k x[…, k] · w[o, k] + b[o]
+
+    x: (…, k); weight: (o, k); bias: (o,). Raises ShapeError when the k or the o differ.
+
+    >>> linear(gu.ones(4, 3), gu.ones(2, 3)).shape
+    (4, 2)
+    """
+    one_type("linear", input=x, weight=weight)
+    if x.ndim < 1 or weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
+        raise ShapeError(
+            "linear: the last axis of the input must be as long as that of the weight"
+            + shapes_at_line(input=x.shape, weight=weight.shape)
+        )
+    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
+        raise ShapeError(
+            "linear: the bias needs one number for each row of the weight"
+            + shapes_at_line(weight=weight.shape, bias=bias.shape)
+        )
+    *lead, o, k = axes(x.ndim + 1)
+    y: Tensor = (x[*lead, k] * weight[o, k]).sum(k).order(*lead, o)
+    return y if bias is None else y + bias
+
+
+def embedding(ids: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+    """y[…, k] = weight[ids[…], k]: the row of a table that each id names.
+
+    ids: integers of any shape; weight: (rows, k). padding_idx: the row whose derivative is 0.
+    Raises IndexError for an id that is no row: at once if the ids are in memory, else when the
+    result is computed; TypeError for ids that are not integers.
+
+    >>> embedding(gu.tensor([[2, 0]]), gu.arange(6.0).reshape(3, 2)).tolist()
+    [[[4.0, 5.0], [0.0, 1.0]]]
+    """
+    if weight.ndim != 2:
+        raise ShapeError(
+            "embedding: the table is (rows, numbers in a row)"
+            + shapes_at_line(ids=ids.shape, weight=weight.shape)
+        )
+    if not ids.dtype.is_int:
+        raise TypeError(
+            f"embedding: ids are integers, not {ids.dtype.name}; write ids.long()" + at_line()
+        )
+    rows = int(weight.shape[0])
+    *at, k = axes(ids.ndim + 1)
+    row: Any = ids[*at] if at else ids
+    if not known_indices(ids, rows, "id", "row"):
+        # A negative id would count from the back: send it beyond the end, which is an error.
+        row = where(row < 0, rows, row)
+    y: Tensor = weight[row, k].order(*at, k)
+    if padding_idx is None:
+        return y
+    if not -rows <= padding_idx < rows:
+        raise IndexError(f"padding_idx {padding_idx} is none of the {rows} rows" + at_line())
+    return where((ids == padding_idx % rows).unsqueeze(-1), y.detach(), y)
+
+
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """Attention(Q, K, V) = softmax(Q·Kᵀ / √d) · V
+
+    query: (…, l, d); key: (…, s, d); value: (…, s, e); the result: (…, l, e). Leading axes (batch,
+    heads) broadcast.
+    attn_mask: (…, l, s), True where a query may see a key, or numbers that are added to the scores.
+    A query that may see nothing gets zeros.
+    dropout_p: the probability that a weight is dropped (here as in PyTorch whenever it is given).
+    is_causal: query i sees the keys j ≤ i only. scale: in the place of 1/√d.
+    enable_gqa: each key and value head serves a run of query heads (Ainslie et al. 2023).
+    Source: Vaswani et al., "Attention is all you need", 2017, eq. 1.
+
+    >>> q = gu.zeros(1, 2, 3, 4)
+    >>> scaled_dot_product_attention(q, q, gu.ones(1, 2, 3, 5), is_causal=True).shape
+    (1, 2, 3, 5)
+    """
+    _check_attention(query, key, value, attn_mask, is_causal)
+    if enable_gqa:
+        key, value = _for_each_query_head(query, key), _for_each_query_head(query, value)
+    return dropout(attention_weights(query, key, attn_mask, is_causal, scale), dropout_p) @ value
+
+
+def attention_weights(
+    query: Tensor,
+    key: Tensor,
+    mask: Tensor | None = None,
+    causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """softmax(Q·Kᵀ / √d), (…, l, s); arguments as for scaled_dot_product_attention."""
+    factor = 1.0 / math.sqrt(int(query.shape[-1])) if scale is None else scale
+    scores = (query @ key.mT) * factor
+    if causal:
+        *lead, i, j = axes(scores.ndim)
+        seen: Any = where(j <= i, scores[*lead, i, j], -math.inf)
+        scores = seen.order(*lead, i, j)
+    if mask is None:
+        return softmax(scores, -1)
+    scores = scores + mask if mask.dtype.is_float else where(mask, scores, -math.inf)
+    blind = scores.detach().amax(-1, keepdim=True) == -math.inf
+    return where(blind, 0.0, softmax(where(blind, 0.0, scores), -1))
+
+
+def _for_each_query_head(query: Tensor, shared: Tensor) -> Tensor:
+    """(…, heads, s, d) with every head repeated until there are as many as query heads."""
+    heads, own = int(query.shape[-3]), int(shared.shape[-3])
+    if heads % own:
+        raise ShapeError(
+            f"scaled_dot_product_attention: {own} key heads must divide {heads} query heads"
+            + shapes_at_line(query=query.shape, key=shared.shape)
+        )
+    *lead, _, s, d = shared.shape
+    repeated = shared.unsqueeze(-3).expand(*lead, own, heads // own, s, d)
+    return repeated.reshape(*lead, heads, s, d)
+
+
+def _check_attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool
+) -> None:
+    name = "scaled_dot_product_attention"
+    one_type(name, query=query, key=key, value=value)
+    problem = None
+    if min(query.ndim, key.ndim, value.ndim) < 2:
+        problem = "expected a query (…, l, d), a key (…, s, d) and a value (…, s, e)"
+    elif query.shape[-1] != key.shape[-1]:
+        problem = "query and key have one number for each feature d, their last axis"
+    elif key.shape[-2] != value.shape[-2]:
+        problem = "there is one value for each key: their second to last axes s must be equal"
+    if problem is not None:
+        shapes = shapes_at_line(query=query.shape, key=key.shape, value=value.shape)
+        raise ShapeError(f"{name}: {problem}{shapes}")
+    if mask is not None and causal:
+        raise ValueError(
+            f"{name}: is_causal and attn_mask exclude each other; make the mask causal:"
+            " attn_mask & gu.ones(l, s, dtype=gu.bool).tril()" + at_line()
+        )
+    if mask is not None and not (mask.dtype.is_float or mask.dtype.kind == "b"):
+        raise TypeError(
+            f"{name}: a mask is bool (True: may be seen) or of a floating type (added to the"
+            f" scores), not {mask.dtype.name}" + at_line()
+        )

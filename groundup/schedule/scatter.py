@@ -1,0 +1,128 @@
+"""Searches by data run as sorts: positions in order by row, then each row's own terms.
+
+`sum over i of (v[i, k] if index[i] == j else 0)` as written compares every position with every row.
+Here the positions are put in order by row first (stably, so that each row's terms keep their
+order), then each row adds its own. The terms left out are the neutral element: no bit changes.
+Knows kernels and memory; must not know who wrote the search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..emit.kernel import Output, Ranks, Segments, Word
+from ..ir import dtype as dt
+from ..ir.extent import product
+from ..ir.node import Node, alu, const, extent, make, out, red, reduce, where
+from ..ir.transform import body_nodes, free_variables, row_major, substitute
+from .lower import Lowering, Memory, Raw
+from .nests import SERIAL, Parameters, access, finish, map_loads
+from .search import Search, neutral
+from .sizes import Size, add, mul, size_of, total, value
+
+VECTORS = 8  # running vectors of one row at once
+
+
+# ---- kernels -------------------------------------------------------------------------------------
+
+
+def _row_number(found: Search, shape: Sequence[int]) -> tuple[Node, int]:
+    """(the row of a position, or the number of rows where it has none; the number of rows)."""
+    sizes = [shape[d] for d, _ in found.rows]
+    rows = product([*(shape[d] for d in found.batch), *sizes])
+    row = row_major(
+        (*(shape[d] for d in found.batch), *sizes),
+        (*(out(d) for d in found.batch), *(ix for _, ix in found.rows)),
+    )
+    own = {red(uid) for uid, _ in found.reduction.arg[1]} | {out(d) for d in found.batch}
+    conditions = [c for c in found.conditions if free_variables(c) <= own]
+    for size, (_, ix) in zip(sizes, found.rows):
+        conditions += [alu("le", const(0, dt.int64), ix), alu("lt", ix, extent(size))]
+    nowhere = extent(rows)
+    for c in reversed(conditions):
+        row = where(c, row, nowhere)
+    return row, rows
+
+
+def ranks(
+    found: Search, shape: tuple[int, ...], memory: dict[Node, Memory], table: object
+) -> tuple[Ranks, Parameters, Lowering, Size]:
+    """The kernel that puts positions in order by row; and the bytes of its table."""
+    row, rows = _row_number(found, shape)
+    variables = found.reduction.arg[1]
+    low = Lowering(shape, reduce("max", variables, row), memory)
+    params = Parameters()
+    body = finish(low.result.src[0], params)
+    loops = [(out(d), size_of(shape[d])) for d in found.batch]
+    loops += [(red(uid), size_of(e)) for uid, e in variables]
+    positions = total([s for _, s in loops])
+    kernel = Ranks(
+        tuple((v, params.size(s)) for v, s in loops), body,
+        params.size(size_of(rows)), params.size(positions), params.pointer(table),
+    )  # fmt: skip
+    words = add(add(size_of(rows), 2), mul(positions, 2))
+    return kernel, params, low, mul(words, 4)
+
+
+class SegmentBuilder:
+    """Builds the kernel in which each row combines the terms of its positions."""
+
+    def __init__(
+        self, found: Search, shape: tuple[int, ...], body: Node, memory: dict[Node, Memory],
+        target: Memory, table: object, width: int,
+    ) -> None:  # fmt: skip
+        self.found, self.shape, self.target, self.table = found, shape, target, table
+        self.width = width
+        kind, variables, order = found.reduction.arg[:3]
+        term = found.term
+        for c in reversed(found.conditions):
+            term = where(c, term, const(neutral(kind, term.dtype), term.dtype))
+        plain = reduce(kind, variables, term, order)
+        self.low = Lowering(shape, substitute(body, {found.reduction: plain}), memory)
+
+    def build(self) -> tuple[Segments, Parameters, bool]:
+        """(kernel, its parameters, whether several threads share it)."""
+        found, target, params = self.found, self.target, Parameters()
+        kind, variables, _ = found.reduction.arg[:3]
+        axes = sorted(range(len(self.shape)), key=lambda d: -value(target.strides[d]))
+        fixed = {*found.batch, *(d for d, _ in found.rows)}
+        vector = bool(axes) and axes[-1] not in fixed and target.strides[axes[-1]] == 1
+        terms = tuple((out(d), s) for d, s in enumerate(target.strides))
+        where_to = access(Raw(target.ref, 0, terms, False, False), params)
+        loops = tuple((out(d), params.size(target.shape[d])) for d in axes)
+        sizes = dict(loops)
+        hole = make("hole", found.reduction.dtype, (), (), 0)
+        inner: list[Node] = []
+
+        def take_out(node: Node) -> Node:
+            if node.op != "reduce":
+                return node
+            inner.append(node.src[0])
+            return hole
+
+        output = Output(finish(map_loads(self.low.result, take_out), params), where_to)
+        counts = tuple((red(uid), params.size(size_of(e))) for uid, e in variables)
+        row = [out(d) for d in found.batch] + [out(d) for d, _ in found.rows]
+        kernel = Segments(
+            loops, vector, tuple((v, sizes[v]) for v in row), len(found.batch),
+            counts, kind, finish(inner[0], params), hole, output, params.pointer(self.table),
+            params.size(size_of(product([self.shape[v.arg] for v in row]))),
+            self._positions(params), VECTORS, self.width,
+        )  # fmt: skip
+        return kernel, params, self._work() >= SERIAL
+
+    def _positions(self, params: Parameters) -> Word:
+        sizes = [size_of(self.shape[d]) for d in self.found.batch]
+        sizes += [size_of(e) for _, e in self.found.reduction.arg[1]]
+        return params.size(total(sizes))
+
+    def _work(self) -> int:
+        """About how many element-operations the kernel performs."""
+        elements = terms = 1
+        for d, size in enumerate(self.shape):
+            elements *= int(size)
+            if d not in (d for d, _ in self.found.rows):
+                terms *= int(size)
+        for _, size in self.found.reduction.arg[1]:
+            terms *= int(size)
+        return elements * 2 + terms * len(body_nodes(self.found.term))

@@ -1,0 +1,100 @@
+"""Reductions that search: only the terms count whose index, read from data, is this row.
+
+`sum over i of (v[i, k] if index[i] == j else 0)`: the adjoint of a gather, a scatter_add, a
+histogram. Knows how such a reduction looks; must not know how it is run.
+"""
+
+from __future__ import annotations
+
+from ..ir import dtype as dt
+from ..ir.node import Node, red
+from ..ir.record import frozen
+from ..ir.transform import body_nodes, free_variables
+
+
+@frozen
+class Search:
+    """A reduction that keeps the terms of one row: its parts."""
+
+    reduction: Node
+    rows: tuple[tuple[int, Node], ...]  # (output axis, the index that must be equal to it)
+    batch: tuple[int, ...]  # output axes that the indices depend on
+    conditions: tuple[Node, ...]  # others that must hold
+    term: Node
+
+
+def neutral(kind: str, dtype: dt.DType) -> bool | int | float:
+    """The value that changes nothing when it is combined with others."""
+    if kind in ("sum", "prod"):
+        return int(kind == "prod")
+    if dtype.is_float:
+        return float("-inf") if kind == "max" else float("inf")
+    return dtype.min if kind == "max" else dtype.max
+
+
+def search(reduction: Node) -> Search | None:
+    """The parts of a reduction that is a search of this kind, else None."""
+    kind = reduction.arg[0]
+    if kind.startswith("arg") or reduction.dtype.kind == "b":
+        return None
+    absent = neutral(kind, reduction.dtype)
+    conditions: list[Node] = []
+    term = reduction.src[0]
+    while term.op == "where" and term.src[2].op == "const" and term.src[2].value == absent:
+        conditions += _conjuncts(term.src[0])
+        term = term.src[1]
+    rows: dict[int, Node] = {}
+    others: list[Node] = []
+    for c in conditions:
+        found = _row(c, reduction)
+        if found is not None and found[0] not in rows:
+            rows[found[0]] = found[1]
+        else:
+            others.append(c)
+    if not rows:
+        return None
+    used = {v.arg for ix in rows.values() for v in free_variables(ix) if v.op == "out"}
+    if used & set(rows):
+        return None
+    return Search(reduction, tuple(rows.items()), tuple(sorted(used)), tuple(others), term)
+
+
+def _conjuncts(condition: Node) -> list[Node]:
+    if condition.op != "and":
+        return [condition]
+    return [c for s in condition.src for c in _conjuncts(s)]
+
+
+def _row(condition: Node, reduction: Node) -> tuple[int, Node] | None:
+    """(output axis, index) of the condition that an index read from data is that axis's value."""
+    if condition.op != "eq" or condition.src[0].dtype is not dt.int64:
+        return None
+    own = {red(uid) for uid, _ in reduction.arg[1]}
+    for axis, index in (condition.src, condition.src[::-1]):
+        if axis.op == "out" and any(n.op == "read" for n in body_nodes(index)):
+            free = free_variables(index)
+            if axis not in free and free & own:
+                return axis.arg, index
+    return None
+
+
+def search_in(body: Node) -> Search | None:
+    """The search of a body that has one reduction and nothing but cheap work around it."""
+    reductions = [n for n in body_nodes(body) if n.op == "reduce"]
+    if len(reductions) != 1:
+        return None
+    found = search(reductions[0])
+    if found is None or (found.reduction.arg[0] == "sum" and found.reduction.dtype.is_float
+                         and found.reduction.arg[2] != "seq"):  # fmt: skip
+        return None
+    return found
+
+
+def sites_once(body: Node, reading: Node) -> bool:
+    """Is a read inside a search's term evaluated once for each position?"""
+    found = search_in(body)
+    if found is None or reading not in body_nodes(found.term):
+        return False
+    return all(
+        reading not in body_nodes(c) for c in (*found.conditions, *(i for _, i in found.rows))
+    )

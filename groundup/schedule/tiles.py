@@ -1,0 +1,287 @@
+"""Chooses register tiles for contractions: which loops are tiled, which operand is broadcast, what
+is packed first, in which blocks the sum runs. One cost model for matmul, convolution and their
+gradients; costs are about cycles of one core.
+"""
+
+from __future__ import annotations
+
+from math import gcd
+
+from ..ir.node import Node
+from .contract import Choice, Operand, Problem
+from .lower import affine
+from .sizes import Sym, value
+
+PANEL = 320 << 10  # bytes of b that one tile walks: they stay in the second-level cache
+NEAR = 640 << 10  # bytes of both operands that all tiles walk in one block, likewise
+LEAST_BLOCK = 512  # terms of a block: fewer, and keeping the sums between blocks shows
+SCATTER = 1.5  # cycles an element, where the output is not contiguous along the vector
+CROWDED = 1.3  # how much longer it takes when rows push each other out of the cache
+TRANSPOSE, COPY = 0.8, 0.4  # cycles an element of a copy into panels
+
+
+def choose(p: Problem) -> Choice | None:
+    """The cheapest way that the cost model knows, if there is any."""
+    found = _choices(p)
+    if not found:
+        return None
+    best = min(found, key=lambda c: c.cost)
+    if not best.lanes:
+        _arrange(p, best)
+    return best
+
+
+def _choices(p: Problem) -> list[Choice]:
+    x, y = p.operands
+    found: list[Choice] = []
+    outputs = [v for v in p.extents if v.op == "out"]
+    for a, b in ((x, y), (y, x)):
+        blocked = a.tied | b.tied
+        for n in outputs:
+            if n in blocked or n in p.guarded or b.strides.get(n, 0) == 0:
+                continue
+            paired = a.strides.get(n, 0) != 0
+            if paired and (p.lanes or a.strides[n] != 1):
+                continue
+            for m in [None, *outputs]:
+                if m is not None and not _rows_allowed(p, a, b, m, n, blocked):
+                    continue
+                if p.lanes:
+                    found += [] if paired else _lanes(p, a, b, m, n)
+                else:
+                    found += _broadcast(p, a, b, m, n, paired)
+    return found
+
+
+def _rows_allowed(
+    p: Problem, a: Operand, b: Operand, m: Node, n: Node, blocked: set[Node]
+) -> bool:
+    if m in blocked or m is n or a.strides.get(m, 0) == 0 or b.strides.get(m, 0) != 0:
+        return False
+    if m in p.guarded:
+        return not p.lanes and p.row_bound(m) is not None
+    return not (p.lanes and isinstance(p.extents[m], Sym))
+
+
+def _terms(p: Problem) -> int:
+    k = 1
+    for v in p.k:
+        k *= value(p.extents[v])
+    return k
+
+
+def _rest(p: Problem, *tiled: Node | None) -> int:
+    n = 1
+    for v, e in p.extents.items():
+        if v.op == "out" and v not in tiled:
+            n *= value(e)
+    return n
+
+
+def even(total: int, tile: int) -> int:
+    """The tile size that cuts `total` into as many, but equal, parts."""
+    return -(-total // -(-total // tile))
+
+
+# ---- broadcast -----------------------------------------------------------------------------------
+
+
+def _broadcast(
+    p: Problem, a: Operand, b: Operand, m: Node | None, n: Node, paired: bool
+) -> list[Choice]:
+    pack, extra = _packing(p, b, n, paired)
+    if b.strides[n] != 1 and not pack:
+        return []
+    width = p.lane_count
+    height, columns = value(p.extents[m]) if m else 1, value(p.extents[n])
+    contiguous = p.target_strides[n] == 1
+    outside = 0.0 if contiguous else SCATTER * columns * height * _rest(p, m, n)
+    found = []
+    for vectors in (1, 2, 3, 4, 6, 8) if m is None else (1, 2, 3, 4):
+        if vectors > 1 and (vectors - 1) * width >= columns:
+            break
+        rows = min(height, (p.registers - 2 - vectors * (1 if not paired else 2)) // vectors, 14)
+        if rows < 1:
+            continue
+        runtime = m is not None and isinstance(p.extents[m], Sym)
+        for rows in range(1, rows + 1) if runtime else (even(height, rows),):
+            # A runtime number of rows ends in single rows, others in equal tiles.
+            tiles = [(rows, height // rows), (1, height % rows)] if runtime else [
+                (rows, -(-height // rows))
+            ]
+            cycles = sum(
+                count * _tile_cycles(p, r, vectors, columns, width, paired) for r, count in tiles
+            )
+            cost = cycles * _rest(p, m, n) + outside + extra
+            c = Choice(cost, a, b, m, n, rows, vectors, paired=paired, pack=pack)
+            if m is not None and _crowded(p, a, m, rows):
+                c.cost, c.pack_rows = _uncrowded(p, a, m, cost)
+            found.append(c)
+    return found
+
+
+def _tile_cycles(
+    p: Problem, rows: int, vectors: int, columns: int, width: int, paired: bool
+) -> float:
+    """About how many cycles the tiles of some rows take, over all columns."""
+    whole, rest = divmod(columns, vectors * width)
+    terms = _terms(p)
+    cycles = 0.0
+    for count, v in ((whole, vectors), (1 if rest else 0, -(-rest // width))):
+        loads = v * (1 + rows) if paired else v + rows * 0.5
+        per_step = max(rows * v, loads, 4) + (0.5 if p.bounds else 0.2)
+        # What a tile reads of b comes from the second level of cache, or from beyond.
+        far = terms * v * width * 4 > (1 << 20)
+        per_step = max(per_step, v * width * 4 / (12 if far else 24))
+        cycles += count * (terms * per_step + rows * v * 2 + 15)
+    return cycles
+
+
+def _crowded(p: Problem, a: Operand, m: Node, rows: int) -> bool:
+    """Do the rows of a tile fall onto the same lines of the first-level cache (64 sets of 8 lines
+    of 64 bytes on x86-64), so that they push each other out?"""
+    if a.strides.get(p.k[-1], 0) != 1:
+        return False  # a line holds all rows of a term
+    step = a.strides[m]
+    if isinstance(step, Sym):
+        return False
+    sets = 4096 // gcd(4096, max(64, int(step) * p.sum.dtype.itemsize))
+    return rows > 4 * sets
+
+
+def _uncrowded(p: Problem, a: Operand, m: Node, cost: float) -> tuple[float, bool]:
+    """(the cost, whether a is copied first into rows that are not crowded)."""
+    if m not in p.guarded and len(p.k) == 1 and packable(p, a, p.k[-1]):
+        copied = cost + COPY * _elements(p, a)
+        if copied < CROWDED * cost:
+            return copied, True
+    return CROWDED * cost, False
+
+
+def _elements(p: Problem, o: Operand) -> int:
+    """How many elements of an operand are read."""
+    elements = 1
+    for v, e in p.extents.items():
+        if o.strides.get(v, 0) != 0:
+            elements *= value(e)
+    return elements
+
+
+def _packing(p: Problem, b: Operand, n: Node, paired: bool) -> tuple[bool, float]:
+    """Should b be copied into panels first, and what that costs."""
+    if not packable(p, b, n):
+        return False, 0.0
+    elements = _elements(p, b)
+    if b.strides[n] != 1:
+        return True, TRANSPOSE * elements
+    uses = p._count() // max(1, elements)  # how often each element is used
+    last = b.strides.get(p.k[-1], 0)
+    far = not isinstance(last, Sym) and int(last) * 4 >= 1024  # a step of the sum changes lines
+    if far and uses >= 256 and _terms(p) >= 64 and not isinstance(p.extents[n], Sym):
+        return True, COPY * elements
+    return False, 0.0
+
+
+def packable(p: Problem, b: Operand, n: Node) -> bool:
+    """Is every index of the read affine in one variable of its own, n as it is?"""
+    if b.raw.computed or b.raw.guarded:
+        return False
+    sizes = [p.full[v] for v in (*p.k, n) if b.strides.get(v, 0) != 0]
+    if n in p.joined or any(isinstance(s, Sym) for s in sizes):
+        return False
+    seen: set[Node] = set()
+    for ix in b.read.src[1:]:
+        parts = affine(ix)
+        if parts is None or len(parts[0]) > 1:
+            return False
+        for v, c in parts[0].items():
+            if v in seen or c < 1 or (v is n and (c, parts[1]) != (1, 0)):
+                return False
+            seen.add(v)
+    return n in seen
+
+
+def _arrange(p: Problem, c: Choice) -> None:
+    """Blocks of the reduction, and which tiles come first, so that data stay near."""
+    width = p.lane_count * p.sum.dtype.itemsize
+    terms = _terms(p)
+    columns = value(p.extents[c.n])
+    rows = 1  # all that a's block holds for one term
+    for v, s in c.a.strides.items():
+        if v.op == "out" and s != 0 and v not in p.guarded:
+            rows *= value(p.extents[v])
+    itemsize = p.sum.dtype.itemsize
+    panel = terms * c.vectors * width
+    repeated = _rest(p, c.m, c.n) * -(-columns // (c.vectors * p.lane_count))
+    c.columns_first = (
+        terms * columns * itemsize > PANEL and panel <= 2 * PANEL
+        and not any(v.op == "out" and v is not c.n and s for v, s in c.b.strides.items())
+    )  # fmt: skip
+    if len(p.k) == 0 or repeated == 0:
+        return
+    most = max(LEAST_BLOCK, PANEL // (c.vectors * width))
+    near = NEAR // ((rows + columns) * itemsize)
+    across = c.a.strides.get(p.k[-1], 0) != 1  # a tile takes a part of each line that it touches
+    if across and terms * (rows + columns) * itemsize > NEAR and near >= LEAST_BLOCK:
+        most = min(most, near)
+    if terms <= most * 5 // 4:
+        return
+    inner = 1
+    for depth in reversed(range(len(p.k))):
+        extent = value(p.extents[p.k[depth]])
+        if inner * extent > most:
+            size = max(1, most // inner)
+            if -(-extent // size) > 1:
+                c.block = (depth, even(extent, size))
+            return
+        inner *= extent
+
+
+# ---- lanes ---------------------------------------------------------------------------------------
+
+
+def _lanes(p: Problem, a: Operand, b: Operand, m: Node | None, n: Node) -> list[Choice]:
+    last = p.k[-1]
+    repack: tuple[Node, int] | None = None
+    extra = 0.0
+    for o in (a, b):
+        if o.strides.get(last) != 1:
+            wanted, cost = _repack(p, o, last)
+            if wanted is None:
+                return []
+            repack, extra = wanted, extra + cost
+    if last in p.guarded or last in a.tied or last in b.tied:
+        return []
+    if m is not None and m in p.guarded:
+        return []
+    width = p.width
+    height, columns = value(p.extents[m]) if m else 1, value(p.extents[n])
+    found = []
+    for vectors in (1, 2, 3, 4, 5, 6):
+        rows = min(height, (p.registers - 1 - vectors) // vectors)
+        rows = min(rows, p.registers - 2 - vectors if vectors == 1 else rows)
+        while rows > 1 and rows * vectors + vectors + 1 > p.registers - 1:
+            rows -= 1
+        if (1 << (vectors - 1).bit_length()) > width or rows < 1:
+            continue
+        inner = value(p.extents[last])
+        steps = _terms(p) // max(1, inner) * -(-inner // width)
+        rows = even(height, rows)
+        tiles = -(-height // rows) * -(-columns // vectors) * _rest(p, m, n)
+        per_step = max(rows * vectors, rows + vectors, 4)
+        per_tile = steps * per_step + rows * vectors * 4 + 10
+        cost = tiles * per_tile + extra
+        found.append(Choice(cost, a, b, m, n, rows, vectors, lanes=True, repack=repack))
+    return found
+
+
+def _repack(p: Problem, o: Operand, n: Node) -> tuple[tuple[Node, int] | None, float]:
+    """Copying an operand so that n is contiguous: (what to copy, about how many cycles)."""
+    for axis, ix in enumerate(o.read.src[1:]):
+        if ix is n:
+            elements = 1
+            for s in o.read.src[0].shape:
+                elements *= int(s)
+            wanted = (o.read.src[0], axis)
+            return wanted, 0.0 if wanted in p.copies else 1.6 * elements
+    return None, 0.0

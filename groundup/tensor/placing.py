@@ -1,0 +1,259 @@
+"""Writing to places that integer tensors name: index_add, scatter_add, scatter, index_put.
+
+Each is a search over positions, as one writes it down: y[j] = x[j] + Σ over i of v[i] where
+index[i] is j. Must not know that a search is run as a sort.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..ir import dtype as dt
+from ..ir import node as ir
+from ..ir.extent import product
+from ..ir.node import Node
+from ..ir.transform import unravel
+from . import pointwise as pw
+from .core import Core, finish, operand, value_of
+from .errors import ShapeError, at_line, check_dim, lined_up, user_line
+from .indexing import check_range, wrapped
+from .view import Shape, same_shape
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+def _place(index: Core, at: Node, axis: int, shape: Shape, operation: str) -> Node:
+    """An index that counts from the front only, checked now if it is known, else when it runs."""
+    if index.dtype.is_float or index.dtype.kind == "b":
+        raise IndexError(
+            f"{operation}: an index tensor holds integers, not {index.dtype.name}; write "
+            f"index.long()" + at_line()
+        )
+    low = check_range(index, shape[axis], operation)
+    if low is not None and low < 0:
+        raise IndexError(
+            f"{operation}: the index {low} is negative; {operation} counts from the front only"
+            + at_line()
+        )
+    place = ir.cast(at, dt.int64)
+    return place if low is not None else ir.checked(place, axis, shape, user_line())
+
+
+def _same_type(operation: str, a: Core, source: Core) -> None:
+    if a.dtype is not source.dtype:
+        raise TypeError(
+            f"{operation}: a source of type {source.dtype.name} cannot be put into a tensor of "
+            f"type {a.dtype.name}; write source.to(groundup.{a.dtype.name})" + at_line()
+        )
+
+
+def _added(x: Node, total: Node) -> Node:
+    """x + total, element by element, in one loop nest; of bools, x or total."""
+    return ir.alu("or" if x.dtype.kind == "b" else "add", x, total)
+
+
+def _sum(pairs: list[tuple[int, int]], condition: Node, term: Node) -> Node:
+    """Σ of the term where the condition holds, in the order of positions."""
+    if term.dtype.kind == "b":
+        no = ir.const(False, dt.bool_)
+        return ir.reduce("max", pairs, ir.where(condition, term, no), "seq")
+    return ir.reduce("sum", pairs, ir.where(condition, term, ir.const(0, term.dtype)), "seq")
+
+
+# ---- along one axis ------------------------------------------------------------------------------
+
+
+def index_add(a: Core, dim: int, index: Core, source: Core, *, alpha: float = 1) -> Tensor:
+    """y[…, j, …] = x[…, j, …] + alpha · Σ source[…, i, …] over the i with index[i] == j.
+
+    `index` has one axis; `source` has x's shape but for axis `dim`, which is as long as `index`.
+    The terms of an element are added in the order of i, on any number of threads. Raises
+    IndexError for an index outside the axis, ShapeError for a source of another shape.
+
+    >>> gu.zeros(3).index_add(0, gu.tensor([2, 0, 2]), gu.tensor([1.0, 2.0, 3.0])).tolist()
+    [2.0, 0.0, 4.0]
+    """
+    d = check_dim("index_add", dim, a.ndim)
+    _same_type("index_add", a, source)
+    want = (*a._shape[:d], product(index._shape), *a._shape[d + 1 :]) if a.ndim else ()
+    if index.ndim > 1 or (a.ndim and not same_shape(source._shape, want)):
+        raise ShapeError(
+            "index_add: the index has one axis, and the source the tensor's shape with that many "
+            f"elements on axis {d}"
+            + lined_up(tensor=a._shape, index=index._shape, source=source._shape)
+            + at_line()
+        )
+    x, v, where_to = operand(a), operand(source), value_of(index)
+    (r,), pairs = ir.fresh(max(x.depth, v.depth, where_to.depth), [product(index._shape)])
+    outs = ir.outs(a.ndim)
+    at = ir.read(where_to, *([r] if index.ndim else []))
+    shape = a._shape if a.ndim else (1,)
+    match = ir.alu(
+        "eq", _place(index, at, d, shape, "index_add"), outs[d] if a.ndim else ir.index(0)
+    )
+    term = ir.read(v, *(r if e == d else o for e, o in enumerate(outs)))
+    if alpha != 1:
+        term = ir.alu("mul", pw.scalar(alpha, a.dtype), term)
+    body = _added(ir.read(x, *outs), _sum(pairs, match, term))
+    return finish(ir.loops(a._shape, body), a, index, source)
+
+
+def _along(
+    name: str, a: Core, dim: int, index: Core, source: Core | None
+) -> tuple[int, Node, list[tuple[int, int]], Node, list[Node]]:
+    """(axis, variable along it, its extents, does a position go here?, the position's indices)."""
+    d = check_dim(name, dim, a.ndim)
+    fits = index.ndim == a.ndim and all(
+        e == d or int(n) <= int(s) for e, (n, s) in enumerate(zip(index._shape, a._shape))
+    )
+    if fits and source is not None:
+        fits = source.ndim == a.ndim and all(
+            int(n) <= int(s) for n, s in zip(index._shape, source._shape)
+        )
+    if not fits:
+        shapes = {"tensor": a._shape, "index": index._shape}
+        if source is not None:
+            shapes["source"] = source._shape
+        raise ShapeError(
+            f"{name}: tensor, index and source have one number of axes; the index is no longer "
+            f"than the source, and but for axis {d} no longer than the tensor"
+            + lined_up(**shapes)
+            + at_line()
+        )
+    where_to = value_of(index)
+    depth = max(operand(a).depth, where_to.depth, 0 if source is None else operand(source).depth)
+    if not a.ndim:
+        (r,), pairs = ir.fresh(depth, [1])
+        here = _place(index, ir.read(where_to), 0, (1,), name)
+        return d, r, pairs, ir.alu("eq", here, ir.index(0)), []
+    (r,), pairs = ir.fresh(depth, [index._shape[d]])
+    outs = ir.outs(a.ndim)
+    at = [*outs[:d], r, *outs[d + 1 :]]
+    match = ir.alu("eq", _place(index, ir.read(where_to, *at), d, a._shape, name), outs[d])
+    for e, (n, s) in enumerate(zip(index._shape, a._shape)):
+        if e != d and int(n) != int(s):
+            match = ir.alu("and", ir.alu("lt", outs[e], ir.extent(n)), match)
+    return d, r, pairs, match, at
+
+
+def scatter_add(a: Core, dim: int, index: Core, src: Core) -> Tensor:
+    """y[i, j, …] = x[i, j, …] + Σ src[i, k, …] over the k with index[i, k, …] == j (for dim 1).
+
+    The adjoint of gather. `index` has as many axes as x and src, and is no longer than src, nor
+    (but along `dim`) than x. The terms of an element are added in the order of k. Raises
+    IndexError for an index outside the axis, ShapeError for shapes that do not fit.
+
+    >>> index = gu.tensor([[0, 2, 0]])
+    >>> gu.zeros(1, 3).scatter_add(1, index, gu.tensor([[1.0, 2.0, 3.0]])).tolist()
+    [[4.0, 0.0, 2.0]]
+    """
+    _same_type("scatter_add", a, src)
+    _, _, pairs, match, at = _along("scatter_add", a, dim, index, src)
+    term = ir.read(operand(src), *at)
+    body = _added(ir.read(operand(a), *ir.outs(a.ndim)), _sum(pairs, match, term))
+    return finish(ir.loops(a._shape, body), a, index, src)
+
+
+def scatter(a: Core, dim: int, index: Core, src: Any = None, *, value: Any = None) -> Tensor:
+    """y[i, j, …] = src[i, k, …] for the last k with index[i, k, …] == j, else x[i, j, …] (dim 1).
+
+    `src` is a tensor, or a number as `src` or `value`; shapes and errors as for scatter_add.
+
+    >>> gu.zeros(1, 3).scatter(1, gu.tensor([[2, 0]]), 5.0).tolist()
+    [[5.0, 0.0, 5.0]]
+    """
+    source = src if value is None else value
+    if source is None:
+        raise TypeError("scatter: what is to be written is given as src or as value" + at_line())
+    tensor = source if isinstance(source, Core) else None
+    if tensor is not None:
+        _same_type("scatter", a, tensor)
+    d, r, pairs, match, _ = _along("scatter", a, dim, index, tensor)
+    found = last(a._shape, pairs, match, r)
+    outs = ir.outs(a.ndim)
+    at = ir.read(found, *outs)
+    here = ir.alu("maximum", at, ir.index(0))
+    if tensor is not None:
+        new = ir.read(operand(tensor), *(here if e == d else o for e, o in enumerate(outs)))
+    else:
+        new = pw.scalar(source, a.dtype)
+    if 0 in tuple(int(s) for s in index._shape):
+        new = ir.read(operand(a), *outs)
+    shorter = [
+        ir.alu("lt", outs[e], ir.extent(n))
+        for e, n in enumerate(index._shape) if e != d and int(n) != int(a._shape[e])
+    ]  # fmt: skip
+    body = ir.where(ir.alu("le", ir.index(0), at), new, ir.read(operand(a), *outs))
+    for c in shorter:
+        body = ir.where(c, body, ir.read(operand(a), *outs))
+    others = (index,) if tensor is None else (index, tensor)
+    return finish(ir.loops(a._shape, body), a, *others)
+
+
+def last(shape: Shape, pairs: list[tuple[int, int]], match: Node, position: Node) -> Node:
+    """The last position that goes to each element, or a negative number."""
+    none = ir.const(dt.int64.min, dt.int64)
+    return ir.loops(shape, ir.reduce("max", pairs, ir.where(match, position, none), "seq"))
+
+
+# ---- at several indices --------------------------------------------------------------------------
+
+
+def positions(
+    view: Core, gathers: Sequence[tuple[Core, int]], together: Shape, depth: int, name: str
+) -> tuple[list[tuple[int, int]], Node, Node, list[Node]]:
+    """A variable over all positions of index tensors that stand for axes of a tensor: (its extent,
+    the variable, does a position go here?, the position's indices)."""
+    (r,), pairs = ir.fresh(depth, [product(together)])
+    here = unravel(r, together)
+    match: Node | None = None
+    for index, axis in gathers:
+        size = view._shape[axis]
+        low = check_range(index, size, name)
+        at = ir.cast(pw.read_at(value_of(index), together, here), dt.int64)
+        place = wrapped(at, size, low)
+        if low is None:
+            place = ir.checked(place, axis, view._shape, user_line())
+        equal = ir.alu("eq", place, ir.out(axis))
+        match = equal if match is None else ir.alu("and", match, equal)
+    assert match is not None
+    return pairs, r, match, here
+
+
+def index_put(a: Core, indices: Sequence[Core], values: Any, accumulate: bool = False) -> Tensor:
+    """x with values at the places that index tensors (one for each leading axis) name: written, the
+    last of several; or, with accumulate=True, added in the order of positions.
+
+    >>> i = gu.tensor([1, 1])
+    >>> gu.zeros(3).index_put((i,), gu.tensor([2.0, 3.0]), accumulate=True).tolist()
+    [0.0, 5.0, 0.0]
+    """
+    from .indexing import fitted, parse, result_shape, setitem
+
+    if not accumulate:
+        y = finish(operand(a), a)
+        setitem(y, tuple(indices), values)
+        return y
+    view, gathers = parse(a, tuple(indices))
+    shape, place, together = result_shape(view._shape, gathers, "index_put")
+    values = fitted(values, shape)
+    x = operand(view)
+    incoming = operand(values) if isinstance(values, Core) else None
+    if incoming is not None:
+        _same_type("index_put", a, values)
+    depth = max([x.depth, incoming.depth if incoming else 0,
+                 *(value_of(g.index).depth for g in gathers)])  # fmt: skip
+    pairs, _, match, here = positions(
+        view, [(g.index, g.axis) for g in gathers], together, depth, "index_put"
+    )
+    taken = {g.axis for g in gathers}
+    free = [ir.out(d) for d in range(view.ndim) if d not in taken]
+    if incoming is None:
+        term = pw.scalar(values, a.dtype)
+    else:
+        term = pw.read_at(incoming, shape, [*free[:place], *here, *free[place:]])
+    body = _added(ir.read(x, *ir.outs(view.ndim)), _sum(pairs, match, term))
+    sources = [g.index for g in gathers] + ([values] if isinstance(values, Core) else [])
+    return finish(ir.loops(view._shape, body), view, *sources)

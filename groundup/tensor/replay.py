@@ -1,0 +1,225 @@
+"""A captured graph, and what runs it again: memory in, one native call, results to their places.
+
+Written for speed: a small captured step spends most of its time here. Must not know how a function
+is captured.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ..ir.node import Node
+from ..runtime import Buffer
+from ..schedule import Plan, Signature
+from . import storage as store
+from .arguments import memory_of, settled
+from .core import Core
+from .mode import no_grad, state
+from .reach import Reach
+from .storage import Storage
+from .tensor import Tensor
+
+_KINDS = {"argument": 0, "reached": 1}
+
+
+class Placeholder(NamedTuple):
+    """Memory that is given at each call: argument `number`, or reached tensor `number`."""
+
+    capture: int  # which capture it belongs to
+    kind: str
+    number: int
+
+
+class Output(NamedTuple):
+    """Where a result goes: into the returned value, a storage, or a slot of a reached object."""
+
+    kind: str  # "return", "write", "slot", "grad"
+    root: int
+    where: Any
+
+
+class Returned(NamedTuple):
+    """A place in the returned value: a result, or an input given back as it is, by number."""
+
+    kind: str
+    number: int
+
+
+class Capture:
+    """One captured graph: its plan, where its inputs come from and where its results go."""
+
+    def __init__(
+        self, plan: Plan, signature: Signature, roots: list[Node], outputs: list[Output],
+        result: Any,
+        shapes: list[tuple[tuple[int, ...], Any]],
+    ) -> None:  # fmt: skip
+        self.plan, self.n, self.roots = plan, signature.n, roots
+        self.sources = list(signature.buffers)
+        # What the function itself made (gu.tensor([1, 2])) must be the same in both captures too.
+        made = (b.read_bytes() for b in self.sources if type(b) is not Placeholder)
+        self.key = (*signature.key, *(hash(b) for b in made))
+        self.outputs, self.result, self.shapes = outputs, result, shapes
+
+
+class Replay:
+    """Runs one capture: with arguments of one form, while what is reached is of one form."""
+
+    def __init__(self, capture: Capture, reach: Reach) -> None:
+        self.capture, self.reach = capture, reach
+        # Where each input comes from: (0 argument, 1 reached, 2 made by the function; number).
+        self.constants: list[Core] = []
+        self.sources: list[tuple[int, int]] = []
+        for source in capture.sources:
+            if type(source) is Placeholder:
+                self.sources.append((_KINDS[source.kind], source.number))
+            else:
+                held = Storage((), capture.shapes[0][1], buffer=source)
+                self.sources.append((2, len(self.constants)))
+                self.constants.append(Tensor._make(held))
+        slot = {source: k for k, source in enumerate(self.sources)}
+        # What is written in place: (root, kind, number, which input holds its old value).
+        self.writes = [
+            (root, _KINDS[where[0]], where[1], slot.get((_KINDS[where[0]], where[1])))
+            for kind, root, where in capture.outputs if kind == "write"
+        ]  # fmt: skip
+        self.others = [o for o in capture.outputs if o.kind != "write"]
+        self.nothing: list[Buffer | None] = [None] * len(capture.shapes)
+        self.grad, self.count = True, -1
+        self.forms: list[tuple[Any, ...]] = []  # (shape, dtype, strides), or (None, None, value)
+        self.plain = True  # every argument is a tensor
+        self.viewed = False  # some have been views
+
+    # ---- does it fit -----------------------------------------------------------------------------
+
+    def remember(self, args: Sequence[Any], given: list[Core], grad: bool) -> None:
+        """Note the form of these arguments, if it is simple enough for `fits`."""
+        self.count = -1
+        tensors = [a for a in args if type(a) is Tensor]
+        if len(tensors) != len(given) or any(isinstance(a, list | tuple | dict) for a in args):
+            return
+        if self.writes and len({t._storage for t in tensors}) < len(tensors):
+            return
+        self.forms = [
+            (a._shape, a._storage.dtype, a.layout()[0]) if type(a) is Tensor else (None, None, a)
+            for a in args
+        ]
+        self.grad, self.count, self.plain = grad, len(args), len(tensors) == len(args)
+
+    def fits(self, args: Sequence[Any]) -> Sequence[Core] | None:
+        """The tensors among arguments of the form remembered, if what is reached is unchanged."""
+        if len(args) != self.count or state.grad is not self.grad:
+            return None
+        for t, (shape, dtype, known) in zip(args, self.forms):
+            if shape is None:
+                if t is not known:
+                    return None
+                continue
+            if type(t) is not Tensor or t._leaf is not None or t._shape != shape:
+                return None
+            s = t._storage
+            if s.dtype is not dtype or (s.pending is not None and s.pending.tracked):
+                return None
+            if t._parent is not None and (not self.viewed or t.tracked()):
+                return None
+            if self.viewed and t.layout()[0] != known:
+                return None
+        given = args if self.plain else [a for a in args if type(a) is Tensor]
+        reach = self.reach
+        if self.writes and given:
+            storages = {t._storage for t in given}
+            if len(storages) < len(given) or not reach.storages.keys().isdisjoint(storages):
+                return None
+        return given if reach.unchanged() else None
+
+    # ---- running ---------------------------------------------------------------------------------
+
+    def run(self, given: Sequence[Core]) -> Any:
+        """The result for the tensors among arguments that fit."""
+        c, reach = self.capture, self.reach
+        groups = (given, reach.tensors, self.constants)
+        buffers = [groups[kind][number]._storage.buffer for kind, number in self.sources]
+        if self.viewed or None in buffers:
+            buffers = [memory_of(groups[kind][number]) if kind == 0
+                       else settled(groups[kind][number]._storage)
+                       for kind, number in self.sources]  # fmt: skip
+        free = self.nothing
+        if self.writes:
+            free = free.copy()
+            for root, kind, number, at in self.writes:
+                if at is not None:
+                    free[root] = _donated(groups[kind][number], buffers, at)
+        results = c.plan.run(buffers, c.n, free)  # type: ignore[arg-type]
+        for root, kind, number, _ in self.writes:
+            t = groups[kind][number]
+            if t._parent is not None and kind == 0:
+                with no_grad():
+                    t.copy_(self._wrap(root, results))
+            else:
+                _assign(t._storage, results[root])
+        if self.others:
+            self._put(results)
+        place = c.result
+        if type(place) is Returned and place.kind == "result":
+            return self._wrap(place.number, results)
+        return self._give(place, results, given)
+
+    def _put(self, results: list[Buffer]) -> None:
+        """Gradients, and tensors that the function put into reached places."""
+        reach = self.reach
+        gradients: dict[int, Core] = {}  # by the id of the one before
+        for kind, root, where in self.others:
+            if kind == "grad":
+                old, where._grad = where._grad, self._wrap(root, results)
+                gradients[id(old)] = where._grad
+            else:
+                container, k = where
+                container[k] = self._wrap(root, results)
+                reach.stale = True
+        if gradients:
+            reach.new_gradients(gradients)
+
+    def _wrap(self, root: int, results: list[Buffer]) -> Tensor:
+        shape, dtype = self.capture.shapes[root]
+        return Tensor._make(Storage(shape, dtype, None, results[root]))
+
+    def _give(self, value: Any, results: list[Buffer], given: Sequence[Core]) -> Any:
+        """The returned value with this call's tensors in it."""
+        if type(value) is Returned:
+            if value.kind == "result":
+                return self._wrap(value.number, results)
+            return (given if value.kind == "argument" else self.reach.tensors)[value.number]
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return type(value)(*(self._give(v, results, given) for v in value))
+        if isinstance(value, list | tuple):
+            return type(value)(self._give(v, results, given) for v in value)
+        if isinstance(value, dict):
+            return {k: self._give(v, results, given) for k, v in value.items()}
+        return value
+
+
+def _donated(t: Core, buffers: list[Buffer | None], at: int) -> Buffer | None:
+    """Memory that a new value may overwrite: a storage's own, seen by nobody else."""
+    s = t._storage
+    buffer = s.buffer
+    if t._parent is not None or buffer is not buffers[at] or s.owner is not None:
+        return None
+    # This variable, the attribute, the call's argument, the list of inputs; a cached memoryview.
+    held = 4 if s._items is None or not len(s._items) else 5
+    return buffer if sys.getrefcount(buffer) <= held else None
+
+
+def _assign(s: Storage, buffer: Buffer) -> None:
+    """Give a storage a new value that has been computed."""
+    s.version += 1
+    if s.owner is not None:
+        assert s.buffer is not None
+        if s.buffer is not buffer:
+            s.buffer.write_bytes(buffer.read_bytes(0, s.buffer.nbytes))
+        return
+    if s.buffer is not buffer:
+        s._items = None
+        s.buffer = buffer
+    s.number = s.pending = s._memory = None
+    s.oldest = store._NEVER
