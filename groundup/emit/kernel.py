@@ -22,6 +22,7 @@ class Word:
 
 
 Stride = int | Word
+ROW = 8192
 
 
 class Access(NamedTuple):
@@ -56,6 +57,8 @@ class Nest:
     parallel  how many leading loops are dealt out to the threads together
     columns   0, or the elements of one step along the last loop, which is the vectorised one, of
               reductions that run down columns: their loops are outside it (see emit/columns.py)
+    kept      (part of a reduction's term, the same along the vectorised loop): computed once, for
+              the reduction, and kept for a row of at most ROW elements
     """
 
     loops: tuple[tuple[Node, Stride], ...]
@@ -65,6 +68,7 @@ class Nest:
     width: int
     careful: bool = False  # do nothing once a check has failed
     columns: int = 0
+    kept: tuple[tuple[Node, Node], ...] = ()
 
 
 @frozen
