@@ -122,7 +122,9 @@ class Contraction:
     block     (depth, size): the tiles' sums are run in blocks of the reduction: every value of the
               loops before `depth`, `size` values of the one at `depth`, so that what a block reads
               stays in the cache; between blocks they wait in `partial`
-    columns_first   the tiles along n are the slowest loop, so that b's panel stays in the cache
+    order     which tiles follow each other: "rows", those along m, then n, then the outer loops;
+              "columns", those along n come last, so that b's panel stays in the cache; "outer", the
+              outer loops come first, which lie closest in the output
     """
 
     outer: tuple[tuple[Node, Stride], ...]
@@ -141,7 +143,7 @@ class Contraction:
     lanes: bool
     block: tuple[int, int] | None
     partial: Word | None
-    columns_first: bool
+    order: str
     output: Output
     width: int
     careful: bool = False  # do nothing once a check has failed
