@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..ir.interval import intervals
 from ..ir.dtype import int64
+from ..ir.interval import intervals
 from ..ir.node import Node, alu, const, extent, loops, out, read
 from ..ir.transform import TENSOR_OPS, body_nodes, free_variables, substitute
 
