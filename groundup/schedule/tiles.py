@@ -19,6 +19,8 @@ LEAST_BLOCK = 512  # terms of a block: fewer, and keeping the sums between block
 # where each lane has a page of its own.
 SCATTER, SCATTER_FAR = 1.5, 5.0
 PAGE = 4096
+STREAMS = 8  # rows of memory that are read side by side
+FAR, WALK = 16 << 10, 1.7  # bytes between two terms, and how much longer such a walk takes
 CROWDED = 1.3  # how much longer it takes when rows push each other out of the cache
 TRANSPOSE, COPY = 0.8, 0.4  # cycles an element of a copy into panels
 
@@ -120,6 +122,8 @@ def _broadcast(
             )
             cost = cycles * _rest(p, m, n) + outside + extra
             c = Choice(cost, a, b, m, n, rows, vectors, paired=paired, pack=pack)
+            if m is not None and not paired and _walks_far(p, a) and _terms(p) >= 64:
+                c.cost += (WALK - 1) * cycles * _rest(p, m, n)
             if m is not None and _crowded(p, a, m, rows):
                 c.cost, c.pack_rows = _uncrowded(p, a, m, cost)
             found.append(c)
@@ -171,6 +175,12 @@ def _elements(p: Problem, o: Operand) -> int:
         if o.strides.get(v, 0) != 0:
             elements *= value(e)
     return elements
+
+
+def _walks_far(p: Problem, o: Operand) -> bool:
+    """Does each term lie on another page, where no processor expects it?"""
+    step = o.strides.get(p.k[-1], 0)
+    return not isinstance(step, Sym) and int(step) * p.sum.dtype.itemsize >= FAR
 
 
 def _packing(p: Problem, b: Operand, n: Node, paired: bool) -> tuple[bool, float]:
@@ -229,6 +239,9 @@ def _arrange(p: Problem, c: Choice) -> None:
     most = max(LEAST_BLOCK, PANEL // (c.vectors * width))
     near = NEAR // ((rows + columns) * itemsize)
     across = c.a.strides.get(p.k[-1], 0) != 1  # a tile takes a part of each line that it touches
+    if c.m is None and _walks_far(p, c.b) and terms > 2 * STREAMS:
+        c.block = (len(p.k) - 1, STREAMS)  # runs of that many rows are read side by side
+        return
     if across and terms * (rows + columns) * itemsize > NEAR and near >= LEAST_BLOCK:
         most = min(most, near)
     if terms <= most * 5 // 4:
