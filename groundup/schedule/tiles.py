@@ -19,6 +19,7 @@ LEAST_BLOCK = 512  # terms of a block: fewer, and keeping the sums between block
 # where each lane has a page of its own.
 SCATTER, SCATTER_FAR = 1.5, 5.0
 PAGE = 4096
+APART = 4.0  # cycles a term longer, where vectors of a tile's rows lie pages apart
 STREAMS = 8  # rows of memory that are read side by side
 FAR, WALK = 16 << 10, 1.7  # bytes between two terms, and how much longer such a walk takes
 CROWDED = 1.3  # how much longer it takes when rows push each other out of the cache
@@ -105,6 +106,10 @@ def _broadcast(
         far = value(stored) * p.sum.dtype.itemsize * 4 > PAGE
         outside = (SCATTER_FAR if far else SCATTER) * columns * height * _rest(p, m, n)
     found = []
+    every = 0.0
+    if paired and m is not None and not isinstance(a.strides[m], Sym):
+        apart = int(a.strides[m]) * p.sum.dtype.itemsize >= PAGE
+        every = APART if apart else 0.0
     for vectors in (1, 2, 3, 4, 6, 8) if m is None else (1, 2, 3, 4):
         if vectors > 1 and (vectors - 1) * width >= columns:
             break
@@ -118,7 +123,8 @@ def _broadcast(
                 (rows, -(-height // rows))
             ]
             cycles = sum(
-                count * _tile_cycles(p, r, vectors, columns, width, paired) for r, count in tiles
+                count * _tile_cycles(p, r, vectors, columns, width, paired, every)
+                for r, count in tiles
             )
             cost = cycles * _rest(p, m, n) + outside + extra
             c = Choice(cost, a, b, m, n, rows, vectors, paired=paired, pack=pack)
@@ -131,7 +137,7 @@ def _broadcast(
 
 
 def _tile_cycles(
-    p: Problem, rows: int, vectors: int, columns: int, width: int, paired: bool
+    p: Problem, rows: int, vectors: int, columns: int, width: int, paired: bool, every: float
 ) -> float:
     """About how many cycles the tiles of some rows take, over all columns."""
     whole, rest = divmod(columns, vectors * width)
@@ -139,10 +145,9 @@ def _tile_cycles(
     cycles = 0.0
     for count, v in ((whole, vectors), (1 if rest else 0, -(-rest // width))):
         loads = v * (1 + rows) if paired else v + rows * 0.5
-        per_step = max(rows * v, loads, 4) + (0.5 if p.bounds else 0.2)
-        # What a tile reads of b comes from the second level of cache, or from beyond.
-        far = terms * v * width * 4 > (1 << 20)
-        per_step = max(per_step, v * width * 4 / (12 if far else 24))
+        per_step = max(rows * v, loads, 4) + (0.5 if p.bounds else 0.2) + every
+        # What a tile reads of b comes from the second level of cache; see `_arrange`.
+        per_step = max(per_step, v * width * 4 / 24)
         cycles += count * (terms * per_step + rows * v * 2 + 15)
     return cycles
 
