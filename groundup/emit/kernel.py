@@ -166,7 +166,7 @@ class Pack:
     row_step that one's stride in the source: 1, or anything where the lanes' own stride is 1
     lane     extent, stride in the source, of the loop that becomes contiguous
     panel    (lanes, stride): that many lanes lie together, the next ones `stride` further on; the
-             last panel is filled up with zeros. (0, 0): all lanes lie together
+             last panel is filled up with anything. (0, 0): all lanes lie together
     """
 
     source: Word
