@@ -149,11 +149,10 @@ def conv2d(x: Node, w: Node, stride: int = 1, padding: int = 0, dilation: int = 
     (rc, ru, rv), variables = fresh(max(x.depth, w.depth), [c, *kernel])
     ih = plus(scaled(p, stride), scaled(ru, dilation), -padding)
     iw = plus(scaled(q, stride), scaled(rv, dilation), -padding)
-    value = read(x, b, rc, ih, iw)
-    if padding:
+    term = alu("mul", read(x, b, rc, ih, iw), read(w, f, rc, ru, rv))
+    if padding:  # a product with what lies outside is no term
         guard = alu("and", inside(ih, size[0]), inside(iw, size[1]))
-        value = where(guard, value, number(0, value))
-    term = alu("mul", value, read(w, f, rc, ru, rv))
+        term = where(guard, term, number(0, term))
     return loops((n, o, *out), reduce("sum", variables, term, "dot"))
 
 

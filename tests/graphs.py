@@ -388,7 +388,8 @@ class _Maker:
         if min(size) < 1 or not x.exact or n * o * size[0] * size[1] > self.limit:
             raise _Reject
         y = self.fresh(x.dtype, (o, c, u, v))
-        padded = np.pad(x.data, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+        edges = ((0, 0), (0, 0), (padding, padding), (padding, padding))
+        padded, there = np.pad(x.data, edges), np.pad(np.ones(x.shape, bool), edges)
         parts = []
         for i in range(u):
             for j in range(v):
@@ -396,7 +397,8 @@ class _Maker:
                 rows = slice(top, top + stride * (size[0] - 1) + 1, stride)
                 columns = slice(left, left + stride * (size[1] - 1) + 1, stride)
                 window = padded[:, None, :, rows, columns].astype(wide(x.dtype))
-                parts.append(window * y.data[None, :, :, i, j, None, None])
+                terms = window * y.data[None, :, :, i, j, None, None]
+                parts.append(np.where(there[:, None, :, rows, columns], terms, 0))
         products = np.stack(parts, -1)  # n, o, c, p, q, uv
         products = np.moveaxis(products, 2, -1).reshape(n, o, *size, -1)
         node = B.conv2d(x.node, y.node, stride, padding, dilation)

@@ -147,7 +147,8 @@ class ContractionWriter:
             self.first, self.last = before
             e.close()
 
-        loop = f.loop("0", str(extent), step)
+        # A sum of no terms is finished, too.
+        loop = f.loop("0", str(f.smax(extent, 1)), step)
         outer, f.region = f.region, loop.body
         body(loop.iv, [])
         f.region = outer

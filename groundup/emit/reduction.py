@@ -48,7 +48,9 @@ class Reduction:
         self.variables = [(red(uid), size) for uid, size in variables]
         self.body = node.src[0]
         self.dtype = self.body.dtype
-        self.dot = self.order.startswith("dot") and self.dtype.is_float
+        factors = self.body.src[1] if self.body.op == "where" else self.body
+        # A product that turned out to be a constant is added like anything else.
+        self.dot = self.order.startswith("dot") and self.dtype.is_float and factors.op == "mul"
         self.in_lanes = (
             self.order in ("lanes", "dotlanes") and self.dtype.is_float and self.kind == "sum"
         )

@@ -121,21 +121,25 @@ class Problem:
     def _bounds(self, guard: Node) -> list[Bound] | None:
         """The conditions of a guard as bounds on reduction loops, if all can be."""
         bounds = []
+        stepped: set[Node] = set()
         for c in conjuncts(guard):
             b = as_bound(c)
-            if b is None or not self._solvable(b):
+            v = None if b is None else self._narrowed(b)
+            if b is None or v is None or (b.step > 1 and v in stepped):
                 return None
+            if b.step > 1:
+                stepped.add(v)
             bounds.append(b)
         return bounds
 
-    def _solvable(self, bound: Bound) -> bool:
-        """Is there a reduction variable to narrow? The last one in loop order is."""
-        if affine(bound.value) is None:
-            return False
+    def _narrowed(self, bound: Bound) -> Node | None:
+        """The reduction variable that a bound narrows, the last one in loop order, if it can."""
         mine = [v for v in self.k if v in _variables(bound.value)]
-        return bool(mine) and (
-            bound.step == 1 or affine_coefficient(bound.value, mine[-1]) in (1, -1)
-        )
+        if affine(bound.value) is None or not mine:
+            return None
+        if bound.step > 1 and affine_coefficient(bound.value, mine[-1]) not in (1, -1):
+            return None
+        return mine[-1]
 
     def _lower_rest(self) -> None:
         """What is done with the sum, with the sum as a hole in it."""

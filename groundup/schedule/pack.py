@@ -13,7 +13,7 @@ from ..ir.record import record
 from .contract import PARALLEL, Choice, Problem
 from .lower import Lowering, Memory, Raw, affine
 from .nests import Parameters
-from .sizes import Size, Sym, add, mul, value
+from .sizes import Size, Sym, add, mul, size_of, value
 
 
 @record
@@ -57,8 +57,9 @@ class Packing:
         self.bytes = mul(count, self.dtype.itemsize)
         order = [*self.outer, *self.sums, self.lane]
         self.key = (
-            self.tensor, self.panel, tuple((a.number, a.low, a.length) for a in order)
-        )
+            self.tensor, self.panel, len(self.outer),
+            tuple((a.number, a.low, a.length) for a in order),
+        )  # fmt: skip
 
     def _panels(self, width: int) -> Size:
         """Strides of panels as wide as a tile; the elements of all of them."""
@@ -135,7 +136,7 @@ def _axis(number: int, index: Node, problem: Problem, size: int) -> _Axis:
     for v, by in terms.items():
         if by == 1:
             return _Axis(number, v, 1, constant, constant, problem.full[v])
-        return _Axis(number, v, by, constant, 0, int(size))
+        return _Axis(number, v, by, constant, 0, size_of(size))
     return _Axis(number, None, 0, constant, constant, 1)
 
 

@@ -15,7 +15,7 @@ from .lower import Lowering, Memory, Raw
 from .nests import NestBuilder, Parameters, Store
 from .order import mixes, narrow, product_of
 from .search import Search, search_in
-from .sizes import Size, Sym, add, mul, row_major_strides, size_of, total, value
+from .sizes import Size, Sym, add, mul, row_major_strides, size_of, total
 
 if TYPE_CHECKING:
     from .contract import Choice, Problem
@@ -269,9 +269,11 @@ class Builder:
 
     def _waiting(self, problem: Problem, choice: Choice) -> Temp:
         """Memory for the sums of all tiles between two blocks of the reduction."""
-        lanes = problem.lane_count
-        columns = -(-value(problem.extents[choice.n]) // (choice.vectors * lanes))
-        count: Size = choice.vectors * lanes * columns * problem.sum.dtype.itemsize
+        tile = choice.vectors * problem.lane_count
+        columns = problem.extents[choice.n]
+        # A runtime size may be larger than now: the last tile is partly beyond it.
+        count = add(columns, tile) if isinstance(columns, Sym) else -(-columns // tile) * tile
+        count = mul(count, problem.sum.dtype.itemsize)
         for v, e in problem.extents.items():
             if v is choice.m:  # tiles hold `rows` rows each, the single ones at the end too
                 room = choice.rows * (choice.rows + 1)

@@ -10,7 +10,7 @@ from math import gcd
 from ..ir.node import Node
 from .contract import Choice, Operand, Problem
 from .lower import affine
-from .sizes import Sym, value
+from .sizes import Sym, size_of, value
 
 PANEL = 320 << 10  # bytes of b that one tile walks: they stay in the second-level cache
 NEAR = 640 << 10  # bytes of both operands that all tiles walk in one block, likewise
@@ -204,19 +204,23 @@ def _packing(p: Problem, b: Operand, n: Node, paired: bool) -> tuple[bool, float
 
 
 def packable(p: Problem, b: Operand, n: Node) -> bool:
-    """Is every index of the read affine in one variable of its own, n as it is?"""
+    """Is every index of the read affine in one variable of its own, n as it is, and inside the
+    tensor whatever the conditions of the terms say?"""
     if b.raw.computed or b.raw.guarded:
         return False
     if n in p.joined or isinstance(p.full[n], Sym):
         return False
+    tensor, *indices = b.read.src
     seen: set[Node] = set()
-    for ix in b.read.src[1:]:
+    for ix, size in zip(indices, tensor.shape):
         parts = affine(ix)
         if parts is None or len(parts[0]) > 1:
             return False
         for v, c in parts[0].items():
             if v in seen or c < 1 or (v is n and (c, parts[1]) != (1, 0)):
                 return False
+            if c == 1 and not 0 <= parts[1] <= value(size_of(size)) - value(p.full[v]):
+                return False  # only a part of the loop reads
             seen.add(v)
     return n in seen
 
@@ -279,7 +283,7 @@ def _lanes(p: Problem, a: Operand, b: Operand, m: Node | None, n: Node) -> list[
         return []
     if m is not None and m in p.guarded:
         return []
-    width = p.width
+    width = p.lane_count
     height, columns = value(p.extents[m]) if m else 1, value(p.extents[n])
     found = []
     for vectors in (1, 2, 3, 4, 5, 6):
