@@ -6,8 +6,9 @@ axis, else `seq`) is part of the expression. Must not know derivatives.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec
 
 from ..ir import dtype as dt
 from ..ir import node as ir
@@ -46,11 +47,31 @@ def axes_of(operation: str, dim: Dims, ndim: int) -> tuple[int, ...]:
     return tuple(d for d in checked if d < ndim)
 
 
+P = ParamSpec("P")
+
+
+def in_float32(
+    f: Callable[Concatenate[Core, P], Tensor],
+) -> Callable[Concatenate[Core, P], Tensor]:
+    """A function of a tensor that computes 16-bit types in float32 and rounds once, at the end."""
+
+    @wraps(f)
+    def call(a: Core, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+        if not (a.dtype.is_float and a.dtype.bits == 16):
+            return f(a, *args, **kwargs)
+        return pw.cast(f(pw.cast(a, dt.float32), *args, **kwargs), a.dtype)
+
+    return call
+
+
 def reduced(
     kind: str, tensor: Node, dims: tuple[int, ...], keepdim: bool, dtype: DType | None = None
 ) -> Node:
     """The tensor node of a reduction over some axes of a tensor."""
     shape = tensor.shape
+    given = tensor.dtype if dtype is None else dtype
+    if given.is_float and given.bits == 16 and kind in ("sum", "prod"):  # rounded once, at the end
+        return _cast(reduced(kind, tensor, dims, keepdim, dt.float32), given)
     if kind == "sum" and len(dims) > 1 and product([shape[d] for d in dims]) >= LARGE:
         return _in_two(tensor, dims, keepdim, dtype)
     if kind == "sum" and len(dims) == 1 and type(shape[dims[0]]) is int and shape[dims[0]] >= LARGE:
@@ -146,6 +167,7 @@ def _floating(operation: str, a: Core) -> None:
         )
 
 
+@in_float32
 def mean(a: Core, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Σ x / n over `dim`"""
     _floating("mean", a)
@@ -160,6 +182,7 @@ def _divided(total: Node, count: Node) -> Node:
     return ir.loops(total.shape, body)
 
 
+@in_float32
 def var(a: Core, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
     """Σ (x − mean)² / (n − correction) over `dim`"""
     _floating("var", a)
@@ -171,6 +194,7 @@ def var(a: Core, dim: Dims = None, correction: int = 1, keepdim: bool = False) -
     return finish(_divided(total, free), centred)
 
 
+@in_float32
 def std(a: Core, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
     """√var"""
     return pw.sqrt(var(a, dim, correction, keepdim))
@@ -219,6 +243,7 @@ def _truth(kind: str, a: Core, dims: tuple[int, ...], keepdim: bool) -> Tensor:
     return finish(reduced(kind, value_of(a), dims, keepdim, dt.bool_), a)
 
 
+@in_float32
 def logsumexp(a: Core, dim: Dims, keepdim: bool = False) -> Tensor:
     """log Σ e^x over `dim`, computed as m + log Σ e^(x − m), m the maximum (0 where infinite)."""
     dims = axes_of("logsumexp", dim, a.ndim)
@@ -246,22 +271,31 @@ def _shift(x: Core, dims: tuple[int, ...]) -> Tensor:
 
 def softmax(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     """e^(x − m) / Σ e^(x − m) along `dim`, m the maximum"""
-    x, dims = _for_softmax("softmax", a, dim, dtype)
+    return _softmax(a if dtype is None else pw.cast(a, dtype), dim)
+
+
+@in_float32
+def _softmax(x: Core, dim: int) -> Tensor:
+    dims = _for_softmax("softmax", x, dim)
     e = pw.exp(pw.binary("sub", x, _greatest(x, dims)))
     return pw.binary("div", e, sum_(e, dims or None, True))
 
 
 def log_softmax(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     """x − m − log Σ e^(x − m) along `dim`, m the maximum"""
-    x, dims = _for_softmax("log_softmax", a, dim, dtype)
+    return _log_softmax(a if dtype is None else pw.cast(a, dtype), dim)
+
+
+@in_float32
+def _log_softmax(x: Core, dim: int) -> Tensor:
+    dims = _for_softmax("log_softmax", x, dim)
     shifted = pw.binary("sub", x, _greatest(x, dims))
     return pw.binary("sub", shifted, pw.log(sum_(pw.exp(shifted), dims or None, True)))
 
 
-def _for_softmax(name: str, a: Core, dim: int, dtype: DType | None) -> tuple[Core, tuple[int, ...]]:
-    x = a if dtype is None else pw.cast(a, dtype)
+def _for_softmax(name: str, x: Core, dim: int) -> tuple[int, ...]:
     _floating(name, x)
-    return x, axes_of(name, dim, x.ndim)
+    return axes_of(name, dim, x.ndim)
 
 
 def _greatest(x: Core, dims: tuple[int, ...]) -> Tensor:
@@ -270,6 +304,7 @@ def _greatest(x: Core, dims: tuple[int, ...]) -> Tensor:
     return finish(reduced("max", value_of(x), dims, True), x)
 
 
+@in_float32
 def norm(a: Core, p: Any = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """(Σ |x|^p)^(1/p); p may be ∞, −∞ or 0 (the count of what is not 0)"""
     _floating("norm", a)
@@ -299,7 +334,8 @@ def cumsum(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     axis = check_dim("cumsum", dim, a.ndim)
     if not a.ndim:
         return pw.cast(a, dtype)
-    node = _running(_cast(operand(a), dtype), axis)
+    running = dt.float32 if dtype.is_float and dtype.bits == 16 else dtype
+    node = _cast(_running(_cast(operand(a), running), axis), dtype)
     return finish(node, a)
 
 
