@@ -22,6 +22,7 @@ from groundup.tensor import (
     tensor,
     where,
 )
+from groundup.tensor.autocast import full, lowered
 from groundup.tensor.errors import at_line, lined_up
 from groundup.tensor.indexing import check_range
 
@@ -69,6 +70,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> linear(gu.ones(4, 3), gu.ones(2, 3)).shape
     (4, 2)
     """
+    x, weight = lowered(x), lowered(weight)
     _one_type("linear", input=x, weight=weight)
     if x.ndim < 1 or weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
         raise ShapeError(
@@ -82,7 +84,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     *lead, o, k = axes(x.ndim + 1)
     y: Tensor = (x[*lead, k] * weight[o, k]).sum(k).order(*lead, o)
-    return y if bias is None else y + bias
+    return y if bias is None else y + lowered(bias)
 
 
 def conv2d(
@@ -106,6 +108,7 @@ def conv2d(
     sh, sw = pair(stride, "stride")
     ph, pw = pair(padding, "padding", 0)
     dh, dw = pair(dilation, "dilation")
+    x, weight = lowered(x), lowered(weight)
     _check_conv(x, weight, bias, groups)
     kernel = (int(weight.shape[2]), int(weight.shape[3]))
     height, width = _window_sizes("conv2d", x, kernel, (sh, sw), (ph, pw), (dh, dw))
@@ -122,7 +125,7 @@ def conv2d(
         window = padded[n, g, c, sh * p + dh * u - ph, sw * q + dw * v - pw]
         y = (window * kernels[g, o, c, u, v]).sum(c, u, v).order(n, g, o, p, q)
         y = y.reshape(x.shape[0], weight.shape[0], height, width)
-    return y if bias is None else y + bias.reshape(-1, 1, 1)
+    return y if bias is None else y + lowered(bias).reshape(-1, 1, 1)
 
 
 def _check_conv(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
@@ -340,12 +343,14 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
 
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
     """s[…,k] = exp(x[…,k] − m[…]) / Σ_k exp(x[…,k] − m[…]), m the maximum over k = axis `dim`."""
+    x = full(x)
     shifted = (x - x.detach().amax(dim, keepdim=True)).exp()
     return shifted / shifted.sum(dim, keepdim=True)
 
 
 def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
     """l[…,k] = x[…,k] − m[…] − log Σ_k exp(x[…,k] − m[…]), m the maximum over k = axis `dim`."""
+    x = full(x)
     shifted = x - x.detach().amax(dim, keepdim=True)
     return shifted - shifted.exp().sum(dim, keepdim=True).log()
 
@@ -372,6 +377,7 @@ def batch_norm(
     Source: Ioffe & Szegedy 2015, algorithms 1 and 2.
     Raises ShapeError when a channel has a single value to learn its variance from.
     """
+    x = full(x)
     if x.ndim < 2:
         raise ShapeError("batch_norm: expected an input (n, c, …)" + shapes_at_line(input=x.shape))
     over = (0, *range(2, x.ndim))
@@ -429,7 +435,7 @@ def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
             "mse_loss: input and target need the same shape"
             + shapes_at_line(input=x.shape, target=target.shape)
         )
-    difference = x - target
+    difference = full(x) - full(target)
     return _reduced(difference * difference, reduction)
 
 
@@ -440,7 +446,7 @@ def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
             "l1_loss: input and target need the same shape"
             + shapes_at_line(input=x.shape, target=target.shape)
         )
-    return _reduced((x - target).abs(), reduction)
+    return _reduced((full(x) - full(target)).abs(), reduction)
 
 
 def _check_classes(name: str, x: Tensor, target: Tensor) -> None:
@@ -474,6 +480,7 @@ def nll_loss(log_probs: Tensor, target: Tensor, reduction: str = "mean") -> Tens
     when the loss is computed.
     """
     _check_classes("nll_loss", log_probs, target)
+    log_probs = full(log_probs)
     if not target.ndim:
         return _reduced(nll_loss(log_probs[None], target[None], "none")[0], reduction)
     n, *rest = axes(target.ndim)
@@ -517,5 +524,6 @@ def binary_cross_entropy_with_logits(x: Tensor, target: Tensor, reduction: str =
             "binary_cross_entropy_with_logits: input and target need the same shape"
             + shapes_at_line(input=x.shape, target=target.shape)
         )
+    x, target = full(x), full(target)
     losses = x.relu() - x * target + ((-x.abs()).exp() + 1.0).log()
     return _reduced(losses, reduction)

@@ -148,7 +148,7 @@ class Jit(Generic[P, R]):
             reach = self._reach = Reach((self.captured, default_generator))
             self._number = self._numbers.setdefault(reach.key, len(self._numbers))
         given: list[Core] = []
-        shape_key: list[Hashable] = [self._number, state.grad]
+        shape_key: list[Hashable] = [self._number, state.grad, state.autocast]
         _flatten((args, kwargs), given, shape_key)
         for optimizer in reach.optimizers:
             optimizer.refresh_hyperparameters()

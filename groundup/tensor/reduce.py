@@ -16,8 +16,10 @@ from ..ir.dtype import DType
 from ..ir.extent import product
 from ..ir.node import Node
 from . import pointwise as pw
+from .autocast import full, is_half
 from .core import Core, finish, operand, value_of
 from .errors import at_line, check_dim, lined_up
+from .mode import state
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -53,13 +55,15 @@ P = ParamSpec("P")
 def in_float32(
     f: Callable[Concatenate[Core, P], Tensor],
 ) -> Callable[Concatenate[Core, P], Tensor]:
-    """A function of a tensor that computes 16-bit types in float32 and rounds once, at the end."""
+    """A function of a tensor that computes 16-bit types in float32 and rounds once, at the end;
+    under autocast the result stays float32."""
 
     @wraps(f)
     def call(a: Core, *args: P.args, **kwargs: P.kwargs) -> Tensor:
-        if not (a.dtype.is_float and a.dtype.bits == 16):
+        if not is_half(a.dtype):
             return f(a, *args, **kwargs)
-        return pw.cast(f(pw.cast(a, dt.float32), *args, **kwargs), a.dtype)
+        result = f(pw.cast(a, dt.float32), *args, **kwargs)
+        return result if state.autocast is not None else pw.cast(result, a.dtype)
 
     return call
 
@@ -70,7 +74,7 @@ def reduced(
     """The tensor node of a reduction over some axes of a tensor."""
     shape = tensor.shape
     given = tensor.dtype if dtype is None else dtype
-    if given.is_float and given.bits == 16 and kind in ("sum", "prod"):  # rounded once, at the end
+    if is_half(given) and kind in ("sum", "prod"):  # rounded once, at the end
         return _cast(reduced(kind, tensor, dims, keepdim, dt.float32), given)
     if kind == "sum" and len(dims) > 1 and product([shape[d] for d in dims]) >= LARGE:
         return _in_two(tensor, dims, keepdim, dtype)
@@ -147,6 +151,7 @@ def _in_blocks(tensor: Node, dim: int, keepdim: bool, dtype: DType | None) -> No
 
 def sum_(a: Core, dim: Dims = None, keepdim: bool = False, dtype: DType | None = None) -> Tensor:
     """Σ over `dim`; integers and bools sum in int64."""
+    a = a if dtype is not None else full(a)
     if dtype is None:
         dtype = a.dtype if a.dtype.is_float else dt.int64
     dims = axes_of("sum", dim, a.ndim)
@@ -155,6 +160,7 @@ def sum_(a: Core, dim: Dims = None, keepdim: bool = False, dtype: DType | None =
 
 def prod(a: Core, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Π over `dim`; integers and bools multiply in int64."""
+    a = full(a)
     dtype = a.dtype if a.dtype.is_float else dt.int64
     return finish(reduced("prod", operand(a), axes_of("prod", dim, a.ndim), keepdim, dtype), a)
 
@@ -330,11 +336,12 @@ _BLOCK = 64
 def cumsum(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     """y[i] = Σ_{r ≤ i} x[r] along `dim`: sums inside blocks of 64, then of the blocks before."""
     if dtype is None:
+        a = full(a)
         dtype = a.dtype if a.dtype.is_float else dt.int64
     axis = check_dim("cumsum", dim, a.ndim)
     if not a.ndim:
         return pw.cast(a, dtype)
-    running = dt.float32 if dtype.is_float and dtype.bits == 16 else dtype
+    running = dt.float32 if is_half(dtype) else dtype
     node = _cast(_running(_cast(operand(a), running), axis), dtype)
     return finish(node, a)
 
