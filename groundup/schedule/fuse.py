@@ -13,6 +13,7 @@ from ..ir.node import Node, checked, const, out, outs, read, red, reduce, reshap
 from ..ir.record import fresh, record
 from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, row_major, substitute, unravel
 from .lower import affine
+from .order import widens
 from .search import search, sites_once
 
 MAX_BODY = 128  # nodes of one kernel's body
@@ -64,6 +65,8 @@ class _Facts:
         )  # fmt: skip
         self.size = len(nodes)
         self.reads = sum(n.op == "read" for n in nodes)
+        # Factors of a product are read as they are, or widened.
+        self.converts = any(n.op == "cast" and n.dtype.is_float and not widens(n) for n in nodes)
 
 
 def fuse(roots: list[Node], order: list[Node]) -> list[Group]:
@@ -197,9 +200,10 @@ def _inline(node: Node, into: list[Group], facts: _Facts) -> bool:
     if any(g.size + facts.size * len(g.reads[node]) > MAX_BODY for g in into):
         return facts.reads <= 1 and facts.cost == 0 and facts.size < 40
     if not facts.reductions:
-        if facts.cost == 0 and facts.reads <= 1:
+        inside_dot = any(_inside_dot(g, r) for g, r in sites)
+        if facts.cost == 0 and facts.reads <= 1 and not (facts.converts and inside_dot):
             return True  # a view, a constant, a padded or shifted read
-        if any(_inside_dot(g, r) for g, r in sites):
+        if inside_dot:
             return False
         if facts.cost <= CHEAP and len(into) <= 3:
             return all(_repeats(g, r) <= 4 for g, r in sites)
