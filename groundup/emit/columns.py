@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..ir.node import Node, make, red
-from ..ir.transform import rebuild, toposort
+from ..ir.node import Node, red
+from ..ir.transform import toposort
 from .builder import Operand
 from .expression import Binding, Emitter, Value
-from .kernel import Access, Nest
+from .kernel import Nest
 from .nest import share, size, write_outputs
-from .reduction import Reduction, combined, lane_mask, nest
+from .reduction import Reduction, combined, lane_mask, nest, renamed
 
 BLOCK = 1024  # columns whose running values wait together
 ROWS = 4  # terms that join a running value for each time it is loaded
@@ -132,7 +132,7 @@ class ColumnsWriter:
             e.bindings[name] = Binding(f.add(iv, i), 0, scope)
         slot = f.put(f"and i64 {iv}, {self.slots - 1}") if self.slots > 1 else "0"
         base = f.mul(slot, self.block)
-        terms = [[r if name is last else r.along(renamed(r.node, last, name)) for name in names]
+        terms = [[r if name is last else r.along(renamed(r.body, last, name)) for name in names]
                  for r in self.sums]  # fmt: skip
 
         def write(offset: Operand) -> None:
@@ -169,19 +169,3 @@ class ColumnsWriter:
 
 def _number(x: Operand) -> Operand | int:
     return x if x[0] == "%" else int(x)
-
-
-def renamed(node: Node, old: Node, new: Node) -> Node:
-    """A reduction's term with another name for one of its variables."""
-    result: dict[Node, Node] = {old: new}
-    for n in toposort([node.src[0]], stop=lambda n: n is old):
-        if n is old:
-            continue
-        src = tuple(result[s] for s in n.src)
-        if n.op == "load":
-            access: Access = n.arg
-            terms = tuple((new if v is old else v, s) for v, s in access.terms)
-            result[n] = make("load", n.dtype, (), src, access._replace(terms=terms))
-        else:
-            result[n] = rebuild(n, src) if src else n
-    return result[node.src[0]]

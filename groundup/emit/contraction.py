@@ -99,14 +99,21 @@ class ContractionWriter:
 
         def unit(t: Operand, _: list[Operand]) -> None:
             scope = e.open(f.region)
-            m_index, rest = f.rem(t, m_tiles), f.div(t, m_tiles)
-            if not k.columns_first:
-                n_index, rest = f.rem(rest, n_tiles), f.div(rest, n_tiles)
-            for (variable, _extent), s in reversed(list(zip(k.outer, sizes))):
-                e.bindings[variable] = Binding(f.rem(rest, s), 0, scope)
-                rest = f.div(rest, s)
-            if k.columns_first:
-                n_index = rest
+            rest = t
+            loops = [("m", m_tiles), ("n", n_tiles)]
+            around = [(v, s) for (v, _), s in reversed(list(zip(k.outer, sizes)))]
+            if k.order == "columns":
+                nest = [loops[0], *around, loops[1]]
+            else:
+                nest = [*around, *loops] if k.order == "outer" else [*loops, *around]
+            index: dict[object, Operand] = {}
+            for i, (name, count) in enumerate(nest):
+                last = i == len(nest) - 1
+                index[name] = rest if last else f.rem(rest, count)
+                rest = rest if last else f.div(rest, count)
+            for variable, _ in around:
+                e.bindings[variable] = Binding(index[variable], 0, scope)
+            m_index, n_index = index["m"], index["n"]
             n0 = f.mul(n_index, tile)
             self.place(t)
             before: Operand | int = 0

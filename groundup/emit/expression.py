@@ -55,6 +55,9 @@ class Emitter:
         self.scopes: list[Scope] = [root]
         self.bindings: dict[Node, Binding] = {}
         self.memo: dict[object, Value] = {}
+        # The reductions of all bodies, by their variables: those that one loop can serve.
+        self.reductions: dict[object, list[Node]] = {}
+        self.kept: list[tuple[Node, Node, Operand]] = []  # see Nest.kept; with an array for each
         self.stream = False  # whole vectors go past the caches, to aligned places
         self._params: dict[Word, Operand] = {}
         self._free: dict[Node, frozenset[Node]] = {}
@@ -337,6 +340,20 @@ class Emitter:
             indices = self._lane_indices(position, stride, lanes, per_lane, region)
             name = self._gather(base, indices, vt, ty, lanes, mask, dtype.itemsize, region)
         return Value(self._from_storage(name, dtype, lanes, region), dtype, lanes, scope)
+
+    def keep(self, node: Node, array: Operand, at: Operand) -> None:
+        """Write a vector of values into an array of the kernel's own, from element `at` on."""
+        name = self.widen(self.emit(node), self.width)
+        place = self._gep(array, at, node.dtype.llvm, self.fn.region)
+        t = self.type_of(node.dtype, self.width)
+        self.fn.do(f"store {t} {name}, ptr {place}, align {node.dtype.itemsize}")
+
+    def recall(self, node: Node, array: Operand, at: Operand) -> None:
+        """Take a vector of values of a node from where they were kept."""
+        place = self._gep(array, at, node.dtype.llvm, self.fn.region)
+        t = self.type_of(node.dtype, self.width)
+        name = self.fn.put(f"load {t}, ptr {place}, align {node.dtype.itemsize}")
+        self._remember(node, Value(name, node.dtype, self.width, self.scope))
 
     def _lane_mask(self, lanes: int, guard: Value | None, region: Region) -> Operand | None:
         mask = self.mask()

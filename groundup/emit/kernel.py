@@ -22,6 +22,7 @@ class Word:
 
 
 Stride = int | Word
+ROW = 8192
 
 
 class Access(NamedTuple):
@@ -56,6 +57,8 @@ class Nest:
     parallel  how many leading loops are dealt out to the threads together
     columns   0, or the elements of one step along the last loop, which is the vectorised one, of
               reductions that run down columns: their loops are outside it (see emit/columns.py)
+    kept      (part of a reduction's term, the same along the vectorised loop): computed once, for
+              the reduction, and kept for a row of at most ROW elements
     """
 
     loops: tuple[tuple[Node, Stride], ...]
@@ -65,6 +68,7 @@ class Nest:
     width: int
     careful: bool = False  # do nothing once a check has failed
     columns: int = 0
+    kept: tuple[tuple[Node, Node], ...] = ()
 
 
 @frozen
@@ -118,7 +122,9 @@ class Contraction:
     block     (depth, size): the tiles' sums are run in blocks of the reduction: every value of the
               loops before `depth`, `size` values of the one at `depth`, so that what a block reads
               stays in the cache; between blocks they wait in `partial`
-    columns_first   the tiles along n are the slowest loop, so that b's panel stays in the cache
+    order     which tiles follow each other: "rows", those along m, then n, then the outer loops;
+              "columns", those along n come last, so that b's panel stays in the cache; "outer", the
+              outer loops come first, which lie closest in the output
     """
 
     outer: tuple[tuple[Node, Stride], ...]
@@ -137,7 +143,7 @@ class Contraction:
     lanes: bool
     block: tuple[int, int] | None
     partial: Word | None
-    columns_first: bool
+    order: str
     output: Output
     width: int
     careful: bool = False  # do nothing once a check has failed

@@ -8,9 +8,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
+from ..ir.transform import toposort
 from .builder import Function, Operand, module
 from .expression import Binding, Emitter
-from .kernel import Nest, Output, Stride, Word
+from .kernel import ROW, Nest, Output, Stride, Word
 from .reduction import lane_mask
 
 SIGNATURE = "ptr %args, i64 %tid, i64 %nthreads"
@@ -32,6 +33,12 @@ def emit_nest(kernel: Nest, name: str) -> str:
     """The kernel as a module of LLVM IR text."""
     fn = Function(name, SIGNATURE)
     e = Emitter(fn, kernel.width)
+    for node in toposort([output.body for output in kernel.outputs]):
+        if node.op == "reduce":
+            e.reductions.setdefault(node.arg[1], []).append(node)
+    for inside, outside in kernel.kept:
+        room = f"[{ROW + kernel.width} x {inside.dtype.llvm}]"
+        e.kept.append((inside, outside, fn.put(f"alloca {room}, align 64", fn.root)))
     work: Callable[[], None]
     if kernel.columns:
         from .columns import ColumnsWriter
@@ -106,8 +113,10 @@ class _NestWriter:
     def loops(self, i: int) -> None:
         """Write loop i and everything inside it."""
         e, f, k = self.e, self.e.fn, self.k
+        here = tuple(o for o in k.outputs if len(o.access.terms) == i)
+        if here:
+            write_outputs(e, here)
         if i == len(k.loops):
-            write_outputs(e, k.outputs)
             return
         variable, extent = k.loops[i]
         n = size(e, extent)
@@ -132,6 +141,8 @@ class _NestWriter:
             mask = lane_mask(e, base, str(n), width) if masked else None
             scope = e.open(f.region, mask)
             e.bindings[variable] = Binding(base, width, scope)
+            for _, outside, array in e.kept:
+                e.recall(outside, array, base)
             self.loops(i + 1)
             e.close()
 

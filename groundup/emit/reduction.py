@@ -15,9 +15,11 @@ from collections.abc import Callable
 from ..ir import dtype as dt
 from ..ir.dtype import DType
 from ..ir.node import Node, make, red
+from ..ir.record import replace
+from ..ir.transform import rebuild, toposort
 from .builder import Operand
 from .expression import Binding, Emitter, Value
-from .kernel import Word
+from .kernel import Access, Word
 from .operations import Writer, literal, write_operation
 
 _ORDER_FREE = ("max", "min")
@@ -63,9 +65,14 @@ class Reduction:
 
     def combine(self, a: Operand, b: Operand, lanes: int) -> Operand:
         """a ∘ b in the innermost open scope."""
-        return write_operation(
-            Writer(self.e.fn, self.e.scope.region, lanes), self.op, self.pattern, [a, b]
-        )
+        w = Writer(self.e.fn, self.e.scope.region, lanes)
+        if self.kind in _ORDER_FREE and self.dtype.is_float and self.dtype.bits >= 32:
+            # A NaN in a stays by itself, one in b is asked for: the running value waits for less.
+            t = w.ty(self.dtype.llvm)
+            better = w.put(f"fcmp {'ogt' if self.kind == 'max' else 'olt'} {t} {b}, {a}")
+            best = w.select(better, b, a, t)
+            return w.select(w.put(f"fcmp uno {t} {b}, {b}"), b, best, t)
+        return write_operation(w, self.op, self.pattern, [a, b])
 
     def term(self, running: Operand, lanes: int, mask: Operand | None = None) -> Operand:
         """running ∘ body; lanes outside the mask keep their value."""
@@ -95,33 +102,56 @@ class Reduction:
 
 
 def emit_reduction(e: Emitter, node: Node) -> Value:
-    """Write a reduction into the deepest scope that it depends on."""
-    free = e.free(node)
-    place = 0
-    lanes = 0
-    for i, scope in enumerate(e.scopes):
-        for v in free:
-            if e.bindings[v].scope is scope:
-                place = max(place, i)
-                lanes = max(lanes, e.bindings[v].lanes)
+    """Write a reduction into the deepest scope that it depends on, with all others that run over
+    the same variables there."""
+    place, lanes = _home(e, node)
     hidden = e.scopes[place + 1 :]
     e.scopes = e.scopes[: place + 1]
     region, e.fn.region = e.fn.region, e.scope.region
     home = e.scope
-    r = Reduction(e, node)
+    first = Reduction(e, node)
+    way = _way(first, lanes)
+    together = [first]
+    for other in e.reductions.get(node.arg[1], ()):
+        if other is not node and other not in e.memo and _home(e, other) == (place, lanes):
+            r = Reduction(e, other)
+            if _way(r, lanes) is way:
+                together.append(r)
     try:
-        if r.kind.startswith("arg"):
-            name = _extreme_position(r, lanes)
-        elif not lanes and _vectorisable(r):
-            name = _along_lanes(r)
-        elif lanes and r.in_lanes:
-            name = _lane_array(r, lanes)
-        else:
-            name = _running(r, lanes)
+        names = way(together, lanes)
     finally:
         e.scopes = e.scopes + hidden
         e.fn.region = region
-    return Value(name, node.dtype, lanes, home)
+    values = [Value(name, r.node.dtype, lanes, home) for name, r in zip(names, together)]
+    for r, value in zip(together[1:], values[1:]):
+        e._remember(r.node, value)
+    return values[0]
+
+
+def _home(e: Emitter, node: Node) -> tuple[int, int]:
+    """(position of the deepest open scope that a reduction depends on, lanes of its value)"""
+    place, lanes = 0, 0
+    for v in e.free(node):
+        binding = e.bindings.get(v)
+        if binding is None:
+            return -1, 0
+        for i, scope in enumerate(e.scopes):
+            if binding.scope is scope:
+                place = max(place, i)
+                lanes = max(lanes, binding.lanes)
+    return place, lanes
+
+
+_Way = Callable[[list["Reduction"], int], list[Operand]]
+
+
+def _way(r: Reduction, lanes: int) -> _Way:
+    """How a reduction is written."""
+    if r.kind.startswith("arg"):
+        return _extreme_position
+    if not lanes and _vectorisable(r):
+        return _along_lanes
+    return _lane_arrays if lanes and r.in_lanes else _running
 
 
 def _vectorisable(r: Reduction) -> bool:
@@ -156,18 +186,32 @@ def nest(
     return e.fn.counted(0, _size(e, size), 1, body, carried)
 
 
-def _running(r: Reduction, lanes: int) -> Operand:
-    """One running value over all terms, in order."""
-    t = r.e.type_of(r.dtype, lanes)
-    return nest(r.e, r.variables, [(t, r.initial(lanes))], lambda v: [r.term(v[0], lanes)])[0]
+def _running(rs: list[Reduction], lanes: int) -> list[Operand]:
+    """One running value each over all terms, in order."""
+    e = rs[0].e
+    carried = [(e.type_of(r.dtype, lanes), r.initial(lanes)) for r in rs]
+    return nest(
+        e, rs[0].variables, carried,
+        lambda values: [r.term(v, lanes) for r, v in zip(rs, values, strict=True)],
+    )  # fmt: skip
 
 
-def _along_lanes(r: Reduction) -> Operand:
-    """A vector of running values along the last variable, then the tree."""
-    e, width = r.e, r.e.width
-    t = e.type_of(r.dtype, width)
-    *outer, (last, size) = r.variables
+def _along_lanes(rs: list[Reduction], _: int) -> list[Operand]:
+    """A vector of running values each along the last variable, then the tree."""
+    e, width = rs[0].e, rs[0].e.width
+    types = [e.type_of(r.dtype, width) for r in rs]
+    *outer, (last, size) = rs[0].variables
     n = _size(e, size)
+    terms = set(toposort([r.body for r in rs], stop=lambda n: n.op == "reduce"))
+    kept = [(inside, array) for inside, _, array in e.kept if inside in terms]
+    # What an earlier reduction has kept: earlier, because this one needs its result.
+    before = set(toposort([r.body for r in rs])) - terms
+    known = [
+        (renamed(inside, v, last), array)
+        for inside, _, array in e.kept if inside in before
+        for v in e.free(inside) if v.op == "red"
+    ]  # fmt: skip
+    known = [(node, array) for node, array in known if node in terms]
 
     def inner(values: list[Operand]) -> list[Operand]:
         full = int(n) // width * width if isinstance(n, int) else e.fn.put(f"and i64 {n}, {-width}")
@@ -177,19 +221,24 @@ def _along_lanes(r: Reduction) -> Operand:
                 mask = lane_mask(e, iv, str(n), width) if masked else None
                 scope = e.open(e.fn.region, mask)
                 e.bindings[last] = Binding(iv, width, scope)
-                out = r.term(running[0], width, mask)
+                for node, array in known:
+                    e.recall(node, array, iv)
+                out = [r.term(v, width, mask) for r, v in zip(rs, running, strict=True)]
+                for inside, array in kept:
+                    e.keep(inside, array, iv)
                 e.close()
-                return [out]
+                return out
 
             return body
 
-        values = e.fn.counted(0, full, width, block(False), [(t, values[0])])
+        values = e.fn.counted(0, full, width, block(False), list(zip(types, values)))
         if isinstance(n, int) and n % width == 0:
             return values
-        return e.fn.counted(full, n, width, block(True), [(t, values[0])])
+        return e.fn.counted(full, n, width, block(True), list(zip(types, values)))
 
-    running = nest(e, outer, [(t, r.initial(width))], inner)[0]
-    return tree(r, running, width)
+    carried = [(t, r.initial(width)) for t, r in zip(types, rs, strict=True)]
+    running = nest(e, outer, carried, inner)
+    return [tree(r, x, width) for r, x in zip(rs, running, strict=True)]
 
 
 def lane_mask(e: Emitter, base: Operand, end: Operand, width: int) -> Operand:
@@ -220,29 +269,36 @@ def tree(r: Reduction, x: Operand, lanes: int) -> Operand:
     return e.fn.put(f"extractelement {e.type_of(r.dtype, 1)} {x}, i64 0")
 
 
-def _lane_array(r: Reduction, lanes: int) -> Operand:
-    """`width` running vectors in a small array, indexed by the last variable mod width."""
-    e, width = r.e, r.e.width
-    t = e.type_of(r.dtype, lanes)
-    array = e.fn.put(f"alloca [{width} x {t}], align 64", e.fn.root)
-    for i in range(width):
-        at = e.fn.put(f"getelementptr {t}, ptr {array}, i64 {i}")
-        e.fn.do(f"store {t} {r.initial(lanes)}, ptr {at}, align 64")
-    last = r.variables[-1][0]
+def _lane_arrays(rs: list[Reduction], lanes: int) -> list[Operand]:
+    """`width` running vectors each in a small array, indexed by the last variable mod width."""
+    e, width = rs[0].e, rs[0].e.width
+    arrays = []
+    for r in rs:
+        t = e.type_of(r.dtype, lanes)
+        array = e.fn.put(f"alloca [{width} x {t}], align 64", e.fn.root)
+        arrays.append((r, t, array))
+        for i in range(width):
+            at = e.fn.put(f"getelementptr {t}, ptr {array}, i64 {i}")
+            e.fn.do(f"store {t} {r.initial(lanes)}, ptr {at}, align 64")
+    last = rs[0].variables[-1][0]
 
     def inner(_: list[Operand]) -> list[Operand]:
         slot = e.fn.put(f"and i64 {e.bindings[last].base}, {width - 1}")
-        at = e.fn.put(f"getelementptr {t}, ptr {array}, i64 {slot}")
-        before = e.fn.put(f"load {t}, ptr {at}, align 64")
-        e.fn.do(f"store {t} {r.term(before, lanes)}, ptr {at}, align 64", e.scope.region)
+        for r, t, array in arrays:
+            at = e.fn.put(f"getelementptr {t}, ptr {array}, i64 {slot}")
+            before = e.fn.put(f"load {t}, ptr {at}, align 64")
+            e.fn.do(f"store {t} {r.term(before, lanes)}, ptr {at}, align 64", e.scope.region)
         return []
 
-    nest(e, r.variables, [], inner)
-    parts = []
-    for i in range(width):
-        at = e.fn.put(f"getelementptr {t}, ptr {array}, i64 {i}")
-        parts.append(e.fn.put(f"load {t}, ptr {at}, align 64"))
-    return combined(r, parts, lanes)
+    nest(e, rs[0].variables, [], inner)
+    results = []
+    for r, t, array in arrays:
+        parts = []
+        for i in range(width):
+            at = e.fn.put(f"getelementptr {t}, ptr {array}, i64 {i}")
+            parts.append(e.fn.put(f"load {t}, ptr {at}, align 64"))
+        results.append(combined(r, parts, lanes))
+    return results
 
 
 def combined(r: Reduction, parts: list[Operand], lanes: int) -> Operand:
@@ -253,8 +309,12 @@ def combined(r: Reduction, parts: list[Operand], lanes: int) -> Operand:
     return parts[0]
 
 
-def _extreme_position(r: Reduction, lanes: int) -> Operand:
+def _extreme_position(rs: list[Reduction], lanes: int) -> list[Operand]:
     """Row-major position of the first extreme; the first NaN counts as the extreme."""
+    return [_first_extreme(r, lanes) for r in rs]
+
+
+def _first_extreme(r: Reduction, lanes: int) -> Operand:
     e = r.e
     t, it = e.type_of(r.dtype, lanes), e.type_of(dt.int64, lanes)
     bt = f"<{lanes} x i1>" if lanes else "i1"
@@ -288,3 +348,22 @@ def _extreme_position(r: Reduction, lanes: int) -> Operand:
 
 def _ones(lanes: int) -> str:
     return "splat (i1 true)" if lanes else "true"
+
+
+def renamed(body: Node, old: Node, new: Node) -> Node:
+    """An expression with another name for one of its variables."""
+    result: dict[Node, Node] = {old: new}
+    for n in toposort([body], stop=lambda n: n is old):
+        if n is old:
+            continue
+        src = tuple(result[s] for s in n.src)
+        if n.op == "load":
+            terms = tuple((new if v is old else v, s) for v, s in n.arg.terms)
+            terms = tuple(sorted(terms, key=lambda t: (t[0].op, t[0].arg)))
+            access = n.arg._replace(terms=terms) if isinstance(n.arg, Access) else replace(
+                n.arg, terms=terms
+            )
+            result[n] = make("load", n.dtype, (), src, access)
+        else:
+            result[n] = rebuild(n, src) if src else n
+    return result[body]

@@ -54,7 +54,7 @@ class Choice:
     pack: bool = False  # copy b into panels first
     pack_rows: bool = False  # copy a first, so that its rows lie apart in the cache
     block: tuple[int, int] | None = None
-    columns_first: bool = False
+    order: str = "rows"  # of the tiles, see emit.kernel.Contraction
 
 
 class Problem:
@@ -272,7 +272,7 @@ class Problem:
             hole=self.hole, rows=choice.rows, vectors=choice.vectors, lanes=choice.lanes,
             block=choice.block,
             partial=params.pointer(partial) if choice.block else None,
-            columns_first=choice.columns_first,
+            order=choice.order,
             output=Output(body, where_to), width=self.width,
         )  # fmt: skip
         return kernel, self._count() >= PARALLEL

@@ -8,12 +8,22 @@ substitution, so it changes no rounding. Must not know how a kernel is run.
 from __future__ import annotations
 
 from ..ir import dtype as dt
+from ..ir.extent import Extent
 from ..ir.interval import intervals
 from ..ir.node import Node, checked, const, out, outs, read, red, reduce, reshape
 from ..ir.record import fresh, record
-from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, row_major, substitute, unravel
+from ..ir.transform import (
+    TENSOR_OPS,
+    body_nodes,
+    rebuild,
+    row_major,
+    substitute,
+    toposort,
+    unravel,
+)
 from .lower import affine
 from .order import widens
+from .partial import shares_terms
 from .search import search, sites_once
 
 MAX_BODY = 128  # nodes of one kernel's body
@@ -55,7 +65,7 @@ class _Facts:
     def __init__(self, node: Node) -> None:
         nodes = body_nodes(node.src[0])
         self.reductions = [n for n in nodes if n.op == "reduce"]
-        self.dot = any(r.arg[2].startswith("dot") for r in self.reductions)
+        self.product = any(shares_terms(r) for r in self.reductions)
         self.search = any(search(r) is not None for r in self.reductions)
         skip = ("read", "out", "red", "const", "extent", "where", "cast")
         # Index arithmetic is free beside what it reads.
@@ -64,9 +74,12 @@ class _Facts:
             and n.op not in TENSOR_OPS and n.src and n.src[0].dtype is not dt.int64
         )  # fmt: skip
         self.size = len(nodes)
-        self.reads = sum(n.op == "read" for n in nodes)
         # Factors of a product are read as they are, or widened.
         self.converts = any(n.op == "cast" and n.dtype.is_float and not widens(n) for n in nodes)
+        reads = [n for n in nodes if n.op == "read"]
+        self.reads = len(reads)
+        # Those as large as the tensor itself: what is read instead of it where it is written in.
+        self.large = sum(2 * _count(n.src[0].shape) > _count(node.shape) for n in reads)
 
 
 def fuse(roots: list[Node], order: list[Node]) -> list[Group]:
@@ -131,12 +144,17 @@ def fuse(roots: list[Node], order: list[Node]) -> list[Group]:
             write_in(node, into)
         else:
             store(node, node.src[0])
-    for g in groups:
-        body = unique_variables(g.body)
-        if body is not g.body:
-            g.body = body
+    # What has become a number by now need not be read.
+    numbers = {
+        g.node: g.body for g in groups if g.body.op == "const" and g.node.op == "loops"
+    }
+    for node in wanted | shown:
+        numbers.pop(node, None)
+    for node, number in numbers.items():
+        for g in users.get(node, ()):
+            g.body = substitute(g.body, dict.fromkeys(g.reads[node], number))
             g.refresh()
-    return groups[::-1]
+    return [g for g in reversed(groups) if g.node not in numbers]
 
 
 def stored_behind(node: Node) -> Node:
@@ -205,7 +223,7 @@ def _inline(node: Node, into: list[Group], facts: _Facts) -> bool:
             return True  # a view, a constant, a padded or shifted read
         if inside_dot:
             return False
-        if facts.cost <= CHEAP and len(into) <= 3:
+        if facts.cost <= CHEAP and (len(into) <= 3 or facts.large <= 1):
             return all(_repeats(g, r) <= 4 for g, r in sites)
         return len(into) == 1 and all(_repeats(g, r) <= 1 for g, r in sites) and len(sites) <= 2
     if len(into) != 1 or into[0].node.op != "loops":
@@ -213,7 +231,7 @@ def _inline(node: Node, into: list[Group], facts: _Facts) -> bool:
     group = into[0]
     if facts.search:
         return False
-    if facts.dot:
+    if facts.product:
         return len(sites) == 1 and _epilogue(group, node, sites[0][1])
     if any(_inside_dot(g, r) for g, r in sites):
         return False
@@ -236,7 +254,8 @@ def _kept_inside(group: Group, site: Node) -> tuple[Node, ...]:
 
 
 def _inside_dot(group: Group, site: Node) -> bool:
-    return any(site in body_nodes(r) for r in group.reductions if r.arg[2].startswith("dot"))
+    """Is this read an operand of a product of matrices or of a convolution?"""
+    return any(site in body_nodes(r) for r in group.reductions if shares_terms(r))
 
 
 def _repeats(group: Group, site: Node) -> int:
@@ -270,7 +289,7 @@ def _epilogue(group: Group, node: Node, site: Node) -> bool:
 def _hoistable(group: Group, node: Node, sites: list[Node]) -> bool:
     """Can the reduction run in outer loops of its user, once for each of its elements?"""
     for r in group.reductions:
-        if r.arg[2].startswith("dot") or search(r) is not None:
+        if shares_terms(r) or search(r) is not None:
             return False
     indices = {tuple(s.src[1:]) for s in sites}
     if len(indices) != 1:
@@ -282,6 +301,10 @@ def _hoistable(group: Group, node: Node, sites: list[Node]) -> bool:
     if any(ix.op != "out" for ix in used) or len(set(used)) != len(used):
         return False
     if any(group.shape[ix.arg] != node.shape[i] for i, ix in enumerate(index) if ix.op == "out"):
+        return False
+    # The outer loops are those over the leading axes: others would not walk memory in its order.
+    leading = [i for i, s in enumerate(group.shape) if isinstance(s, Extent) or s != 1]
+    if used and [i for i in leading if out(i) in used] != leading[: len(used)]:
         return False
     # Several reductions share outer loops only over the same variables.
     for r in group.reductions:
@@ -298,33 +321,40 @@ def _count(shape: tuple[int, ...]) -> int:
     return n
 
 
-def unique_variables(body: Node) -> Node:
-    """Every reduction of a body gets variables of its own, numbered from 1 from the inside
-    out: equal kernels become equal whatever graph they come from, and a reduction inside another's
-    index may not share its variables."""
-    sums = [n for n in body_nodes(body) if n.op == "reduce"]
-    if len(sums) <= 1:  # nothing to tell apart
+def unique_variables(bodies: list[Node]) -> list[Node]:
+    """The bodies of one kernel with their reductions' variables numbered from 1, the inner ones
+    first: equal kernels become equal whatever graph they come from. Reductions over the same
+    extents share variables, unless one is inside the other, so that one loop can serve them."""
+    height: dict[Node, int] = {}
+    ids: dict[tuple[object, ...], list[int]] = {}
+    sums = [n for n in body_nodes(bodies[0]) if n.op == "reduce"] if len(bodies) == 1 else None
+    if sums is not None and len(sums) <= 1:  # nothing to tell apart
         mine = {red(i): red(k) for n in sums for k, (i, _) in enumerate(n.arg[1], 1)}
         plain = all(old is new for old, new in mine.items())
-        return body if plain else _with_variables(body, mine, True)
-    next_id = 1
+        return bodies if plain else [_with_variables(bodies[0], mine, True)]
     result: dict[Node, Node] = {}
-    for node in body_nodes(body):
+    count = 0
+    for node in toposort(bodies, stop=lambda n: n.op in TENSOR_OPS):
         if node.op in TENSOR_OPS:
-            result[node] = node
+            result[node], height[node] = node, 0
             continue
         src = tuple(result[s] for s in node.src)
-        if node.op == "reduce":
-            kind, pairs, order = node.arg[:3]
-            ids = {red(i): red(-(next_id + j)) for j, (i, _) in enumerate(pairs)}
-            fresh = [(-(next_id + j), e) for j, (_, e) in enumerate(pairs)]
-            next_id += len(pairs)
-            result[node] = reduce(kind, fresh, _with_variables(src[0], ids), order)
-        else:
+        height[node] = max((height[s] for s in node.src), default=0)
+        if node.op != "reduce":
             result[node] = rebuild(node, src) if src else node
+            continue
+        height[node] += 1
+        kind, pairs, order = node.arg[:3]
+        key = (height[node], *(e.key if isinstance(e, Extent) else int(e) for _, e in pairs))
+        if key not in ids:
+            ids[key] = [-(count + 1 + j) for j in range(len(pairs))]
+            count += len(pairs)
+        names = {red(i): red(j) for (i, _), j in zip(pairs, ids[key])}
+        named = [(j, e) for (_, e), j in zip(pairs, ids[key])]
+        result[node] = reduce(kind, named, _with_variables(src[0], names), order)
     # Negative while the work lasts, so that no number is both an old and a new one.
-    final = {red(-i): red(i) for i in range(1, next_id)}
-    return _with_variables(result[body], final, True)
+    final = {red(-i): red(i) for i in range(1, count + 1)}
+    return [_with_variables(result[body], final, True) for body in bodies]
 
 
 def _with_variables(body: Node, variables: dict[Node, Node], bound: bool = False) -> Node:

@@ -6,15 +6,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..emit.kernel import Access, Nest, Output, Word
+from ..emit.kernel import ROW, Access, Nest, Output, Word
+from ..emit.reduction import renamed
 from ..ir import dtype as dt
+from ..ir.bounds import ULPS
 from ..ir.node import Node, const, make, out, red, reduce
 from ..ir.record import fresh, record, replace
 from ..ir.transform import rebuild, toposort
-from .lower import Lowering, Memory, Raw
-from .sizes import Size, Sym, mul, value
+from .lower import Raw
+from .sizes import Size, Sym, mul, size_of, value
 
 STREAM = 1 << 24  # bytes of an output that is written past the caches: it would not stay in them
+COSTLY = frozenset((*ULPS, "div", "sqrt"))
 SERIAL = 30_000  # below this many element-operations one thread is faster than waking another
 
 
@@ -24,6 +27,7 @@ class Parameters:
 
     words: list[object] = fresh(default_factory=lambda: ["status"])
     pointers: dict[object, Word] = fresh(default_factory=dict)
+    walks: dict[object, tuple[int | Word, ...]] = fresh(default_factory=dict)
 
     def pointer(self, ref: object) -> Word:
         if ref not in self.pointers:
@@ -42,8 +46,13 @@ class Parameters:
 
 def map_loads(body: Node, change: Callable[[Node], Node]) -> Node:
     """The body with every load, parameter and reduction rewritten by `change` (sources done)."""
+    return map_all([body], change)[0]
+
+
+def map_all(bodies: list[Node], change: Callable[[Node], Node]) -> list[Node]:
+    """The bodies with every load, parameter and reduction rewritten by `change` (sources done)."""
     result: dict[Node, Node] = {}
-    for node in toposort([body]):
+    for node in toposort(bodies):
         src = tuple(result[s] for s in node.src)
         if node.op in ("load", "param", "checked"):
             result[node] = change(make(node.op, node.dtype, (), src, node.arg))
@@ -54,11 +63,23 @@ def map_loads(body: Node, change: Callable[[Node], Node]) -> Node:
             result[node] = change(node)
         else:
             result[node] = rebuild(node, src) if src else node
-    return result[body]
+    return [result[body] for body in bodies]
 
 
 def finish(body: Node, params: Parameters) -> Node:
     """Give every size in the body a place in the argument block."""
+    return finished([body], params)[0]
+
+
+def finished(bodies: list[Node], params: Parameters) -> list[Node]:
+    """The same for the bodies of one kernel. A reduction variable has one size, whoever uses it."""
+    extents: dict[tuple[int, int], object] = {}
+
+    def sized(variable: int, extent: int) -> tuple[int, object]:
+        key = (variable, int(extent))
+        if key not in extents:
+            extents[key] = extent_word(extent, params)
+        return variable, extents[key]
 
     def change(node: Node) -> Node:
         if node.op == "param" and not isinstance(node.arg, Word):
@@ -70,69 +91,94 @@ def finish(body: Node, params: Parameters) -> Node:
             return make("load", node.dtype, (), node.src, access(node.arg, params))
         if node.op == "reduce":
             kind, variables, order = node.arg[:3]
-            sized = tuple((i, extent_word(e, params)) for i, e in variables)
-            return make("reduce", node.dtype, (), node.src, (kind, sized, order))
+            words = tuple(v if isinstance(v[1], Word) else sized(*v) for v in variables)
+            return make("reduce", node.dtype, (), node.src, (kind, words, order))
         return node
 
-    return map_loads(body, change)
+    return map_all(bodies, change)
 
 
 def extent_word(extent: object, params: Parameters) -> object:
-    from .sizes import size_of
-
     if isinstance(extent, Word):
         return extent
     return params.size(size_of(extent))  # type: ignore[arg-type]
 
 
 def access(raw: Raw, params: Parameters) -> Access:
-    terms = tuple((v, params.stride(s)) for v, s in raw.terms)
-    offset = 0 if raw.offset == 0 else params.size(raw.offset)
+    """An access of a kernel; those that walk one tensor alike share their words."""
+    key = (raw.ref, raw.offset, *(s for _, s in raw.terms))
+    if key not in params.walks:
+        strides = [params.stride(s) for _, s in raw.terms]
+        params.walks[key] = (0 if raw.offset == 0 else params.size(raw.offset), *strides)
+    offset, *strides = params.walks[key]
+    terms = tuple((v, s) for (v, _), s in zip(raw.terms, strides, strict=True))
     return Access(params.pointer(raw.ref), offset, terms, raw.computed, raw.guarded)
+
+
+@record
+class Store:
+    """One result of a kernel: its lowered body, and where its element goes (from position 0)."""
+
+    body: Node
+    ref: object
+    terms: tuple[tuple[Node, Size], ...]  # stride of each variable that moves it
+
+    def stride(self, variable: Node) -> Size:
+        return next((s for v, s in self.terms if v is variable), 0)
 
 
 @record
 class _Loop:
     variable: Node
     extent: Size
-    stride: Size  # of the output
+    stride: Size  # of the main output
 
 
 class NestBuilder:
-    """Builds the Nest of one stored tensor."""
+    """Builds the Nest of one or several stored tensors; `main` is the one with the most loops."""
 
     def __init__(
-        self, shape: tuple[Size, ...], low: Lowering, target: Memory, width: int
+        self, shape: tuple[Size, ...], stores: list[Store], main: int, width: int
     ) -> None:
         self.width = width
-        self.target = target
-        self.body = low.result
+        self.stores = stores
+        self.main = stores[main]
         self.loops = [
-            _Loop(out(i), s, t) for i, (s, t) in enumerate(zip(shape, target.strides))
+            _Loop(out(i), s, self.main.stride(out(i))) for i, s in enumerate(shape)
         ]
-        self.offset: Size = 0
         self._drop_units()
-        self.loads = self._loads()
+        self._look()
         self.outer = self._needed_outside()
         self._order()
         self._join()
 
     # ---- facts -----------------------------------------------------------------------------------
 
-    def _loads(self) -> list[Node]:
-        return [n for n in toposort([self.body]) if n.op == "load"]
+    def _look(self) -> None:
+        """The nodes, loads and reductions of all bodies."""
+        self.nodes = toposort([s.body for s in self.stores])
+        self.loads = [n for n in self.nodes if n.op == "load"]
+        self.sums = [n for n in self.nodes if n.op == "reduce"]
+
+    def _change(self, change: Callable[[Node], Node], gone: set[Node]) -> None:
+        """Rewrite the loads of all bodies; no place depends on the variables in `gone` any more."""
+        bodies = map_all([s.body for s in self.stores], change)
+        for store, body in zip(self.stores, bodies, strict=True):
+            store.body = body
+            store.terms = tuple((v, s) for v, s in store.terms if v not in gone)
 
     def _drop_units(self) -> None:
         """A loop of one iteration is no loop."""
         units = {lp.variable for lp in self.loops if lp.extent == 1}
         reds = set()
-        for n in toposort([self.body]):
+        nodes = toposort([s.body for s in self.stores])
+        for n in nodes:
             if n.op == "reduce" and not n.arg[0].startswith("arg"):
                 reds |= {i for i, e in n.arg[1] if type(e) is int and e == 1}
         if not units and not reds:
             return
         zero = const(0, dt.int64)
-        gone = units | {n for n in toposort([self.body]) if n.op == "red" and n.arg in reds}
+        gone = units | {n for n in nodes if n.op == "red" and n.arg in reds}
 
         def change(node: Node) -> Node:
             if node in gone:
@@ -147,19 +193,21 @@ class NestBuilder:
                 return reduce(kind, more or variables[:1], node.src[0], order)
             return node
 
-        self.body = map_loads(self.body, change)
+        self._change(change, gone)
         self.loops = [lp for lp in self.loops if lp.extent != 1]
 
     def _needed_outside(self) -> set[Node]:
-        """Output variables that some reduction depends on while others it does not: outermost."""
+        """Output variables that some reduction or output depends on while others it does not:
+        outermost."""
         needed: set[Node] = set()
         mine = {lp.variable for lp in self.loops}
-        for n in toposort([self.body]):
-            if n.op == "reduce":
-                free = _free(n) & mine
-                if free != mine:
-                    needed |= free
+        for free in [*(_free(n) & mine for n in self.sums), *map(self._moved_by, self.stores)]:
+            if free != mine:
+                needed |= free
         return needed
+
+    def _moved_by(self, store: Store) -> set[Node]:
+        return {v for v, _ in store.terms} & {lp.variable for lp in self.loops}
 
     def _order(self) -> None:
         """The output's memory order, with what reductions need moved out."""
@@ -174,7 +222,7 @@ class NestBuilder:
 
     def _elsewhere(self) -> set[Node]:
         """Variables used as values, not only through strides."""
-        return {n for n in toposort([self.body]) if n.op in ("out", "red")}
+        return {n for n in self.nodes if n.op in ("out", "red")}
 
     def _join(self) -> None:
         """Join neighbouring loops that every access walks as one."""
@@ -198,18 +246,18 @@ class NestBuilder:
                     return make("load", node.dtype, (), node.src, replace(raw, terms=kept))
                 return node
 
-            self.body = map_loads(self.body, change)
-            self.loads = self._loads()
+            self._change(change, {gone})
+            self._look()
             self.loops[i : i + 2] = [_Loop(b.variable, mul(a.extent, b.extent), b.stride)]
             self.outer.discard(gone)
             i = max(0, i - 1)
 
     def _walks_as_one(self, a: _Loop, b: _Loop) -> bool:
         try:
-            if a.stride != mul(b.stride, b.extent):
-                return False
             mul(a.extent, b.extent)
             return all(
+                s.stride(a.variable) == mul(s.stride(b.variable), b.extent) for s in self.stores
+            ) and all(
                 self._stride(n, a.variable) == mul(self._stride(n, b.variable), b.extent)
                 for n in self.loads
             )
@@ -224,9 +272,7 @@ class NestBuilder:
         for i, lp in enumerate(self.loops):
             if lp.stride != 1:
                 continue
-            for n in toposort([self.body]):
-                if n.op != "reduce":
-                    continue
+            for n in self.sums:
                 last_id = n.arg[1][-1][0]
                 inside = [x for x in toposort([n.src[0]]) if x.op == "load"]
                 along = sum(any(v.op == "red" and v.arg == last_id and s == 1
@@ -242,9 +288,10 @@ class NestBuilder:
     def _columns(self) -> int:
         """The elements of a step along columns, if the body's reductions run down columns: 0, or
         as many vectors as there are columns for, up to four. Puts the columns' loop last."""
-        nodes = toposort([self.body])
-        sums = [n for n in nodes if n.op == "reduce"]
+        sums = self.sums
         if not sums or not self.loops or any(s.arg[1] != sums[0].arg[1] for s in sums):
+            return 0
+        if any(len(self._moved_by(s)) < len(self.loops) for s in self.stores):
             return 0
         terms = 1
         for _, e in sums[0].arg[1]:
@@ -262,34 +309,79 @@ class NestBuilder:
                 return 0
             for load in inside:
                 if load.op == "load":
-                    if load.arg.computed or self._stride(load, last) == 1:
+                    if load.arg.computed:
                         return 0
                     for variable, stride in load.arg.terms:
                         if variable in score:
                             score[variable] += stride == 1
         column = max(self.loops, key=lambda lp: score[lp.variable] + 0.5 * (lp.stride == 1))
-        if not score[column.variable] or any(column.variable not in _free(s) for s in sums):
+        mine = {lp.variable for lp in self.loops}
+        if not score[column.variable] or any(mine - _free(s) for s in sums):
             return 0
+        if any(self._stride(n, last) == 1 and self._stride(n, column.variable) for n in self.loads):
+            return 0  # rows lie across
         self.loops.remove(column)
         self.loops.append(column)
-        n, vectors = value(column.extent), 4 if len(nodes) <= 40 else 2
+        n, vectors = value(column.extent), 4 if len(self.nodes) <= 40 else 2
         while vectors > 1 and n <= vectors // 2 * self.width:
             vectors //= 2
         return vectors * self.width
 
-    def _streams(self, vector: int) -> bool:
-        """Is the output so large that it goes past the caches? Every vector must be aligned."""
-        itemsize = 1 if self.body.dtype.kind == "b" else self.body.dtype.itemsize
+    def _kept(self, vector: int) -> list[tuple[Node, Node]]:
+        """Costly parts of reductions' terms that the outputs need again along the same row."""
+        if vector < 0 or vector + 1 < len(self.loops):
+            return []
+        if not any(n.op in COSTLY for n in self.nodes):
+            return []
+        row = self.loops[-1]
+        if isinstance(row.extent, Sym) or row.extent > ROW:
+            return []
+        outside = toposort([s.body for s in self.stores], stop=lambda n: n.op == "reduce")
+        wanted = set(outside)
+        kept: list[tuple[Node, Node]] = []
+        covered: set[Node] = set()
+        for s in self.sums:
+            kind, variables, order = s.arg[:3]
+            last = red(variables[0][0])
+            along = kind in ("max", "min") or order in ("lanes", "dotlanes")
+            if len(variables) > 1 or not along or size_of(variables[0][1]) != row.extent:
+                continue
+            if _free(s) - {lp.variable for lp in self.loops[:-1]}:
+                continue
+            inside = toposort([s.src[0]], stop=lambda n: n.op == "reduce")
+            varying, costly = {last}, set[Node]()
+            for n in inside:
+                loaded = n.op == "load" and any(v is last for v, _ in n.arg.terms)
+                if loaded or any(m in varying for m in n.src):
+                    varying.add(n)
+                    if n.op in COSTLY or any(m in costly for m in n.src):
+                        costly.add(n)
+            for n in reversed(inside):
+                if n in covered:
+                    covered.update(n.src)
+                elif n in costly and n.dtype.is_float:
+                    other = renamed(n, last, row.variable)
+                    if other in wanted:
+                        covered.update(n.src)
+                        if all(other is not known for _, known in kept):
+                            kept.append((n, other))
+        return kept
+
+    def _streams(self, store: Store, vector: int) -> bool:
+        """Is an output so large that it goes past the caches? Every vector must be aligned."""
+        itemsize = 1 if store.body.dtype.kind == "b" else store.body.dtype.itemsize
         lanes = min(64 // itemsize, self.width)
         count = itemsize
         for lp in self.loops:
             count *= value(lp.extent)
-        if count < STREAM or vector < 0 or self.loops[vector].stride != 1:
+        if count < STREAM or vector < 0 or len(self._moved_by(store)) < len(self.loops):
             return False
-        others = [lp.stride for i, lp in enumerate(self.loops) if i != vector]
+        if store.stride(self.loops[vector].variable) != 1:
+            return False
+        others = [store.stride(lp.variable) for i, lp in enumerate(self.loops) if i != vector]
         return all(
             part % lanes == 0
-            for s in (self.offset, *others)
+            for s in others
             for part in ((s.a, s.b) if isinstance(s, Sym) else (s,))
         )
 
@@ -298,7 +390,10 @@ class NestBuilder:
         another shape is the same kernel."""
         if not self.loops or vector == 0:
             return len(self.loops[:1])
-        limit = len(self.outer) if self.outer else len(self.loops)
+        limit = min(
+            len(self.outer) if self.outer else len(self.loops),
+            *(len(self._moved_by(s)) for s in self.stores),
+        )
         if 0 <= vector < limit:
             limit = vector
         return min(2, max(1, limit))
@@ -308,17 +403,17 @@ class NestBuilder:
         n = 1
         for lp in self.loops:
             n *= value(lp.extent)
-        total = n * len(toposort([self.body]))
-        for node in toposort([self.body]):
-            if node.op == "reduce":
-                terms = 1
-                for _, e in node.arg[1]:
-                    terms *= int(e)
-                repeats = 1
-                for lp in self.loops:
-                    if lp.variable in _free(node):
-                        repeats *= value(lp.extent)
-                total += terms * repeats * len(toposort([node.src[0]]))
+        total = n * len(self.nodes)
+        for node in self.sums:
+            terms = 1
+            for _, e in node.arg[1]:
+                terms *= int(e)
+            repeats = 1
+            free = _free(node)
+            for lp in self.loops:
+                if lp.variable in free:
+                    repeats *= value(lp.extent)
+            total += terms * repeats * len(toposort([node.src[0]]))
         return total
 
     def build(self) -> tuple[Nest, Parameters, bool]:
@@ -327,13 +422,24 @@ class NestBuilder:
         columns = self._columns()
         vector = len(self.loops) - 1 if columns else self._vector()
         parallel = len(self.loops) if columns else self._parallel(vector)
-        target = Raw(self.target.ref, self.offset, tuple((lp.variable, lp.stride)
-                     for lp in self.loops), False, False)  # fmt: skip
-        where_to = access(target, params)
+        places = []
+        for store in self.stores:
+            terms = tuple((lp.variable, store.stride(lp.variable)) for lp in self.loops
+                          if lp.variable in self._moved_by(store))  # fmt: skip
+            places.append(access(Raw(store.ref, 0, terms, False, False), params))
         loops = tuple((lp.variable, params.size(lp.extent)) for lp in self.loops)
-        body = finish(self.body, params)
-        output = Output(body, where_to, not columns and self._streams(vector))
-        nest = Nest(loops, vector, parallel, (output,), self.width, columns=columns)
+        kept = self._kept(vector) if not columns else []
+        pairs = [n for pair in kept for n in pair]
+        n = len(self.stores)
+        bodies = finished([*(s.body for s in self.stores), *pairs], params)
+        outputs = tuple(
+            Output(body, place, not columns and self._streams(store, vector))
+            for body, place, store in zip(bodies[:n], places, self.stores, strict=True)
+        )
+        nest = Nest(
+            loops, vector, parallel, outputs, self.width, columns=columns,
+            kept=tuple(zip(bodies[n::2], bodies[n + 1 :: 2])),
+        )  # fmt: skip
         return nest, params, bool(parallel) and self.work() >= SERIAL
 
 

@@ -1,4 +1,4 @@
-"""Long sums become sums of partial sums, before anything is fused.
+"""Long sums become sums of partial sums (and extremes, of extremes), before anything is fused.
 
 The partial sums are a tensor of their own: threads share them, and rounding grows only with the
 longest run of one running value. Decided by the loop nest alone, never by the value of a runtime
@@ -10,24 +10,26 @@ from __future__ import annotations
 from ..ir.extent import Extent, product
 from ..ir.node import Node, alu, index, make, out, read, red, reduce
 from ..ir.transform import body_nodes, substitute
+from .search import search
 
 LONG = 1 << 16  # terms of a sum along one axis that is cut into runs
 RUN = 1 << 12
+COMBINE = {"sum": "add", "max": "maximum", "min": "minimum"}
 INNER = 64  # terms for each index of the first axis from which they are summed on their own
 
 _Variables = tuple[tuple[int, int], ...]
 
 
 def staged(body: Node, shape: tuple[int, ...]) -> Node:
-    """The body of a tensor with each of its long floating sums in two stages."""
+    """The body of a tensor with each of its long sums and extremes in two stages."""
     nodes = body_nodes(body)
     sums = [n for n in nodes if n.op == "reduce"]
-    if not any(n.arg[0] == "sum" and n.dtype.is_float for n in sums):
+    if not any(n.arg[0] in COMBINE for n in sums):
         return body
     inner = {m for n in sums for m in body_nodes(n.src[0]) if m.op == "reduce"}
     mapping: dict[Node, Node] = {}
     for node in sums:
-        plain = node.arg[0] == "sum" and node.dtype.is_float and node not in inner
+        plain = node.arg[0] in COMBINE and node not in inner
         if plain and not any(m.op == "reduce" for m in body_nodes(node.src[0])):
             changed = _staged(node, shape)
             if changed is not node:
@@ -36,10 +38,10 @@ def staged(body: Node, shape: tuple[int, ...]) -> Node:
 
 
 def _staged(node: Node, shape: tuple[int, ...]) -> Node:
-    """One sum, whole or in two stages."""
+    """One reduction, whole or in two stages."""
     variables: _Variables = node.arg[1]
     reads = [r for r in body_nodes(node.src[0]) if r.op == "read" and len(r.src) > 1]
-    if _shares_terms(node, reads):
+    if shares_terms(node) or search(node) is not None:
         return node
     if len(variables) == 1:
         ((_, size),) = variables
@@ -54,12 +56,15 @@ def _staged(node: Node, shape: tuple[int, ...]) -> Node:
     return _in_two(node, variables[:-1], shape)
 
 
-def _shares_terms(node: Node, reads: list[Node]) -> bool:
+def shares_terms(node: Node) -> bool:
     """Is this a product of matrices or a convolution, whose operands serve several results?"""
-    if not node.arg[2].startswith("dot"):
+    from .order import product_of
+
+    pair = product_of(node.src[0]) if node.arg[2].startswith("dot") else None
+    if pair is None:
         return False
-    outputs = [frozenset(n for n in body_nodes(r) if n.op == "out") for r in reads]
-    return len(set(outputs)) > 1 or any(_mixes(ix) for r in reads for ix in r.src[1:])
+    outputs = [{n for n in body_nodes(r) if n.op == "out"} for r in pair]
+    return outputs[0] != outputs[1] or any(_mixes(ix) for r in pair for ix in r.src[1:])
 
 
 def _mixes(ix: Node) -> bool:
@@ -84,22 +89,22 @@ def _leading(variables: _Variables, reads: list[Node]) -> tuple[int, int] | None
 
 def _in_two(node: Node, outer: _Variables, shape: tuple[int, ...]) -> Node:
     """Σ over `outer` of a tensor of partial sums over the other variables."""
-    _, variables, order = node.arg[:3]
+    kind, variables, order = node.arg[:3]
     free = _free(node)
     moved = {o: out(len(outer) + i) for i, o in enumerate(free)}
     moved.update({red(v): out(i) for i, (v, _) in enumerate(outer)})
     inner = tuple(v for v in variables if v not in outer)
     partial = _tensor(
         (*(size for _, size in outer), *(shape[o.arg] for o in free)),
-        reduce("sum", inner, substitute(node.src[0], moved), order),
+        reduce(kind, inner, substitute(node.src[0], moved), order),
     )
     term = read(partial, *(red(v) for v, _ in outer), *free)
-    return _staged(reduce("sum", outer, term, "seq"), shape)
+    return _staged(reduce(kind, outer, term, "seq"), shape)
 
 
 def _in_runs(node: Node, shape: tuple[int, ...]) -> Node:
     """Σ along one long axis: of the sums of its runs, and what is left over."""
-    _, ((variable, size),), order = node.arg[:3]
+    kind, ((variable, size),), order = node.arg[:3]
     free = _free(node)
     runs, rest = divmod(int(size), RUN)
     moved = {o: out(1 + i) for i, o in enumerate(free)}
@@ -107,14 +112,14 @@ def _in_runs(node: Node, shape: tuple[int, ...]) -> Node:
     start = alu("mul", out(0), index(RUN))
     partial = _tensor(
         (runs, *(shape[o.arg] for o in free)),
-        reduce("sum", [(variable, RUN)],
+        reduce(kind, [(variable, RUN)],
                substitute(node.src[0], {**moved, r: alu("add", start, r)}), order),
     )  # fmt: skip
-    total = _staged(reduce("sum", [(variable, runs)], read(partial, r, *free), "seq"), shape)
+    total = _staged(reduce(kind, [(variable, runs)], read(partial, r, *free), "seq"), shape)
     if not rest:
         return total
     end = substitute(node.src[0], {r: alu("add", r, index(runs * RUN))})
-    return alu("add", total, reduce("sum", [(variable, rest)], end, order))
+    return alu(COMBINE[kind], total, reduce(kind, [(variable, rest)], end, order))
 
 
 def _free(node: Node) -> list[Node]:

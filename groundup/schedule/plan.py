@@ -22,6 +22,7 @@ from ..ir.verify import verify
 from ..runtime import Buffer, pool, target
 from .arrange import arrange, most_alive
 from .fuse import Group, fuse, stored_behind
+from .join import join
 from .lower import Memory
 from .order import Slot, canonical
 from .signature import Signature
@@ -90,6 +91,7 @@ class Plan:
         ]
         self.bound: dict[int | None, _Bound] = {}
         self.copies: list[tuple[int, int]] = []  # (result, equal earlier result)
+        self.into = into
         groups = self._groups()
         self.steps, self.temps, self.checks = self._lower(groups)
         self.donated = self._donate(into)
@@ -112,9 +114,7 @@ class Plan:
             targets.append(node)
         order = [n for n in toposort(targets) if n.op in ("buffer", "reshape", *COMPUTED)]
         verify(targets)
-        groups = fuse(targets, order)
-        verify([loops(g.shape, g.body) for g in groups], inside=True)
-        return groups
+        return fuse(targets, order)
 
     def _lower(self, groups: list[Group]) -> tuple[list[Step], list[Size], list[Check]]:
         memory: dict[Node, Memory] = {}
@@ -124,15 +124,31 @@ class Plan:
                 if base.op == "buffer":
                     memory[base] = _row_major(base.value, base.shape)
         builder = Builder(machine(), memory, images(groups))
-        for g in groups:
-            number = self.result_of.get(g.node)
-            if number is not None:
-                place = _row_major(Result(number), g.node.shape)
-            else:
-                place = builder.temporary(g.node, builder.layout(g.node.shape))
-            builder.add(g, place)
-            if g.node.op != "buffer":
-                memory[g.node] = place
+
+        def strides(g: Group) -> tuple[Size, ...]:
+            if g.node in self.result_of:
+                return row_major_strides(tuple(size_of(s) for s in g.shape))
+            return builder.layout(g.shape)
+
+        def in_memory(g: Group) -> tuple[int, ...]:
+            step = strides(g)
+            return tuple(sorted(range(len(step)), key=lambda i: -value(step[i])))
+
+        updated = {n for n, i in self.result_of.items() if self.into[i] is not None}
+        kernels = join(groups, set(self.result_of), updated, in_memory)
+        verify([loops(g.shape, g.body) for kernel in kernels for g in kernel])
+        for kernel in kernels:
+            places = []
+            for g in kernel:
+                number = self.result_of.get(g.node)
+                if number is not None:
+                    places.append(_row_major(Result(number), g.shape))
+                else:
+                    places.append(builder.temporary(g.node, strides(g)))
+            builder.add(kernel, places)
+            memory.update(
+                (g.node, p) for g, p in zip(kernel, places, strict=True) if g.node.op != "buffer"
+            )
         return builder.steps, builder.temps, builder.checks
 
     def _donate(self, into: Sequence[int | None]) -> dict[int, int]:
@@ -153,20 +169,24 @@ class Plan:
             wish.pop(i, None)
             wish.pop(j, None)
         donated: dict[int, int] = {}
-        taken: set[int] = set()
         waits: dict[Step, set[Step]] = {}
+        taken: set[int] = set()
         for step in self.steps:
-            number = step.writes.index if isinstance(step.writes, Result) else -1
-            slot = wish.get(number)
-            if slot is None or slot in taken or not _reads_in_place(step, Slot(slot)):
-                continue
-            donated[number] = slot
-            taken.add(slot)
-            waits[step] = {s for s in readers.get(Slot(slot), ()) if s is not step}
+            for ref in step.writes:
+                if not isinstance(ref, Result):
+                    continue
+                slot = wish.get(ref.index)
+                if slot is None or slot in taken or not _reads_in_place(step, ref, Slot(slot)):
+                    continue
+                donated[ref.index] = slot
+                taken.add(slot)
+                earlier = {s for s in readers.get(Slot(slot), ()) if s is not step}
+                waits[step] = waits.get(step, set()) | earlier
         self.steps, given_up = in_order(self.steps, waits, checking)
         for step in given_up:
-            assert isinstance(step.writes, Result)
-            del donated[step.writes.index]
+            for ref in step.writes:
+                if isinstance(ref, Result):
+                    donated.pop(ref.index, None)
         for step in waits.keys() - set(given_up):
             kernel = step.kernel
             if isinstance(kernel, Nest):  # what is overwritten has been read: it is in the caches
@@ -222,7 +242,7 @@ class Plan:
         """(offset of each temporary, its bytes, bytes of the arena, most bytes alive at once)."""
         lives: dict[int, tuple[int, int]] = {}
         for at, step in enumerate(self.steps):
-            for ref in (step.writes, step.scratch, *step.reads):
+            for ref in (*step.writes, step.scratch, *step.reads):
                 if isinstance(ref, Temp):
                     lives[ref.index] = (lives.get(ref.index, (at, at))[0], at)
         sizes = {t: -(-value(self.temps[t], n) // ALIGN) * ALIGN for t in lives}
@@ -338,7 +358,7 @@ class _Line:
             s: w | (checking - {s}) if s in checking else w for s, w in waits.items()
         }
         self.gated = {s for s in waits if checking and s not in checking}
-        writer = {s.writes: s for s in steps}
+        writer = {ref: s for s in steps for ref in s.writes}
         self.needs = {s: {writer[r] for r in s.reads if r in writer} for s in steps}
         self.after: dict[Step, list[Step]] = {s: [] for s in steps}
         self.missing: dict[Step, int] = {}
@@ -351,7 +371,7 @@ class _Line:
 
     def offer(self, s: Step) -> None:
         if not self.missing[s]:
-            inner = s.writes in self.read or not isinstance(s.writes, Result)
+            inner = any(r in self.read or not isinstance(r, Result) for r in s.writes)
             heappush(self.ready, (inner, self.number[s]))
 
     def run(self) -> None:
@@ -391,22 +411,22 @@ def _row_major(ref: object, shape: tuple[int, ...]) -> Memory:
     return Memory(ref, sizes, row_major_strides(sizes))
 
 
-def _reads_in_place(step: Step, slot: Slot) -> bool:
-    """Does a step read this input only at the element that it writes?"""
-    group = step.group
-    if group is None or group.node.op == "argsort":
+def _reads_in_place(step: Step, target: Result, slot: Slot) -> bool:
+    """Does a step read this input only at the element of `target` that it writes?"""
+    if not step.groups or any(g.node.op == "argsort" for g in step.groups):
         return False
     if slot not in step.reads:
         return True
     if isinstance(step.kernel, Placing):  # what it writes to stands for sums meanwhile
         return False
-    inside = {
-        r for n in body_nodes(group.body) if n.op == "reduce" for r in body_nodes(n.src[0])
-    }
-    for n in body_nodes(group.body):
-        if n.op == "read" and stored_behind(n.src[0]).value == slot:
-            if n in inside or n.src[0].shape != group.shape:
-                return False
-            if tuple(n.src[1:]) != tuple(outs(len(group.shape))):
-                return False
+    shape = step.groups[step.writes.index(target)].shape
+    for group in step.groups:
+        nodes = body_nodes(group.body)
+        inside = {r for n in nodes if n.op == "reduce" for r in body_nodes(n.src[0])}
+        for n in nodes:
+            if n.op == "read" and stored_behind(n.src[0]).value == slot:
+                if n in inside or n.src[0].shape != shape or group.shape != shape:
+                    return False
+                if tuple(n.src[1:]) != tuple(outs(len(shape))):
+                    return False
     return True

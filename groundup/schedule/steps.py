@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..emit.kernel import Contraction, Kernel, Several
 from ..ir.extent import symbolic_key
-from ..ir.node import Node, outs, read
+from ..ir.node import Node, out, outs, read
 from ..ir.record import fresh, frozen, record
-from ..ir.transform import TENSOR_OPS, body_nodes
+from ..ir.transform import TENSOR_OPS, body_nodes, substitute, toposort
 from .fuse import Group, stored_behind
+from .join import loops_of
 from .lower import Lowering, Memory, Raw
-from .nests import NestBuilder, Parameters
+from .nests import NestBuilder, Parameters, Store
 from .order import mixes, narrow, product_of
 from .search import Search, search_in
 from .sizes import Size, Sym, add, mul, row_major_strides, size_of, total, value
@@ -42,9 +43,9 @@ class Step:
     kernel: Kernel
     words: list[object]
     parallel: bool
-    writes: object
+    writes: tuple[object, ...]  # one for each of its groups
     reads: set[object]
-    group: Group | None
+    groups: tuple[Group, ...]  # none for a copy
     shape: tuple[Size, ...] = ()
     checks: bool = False  # may note that an index is out of range
     scratch: object = None  # memory of its own, for as long as it runs
@@ -103,20 +104,20 @@ class Builder:
         self.temps.append(mul(total(sizes), node.dtype.itemsize))
         return Memory(Temp(len(self.temps) - 1), sizes, strides)
 
-    def add(self, group: Group, target: Memory) -> None:
-        """Append the step (and copies before it) that computes a group into `target`.
+    def add(self, groups: list[Group], targets: list[Memory]) -> None:
+        """Append the step (and copies before it) that computes groups into their targets.
 
         Groups that differ in nothing but which memory they read and write (equal layers) are
         lowered once.
         """
-        key, tensors, refs = form(group, target, self.memory, self.copies)
+        key, tensors, refs = form(groups, targets, self.memory, self.copies)
         known = self.forms.get(key)
         if known is not None:
-            self._repeat(known, group, target, tensors, refs)
+            self._repeat(known, groups, targets, tensors, refs)
             return
         before = len(self.steps), len(self.temps), self.shared
         packed = len(self.packed)
-        self._add(group, target)
+        self._add(groups, targets)
         fresh = list(self.packed.items())[packed:]
         after = len(self.steps) - 1 - len(fresh), len(self.temps) - len(fresh), self.shared
         if before != after or any(s.checks for s in self.steps[before[0] :]):
@@ -134,13 +135,12 @@ class Builder:
         self.forms[key] = lowered
 
     def _repeat(
-        self, known: list[Lowered], group: Group, target: Memory, tensors: list[Node],
-        refs: list[object],
+        self, known: list[Lowered], groups: list[Group], targets: list[Memory],
+        tensors: list[Node], refs: list[object],
     ) -> None:  # fmt: skip
-        """Append the steps of a group like one before, with its own memory."""
+        """Append the steps of groups like some before, with their own memory."""
         for kernel, words, parallel, copy in known:
-            place = target
-            mine: Group | None = group
+            places, mine = targets, groups
             if copy is not None:
                 at, rest, size = copy
                 packed = (tensors[at], *rest)
@@ -151,16 +151,32 @@ class Builder:
                 self.temps.append(size)
                 temp = self.packed[packed] = Temp(len(self.temps) - 1)
                 refs.append(("pointer", temp))
-                place, mine = Memory(temp, (), ()), None
+                places, mine = [Memory(temp, (), ())], []
             here = [refs[w[1]] if isinstance(w, tuple) and w[0] == "ref" else w for w in words]
-            self.steps.append(_step(kernel, here, parallel, place, mine, False))
+            self.steps.append(_step(kernel, here, parallel, places, mine, False))
 
-    def _add(self, group: Group, target: Memory) -> None:
+    def _add(self, groups: list[Group], targets: list[Memory]) -> None:
+        if len(groups) == 1 and self._special(groups[0], targets[0]):
+            return
+        main, names = loops_of(groups)
+        checks: list[tuple[int, tuple[int, ...], str | None]] = []
+        stores = []
+        for group, target, own in zip(groups, targets, names, strict=True):
+            low = Lowering(main.shape, substitute(group.body, own), self.memory)
+            checks += low.checks
+            terms = tuple((own[out(i)], s) for i, s in enumerate(target.strides))
+            stores.append(Store(low.result, target.ref, terms))
+        sizes = tuple(size_of(s) for s in main.shape)
+        built = NestBuilder(sizes, stores, groups.index(main), self.machine.width).build()
+        self._append_all(*built, targets, groups, checks)
+
+    def _special(self, group: Group, target: Memory) -> bool:
+        """Append the steps of what has a form of its own, if the group is that."""
         if group.node.op == "scan":
             from .scan import build
 
             self._append(*build(group, target, self.memory, self.machine.width))
-            return
+            return True
         if group.node.op == "argsort":
             from .argsort import build as build_argsort
 
@@ -170,15 +186,11 @@ class Builder:
             self._append(*step)
             self.steps[-1].reads.discard(scratch)
             self.steps[-1].scratch = scratch
-            return
+            return True
         if _has_product(group.body) and self._contraction(group, target):
-            return
+            return True
         found = search_in(group.body)
-        if found is not None and self._scatter(found, group, target):
-            return
-        low = Lowering(group.shape, group.body, self.memory)
-        built = NestBuilder(target.shape, low, target, self.machine.width).build()
-        self._append(*built, target, group, low.checks)
+        return found is not None and self._scatter(found, group, target)
 
     def _scatter(self, found: Search, group: Group, target: Memory) -> bool:
         """Append the two steps of a search by data: positions in order by row, and the rows."""
@@ -295,7 +307,9 @@ class Builder:
             sizes = tuple(size_of(s) for s in tensor.shape)
             known = self.temporary(tensor, innermost(sizes, axis))
             low = Lowering(tensor.shape, body, self.memory)
-            built = NestBuilder(sizes, low, known, self.machine.width).build()
+            terms = tuple((out(i), s) for i, s in enumerate(known.strides))
+            store = Store(low.result, known.ref, terms)
+            built = NestBuilder(sizes, [store], 0, self.machine.width).build()
             self._append(*built, known, None, [])
             self.copies[tensor, axis] = known
         return known
@@ -304,38 +318,50 @@ class Builder:
         self, kernel: Kernel, params: Parameters, parallel: bool, target: Memory,
         group: Group | None, checks: list[tuple[int, tuple[int, ...], str | None]],
     ) -> None:  # fmt: skip
+        groups = [group] if group is not None else []
+        self._append_all(kernel, params, parallel, [target], groups, checks)
+
+    def _append_all(
+        self, kernel: Kernel, params: Parameters, parallel: bool, targets: list[Memory],
+        groups: list[Group], checks: list[tuple[int, tuple[int, ...], str | None]],
+    ) -> None:  # fmt: skip
         words = list(params.words)
         base = len(self.checks)
         self.checks += [Check(*c) for c in checks]
         words = [base + w[1] if isinstance(w, tuple) and w[0] == "check" else w for w in words]
-        self.steps.append(_step(kernel, words, parallel, target, group, bool(checks)))
+        self.steps.append(_step(kernel, words, parallel, targets, groups, bool(checks)))
 
 
 def _step(
-    kernel: Kernel, words: list[object], parallel: bool, target: Memory, group: Group | None,
-    checks: bool,
+    kernel: Kernel, words: list[object], parallel: bool, targets: list[Memory],
+    groups: list[Group], checks: bool,
 ) -> Step:  # fmt: skip
     reads = {w[1] for w in words if isinstance(w, tuple) and w[0] == "pointer"}
-    reads.discard(target.ref)
-    return Step(kernel, words, parallel, target.ref, reads, group, target.shape, checks)
+    writes = tuple(t.ref for t in targets)
+    shape = targets[0].shape
+    return Step(kernel, words, parallel, writes, reads - {*writes}, tuple(groups), shape, checks)
 
 
 def form(
-    group: Group, target: Memory, memory: dict[Node, Memory], copies: dict[tuple[Node, int], Memory]
-) -> tuple[object, list[Node], list[object]]:
-    """(what a group's step depends on, apart from which memory it is; the tensors that it reads;
-    the memory, as words).
+    groups: list[Group], targets: list[Memory], memory: dict[Node, Memory],
+    copies: dict[tuple[Node, int], Memory],
+) -> tuple[object, list[Node], list[object]]:  # fmt: skip
+    """(what a step depends on, apart from which memory it is; the tensors that it reads; the
+    memory, as words).
 
     Tensors are told apart by how they lie in memory, and by which of them share it.
     """
-    words: list[object] = [("pointer", target.ref)]
-    number: dict[object, int] = {target.ref: 0}
+    words: list[object] = [("pointer", target.ref) for target in targets]
+    number: dict[object, int] = {target.ref: i for i, target in enumerate(targets)}
     places: dict[Node, int] = {}
-    node, tensors = group.node, []
-    parts: list[object] = [node.op, node.arg, node.dtype, group.shape, symbolic_key(group.shape),
-                           target.shape, target.strides]  # fmt: skip
+    tensors: list[Node] = []
+    parts: list[object] = []
+    for g, target in zip(groups, targets, strict=True):
+        node = g.node
+        parts += [node.op, node.arg, node.dtype, g.shape, symbolic_key(g.shape),
+                  target.shape, target.strides]  # fmt: skip
     head = len(parts)
-    for n in body_nodes(group.body):
+    for n in toposort([g.body for g in groups], stop=lambda n: n.op in TENSOR_OPS):
         if n.op in TENSOR_OPS:
             tensors.append(n)
             base = stored_behind(n)
@@ -352,6 +378,7 @@ def form(
             part = (n.op, n.dtype, n.arg, *[places[s] for s in n.src])
         places[n] = len(parts) - head
         parts.append(part)
+    parts.append(tuple(places[g.body] for g in groups))
     return tuple(parts), tensors, words
 
 

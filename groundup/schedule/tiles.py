@@ -15,7 +15,12 @@ from .sizes import Sym, value
 PANEL = 320 << 10  # bytes of b that one tile walks: they stay in the second-level cache
 NEAR = 640 << 10  # bytes of both operands that all tiles walk in one block, likewise
 LEAST_BLOCK = 512  # terms of a block: fewer, and keeping the sums between blocks shows
-SCATTER = 1.5  # cycles an element, where the output is not contiguous along the vector
+# Cycles an element, where the output is not contiguous along the vector: within a few lines, and
+# where each lane has a page of its own.
+SCATTER, SCATTER_FAR = 1.5, 5.0
+PAGE = 4096
+STREAMS = 8  # rows of memory that are read side by side
+FAR, WALK = 16 << 10, 1.7  # bytes between two terms, and how much longer such a walk takes
 CROWDED = 1.3  # how much longer it takes when rows push each other out of the cache
 TRANSPOSE, COPY = 0.8, 0.4  # cycles an element of a copy into panels
 
@@ -94,8 +99,11 @@ def _broadcast(
         return []
     width = p.lane_count
     height, columns = value(p.extents[m]) if m else 1, value(p.extents[n])
-    contiguous = p.target_strides[n] == 1
-    outside = 0.0 if contiguous else SCATTER * columns * height * _rest(p, m, n)
+    stored = p.target_strides[n]
+    outside = 0.0
+    if stored != 1:
+        far = value(stored) * p.sum.dtype.itemsize * 4 > PAGE
+        outside = (SCATTER_FAR if far else SCATTER) * columns * height * _rest(p, m, n)
     found = []
     for vectors in (1, 2, 3, 4, 6, 8) if m is None else (1, 2, 3, 4):
         if vectors > 1 and (vectors - 1) * width >= columns:
@@ -114,6 +122,8 @@ def _broadcast(
             )
             cost = cycles * _rest(p, m, n) + outside + extra
             c = Choice(cost, a, b, m, n, rows, vectors, paired=paired, pack=pack)
+            if m is not None and not paired and _walks_far(p, a) and _terms(p) >= 64:
+                c.cost += (WALK - 1) * cycles * _rest(p, m, n)
             if m is not None and _crowded(p, a, m, rows):
                 c.cost, c.pack_rows = _uncrowded(p, a, m, cost)
             found.append(c)
@@ -167,6 +177,12 @@ def _elements(p: Problem, o: Operand) -> int:
     return elements
 
 
+def _walks_far(p: Problem, o: Operand) -> bool:
+    """Does each term lie on another page, where no processor expects it?"""
+    step = o.strides.get(p.k[-1], 0)
+    return not isinstance(step, Sym) and int(step) * p.sum.dtype.itemsize >= FAR
+
+
 def _packing(p: Problem, b: Operand, n: Node, paired: bool) -> tuple[bool, float]:
     """Should b be copied into panels first, and what that costs."""
     if not packable(p, b, n):
@@ -212,15 +228,20 @@ def _arrange(p: Problem, c: Choice) -> None:
     itemsize = p.sum.dtype.itemsize
     panel = terms * c.vectors * width
     repeated = _rest(p, c.m, c.n) * -(-columns // (c.vectors * p.lane_count))
-    c.columns_first = (
-        terms * columns * itemsize > PANEL and panel <= 2 * PANEL
-        and not any(v.op == "out" and v is not c.n and s for v, s in c.b.strides.items())
-    )  # fmt: skip
+    outer = [v for v in p.extents if v.op == "out" and v is not c.m and v is not c.n]
+    shared = not any(v.op == "out" and v is not c.n and s for v, s in c.b.strides.items())
+    if terms * columns * itemsize > PANEL and panel <= 2 * PANEL and shared:
+        c.order = "columns"
+    elif outer and all(value(p.target_strides[v]) < value(p.target_strides[c.n]) for v in outer):
+        c.order = "outer"
     if len(p.k) == 0 or repeated == 0:
         return
     most = max(LEAST_BLOCK, PANEL // (c.vectors * width))
     near = NEAR // ((rows + columns) * itemsize)
     across = c.a.strides.get(p.k[-1], 0) != 1  # a tile takes a part of each line that it touches
+    if c.m is None and _walks_far(p, c.b) and terms > 2 * STREAMS:
+        c.block = (len(p.k) - 1, STREAMS)  # runs of that many rows are read side by side
+        return
     if across and terms * (rows + columns) * itemsize > NEAR and near >= LEAST_BLOCK:
         most = min(most, near)
     if terms <= most * 5 // 4:

@@ -111,13 +111,12 @@ def _kernels(plan: Plan) -> list[str]:
     lines: list[str] = []
     for i, step in enumerate(plan.steps):
         reads = ", ".join(sorted(_name(r) for r in step.reads)) or "nothing"
-        lines.append(f"kernel {i}: {_name(step.writes)} from {reads}")
+        lines.append(f"kernel {i}: {', '.join(map(_name, step.writes))} from {reads}")
         lines += [f"    {line}" for line in _form(step.kernel, step.parallel)]
-        if step.group is None:
-            if not isinstance(step.kernel, Ranks):
-                lines.append("    a copy into another layout")
-        else:
-            text = _as_written(step.group)
+        if not step.groups and not isinstance(step.kernel, Ranks):
+            lines.append("    a copy into another layout")
+        for group in step.groups:
+            text = _as_written(group)
             lines += [f"    {line}" for line in text.split("\n") if not line.startswith("…")]
     return lines
 

@@ -110,7 +110,7 @@ def test_a_training_step_plans_what_it_needs(name: str) -> None:
 
 
 def _step(writes: object, *reads: object, checks: bool = False) -> Step:
-    return Step(None, [], True, writes, set(reads), None, (), checks)  # type: ignore[arg-type]
+    return Step(None, [], True, (writes,), set(reads), (), (), checks)  # type: ignore[arg-type]
 
 
 def test_steps_wait_for_readers_and_for_checks() -> None:

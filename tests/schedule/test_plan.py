@@ -30,7 +30,7 @@ def _lives(plan: Plan) -> dict[int, tuple[int, int]]:
     """First and last step that touch each temporary, from the steps alone."""
     lives: dict[int, tuple[int, int]] = {}
     for at, step in enumerate(plan.steps):
-        for ref in (step.writes, *step.reads):
+        for ref in (*step.writes, *step.reads):
             if isinstance(ref, Temp):
                 lives[ref.index] = (lives.get(ref.index, (at, at))[0], at)
     return lives
@@ -43,7 +43,7 @@ def _check(plan: Plan) -> None:
     written: set[object] = set()
     for step in plan.steps:
         assert all(ref in written for ref in step.reads if isinstance(ref, Temp))
-        written.add(step.writes)
+        written.update(step.writes)
     for t in lives:
         assert bound.temps[t] % 64 == 0 and bound.temps[t] + bound.sizes[t] <= bound.arena
     for s, t in combinations(lives, 2):
