@@ -250,6 +250,7 @@ if TYPE_CHECKING:
         zeros as zeros,
         zeros_like as zeros_like,
     )
+    from groundup.tensor.autocast import autocast as autocast
     from groundup.tensor.create import tensor as tensor
     from groundup.tensor.explain import explain as explain
     from groundup.tensor.jit import jit as jit

@@ -15,7 +15,13 @@ ROOMS = [
     "vision",
 ]  # fmt: skip
 # A function named as a room beside it: type checkers need to be told where it is made.
-MADE_IN = {"tensor": "create", "explain": "explain", "jit": "jit", "realize": "realize"}
+MADE_IN = {
+    "autocast": "autocast",
+    "tensor": "create",
+    "explain": "explain",
+    "jit": "jit",
+    "realize": "realize",
+}
 
 
 def main() -> None:

@@ -119,10 +119,9 @@ FITS: dict[str, Fit] = {
 def main() -> None:
     for name in sys.argv[1:] or FITS:
         coefficients, error = fitted(FITS[name])
-        print(f"# the greatest weighted error is 2^{np.log2(error):.1f}")
         digits = 9 if FITS[name].dtype is np.float32 else 17
-        shown = [np.format_float_scientific(c, digits, unique=True) for c in coefficients[::-1]]
-        print(f"_{name} = {shown}")
+        print(f"# the greatest weighted error is 2^{np.log2(error):.1f}")
+        print(f"_{name} = [{', '.join(f'{c:.{digits}e}' for c in reversed(coefficients))}]")
 
 
 if __name__ == "__main__":

@@ -336,6 +336,8 @@ class _System:
 
 def _order(core: Node, innermost: Node) -> str:
     """The order of summation: 'dot' for a product of two reads, 'lanes' along memory."""
+    if core.op == "cast" and core.dtype.is_float and core.dtype.bits == 16:
+        core = core.src[0]  # summed before it is rounded: see ir.node.reduce
     if core.op == "mul" and all(_plain(s).op == "read" for s in core.src):
         return "dot"
     for n in body_nodes(core):

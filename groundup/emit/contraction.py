@@ -11,13 +11,14 @@ import functools
 from collections.abc import Callable
 
 from ..ir import dtype as dt
+from ..ir.dtype import DType
 from ..ir.node import Node, const
 from ..ir.transform import body_nodes, substitute
 from .builder import Function, Operand, module
 from .expression import Binding, Emitter, Value
 from .kernel import Access, Bound, Contraction, Several, Stride, Word
 from .nest import SIGNATURE, carefully, share, size
-from .operations import storage_type
+from .operations import Writer, convert, storage_type
 from .reduction import lane_mask
 
 BODY = 64  # nodes of finished rows written out one by one; larger ones are written in a loop
@@ -274,6 +275,12 @@ class ContractionWriter:
         position, _, _, _ = e.position(access, computed)
         address = self.f.gep(e.pointer(access.pointer), position.name, storage_type(load.dtype))
         return address
+
+    def vector(self, at: Operand, mask: Operand | None, dtype: DType) -> Operand:
+        """A vector of an operand's elements, in the type of the sum; 0 outside the mask."""
+        f, w, t = self.f, self.width, dtype.llvm
+        x = self.e._vector_load(f"<{w} x {t}>", t, w, at, mask, dtype.itemsize, f.region)
+        return convert(Writer(f, f.region, w), dtype, self.dtype, x)
 
     # ---- the reduction's loops -------------------------------------------------------------------
 

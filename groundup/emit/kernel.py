@@ -159,7 +159,8 @@ class Several:
 
 @frozen
 class Pack:
-    """A copy that makes another axis innermost, in blocks transposed in registers.
+    """A copy that makes another axis innermost, in blocks transposed in registers; elements of 16
+    bits are widened to float32.
 
     outer    (extent, stride in the source, stride in the target) of loops around
     row      (extent, stride in the target) of loops that the source walks as one, the last fastest
@@ -177,7 +178,8 @@ class Pack:
     row_step: Stride
     lane: tuple[Stride, Stride]
     panel: tuple[int, Stride]
-    element: Node  # a load of the element's type
+    element: Node  # of the source's type
+    stored: Node  # of the target's: that type, or float32 for a source of 16 bits
     width: int
     careful: bool = False
 

@@ -179,18 +179,18 @@ def write_operation(w: Writer, op: str, node: Node, x: list[Operand]) -> Operand
     if op == "where":
         return w.select(x[0], x[1], x[2], t)
     if op == "cast":
-        return _write_cast(w, node.src[0].dtype, node.dtype, x[0])
+        return convert(w, node.src[0].dtype, node.dtype, x[0])
     if op in _COMPARE_INT:
         if source.is_float:
             return w.put(f"fcmp {_COMPARE_FLOAT[op]} {t} {x[0]}, {x[1]}")
         sign = "" if op in ("eq", "ne") else ("s" if source.kind == "i" else "u")
         return w.put(f"icmp {sign}{_COMPARE_INT[op]} {t} {x[0]}, {x[1]}")
     if source.is_float and source.bits == 16:  # in float32, rounded once
-        wide = [_write_cast(w, source, dt.float32, a) for a in x]
+        wide = [convert(w, source, dt.float32, a) for a in x]
         if op == "floordiv":  # the floor of the rounded quotient
-            quotient = _write_cast(w, dt.float32, source, w.op("fdiv", *wide))
-            op, wide = "floor", [_write_cast(w, source, dt.float32, quotient)]
-        return _write_cast(w, dt.float32, source, _write_float(w, op, dt.float32, wide))
+            quotient = convert(w, dt.float32, source, w.op("fdiv", *wide))
+            op, wide = "floor", [convert(w, source, dt.float32, quotient)]
+        return convert(w, dt.float32, source, _write_float(w, op, dt.float32, wide))
     if source.is_float:
         return _write_float(w, op, source, x)
     return _write_integer(w, op, source, x)
@@ -345,15 +345,17 @@ def _round_to_bfloat16(w: Writer, x: Operand) -> Operand:
     return w.put(f"bitcast {w.ty('i16')} {half} to {w.ty('bfloat')}")
 
 
-def _write_cast(w: Writer, a: DType, b: DType, x: Operand) -> Operand:
+def convert(w: Writer, a: DType, b: DType, x: Operand) -> Operand:
     """Conversion; floats into integers truncate and saturate, NaN gives 0."""
+    if a is b:
+        return x
     ta, tb = w.ty(a.llvm), w.ty(b.llvm)
     if b.kind == "b":
         zero = w.constant(literal(0, a), a.llvm)
         return w.put(f"{'fcmp une' if a.is_float else 'icmp ne'} {ta} {x}, {zero}")
     if a.is_float and b.is_float:
         if b.bits == 16 and a is not dt.float32:  # by way of float32, as the reference does
-            return _write_cast(w, dt.float32, b, _write_cast(w, a, dt.float32, x))
+            return convert(w, dt.float32, b, convert(w, a, dt.float32, x))
         if b is dt.bfloat16:
             return _round_to_bfloat16(w, x)
         return w.put(f"{'fpext' if b.bits > a.bits else 'fptrunc'} {ta} {x} to {tb}")

@@ -10,7 +10,7 @@ from .builder import Function, Operand, module
 from .expression import Emitter, Value
 from .kernel import Pack
 from .nest import SIGNATURE, carefully, share, size
-from .operations import storage_type
+from .operations import Writer, convert, storage_type
 from .reduction import lane_mask
 
 
@@ -27,8 +27,8 @@ class _PackWriter:
 
     def __init__(self, e: Emitter, kernel: Pack) -> None:
         self.e, self.f, self.k = e, e.fn, kernel
-        self.dtype = kernel.element.dtype
-        self.t = storage_type(self.dtype)
+        self.source, self.dtype = kernel.element.dtype, kernel.stored.dtype
+        self.s, self.t = storage_type(self.source), storage_type(self.dtype)
         self.w = kernel.width if self.dtype.bits <= 32 else kernel.width // 2
         self.vt = f"<{self.w} x {self.t}>"
 
@@ -45,7 +45,7 @@ class _PackWriter:
         for n in sizes:
             total = f.mul(total, n)
         lo, hi = share(e, total)
-        source = f.gep(e.pointer(k.source), e.word(k.offset), self.t)
+        source = f.gep(e.pointer(k.source), e.word(k.offset), self.s)
         target = e.pointer(k.target)
 
         def unit(i: Operand, _: list[Operand]) -> None:
@@ -54,9 +54,9 @@ class _PackWriter:
             a, b = source, f.gep(target, self.lane_place(lane), self.t)
             for (_extent, from_, to), count in reversed(list(zip(k.outer, sizes))):
                 at, rest = f.rem(rest, count), f.div(rest, count)
-                a = f.gep(a, f.mul(at, e.word(from_)), self.t)
+                a = f.gep(a, f.mul(at, e.word(from_)), self.s)
                 b = f.gep(b, f.mul(at, e.word(to)), self.t)
-            a = f.gep(a, f.mul(lane, e.word(k.lane[1])), self.t)
+            a = f.gep(a, f.mul(lane, e.word(k.lane[1])), self.s)
             ragged = not (isinstance(room, int) and isinstance(lanes, int)) or (
                 lanes % self.w or room != lanes
             )
@@ -122,12 +122,13 @@ class _PackWriter:
             index = e._lane_indices(zero, stride, self.w, None, f.region)
 
         def body(row: Operand, _: list[Operand]) -> None:
-            at = f.gep(a, f.mul(row, step), self.t)
+            at = f.gep(a, f.mul(row, step), self.s)
             if stride == 1:
                 x = self.load(at, mask)
             else:
-                size = self.dtype.itemsize
-                x = e._gather(at, index, self.vt, self.t, self.w, mask, size, f.region)
+                size = self.source.itemsize
+                st = f"<{self.w} x {self.s}>"
+                x = self.widened(e._gather(at, index, st, self.s, self.w, mask, size, f.region))
             self.put(x, f.gep(b, self.row_place(row), self.t), store)
 
         f.counted(0, total, 1, body)
@@ -146,7 +147,7 @@ class _PackWriter:
                 # Lanes beyond the end repeat the last one: nobody reads them, and a masked load
                 # beyond mapped memory takes hundreds of cycles.
                 lane: Operand | int = i if left is None else f.smin(f.sub(left, 1), i)
-                at = f.gep(f.gep(a, row, self.t), f.mul(stride, lane), self.t)
+                at = f.gep(f.gep(a, row, self.s), f.mul(stride, lane), self.s)
                 vectors.append(self.load(at, mask))
             rows = transpose(f, vectors, w, self.t)
             for i in range(w):
@@ -177,8 +178,13 @@ class _PackWriter:
     # ---- vectors ---------------------------------------------------------------------------------
 
     def load(self, at: Operand, mask: Operand | None) -> Operand:
-        size = self.dtype.itemsize
-        return self.e._vector_load(self.vt, self.t, self.w, at, mask, size, self.f.region)
+        vt, size = f"<{self.w} x {self.s}>", self.source.itemsize
+        x = self.e._vector_load(vt, self.s, self.w, at, mask, size, self.f.region)
+        return self.widened(x)
+
+    def widened(self, x: Operand) -> Operand:
+        """A vector of the source's elements in the target's type."""
+        return convert(Writer(self.f, self.f.region, self.w), self.source, self.dtype, x)
 
     def put(self, x: Operand, at: Operand, mask: Operand | None) -> None:
         self.e._vector_store(self.vt, self.t, self.w, x, at, mask, self.dtype.itemsize)

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..ir.dtype import DType
 from .builder import Operand
 from .expression import Binding, Value
 from .kernel import RowBound
 from .nest import size
-from .operations import Writer
+from .operations import Writer, convert
 from .reduction import lane_mask
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def sum_broadcast(
     """Running values, row by row: rows × vectors vectors."""
     e, f, k = c.e, c.f, c.k
     vt, t, height = c.vt, c.dtype.llvm, kind[1]
+    a_type, b_type = k.a.dtype, k.b.dtype  # of 16 bits, or that of the sum
     last, extent = k.k[-1]
     a_step, b_step = c.strides(k.a, last), c.strides(k.b, last)
     a_row = c.strides(k.a, k.m[0]) if k.m else 0
@@ -39,9 +41,8 @@ def sum_broadcast(
     unroll = 4 if height * vectors <= 16 else 2
     rows = (0, height)  # that take part where we are
 
-    def load(address: Operand, j: int) -> Operand:
-        at = f.gep(address, j * c.width, t)
-        return e._vector_load(vt, t, c.width, at, masks[j], c.dtype.itemsize, f.region)
+    def load(address: Operand, j: int, dtype: DType) -> Operand:
+        return c.vector(f.gep(address, j * c.width, dtype.llvm), masks[j], dtype)
 
     def terms(iv: Operand, running: list[Operand], count: int) -> list[Operand]:
         scope = e.open(f.region)
@@ -49,18 +50,19 @@ def sum_broadcast(
         a0, b0 = c.base(k.a), c.base(k.b)
         running = list(running)
         for u in range(count):
-            a_u = f.gep(a0, c.offset(a_step, u), t)
-            b_u = f.gep(b0, c.offset(b_step, u), t)
+            a_u = f.gep(a0, c.offset(a_step, u), a_type.llvm)
+            b_u = f.gep(b0, c.offset(b_step, u), b_type.llvm)
             w = Writer(f, f.region, c.width)
-            b = [load(b_u, j) for j in range(vectors)]
+            b = [load(b_u, j, b_type) for j in range(vectors)]
             for i in range(*rows):
-                address = f.gep(a_u, a_rows[i], t)
+                address = f.gep(a_u, a_rows[i], a_type.llvm)
                 if not k.paired:
-                    x = f.put(f"load {t}, ptr {address}, align {c.dtype.itemsize}")
+                    x = f.put(f"load {a_type.llvm}, ptr {address}, align {a_type.itemsize}")
+                    x = convert(Writer(f, f.region, 0), a_type, c.dtype, x)
                     x = e.widen(Value(x, c.dtype, 0, scope), c.width)
                 for j in range(vectors):
                     if k.paired:
-                        x = load(address, j)
+                        x = load(address, j, a_type)
                     at = i * vectors + j
                     running[at] = w.intrinsic("fma", t, x, b[j], running[at])
         e.close()
@@ -164,6 +166,7 @@ def sum_lanes(
     e, f, k = c.e, c.f, c.k
     w = c.width
     vt, t = e.type_of(c.dtype, w), c.dtype.llvm
+    a_type, b_type = k.a.dtype, k.b.dtype
     values = [(vt, "zeroinitializer")] * (height * columns)
     last, extent = k.k[-1]
     n = size(e, extent)
@@ -184,14 +187,11 @@ def sum_lanes(
             e.bindings[last] = Binding(iv, 0, scope)
             a0, b0 = c.base(k.a), c.base(k.b)
 
-            def load(address: Operand) -> Operand:
-                return e._vector_load(vt, t, w, address, mask, c.dtype.itemsize, f.region)
-
-            b = [load(f.gep(b0, r, t)) for r in b_rows]
+            b = [c.vector(f.gep(b0, r, b_type.llvm), mask, b_type) for r in b_rows]
             writer = Writer(f, f.region, w)
             out = list(running)
             for i in range(height):
-                a = load(f.gep(a0, a_rows[i], t))
+                a = c.vector(f.gep(a0, a_rows[i], a_type.llvm), mask, a_type)
                 for j in range(columns):
                     # Lanes beyond the end add 0·0.
                     at = i * columns + j

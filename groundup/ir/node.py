@@ -252,14 +252,30 @@ def reduce(
     """Combine `body` over variables (id, extent), in row-major order of the variables.
 
     Ids must be larger than `body.depth` without them; take them from `fresh`.
+    Sums and products of a 16-bit floating type run in float32 and are rounded once, at the end:
+    cast(reduce(kind, …, cast(body, float32)), body.dtype); a product is summed unrounded.
     """
     if not variables:
         return body if not kind.startswith("arg") else const(0, dt.int64)
+    if body.dtype.is_float and body.dtype.bits == 16 and kind in ("sum", "prod"):
+        return cast(reduce(kind, variables, _unrounded(body), order), body.dtype)
     dtype = dt.int64 if kind.startswith("arg") else body.dtype
     key = tuple((i, e) for i, e in variables)
     symbolic = symbolic_key(tuple(e for _, e in key))
     arg = (kind, key, order) if symbolic is None else (kind, key, order, symbolic)
     return make("reduce", dtype, (), (body,), arg)
+
+
+def _unrounded(body: Node) -> Node:
+    """A term of a 16-bit type in float32: what was to be rounded just before it is summed (a
+    product, a conversion from float32) is not; guards that give 0 stay outside."""
+    if body.op == "cast" and body.src[0].dtype is dt.float32:
+        return body.src[0]
+    if body.op == "mul":
+        return alu("mul", *(cast(s, dt.float32) for s in body.src))
+    if body.op == "where" and body.src[2].op == "const" and body.src[2].value == 0:
+        return where(body.src[0], _unrounded(body.src[1]), const(0, dt.float32))
+    return cast(body, dt.float32)
 
 
 def fresh(depth: int, extents: Sequence[int]) -> tuple[list[Node], list[tuple[int, int]]]:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 from groundup.tensor import DType, ShapeError, Tensor, cat, empty, float32, stack, zeros
+from groundup.tensor.autocast import full
 from groundup.tensor.errors import at_line
 
 from . import functional as F
@@ -68,7 +69,8 @@ class LSTMCell(Module):
                 + shapes_at_line(input=x.shape)
             )
         shape = (*x.shape[:-1], self.hidden_size)
-        h, c = (_zeros(x, shape),) * 2 if hx is None else hx
+        x = full(x)
+        h, c = (_zeros(x, shape),) * 2 if hx is None else (full(hx[0]), full(hx[1]))
         _check_state(self, x, h=(h, shape), c=(c, shape))
         from_h = F.linear(h, self.weight_hh, self.bias_hh)
         return lstm_step(F.linear(x, self.weight_ih, self.bias_ih) + from_h, c)
@@ -147,6 +149,7 @@ class LSTM(Module):
             batch = 0 if self.batch_first else 1
             y, (h, c) = self.forward(x.unsqueeze(batch), states)
             return y.squeeze(batch), (h.squeeze(1), c.squeeze(1))
+        x = full(x)
         y = x.transpose(0, 1) if self.batch_first else x
         if not y.shape[0]:
             raise ShapeError(f"{self}: there is no time step" + shapes_at_line(input=x.shape))
@@ -165,7 +168,7 @@ class LSTM(Module):
         ]
         if hx is None:
             return _zeros(x, shapes[0]), _zeros(x, shapes[1])
-        h, c = hx
+        h, c = full(hx[0]), full(hx[1])
         _check_state(self, x, h=(h, shapes[0]), c=(c, shapes[1]))
         return h, c
 

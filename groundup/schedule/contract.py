@@ -235,14 +235,15 @@ class Problem:
 
         ids = {v: red(i + 1) for i, v in enumerate(self.k)}
 
-        def load(raw: Raw, node: Node) -> Node:
-            access = place(raw)
+        def load(packed: Raw | None, operand: Operand) -> Node:
+            node = operand.load
+            access = place(packed or operand.raw)
             access = access._replace(terms=tuple((ids.get(v, v), s) for v, s in access.terms))
             src = tuple(finish(substitute(s, ids), params) for s in node.src)
-            return make("load", node.dtype, (), src, access)
+            dtype = self.sum.dtype if packed else node.dtype  # a copy is widened already
+            return make("load", dtype, (), src, access)
 
-        a = load(a_raw or choice.a.raw, choice.a.load)
-        b = load(b_raw or choice.b.raw, choice.b.load)
+        a, b = load(a_raw, choice.a), load(b_raw, choice.b)
         target = Raw(
             self.target.ref, self.target_offset,
             tuple((v, s) for v, s in self.target_strides.items() if s != 0), False, False,

@@ -22,6 +22,7 @@ from ..ir.transform import (
     unravel,
 )
 from .lower import affine
+from .order import widens
 from .partial import shares_terms
 from .search import search, sites_once
 
@@ -73,6 +74,8 @@ class _Facts:
             and n.op not in TENSOR_OPS and n.src and n.src[0].dtype is not dt.int64
         )  # fmt: skip
         self.size = len(nodes)
+        # Factors of a product are read as they are, or widened.
+        self.converts = any(n.op == "cast" and n.dtype.is_float and not widens(n) for n in nodes)
         reads = [n for n in nodes if n.op == "read"]
         self.reads = len(reads)
         # Those as large as the tensor itself: what is read instead of it where it is written in.
@@ -215,9 +218,10 @@ def _inline(node: Node, into: list[Group], facts: _Facts) -> bool:
     if any(g.size + facts.size * len(g.reads[node]) > MAX_BODY for g in into):
         return facts.reads <= 1 and facts.cost == 0 and facts.size < 40
     if not facts.reductions:
-        if facts.cost == 0 and facts.reads <= 1:
+        inside_dot = any(_inside_dot(g, r) for g, r in sites)
+        if facts.cost == 0 and facts.reads <= 1 and not (facts.converts and inside_dot):
             return True  # a view, a constant, a padded or shifted read
-        if any(_inside_dot(g, r) for g, r in sites):
+        if inside_dot:
             return False
         if facts.cost <= CHEAP and (len(into) <= 3 or facts.large <= 1):
             return all(_repeats(g, r) <= 4 for g, r in sites)

@@ -97,12 +97,21 @@ CHANNELS = 32
 
 
 def product_of(body: Node) -> tuple[Node, Node] | None:
-    """The two reads of a contraction's term, guarded or not."""
+    """The two reads of a contraction's term, guarded or not; a factor of a 16-bit type is read and
+    widened to the type of the sum, which is exact."""
     if body.op == "where" and body.src[2].op == "const" and body.src[2].value == 0:
         body = body.src[1]
-    if body.op == "mul" and body.src[0].op == "read" and body.src[1].op == "read":
-        return body.src[0], body.src[1]
-    return None
+    if body.op != "mul":
+        return None
+    a, b = (s.src[0] if widens(s) else s for s in body.src)
+    return (a, b) if a.op == "read" and b.op == "read" else None
+
+
+def widens(x: Node) -> bool:
+    """Is this a conversion from a 16-bit floating type to float32, which is exact?"""
+    if x.op != "cast" or x.dtype is not dt.float32:
+        return False
+    return x.src[0].dtype.is_float and x.src[0].dtype.bits == 16
 
 
 def _choose(

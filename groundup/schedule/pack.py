@@ -39,7 +39,7 @@ class Packing:
         operand = choice.a if rows else choice.b
         self.tensor, *indices = operand.read.src
         self.memory = memory
-        self.dtype = self.tensor.dtype
+        self.dtype = problem.sum.dtype  # a tensor of 16 bits is widened on the way
         axes = [_axis(i, ix, problem, self.tensor.shape[i]) for i, ix in enumerate(indices)]
         lane = problem.k[-1] if rows else choice.n
         self.lane = next(a for a in axes if a.variable is lane)
@@ -123,7 +123,8 @@ class Packing:
             row_step=sized(from_.get(row[-1].number, 0)) if row else 0,
             lane=(sized(self.lane.length), sized(from_.get(self.lane.number, 0))),
             panel=(self.panel, sized(mul(self.lane.stride, self.panel)) if self.panel else 0),
-            element=make("hole", self.dtype, (), (), 0), width=width,
+            element=make("hole", self.tensor.dtype, (), (), 0),
+            stored=make("hole", self.dtype, (), (), 0), width=width,
         )  # fmt: skip
         elements = value(self.bytes) // self.dtype.itemsize
         return kernel, params, elements >= PARALLEL

@@ -26,6 +26,7 @@ from ..ir.dtype import (
     uint64,
 )
 from ..runtime import get_num_threads, set_num_threads
+from .autocast import autocast
 from .backward import derivatives, grad
 from .core import Size
 from .create import (
@@ -240,6 +241,7 @@ __all__ = [
     "argmin",
     "argsort",
     "as_tensor",
+    "autocast",
     "axes",
     "axis",
     "bernoulli",

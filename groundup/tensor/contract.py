@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from . import pointwise as pw
+from .autocast import lowered
 from .core import Core
 from .errors import ShapeError, at_line, lined_up
 from .notation import Axis, Indexed, axes, indexed
@@ -38,6 +39,7 @@ def matmul(a: Core, b: Core) -> Tensor:
     >>> (gu.ones(2, 3) @ gu.ones(3, 4)).shape
     (2, 4)
     """
+    a, b = lowered(a), lowered(b)
     _one_type("matmul", a, b)
     if not a.ndim or not b.ndim:
         raise _mismatch("matmul", a, b, "both sides need at least one axis; use * for numbers")
@@ -161,6 +163,7 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     """
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
+    operands = tuple(lowered(x) for x in operands)
     terms, result, _ = _parse(equation, [x.ndim for x in operands])
     for x in operands[1:]:
         _one_type("einsum", operands[0], x)

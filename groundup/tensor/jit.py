@@ -143,7 +143,7 @@ class Jit(Generic[P, R]):
             reach = self._reach = Reach((self.captured, default_generator, *objects))
             self._objects = objects
             self._number = self._numbers.setdefault(reach.key, len(self._numbers))
-        key = (self._number, state.grad, *found.key, *_shared(given, reach))
+        key = (self._number, state.grad, state.autocast, *found.key, *_shared(given, reach))
         replay = self._replays.get(key)
         if replay is None:
             self._latest = None
@@ -152,7 +152,7 @@ class Jit(Generic[P, R]):
         replay.reach = reach
         replay.viewed = replay.viewed or any(t._parent is not None for t in given)
         if not kwargs and not objects:
-            replay.remember(args, given, state.grad)
+            replay.remember(args, given)
         return cast(R, replay.run(given))
 
     def _first_calls(

@@ -268,9 +268,13 @@ class _Lowering:
         variables, pairs = ir.fresh(body.depth, sizes)
         mapping = {ir.axis(a): v for a, v in zip(axes, variables, strict=True)}
         result = ir.reduce(kind, pairs, substitute(body, mapping), order)
-        if mean:
-            result = ir.alu("div", result, ir.cast(ir.extent(count), result.dtype))
-        return result
+        if not mean:
+            return result
+        total = result
+        if result.dtype.bits == 16 and result.op == "cast":  # divided before the one rounding
+            total = result.src[0]
+        quotient = ir.alu("div", total, ir.cast(ir.extent(count), total.dtype))
+        return ir.cast(quotient, result.dtype)
 
     def _order(self, kind: str, axes: Sequence[Axis], source: Indexed) -> str:
         if (

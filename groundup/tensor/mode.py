@@ -1,4 +1,5 @@
-"""Whether operations remember how to be derived: grad mode, for each thread.
+"""Modes of each thread: whether operations remember how to be derived (grad mode), and the type
+that mixed precision computes products in (see autocast).
 
 Must not know tensors.
 """
@@ -11,11 +12,14 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, TypeVar
 
+from ..ir.dtype import DType
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _State(threading.local):
     grad = True
+    autocast: DType | None = None
 
 
 state = _State()

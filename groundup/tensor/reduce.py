@@ -6,8 +6,9 @@ axis, else `seq`) is part of the expression. Must not know derivatives.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec
 
 from ..ir import dtype as dt
 from ..ir import node as ir
@@ -15,8 +16,10 @@ from ..ir.dtype import DType
 from ..ir.extent import product
 from ..ir.node import Node
 from . import pointwise as pw
+from .autocast import full, is_half
 from .core import Core, finish, operand, value_of
 from .errors import at_line, check_dim, lined_up
+from .mode import state
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -42,6 +45,25 @@ def axes_of(operation: str, dim: Dims, ndim: int) -> tuple[int, ...]:
     if len(set(checked)) != len(checked):
         raise RuntimeError(f"{operation}: dim {dims} names an axis twice" + at_line())
     return tuple(d for d in checked if d < ndim)
+
+
+P = ParamSpec("P")
+
+
+def in_float32(
+    f: Callable[Concatenate[Core, P], Tensor],
+) -> Callable[Concatenate[Core, P], Tensor]:
+    """A function of a tensor that computes 16-bit types in float32 and rounds once, at the end;
+    under autocast the result stays float32."""
+
+    @wraps(f)
+    def call(a: Core, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+        if not is_half(a.dtype):
+            return f(a, *args, **kwargs)
+        result = f(pw.cast(a, dt.float32), *args, **kwargs)
+        return result if state.autocast is not None else pw.cast(result, a.dtype)
+
+    return call  # type: ignore[return-value]  # its first argument is positional
 
 
 def reduced(
@@ -79,6 +101,7 @@ def _nonempty(operation: str, a: Core, dims: tuple[int, ...]) -> None:
 
 def sum_(a: Core, dim: Dims = None, keepdim: bool = False, dtype: DType | None = None) -> Tensor:
     """Σ over `dim`; integers and bools sum in int64."""
+    a = a if dtype is not None else full(a)
     if dtype is None:
         dtype = a.dtype if a.dtype.is_float else dt.int64
     dims = axes_of("sum", dim, a.ndim)
@@ -87,6 +110,7 @@ def sum_(a: Core, dim: Dims = None, keepdim: bool = False, dtype: DType | None =
 
 def prod(a: Core, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Π over `dim`; integers and bools multiply in int64."""
+    a = full(a)
     dtype = a.dtype if a.dtype.is_float else dt.int64
     return finish(reduced("prod", operand(a), axes_of("prod", dim, a.ndim), keepdim, dtype), a)
 
@@ -99,6 +123,7 @@ def _floating(operation: str, a: Core) -> None:
         )
 
 
+@in_float32
 def mean(a: Core, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Σ x / n over `dim`"""
     _floating("mean", a)
@@ -113,6 +138,7 @@ def _divided(total: Node, count: Node) -> Node:
     return ir.loops(total.shape, body)
 
 
+@in_float32
 def var(a: Core, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
     """Σ (x − mean)² / (n − correction) over `dim`"""
     _floating("var", a)
@@ -124,6 +150,7 @@ def var(a: Core, dim: Dims = None, correction: int = 1, keepdim: bool = False) -
     return finish(_divided(total, free), centred)
 
 
+@in_float32
 def std(a: Core, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
     """√var"""
     return pw.sqrt(var(a, dim, correction, keepdim))
@@ -172,6 +199,7 @@ def _truth(kind: str, a: Core, dims: tuple[int, ...], keepdim: bool) -> Tensor:
     return finish(reduced(kind, value_of(a), dims, keepdim, dt.bool_), a)
 
 
+@in_float32
 def logsumexp(a: Core, dim: Dims, keepdim: bool = False) -> Tensor:
     """log Σ e^x over `dim`, computed as m + log Σ e^(x − m), m the maximum (0 where infinite)."""
     dims = axes_of("logsumexp", dim, a.ndim)
@@ -199,22 +227,31 @@ def _shift(x: Core, dims: tuple[int, ...]) -> Tensor:
 
 def softmax(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     """e^(x − m) / Σ e^(x − m) along `dim`, m the maximum"""
-    x, dims = _for_softmax("softmax", a, dim, dtype)
+    return _softmax(a if dtype is None else pw.cast(a, dtype), dim)
+
+
+@in_float32
+def _softmax(x: Core, dim: int) -> Tensor:
+    dims = _for_softmax("softmax", x, dim)
     e = pw.exp(pw.binary("sub", x, _greatest(x, dims)))
     return pw.binary("div", e, sum_(e, dims or None, True))
 
 
 def log_softmax(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     """x − m − log Σ e^(x − m) along `dim`, m the maximum"""
-    x, dims = _for_softmax("log_softmax", a, dim, dtype)
+    return _log_softmax(a if dtype is None else pw.cast(a, dtype), dim)
+
+
+@in_float32
+def _log_softmax(x: Core, dim: int) -> Tensor:
+    dims = _for_softmax("log_softmax", x, dim)
     shifted = pw.binary("sub", x, _greatest(x, dims))
     return pw.binary("sub", shifted, pw.log(sum_(pw.exp(shifted), dims or None, True)))
 
 
-def _for_softmax(name: str, a: Core, dim: int, dtype: DType | None) -> tuple[Core, tuple[int, ...]]:
-    x = a if dtype is None else pw.cast(a, dtype)
+def _for_softmax(name: str, x: Core, dim: int) -> tuple[int, ...]:
     _floating(name, x)
-    return x, axes_of(name, dim, x.ndim)
+    return axes_of(name, dim, x.ndim)
 
 
 def _greatest(x: Core, dims: tuple[int, ...]) -> Tensor:
@@ -223,6 +260,7 @@ def _greatest(x: Core, dims: tuple[int, ...]) -> Tensor:
     return finish(reduced("max", value_of(x), dims, True), x)
 
 
+@in_float32
 def norm(a: Core, p: Any = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """(Σ |x|^p)^(1/p); p may be ∞, −∞ or 0 (the count of what is not 0)"""
     _floating("norm", a)

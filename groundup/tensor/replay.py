@@ -109,14 +109,14 @@ class Replay:
         ]  # fmt: skip
         self.others = [o for o in capture.outputs if o.kind != "write"]
         self.nothing: list[Buffer | None] = [None] * len(capture.shapes)
-        self.grad, self.count = True, -1
+        self.grad, self.autocast, self.count = True, state.autocast, -1
         self.forms: list[tuple[Any, ...]] = []  # (shape, dtype, strides), or (None, None, value)
         self.plain = True  # every argument is a tensor
         self.viewed = False  # some have been views
 
     # ---- does it fit -----------------------------------------------------------------------------
 
-    def remember(self, args: Sequence[Any], given: list[Core], grad: bool) -> None:
+    def remember(self, args: Sequence[Any], given: list[Core]) -> None:
         """Note the form of these arguments, if it is simple enough for `fits`."""
         self.count = -1
         tensors = [a for a in args if type(a) is Tensor]
@@ -128,11 +128,14 @@ class Replay:
             (a._shape, a._storage.dtype, a.layout()[0]) if type(a) is Tensor else (None, None, a)
             for a in args
         ]
-        self.grad, self.count, self.plain = grad, len(args), len(tensors) == len(args)
+        self.grad, self.autocast = state.grad, state.autocast
+        self.count, self.plain = len(args), len(tensors) == len(args)
 
     def fits(self, args: Sequence[Any]) -> Sequence[Core] | None:
         """The tensors among arguments of the form remembered, if what is reached is unchanged."""
         if len(args) != self.count or state.grad is not self.grad:
+            return None
+        if state.autocast is not self.autocast:
             return None
         for t, (shape, dtype, known) in zip(args, self.forms):
             if shape is None:

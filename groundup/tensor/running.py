@@ -14,6 +14,7 @@ from ..ir.dtype import DType
 from ..ir.extent import product
 from ..ir.node import Node
 from . import pointwise as pw
+from .autocast import full, is_half
 from .core import Core, finish, operand, value_of
 from .errors import ShapeError, at_line, check_dim, lined_up
 
@@ -32,8 +33,9 @@ def _typed(a: Core, dtype: DType | None) -> tuple[Node, DType]:
     """(the value in the type that is computed in, the type of the result): integers in int64,
     16-bit floats in float32."""
     if dtype is None:
+        a = full(a)
         dtype = a.dtype if a.dtype.is_float else dt.int64
-    wide = dt.float32 if dtype.is_float and dtype.bits == 16 else dtype
+    wide = dt.float32 if is_half(dtype) else dtype
     return _cast(operand(a), wide), dtype
 
 

@@ -19,6 +19,7 @@ from groundup.tensor import (
     outside,
     zeros,
 )
+from groundup.tensor.autocast import lowered
 from groundup.tensor.errors import at_line
 
 from .checks import Pair, Several, Single, Triple, one_type, several, shapes_at_line
@@ -208,6 +209,7 @@ def _convolution(
     groups: int,
 ) -> Tensor:
     stride, dilation = several(stride, "stride", dims), several(dilation, "dilation", dims)
+    x, weight, bias = lowered(x), lowered(weight), lowered(bias)
     _check(name, dims, x, weight, bias, groups, transposed=False)
     if x.ndim == dims + 1:
         args = (stride, padding, dilation, groups)
@@ -234,6 +236,7 @@ def _transposed(
     stride, dilation = several(stride, "stride", dims), several(dilation, "dilation", dims)
     padding = several(padding, "padding", dims, 0)
     extra = several(output_padding, "output_padding", dims, 0)
+    x, weight, bias = lowered(x), lowered(weight), lowered(bias)
     _check(name, dims, x, weight, bias, groups, transposed=True)
     if x.ndim == dims + 1:
         args = (stride, padding, extra, groups, dilation)

@@ -6,6 +6,7 @@ Must not know about modules or training loops.
 from __future__ import annotations
 
 from groundup.tensor import ShapeError, Tensor, axes, where
+from groundup.tensor.autocast import full
 
 from ..waiting import wait
 from .checks import known_indices, shapes_at_line
@@ -33,7 +34,7 @@ def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
             "mse_loss: input and target need the same shape"
             + shapes_at_line(input=x.shape, target=target.shape)
         )
-    difference = x - target
+    difference = full(x) - full(target)
     return _reduced(difference * difference, reduction)
 
 
@@ -44,7 +45,7 @@ def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
             "l1_loss: input and target need the same shape"
             + shapes_at_line(input=x.shape, target=target.shape)
         )
-    return _reduced((x - target).abs(), reduction)
+    return _reduced((full(x) - full(target)).abs(), reduction)
 
 
 def _check_classes(name: str, x: Tensor, target: Tensor) -> None:
@@ -68,6 +69,7 @@ def nll_loss(log_probs: Tensor, target: Tensor, reduction: str = "mean") -> Tens
     when the loss is computed.
     """
     _check_classes("nll_loss", log_probs, target)
+    log_probs = full(log_probs)
     if not target.ndim:
         return _reduced(nll_loss(log_probs[None], target[None], "none")[0], reduction)
     n, *rest = axes(target.ndim)
@@ -111,5 +113,6 @@ def binary_cross_entropy_with_logits(x: Tensor, target: Tensor, reduction: str =
             "binary_cross_entropy_with_logits: input and target need the same shape"
             + shapes_at_line(input=x.shape, target=target.shape)
         )
+    x, target = full(x), full(target)
     losses = x.relu() - x * target + ((-x.abs()).exp() + 1.0).log()
     return _reduced(losses, reduction)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 from groundup.tensor import ShapeError, Tensor, no_grad
+from groundup.tensor.autocast import full
 
 from ..waiting import wait
 from .checks import one_type, shapes_at_line
@@ -33,6 +34,7 @@ def batch_norm(
     Source: Ioffe & Szegedy 2015, algorithms 1 and 2.
     Raises ShapeError when a channel has a single value to learn its variance from.
     """
+    x = full(x)
     if x.ndim < 2:
         raise ShapeError("batch_norm: expected an input (n, c, …)" + shapes_at_line(input=x.shape))
     over = (0, *range(2, x.ndim))
@@ -84,6 +86,7 @@ def layer_norm(
     [[-1.0, 1.0]]
     """
     sizes = tuple(normalized_shape)
+    x, weight, bias = full(x), full(weight), full(bias)
     if not sizes or tuple(x.shape[-len(sizes) :]) != sizes:
         raise ShapeError(
             f"layer_norm: an input that ends in axes of {sizes} is expected"
@@ -120,6 +123,7 @@ def group_norm(
     >>> group_norm(gu.ones(2, 6, 4, 4), 3).shape
     (2, 6, 4, 4)
     """
+    x, weight, bias = full(x), full(weight), full(bias)
     if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
         raise ShapeError(
             f"group_norm: expected an input (n, c, …) whose c is a multiple of {num_groups} groups"

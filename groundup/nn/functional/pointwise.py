@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from groundup.tensor import Tensor, rand, where
+from groundup.tensor.autocast import full
 
 
 def relu(x: Tensor) -> Tensor:
@@ -65,11 +66,13 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
 
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
     """s[…,k] = exp(x[…,k] − m[…]) / Σ_k exp(x[…,k] − m[…]), m the maximum over k = axis `dim`."""
+    x = full(x)
     shifted = (x - x.detach().amax(dim, keepdim=True)).exp()
     return shifted / shifted.sum(dim, keepdim=True)
 
 
 def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
     """l[…,k] = x[…,k] − m[…] − log Σ_k exp(x[…,k] − m[…]), m the maximum over k = axis `dim`."""
+    x = full(x)
     shifted = x - x.detach().amax(dim, keepdim=True)
     return shifted - shifted.exp().sum(dim, keepdim=True).log()

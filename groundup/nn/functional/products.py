@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from groundup.tensor import ShapeError, Tensor, axes, where
+from groundup.tensor.autocast import lowered
 from groundup.tensor.errors import at_line
 
 from .checks import known_indices, one_type, shapes_at_line
@@ -23,6 +24,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> linear(gu.ones(4, 3), gu.ones(2, 3)).shape
     (4, 2)
     """
+    x, weight = lowered(x), lowered(weight)
     one_type("linear", input=x, weight=weight)
     if x.ndim < 1 or weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
         raise ShapeError(
@@ -36,7 +38,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     *lead, o, k = axes(x.ndim + 1)
     y: Tensor = (x[*lead, k] * weight[o, k]).sum(k).order(*lead, o)
-    return y if bias is None else y + bias
+    return y if bias is None else y + lowered(bias)
 
 
 def embedding(ids: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
@@ -97,6 +99,7 @@ def scaled_dot_product_attention(
     >>> scaled_dot_product_attention(q, q, gu.ones(1, 2, 3, 5), is_causal=True).shape
     (1, 2, 3, 5)
     """
+    query, key, value = lowered(query), lowered(key), lowered(value)
     _check_attention(query, key, value, attn_mask, is_causal)
     if enable_gqa:
         key, value = _for_each_query_head(query, key), _for_each_query_head(query, value)
