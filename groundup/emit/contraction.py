@@ -99,9 +99,11 @@ class ContractionWriter:
 
         def unit(t: Operand, _: list[Operand]) -> None:
             scope = e.open(f.region)
-            rest = t
-            loops = [("m", m_tiles), ("n", n_tiles)]
-            around = [(v, s) for (v, _), s in reversed(list(zip(k.outer, sizes)))]
+            rest: Operand | int = t
+            loops: list[tuple[object, Operand | int]] = [("m", m_tiles), ("n", n_tiles)]
+            around: list[tuple[object, Operand | int]] = [
+                (v, s) for (v, _), s in reversed(list(zip(k.outer, sizes)))
+            ]
             if k.order == "columns":
                 nest = [loops[0], *around, loops[1]]
             else:
@@ -109,9 +111,9 @@ class ContractionWriter:
             index: dict[object, Operand] = {}
             for i, (name, count) in enumerate(nest):
                 last = i == len(nest) - 1
-                index[name] = rest if last else f.rem(rest, count)
+                index[name] = str(rest) if last else f.rem(rest, count)
                 rest = rest if last else f.div(rest, count)
-            for variable, _ in around:
+            for variable, _extent in k.outer:
                 e.bindings[variable] = Binding(index[variable], 0, scope)
             m_index, n_index = index["m"], index["n"]
             n0 = f.mul(n_index, tile)

@@ -22,7 +22,7 @@ _OPAQUE = {"buffer", "extent", "axis", "leaf"}
 
 def fingerprint(kernel: Kernel) -> str | None:
     """Equal for kernels that are written alike, different for all others; None if there is none."""
-    version = _emitter()
+    version = code_of("emit", "ir")
     if version is None:
         return None
     writer = _Writer()
@@ -79,12 +79,13 @@ class _Writer:
 
 
 @functools.cache
-def _emitter() -> str | None:
-    """A digest of the code that writes IR; None where its source is not to be had."""
+def code_of(*packages: str) -> str | None:
+    """A digest of the code of some packages below this one, but for the Python loops, which shape
+    no machine code; None where its source is not to be had."""
     parts: list[str] = []
-    here = os.path.dirname(os.path.abspath(__file__))
+    top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     try:
-        for folder in (here, os.path.join(os.path.dirname(here), "ir")):
+        for folder in (os.path.join(top, package) for package in packages):
             for name in sorted(os.listdir(folder)):
                 if name.endswith(".py") and not name.startswith("python"):
                     with open(os.path.join(folder, name), encoding="utf-8") as file:

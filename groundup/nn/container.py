@@ -40,8 +40,8 @@ class ModuleList(Module):
 
     def extend(self, modules: Iterable[Module]) -> ModuleList:
         """Add several modules at the end."""
-        for module in modules:
-            self.append(module)
+        for i, module in enumerate(modules, len(self)):
+            setattr(self, str(i), _checked(self, module))
         return self
 
     def insert(self, index: int, module: Module) -> None:
@@ -95,8 +95,8 @@ class Sequential(Module):
             for name, module in modules[0].items():
                 setattr(self, name, _checked(self, module))
             return
-        for item in modules:
-            self.append(_checked(self, item))
+        for i, item in enumerate(modules):
+            setattr(self, str(i), _checked(self, item))
 
     def forward(self, x: Any) -> Any:
         """Each module on the result of the one before."""

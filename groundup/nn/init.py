@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
-from groundup.tensor import Tensor, no_grad, rand, randn, realize
+from groundup.tensor import Tensor, no_grad, random, realize
 
 _GAIN = {
     # x → x keeps the variance.
@@ -56,21 +55,16 @@ def fan(shape: Sequence[int]) -> tuple[int, int]:
     return int(shape[1] * kernel), int(shape[0] * kernel)
 
 
-def _assign(tensor: Tensor, value: Any) -> Tensor:
-    with no_grad():
-        tensor.copy_(value)
-        realize(tensor)
-    return tensor
-
-
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Fill with draws from the uniform distribution on [a, b)."""
-    return _assign(tensor, rand(tensor.shape, dtype=tensor.dtype) * (b - a) + a)
+    random.fill(tensor, "uniform", b - a, a)
+    return tensor
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Fill with draws from the normal distribution."""
-    return _assign(tensor, randn(tensor.shape, dtype=tensor.dtype) * std + mean)
+    random.fill(tensor, "normal", std, mean)
+    return tensor
 
 
 def constant_(tensor: Tensor, value: float) -> Tensor:

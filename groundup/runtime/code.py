@@ -82,12 +82,33 @@ def functions(
 def all_functions(sources: Sequence[Source], opt: int = OPT_LEVEL) -> list[int]:
     """The addresses of many functions, compiled once each; what is not in the cache is compiled by
     several processes at once, if that pays. Raises CompileError."""
-    keys = [(source.identity, source.symbol) for source in sources]
+    keys = [(e, s.symbol) for e, s in zip(entries(sources, opt), sources)]
     with lock:
         missing = {k: s for k, s in zip(keys, sources) if k not in _memo}
         for key, code in _objects(missing, opt).items():
             _memo[key] = _loaded(code, missing[key].write, (key[1],), {})
     return [_memo[key][0] for key in keys]
+
+
+def entries(sources: Sequence[Source], opt: int = OPT_LEVEL) -> list[bytes]:
+    """The names under which the cache keeps the code of functions."""
+    host = target.host().key
+    return [cache.digest(host, str(opt), source.identity) for source in sources]
+
+
+def loaded(names: Sequence[bytes], symbol: str) -> list[int] | None:
+    """The addresses of functions that the cache keeps under these names, all with one symbol; None
+    if one of them is not there."""
+    with lock:
+        missing = [n for n in names if (n, symbol) not in _memo]
+        found = {n: cache.load(n) for n in missing}
+        if None in found.values():
+            return None
+        for name, code in found.items():
+            assert code is not None
+            _memo[name, symbol] = _loaded(code, str, (symbol,), {})
+        _stats["loaded_from_cache"] += len(found)
+        return [_memo[n, symbol][0] for n in names]
 
 
 def compile_object(ir_text: str, opt: int = OPT_LEVEL) -> bytes:

@@ -45,5 +45,5 @@ def plan_for(
     if plan is None:
         if len(_plans) >= MAX_PLANS:
             del _plans[next(iter(_plans))]
-        plan = _plans[key] = Plan(signature, roots, wish)
+        plan = _plans[key] = Plan(signature, roots, wish, recall=True)
     return plan

@@ -20,6 +20,7 @@ from ..ir.record import record, replace
 from ..ir.transform import COMPUTED, body_nodes, toposort
 from ..ir.verify import verify
 from ..runtime import Buffer, pool, target
+from . import kept
 from .arrange import arrange, most_alive
 from .fuse import Group, fuse, stored_behind
 from .join import join
@@ -76,26 +77,48 @@ class _Bound:
 
 
 class Plan:
-    """Compiled form of one graph. `run` takes the graph's buffers in order of appearance."""
+    """Compiled form of one graph. `run` takes the graph's buffers in order of appearance.
+
+    recall: a plan that lies on disk will do, and a new one is put there (see kept).
+    """
 
     def __init__(
-        self, signature: Signature, roots: Sequence[Node], into: Sequence[int | None]
-    ) -> None:
-        slots = {handle: i for i, handle in enumerate(signature.buffers)}
+        self, signature: Signature, roots: Sequence[Node], into: Sequence[int | None],
+        recall: bool = False,
+    ) -> None:  # fmt: skip
         self.hint = signature.n  # the runtime size of the graph that was scheduled
-        mapping = canonical(signature.order, slots, signature.symbol is not None)
-        self.roots = [mapping[r] for r in roots]
-        self.dtypes = [r.dtype for r in self.roots]
-        self.bytes: list[Size] = [
-            _bytes(r.shape, r.dtype.itemsize) for r in self.roots
-        ]
+        self.into = tuple(into)
         self.bound: dict[int | None, _Bound] = {}
         self.copies: list[tuple[int, int]] = []  # (result, equal earlier result)
-        self.into = into
+        name = kept.name_of(signature, into) if recall else None
+        parts = kept.recall(name) if name is not None else None
+        self.recalled = parts is not None
+        if parts is not None:
+            (self.steps, self.addresses, self.temps, self.checks, self.copies, self.donated,
+             self.bytes) = parts  # fmt: skip
+            return
+        slots = {handle: i for i, handle in enumerate(signature.buffers)}
+        mapping = canonical(signature.order, slots, signature.symbol is not None)
+        self.roots = [mapping[r] for r in roots]
+        self.bytes = [_bytes(r.shape, r.dtype.itemsize) for r in self.roots]
         groups = self._groups()
         self.steps, self.temps, self.checks = self._lower(groups)
         self.donated = self._donate(into)
         self.addresses = compiled([s.kernel for s in self.steps])
+        if name is not None:
+            sources = {k: _source(k) for k in {s.kernel: None for s in self.steps}}
+            kept.keep(name, self._parts(), [sources[s.kernel] for s in self.steps])
+
+    def _parts(self) -> kept.Parts:
+        return kept.Parts(
+            self.steps, self.addresses, self.temps, self.checks, self.copies, self.donated,
+            self.bytes,
+        )  # fmt: skip
+
+    def whole(self, roots: Sequence[Node]) -> Plan:
+        """The plan with the kernels and loop nests of its steps, which a recalled one lacks, for
+        people to look at."""
+        return Plan(Signature(roots), roots, self.into) if self.recalled else self
 
     # ---- building --------------------------------------------------------------------------------
 

@@ -107,9 +107,8 @@ def _broadcast(
         outside = (SCATTER_FAR if far else SCATTER) * columns * height * _rest(p, m, n)
     found = []
     every = 0.0
-    if paired and m is not None and not isinstance(a.strides[m], Sym):
-        apart = int(a.strides[m]) * p.sum.dtype.itemsize >= PAGE
-        every = APART if apart else 0.0
+    if paired and m is not None and value(a.strides[m]) * p.sum.dtype.itemsize >= PAGE:
+        every = APART
     for vectors in (1, 2, 3, 4, 6, 8) if m is None else (1, 2, 3, 4):
         if vectors > 1 and (vectors - 1) * width >= columns:
             break

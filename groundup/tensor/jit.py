@@ -131,7 +131,7 @@ class Jit(Generic[P, R]):
         if not self._captures:
             raise JitError("this function has not been called yet: there is nothing captured")
         newest = list(self._captures.values())[-1]
-        return newest.roots, newest.plan
+        return newest.roots, newest.plan.whole(newest.roots)
 
     def _look_up(self, args: Any, kwargs: Any) -> R:
         """Find the capture for these arguments and what can be reached now, or make one."""

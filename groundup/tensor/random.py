@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..ir import dtype as dt
 from ..ir import node as ir
 from ..ir.dtype import DType
+from ..ir.extent import symbolic_key
 from ..ir.node import Node
 from ..ir.transform import row_major
 from . import pointwise as pw
 from . import storage as store
 from .core import Core, finish, force, value_of
+from .engine import debugging
 from .errors import at_line
 from .indexing import host_values
 from .shape import sizes
 from .storage import from_values
 from .tensor import Tensor
+
+if TYPE_CHECKING:
+    from ..schedule import Plan
 
 # Table 2 and section 3.3 of the paper: the multipliers of Philox4x32 and the Weyl constants that
 # bump its key (the golden ratio and √3 − 1, as fractions of 2³²).
@@ -110,10 +115,11 @@ class Generator:
         words = philox(counter, [_low(seed), _high(seed)])
         snapshot = Tensor._make(store.Storage((2,), dt.uint64, node))
         snapshot._storage.oldest = state._storage.oldest
-        self._advance()
+        self.advance()
         return words, snapshot
 
-    def _advance(self) -> None:
+    def advance(self) -> None:
+        """Count a draw."""
         s = self.state._storage
         if store.tracer is None:
             s.set(1, (int(s.get(1)) + 1) & (2**64 - 1))
@@ -231,6 +237,59 @@ def randn(
     return _random(
         sizes(size), generator, lambda w: ir.cast(_normal(w, dtype), dtype), requires_grad
     )
+
+
+_DRAWS: dict[str, Callable[..., Tensor]] = {"uniform": rand, "normal": randn}
+_fills: dict[tuple[Any, ...], Plan] = {}
+_KEPT = 4096  # plans remembered by what they draw
+
+
+def fill(target: Core, kind: str, scale: float, shift: float) -> None:
+    """target ← draw · scale + shift, now; "uniform" draws are from [0, 1), "normal" ones N(0, 1).
+
+    A model draws once for each of its parameters, many of one shape: the expression of the first is
+    remembered as its plan, and the others only run it. They get the numbers that it would give.
+    """
+    with _no_grad():
+        if store.tracer is not None or debugging() or not _whole(target):
+            target.assign(kind, *_drawn(target, kind, scale, shift))
+            if store.tracer is None:
+                force([target._storage])
+            return
+        target.check_writable(kind)
+        key = (kind, target._shape, target.dtype, float(scale).hex(), float(shift).hex())
+        plan = _fills.get(key)
+        state = default_generator.state._storage
+        force([state])
+        before = state.buffer
+        assert before is not None
+        if plan is None:
+            from ..schedule import Signature, plan_for
+
+            node, _ = _drawn(target, kind, scale, shift)
+            signature = Signature([node])
+            plan = plan_for(signature, [node], (None,))
+            if signature.buffers == [before]:
+                if len(_fills) >= _KEPT:
+                    del _fills[next(iter(_fills))]
+                _fills[key] = plan
+            (result,) = plan.run(signature.buffers, None, (None,))
+        else:
+            (result,) = plan.run([before], None, (None,))
+            del before  # else the state would be copied to be advanced
+            default_generator.advance()
+        target._storage.put(result)
+
+
+def _whole(t: Core) -> bool:
+    """Is a tensor all of its own memory, of a size that is a number?"""
+    return t._parent is None and t._storage.owner is None and symbolic_key(t._shape) is None
+
+
+def _drawn(target: Core, kind: str, scale: float, shift: float) -> tuple[Node, int]:
+    """draw · scale + shift in the shape and type of a tensor, and how old the oldest part is."""
+    value = _DRAWS[kind](target._shape, dtype=target.dtype) * scale + shift
+    return value_of(value), value._storage.oldest
 
 
 def randint(

@@ -129,6 +129,12 @@ class Storage:
         self.pending, self.oldest = node, oldest
         node.owner = weakref.ref(self)
 
+    def put(self, buffer: Buffer) -> None:
+        """Give the storage a new value that has been computed already; nobody is capturing."""
+        self.version += 1
+        self._items = self.number = self.pending = self._memory = None
+        self.buffer, self.oldest = buffer, _NEVER
+
     # ---- memory ----------------------------------------------------------------------------
 
     @property

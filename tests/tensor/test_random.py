@@ -1,13 +1,14 @@
 """Random numbers: the published vectors of Philox, streams that repeat, distributions."""
 
 import math
+from typing import Any
 
 import pytest
 
 import groundup as gu
 from groundup.ir import node as ir
 from groundup.ir.dtype import uint64
-from groundup.tensor.random import philox
+from groundup.tensor.random import fill, philox
 
 # Random123's known answers for philox4x32-10 (file kat_vectors of Salmon et al.'s code).
 VECTORS = [
@@ -122,3 +123,38 @@ def test_errors_explain() -> None:
         gu.rand(2, dtype=gu.int64)
     with pytest.raises(ValueError, match="outcomes"):
         gu.multinomial(gu.tensor([1.0, 0.0]), 2)
+
+
+@pytest.mark.parametrize("dtype", [gu.float32, gu.float64, gu.float16, gu.bfloat16])
+@pytest.mark.parametrize("kind,draw", [("uniform", gu.rand), ("normal", gu.randn)])
+def test_filled_memory_holds_what_the_expression_gives(kind: str, draw: Any, dtype: Any) -> None:
+    shapes = [(3,), (5, 7), (0, 2), (5, 7), (3,), (5, 7)]  # a shape seen before draws anew
+    gu.manual_seed(11)
+    expected = [(draw(*s, dtype=dtype) * 0.3 + 0.1).tolist() for s in shapes]
+    end = gu.get_rng_state().tolist()
+    gu.manual_seed(11)
+    for shape, values in zip(shapes, expected, strict=True):
+        t = gu.zeros(*shape, dtype=dtype)
+        before = t + 0  # a value, not a place
+        alias = t.view(*shape)
+        fill(t, kind, 0.3, 0.1)
+        assert t.tolist() == values == alias.tolist()
+        assert before.tolist() == gu.zeros(*shape).tolist()
+    assert gu.get_rng_state().tolist() == end
+
+
+def test_views_are_filled_in_place_and_a_captured_fill_draws_anew() -> None:
+    gu.manual_seed(3)
+    expected = [(gu.randn(2) * 2.0).tolist() for _ in range(5)]
+    gu.manual_seed(3)
+    t = gu.zeros(3, 2)
+    fill(t[1], "normal", 2.0, 0.0)
+    assert t.tolist() == [[0.0, 0.0], expected[0], [0.0, 0.0]]
+    w = gu.zeros(2)
+
+    @gu.jit
+    def draws(x: gu.Tensor) -> gu.Tensor:
+        fill(w, "normal", 2.0, 0.0)
+        return w + x
+
+    assert [draws(gu.zeros(2)).tolist() for _ in range(4)] == expected[1:]

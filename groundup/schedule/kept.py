@@ -1,0 +1,125 @@
+"""Plans on disk: what a large graph becomes lies beside the machine code of its kernels, so that a
+new process does not schedule again what an earlier one has scheduled.
+
+Only what runs is kept: which code, with which words, on which memory. Must not know how a plan is
+made or run.
+"""
+
+from __future__ import annotations
+
+import marshal
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ..emit import llvm
+from ..emit.fingerprint import code_of
+from ..runtime import Source, cache, entries, loaded, target
+from .order import Slot
+from .signature import Signature
+from .sizes import Size, Sym
+from .steps import Check, Result, Step, Temp
+
+# Entries of a graph's key: below, it is scheduled almost as fast as it is looked up.
+LARGE = 300
+_FORMAT = 2  # of marshal: equal values are equal bytes
+_REFS = {"slot": Slot, "result": Result, "temp": Temp}
+
+
+class Parts(NamedTuple):
+    """What runs of a plan."""
+
+    steps: list[Step]  # without kernels and groups
+    addresses: list[int]  # of the code of each
+    temps: list[Size]
+    checks: list[Check]
+    copies: list[tuple[int, int]]
+    donated: dict[int, int]
+    bytes: list[Size]
+
+
+def name_of(signature: Signature, into: Sequence[int | None]) -> bytes | None:
+    """Where the plan of a graph is kept: a digest of the graph and of all else that decides what
+    it becomes. None where it is not to be kept."""
+    if len(signature.key) < LARGE or cache.directory() is None:
+        return None
+    code = code_of("ir", "emit", "schedule", "runtime")
+    if code is None:
+        return None
+    parts = [(*e[:1], e[1].name, *e[2:]) for e in signature.key[:-1]]
+    try:
+        graph = marshal.dumps((parts, signature.key[-1], tuple(into), signature.n), _FORMAT)
+    except ValueError:  # it holds what only this process knows
+        return None
+    return cache.digest("plan", sys.version, code, target.host().key, graph.hex())
+
+
+def keep(name: bytes, parts: Parts, sources: Sequence[Source]) -> None:
+    """Keep a plan; `sources` are those of the kernels of its steps."""
+    if any(c.line is not None for c in parts.checks):
+        return  # an equal graph of another program has other lines
+    codes: dict[bytes, int] = {}
+    steps = []
+    for step, entry in zip(parts.steps, entries(sources), strict=True):
+        steps.append((
+            codes.setdefault(entry, len(codes)), [_word(w) for w in step.words],
+            bool(step.parallel), [_ref(w) for w in step.writes], [_ref(r) for r in step.reads],
+            bool(step.checks), None if step.scratch is None else _ref(step.scratch),
+        ))  # fmt: skip
+    data = (
+        list(codes), steps, [_word(t) for t in parts.temps],
+        [(c.axis, tuple(int(s) for s in c.shape)) for c in parts.checks],
+        parts.copies, list(parts.donated.items()), [_word(b) for b in parts.bytes],
+    )  # fmt: skip
+    cache.store(name, marshal.dumps(data, _FORMAT))
+
+
+def recall(name: bytes) -> Parts | None:
+    """The plan kept under a name; None if it, or the code of one of its kernels, is not there."""
+    data = cache.load(name)
+    if data is None:
+        return None
+    codes, rows, temps, checks, copies, donated, sizes = marshal.loads(data)
+    addresses = loaded(codes, llvm.SYMBOL)
+    if addresses is None:
+        return None
+    nothing: Any = None  # the kernel itself is not kept
+    steps = [
+        Step(nothing, [_unword(w) for w in words], parallel, tuple(_unref(w) for w in writes),
+             {_unref(r) for r in reads}, (), (), checking,
+             None if scratch is None else _unref(scratch))
+        for _, words, parallel, writes, reads, checking, scratch in rows
+    ]  # fmt: skip
+    return Parts(
+        steps, [addresses[row[0]] for row in rows], [_unword(t) for t in temps],
+        [Check(axis, shape, None) for axis, shape in checks], copies, dict(donated),
+        [_unword(b) for b in sizes],
+    )  # fmt: skip
+
+
+def _ref(ref: Any) -> tuple[str, int]:
+    return type(ref).__name__.lower(), ref.index
+
+
+def _unref(ref: tuple[str, int]) -> Any:
+    return _REFS[ref[0]](ref[1])
+
+
+def _word(word: Any) -> Any:
+    if type(word) is int or word == "status":
+        return word
+    if isinstance(word, Sym):
+        return ("size", *word)
+    if isinstance(word, tuple) and word[0] == "pointer":
+        return ("pointer", *_ref(word[1]))
+    if isinstance(word, int):
+        return int(word)
+    raise TypeError(f"no words for {word!r}")
+
+
+def _unword(word: Any) -> Any:
+    if type(word) is not tuple:
+        return word
+    if word[0] == "size":
+        return Sym(*word[1:])
+    return "pointer", _unref(word[1:])
