@@ -86,7 +86,7 @@ class Lowering:
         self.result = self.lower(body, None)
 
     def _in_range(self, read: Node) -> bool:
-        return all(
+        return self.empty or all(
             self.ranges[ix][0] >= 0 and self.ranges[ix][1] < int(size)
             for ix, size in zip(read.src[1:], read.src[0].shape)
         )

@@ -110,6 +110,8 @@ class Builder:
         Groups that differ in nothing but which memory they read and write (equal layers) are
         lowered once.
         """
+        if all(any(type(s) is int and s == 0 for s in g.shape) for g in groups):
+            return  # there is nothing to compute
         key, tensors, refs = form(groups, targets, self.memory, self.copies)
         known = self.forms.get(key)
         if known is not None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import groundup as gu
 from groundup import runtime
 from groundup.autodiff import gradient
 from groundup.emit import python
@@ -460,3 +461,11 @@ def test_other_vector_widths(cpu: str) -> None:
         env={**os.environ, "GROUNDUP_CPU": cpu},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("shape", [(0, 0, 0), (0, 5, 3), (3, 0, 17), (3, 5, 0)])
+def test_products_of_empty_tensors_with_work_behind_them(shape: tuple[int, int, int]) -> None:
+    m, k, n = shape
+    a, b = np.ones((m, k), "float32"), np.ones((k, n), "float32")
+    y = (gu.from_numpy(a) @ gu.from_numpy(b)).relu() + 1
+    assert np.array_equal(y.numpy(), np.maximum(a @ b, 0) + 1)
