@@ -121,14 +121,20 @@ def test_other_vector_widths_give_one_result_on_any_number_of_threads(cpu: str) 
     assert elsewhere(GROUNDUP_CPU=cpu, GROUNDUP_NUM_THREADS="3") == one
 
 
+OTHER_WIDTHS = [
+    "tests/schedule/test_compiled.py", "tests/schedule/test_half_products.py",
+    "tests/emit/test_operations.py", "tests/autodiff/test_compiled.py",
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("cpu", ["haswell", "x86-64"])
 def test_compiled_graphs_are_right_at_other_vector_widths(cpu: str) -> None:
     if not target.host().has("avx2"):
         pytest.skip("this machine cannot run haswell's code")
-    some = "random_graphs or awkward or convolution_gradients"
+    some = "random_graphs or awkward or convolution_gradients or float16 or halves or half"
     options = ["-q", "-p", "no:cacheprovider", "-k", some]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, "tests/schedule/test_compiled.py"],
+        [sys.executable, "-m", "pytest", *options, *OTHER_WIDTHS],
         capture_output=True, text=True, cwd=ROOT, timeout=300, check=False,
         env={**os.environ, "GROUNDUP_CPU": cpu, "GROUNDUP_GRAPHS": "60"},
     )  # fmt: skip

@@ -390,6 +390,13 @@ class Emitter:
         if mask is None:
             self.fn.do(f"store {vt} {value}, ptr {address}, align {align}", region)
             return
+        if mask.count("true") == 1:
+            # LLVM 22 stores more than one element of a truncated vector under such a mask.
+            lane = mask.strip("<>").split(", ").index("i1 true")
+            one = self.fn.put(f"extractelement {vt} {value}, i64 {lane}", region)
+            at = self.fn.put(f"getelementptr {ty}, ptr {address}, i64 {lane}", region)
+            self.fn.do(f"store {ty} {one}, ptr {at}, align {align}", region)
+            return
         name = f"@llvm.masked.store.v{lanes}{suffix(ty)}.p0"
         self.fn.declare(f"void {name}({vt}, ptr, i32, <{lanes} x i1>)")
         self.fn.do(

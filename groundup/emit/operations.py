@@ -35,9 +35,9 @@ def literal(value: bool | int | float, dtype: DType) -> str:
         return f"0x{bits:016X}"
     if dtype.name == "float16":
         (bits,) = struct.unpack("<H", struct.pack("<e", float(value)))
-        return f"0xH{bits:04X}"
+        return str(bits)
     (bits,) = struct.unpack("<I", struct.pack("<f", float(value)))
-    return f"0xR{bits >> 16:04X}"
+    return str(bits >> 16)
 
 
 _FLOAT_OPS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
@@ -181,11 +181,13 @@ def write_operation(w: Writer, op: str, node: Node, x: list[Operand]) -> Operand
     if op == "cast":
         return convert(w, node.src[0].dtype, node.dtype, x[0])
     if op in _COMPARE_INT:
+        if is_half(source):
+            t, x = w.ft, [convert(w, source, dt.float32, a) for a in x]
         if source.is_float:
             return w.put(f"fcmp {_COMPARE_FLOAT[op]} {t} {x[0]}, {x[1]}")
         sign = "" if op in ("eq", "ne") else ("s" if source.kind == "i" else "u")
         return w.put(f"icmp {sign}{_COMPARE_INT[op]} {t} {x[0]}, {x[1]}")
-    if source.is_float and source.bits == 16:  # in float32, rounded once
+    if is_half(source):  # in float32, rounded once
         wide = [convert(w, source, dt.float32, a) for a in x]
         if op == "floordiv":  # the floor of the rounded quotient
             quotient = convert(w, dt.float32, source, w.op("fdiv", *wide))
@@ -341,23 +343,76 @@ def _round_to_bfloat16(w: Writer, x: Operand) -> Operand:
     rounded = w.iop("lshr", w.iop("add", bits, w.iop("add", odd, w.i(0x7FFF))), w.i(16))
     quiet = w.iop("or", upper, w.i(0x40))
     chosen = w.select(w.test("uno", x, x), quiet, rounded, t)
-    half = w.put(f"trunc {t} {chosen} to {w.ty('i16')}")
-    return w.put(f"bitcast {w.ty('i16')} {half} to {w.ty('bfloat')}")
+    return w.put(f"trunc {t} {chosen} to {w.ty('i16')}")
+
+
+def is_half(dtype: DType) -> bool:
+    """Is this a 16-bit floating type? Registers hold its bits; it computes in float32."""
+    return dtype.is_float and dtype.bits == 16
+
+
+def _has_float16() -> bool:
+    """Are there instructions that convert float16?"""
+    t = target.host()
+    return t.has("f16c") or t.triple.startswith(("aarch64", "arm64"))
+
+
+def _widened(w: Writer, a: DType, x: Operand) -> Operand:
+    """A 16-bit float in float32, exactly."""
+    if a is dt.float16 and _has_float16():
+        half = w.put(f"bitcast {w.ty('i16')} {x} to {w.ty('half')}")
+        return w.put(f"fpext {w.ty('half')} {half} to {w.ft}")
+    bits = w.put(f"zext {w.ty('i16')} {x} to {w.it}")
+    if a is dt.bfloat16:
+        return w.unbits(w.iop("shl", bits, w.i(16)))
+    # Exponent and fraction where float32 has them, and the exponents' offsets made equal: 2^112.
+    sign = w.iop("shl", w.iop("and", bits, w.i(0x8000)), w.i(16))
+    magnitude = w.iop("and", bits, w.i(0x7FFF))
+    moved = w.iop("shl", magnitude, w.i(13))
+    finite = w.bits(w.op("fmul", w.unbits(moved), w.f(2.0**112)))
+    infinite = w.iop("or", moved, w.i(0x7F800000))
+    quiet = w.iop("or", infinite, w.i(0x400000))
+    special = w.select(w.itest("ugt", magnitude, w.i(0x7C00)), quiet, infinite, w.it)
+    value = w.select(w.itest("uge", magnitude, w.i(0x7C00)), special, finite, w.it)
+    return w.unbits(w.iop("or", value, sign))
+
+
+def _round_to_float16(w: Writer, x: Operand) -> Operand:
+    """The nearest float16, ties to even."""
+    if _has_float16():
+        half = w.put(f"fptrunc {w.ft} {x} to {w.ty('half')}")
+        return w.put(f"bitcast {w.ty('half')} {half} to {w.ty('i16')}")
+    bits = w.bits(x)
+    sign = w.iop("and", w.iop("lshr", bits, w.i(16)), w.i(0x8000))
+    magnitude = w.iop("and", bits, w.i(0x7FFFFFFF))
+    odd = w.iop("and", w.iop("lshr", magnitude, w.i(13)), w.i(1))
+    nearest = w.iop("add", magnitude, w.iop("add", odd, w.i(0xFFF - (112 << 23))))
+    normal = w.iop("lshr", nearest, w.i(13))
+    # Below 2⁻¹⁴ the unit is 2⁻²⁴, which is the gap between float32's from 0.5 on.
+    shifted = w.bits(w.op("fadd", w.unbits(magnitude), w.f(0.5)))
+    small = w.iop("sub", shifted, w.i(0x3F000000))
+    value = w.select(w.itest("ult", magnitude, w.i(0x38800000)), small, normal, w.it)
+    value = w.select(w.itest("uge", magnitude, w.i(0x477FF000)), w.i(0x7C00), value, w.it)
+    payload = w.iop("and", w.iop("lshr", magnitude, w.i(13)), w.i(0x3FF))
+    nan = w.iop("or", payload, w.i(0x7E00))
+    value = w.select(w.test("uno", x, x), nan, value, w.it)
+    return w.put(f"trunc {w.it} {w.iop('or', value, sign)} to {w.ty('i16')}")
 
 
 def convert(w: Writer, a: DType, b: DType, x: Operand) -> Operand:
     """Conversion; floats into integers truncate and saturate, NaN gives 0."""
     if a is b:
         return x
+    if is_half(a):
+        return convert(w, dt.float32, b, _widened(w, a, x))
+    if is_half(b):  # by way of float32, as the reference does
+        x = convert(w, a, dt.float32, x)
+        return (_round_to_float16 if b is dt.float16 else _round_to_bfloat16)(w, x)
     ta, tb = w.ty(a.llvm), w.ty(b.llvm)
     if b.kind == "b":
         zero = w.constant(literal(0, a), a.llvm)
         return w.put(f"{'fcmp une' if a.is_float else 'icmp ne'} {ta} {x}, {zero}")
     if a.is_float and b.is_float:
-        if b.bits == 16 and a is not dt.float32:  # by way of float32, as the reference does
-            return convert(w, dt.float32, b, convert(w, a, dt.float32, x))
-        if b is dt.bfloat16:
-            return _round_to_bfloat16(w, x)
         return w.put(f"{'fpext' if b.bits > a.bits else 'fptrunc'} {ta} {x} to {tb}")
     if a.is_float:
         name = "fptosi" if b.kind == "i" else "fptoui"

@@ -20,7 +20,7 @@ from ..ir.transform import rebuild, toposort
 from .builder import Operand
 from .expression import Binding, Emitter, Value
 from .kernel import Access, Word
-from .operations import Writer, literal, write_operation
+from .operations import Writer, convert, is_half, literal, write_operation
 
 _ORDER_FREE = ("max", "min")
 
@@ -327,9 +327,13 @@ def _first_extreme(r: Reduction, lanes: int) -> Operand:
         best, where, position = v
         x = e.widen(e.emit(r.body), lanes)
         if r.dtype.is_float:
-            better = put(f"fcmp {beats} {t} {x}, {best}")
-            new_nan = put(f"fcmp uno {t} {x}, {x}")
-            old_nan = put(f"fcmp uno {t} {best}, {best}")
+            w = Writer(e.fn, e.fn.region, lanes)
+            real = dt.float32 if is_half(r.dtype) else r.dtype
+            a, b = (convert(w, r.dtype, real, v) for v in (x, best))
+            ft = e.type_of(real, lanes)
+            better = put(f"fcmp {beats} {ft} {a}, {b}")
+            new_nan = put(f"fcmp uno {ft} {a}, {a}")
+            old_nan = put(f"fcmp uno {ft} {b}, {b}")
             first_nan = put(f"and {bt} {new_nan}, {put(f'xor {bt} {old_nan}, {_ones(lanes)}')}")
             better = put(f"or {bt} {better}, {first_nan}")
         else:

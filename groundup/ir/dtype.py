@@ -16,7 +16,7 @@ class DType:
     kind: str  # 'b' bool, 'u' unsigned, 'i' signed, 'f' floating
     bits: int
     fmt: str  # code of the struct module for one element ('' when Python has none)
-    llvm: str  # the type of one element in registers
+    llvm: str  # the type of one element in registers: 16-bit floats are their bits
     rank: int = 0
 
     __eq__ = object.__eq__
@@ -70,8 +70,8 @@ uint32 = DType("uint32", "u", 32, "I", "i32", 5)
 int32 = DType("int32", "i", 32, "i", "i32", 6)
 uint64 = DType("uint64", "u", 64, "Q", "i64", 7)
 int64 = DType("int64", "i", 64, "q", "i64", 8)
-float16 = DType("float16", "f", 16, "e", "half", 9)
-bfloat16 = DType("bfloat16", "f", 16, "", "bfloat", 10)
+float16 = DType("float16", "f", 16, "e", "i16", 9)
+bfloat16 = DType("bfloat16", "f", 16, "", "i16", 10)
 float32 = DType("float32", "f", 32, "f", "float", 11)
 float64 = DType("float64", "f", 64, "d", "double", 12)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import numpy as np
 import pytest
 
 from groundup.emit.elements import load, store
@@ -18,6 +19,8 @@ from groundup.ir.scalar import cast as cast_value
 from groundup.ir.verify import _UNARY
 from groundup.runtime import allocate
 from groundup.schedule.execute import execute
+
+from .. import build as B
 
 REALS = (
     0.0, -0.0, 1.0, -1.0, 0.1, 0.3, -0.3, 0.5, -0.5, 1.5, 2.5, -2.5, 3.0, 7.0, -7.0, 1e-3, 1e-7,
@@ -116,3 +119,26 @@ def test_floor_division_floors_the_rounded_quotient() -> None:
     tenth = cast_value(0.1, dt.float32)
     assert apply("floordiv", dt.float32, (1.0, tenth)) == 10.0
     assert apply("floordiv", dt.float64, (-7.0, 2.0)) == -4.0
+
+
+@pytest.mark.parametrize("count", [1, 16])
+def test_every_float16_and_what_lies_between(count: int) -> None:
+    """All float16 are widened exactly; float32 beside and between them go to the nearest, ties to
+    even, as NumPy rounds; with and without instructions for it."""
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    wide = B.to(B.tensor(every[:: 1 if count > 1 else 97]), dt.float32)
+    (got,) = execute([wide])
+    want = every[:: 1 if count > 1 else 97].astype(np.float32)
+    assert np.array_equal(B.array(got, wide), want, equal_nan=True)
+    finite = every[np.isfinite(every)].astype(np.float32)
+    middle = np.float32(0.5) * (finite[:-1] + finite[1:])
+    edges = np.array([65519.99, 65520.0, 1e30, np.inf, np.nan, 1e-45, 2.0**-25], np.float32)
+    x = np.concatenate([finite, middle, edges])
+    x = np.concatenate([f(x, np.float32(d)) for f in (np.nextafter,) for d in (-9e9, 9e9)] + [x])
+    narrow = B.to(B.tensor(x), dt.float16)
+    (got,) = execute([narrow])
+    with np.errstate(over="ignore"):
+        want16 = x.astype(np.float16)
+    found = B.array(got, narrow)
+    assert np.array_equal(found, want16, equal_nan=True)
+    assert np.array_equal(np.signbit(found), np.signbit(want16))
