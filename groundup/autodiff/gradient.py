@@ -18,6 +18,7 @@ from .scalar import Opened, contributions
 from .solve import adjoint
 from .split import split
 from .template import Form, fill, form
+from .together import Slices, together
 
 
 def gradient(root: Node, seed: Node, wrt: Sequence[Node]) -> list[Node | None]:
@@ -59,6 +60,7 @@ class _Reverse:
         self.pending: dict[Node, list[Node]] = {}
         self.heap: list[tuple[int, int, int, int, Node]] = []
         self.ties = count()
+        self.slices = Slices()
 
     def sources(self, tensor: Node) -> list[Node]:
         """The tracked tensors that one is computed from."""
@@ -91,7 +93,8 @@ class _Reverse:
         self.add(self.root, seed)
         while self.heap:
             tensor = heappop(self.heap)[-1]
-            total = add_all(self.pending.pop(tensor))
+            total = add_all(together(self.pending.pop(tensor), self.slices))
+            self.slices.note(total)
             if tensor in found:
                 found[tensor].append(total)
             self.visit(tensor, total)
@@ -119,6 +122,7 @@ class _Reverse:
             for source, part in through_scan(tensor, total, through_loops):
                 self.add(source, part)
         elif tensor.op == "loops":
+            self.slices.note(tensor)
             for source, part in fill(tensor, self.forms[tensor], total, through_loops):
                 self.add(source, part)
 

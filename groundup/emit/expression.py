@@ -17,6 +17,8 @@ from .builder import Function, If, Operand, Region
 from .kernel import Access, Stride, Word
 from .operations import Writer, literal, storage_type, suffix, write_operation
 
+_CHOICES = 4  # loads of which one is chosen by its address
+
 
 @record
 class Scope:
@@ -155,6 +157,10 @@ class Emitter:
             from .reduction import emit_reduction
 
             return self._remember(node, emit_reduction(self, node))
+        if op == "where":
+            chosen = self._chosen(node)
+            if chosen is not None:
+                return self._remember(node, chosen)
         values = [self.emit(s) for s in node.src]
         scope = self._deepest(values)
         if op == "checked":
@@ -340,6 +346,80 @@ class Emitter:
             indices = self._lane_indices(position, stride, lanes, per_lane, region)
             name = self._gather(base, indices, vt, ty, lanes, mask, dtype.itemsize, region)
         return Value(self._from_storage(name, dtype, lanes, region), dtype, lanes, scope)
+
+    def _chosen(self, node: Node) -> Value | None:
+        """One of several loads, where a vectorised loop does not decide which: one load, from an
+        address that is chosen outside that loop. None for any other choice."""
+        leaves: list[Node] = []
+        asked: set[Node] = set()
+        seen = {node}
+        stack = [node]
+        while stack:
+            n = stack.pop()
+            if n.op == "where":
+                asked.add(n.src[0])
+                new = [s for s in dict.fromkeys(n.src[1:]) if s not in seen]
+                seen.update(new)
+                stack += new
+            elif n.op == "load" and not (n.arg.computed or n.arg.guarded):
+                leaves.append(n)
+            else:
+                return None
+        if len(leaves) < _CHOICES:
+            return None
+        if any(self.bindings[v].lanes for c in asked for v in self.free(c)):
+            return None
+        walks = {
+            tuple((v, s) for v, s in n.arg.terms if s != 0 and self.bindings[v].lanes)
+            for n in leaves
+        }  # fmt: skip
+        walk = walks.pop()
+        if walks or len(walk) > 1 or any(s != 1 for _, s in walk):
+            return None
+        at = self._address(node)
+        dtype, ty = node.dtype, storage_type(node.dtype)
+        if not walk:
+            region = at.scope.region
+            name = self.fn.put(f"load {ty}, ptr {at.name}, align {dtype.itemsize}", region)
+            return Value(self._from_storage(name, dtype, 0, region), dtype, 0, at.scope)
+        base, lanes, inner = self.bindings[walk[0][0]]
+        scope = inner if inner.depth > at.scope.depth else at.scope
+        address = self._gep(at.name, base, ty, scope.region)
+        vt = self.type_of(dtype, lanes, storage=True)
+        name = self._vector_load(
+            vt, ty, lanes, address, self.mask(), dtype.itemsize, scope.region
+        )
+        name = self._from_storage(name, dtype, lanes, scope.region)
+        return Value(name, dtype, lanes, scope)
+
+    def _address(self, node: Node) -> Value:
+        """The address of a load, or of the chosen one of several, for lane 0 at position 0 of the
+        vectorised loop."""
+        key = ("address", node)
+        known = self.memo.get(key)
+        if known is not None:
+            return known
+        if node.op == "load":
+            access: Access = node.arg
+            parts = [Value(self.word(access.offset), dt.int64, 0, self.scopes[0])]
+            for variable, stride in access.terms:
+                binding = self.bindings[variable]
+                if not binding.lanes:
+                    parts.append(self._term(binding.base, binding.scope, stride))
+            position = self._sum(parts)
+            scope = position.scope
+            base, ty = self.pointer(access.pointer), storage_type(node.dtype)
+            name = self._gep(base, position.name, ty, scope.region)
+        else:
+            asked = self.emit(node.src[0])
+            yes, no = self._address(node.src[1]), self._address(node.src[2])
+            scope = self._deepest([asked, yes, no])
+            name = self.fn.put(
+                f"select i1 {asked.name}, ptr {yes.name}, ptr {no.name}", scope.region
+            )
+        value = self.memo[key] = Value(name, dt.int64, 0, scope)
+        scope.memo.append(key)  # type: ignore[arg-type]
+        return value
 
     def keep(self, node: Node, array: Operand, at: Operand) -> None:
         """Write a vector of values into an array of the kernel's own, from element `at` on."""

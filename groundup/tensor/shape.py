@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..ir import node as ir
 from ..ir.extent import Extent, product
 from ..ir.node import Node
+from ..ir.pieces import Piece, choice
 from . import pointwise as pw
 from .core import Core, finish, operand
 from .errors import ShapeError, at_line, check_dim, lined_up, shape_text
@@ -312,18 +313,15 @@ def cat(tensors: Sequence[Core], dim: int = 0) -> Tensor:
     total: int = lengths[0] if len(kept) == 1 else sum(int(n) for n in lengths)
     shape = (*first._shape[:d], total, *first._shape[d + 1 :])
     outs = ir.outs(len(shape))
-    body: Node | None = None
-    start = total
-    for x, length in zip(reversed(kept), reversed(lengths), strict=True):
-        start = start - length if len(kept) > 1 else 0
+    pieces: list[Piece] = []
+    start = 0
+    for x, length in zip(kept, lengths, strict=True):
         here = list(outs)
         here[d] = ir.alu("sub", outs[d], ir.index(start))
-        term = ir.cast(pw.read_at(operand(x), x._shape, here), dtype)
-        if body is None:
-            body = term
-        else:
-            body = ir.where(ir.alu("lt", outs[d], ir.index(start + length)), term, body)
-    assert body is not None
+        stop = start + int(length)
+        pieces.append(Piece(start, stop, ir.cast(pw.read_at(operand(x), x._shape, here), dtype)))
+        start = stop
+    body = choice(d, pieces)
     return finish(ir.loops(shape, body), first, *kept[1:])
 
 
@@ -338,8 +336,17 @@ def stack(tensors: Sequence[Core], dim: int = 0) -> Tensor:
                 + lined_up(first=tensors[0]._shape, other=x._shape)
                 + at_line()
             )
-    axis = check_dim("stack", dim, tensors[0].ndim + 1)
-    return cat([unsqueeze(x, axis) for x in tensors], axis)
+    first = tensors[0]
+    axis = check_dim("stack", dim, first.ndim + 1)
+    dtype = pw.result_type(*tensors)
+    shape = (*first._shape[:axis], len(tensors), *first._shape[axis:])
+    here = ir.outs(len(shape))
+    del here[axis]
+    pieces = [
+        Piece(i, i + 1, ir.cast(pw.read_at(operand(x), x._shape, here), dtype))
+        for i, x in enumerate(tensors)
+    ]
+    return finish(ir.loops(shape, choice(axis, pieces)), first, *tensors[1:])
 
 
 def split(a: Core, size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
