@@ -150,8 +150,8 @@ class Plan:
 
         def strides(g: Group) -> tuple[Size, ...]:
             if g.node in self.result_of:
-                return row_major_strides(tuple(size_of(s) for s in g.shape))
-            return builder.layout(g.shape)
+                return row_major_strides(tuple(size_of(s) for s in g.node.shape))
+            return builder.layout(g.node.shape)
 
         def in_memory(g: Group) -> tuple[int, ...]:
             step = strides(g)
