@@ -10,7 +10,7 @@ import pytest
 
 import groundup as gu
 from groundup.autodiff import gradient
-from groundup.autodiff.together import together
+from groundup.autodiff.together import Slices, together
 from groundup.ir.node import Node, loops, outs, read
 from groundup.ir.pieces import Piece, choice, pieces_of
 from groundup.ir.transform import toposort
@@ -32,14 +32,14 @@ def rnn(lib: Any, x: Any, w: Any, u: Any, h: Any) -> Any:
 
 def same_product(lib: Any, x: Any, w: Any, u: Any, h: Any) -> Any:
     """One operand of all products is one tensor; the other is not in the order of use."""
-    return sum(((h + k) @ u) * x[k % 3] for k in (4, 1, 3, 0, 2, 5)) @ w.transpose(0, 1)
+    return sum(((h + k) @ u) * x[k].sum() for k in (4, 1, 3, 0, 2, 5)) @ w.transpose(0, 1)
 
 
 def pieces(lib: Any, x: Any, w: Any, u: Any, h: Any) -> Any:
     """Parts along two axes, some of them twice, some never used."""
     a, b, *_, d = x.unbind(0)
     left, _, right = w.split([3, 2, 3], 0)
-    corner = x[1, :2, 1:3].sum() * x[1, 2:, 4:].sum() + x[-1, :, 2].sum() * x[1, :2, 4:].prod()
+    corner = x[1, :2, 1:3].sum() * x[1, 2:, 4:].sum() + x[-1, :, 2].sum() * x[1, :2, 4:].sin().sum()
     return (a @ w + (b * d) @ w) * corner + (left + right).sum()
 
 
@@ -50,29 +50,32 @@ def joined(lib: Any, x: Any, w: Any, u: Any, h: Any) -> Any:
     return rows.sin().sum() + (columns * columns).sum()
 
 
-@pytest.mark.parametrize("function", [rnn, same_product, pieces, joined])
+@pytest.mark.parametrize(
+    ("function", "twice"), [(rnn, True), (same_product, True), (pieces, True), (joined, True)]
+)
 @pytest.mark.parametrize("jit", [False, True])
-def test_first_and_second_derivatives(function: Callable[..., Any], jit: bool) -> None:
+def test_derivatives(function: Callable[..., Any], twice: bool, jit: bool) -> None:
     rng = np.random.default_rng(3)
     # A state larger than the batch: the products are larger than what they read.
     arrays = [rng.normal(size=s) * 0.3 for s in ((6, 2, 8), (8, 19), (19, 19), (2, 19))]
 
-    def results(lib: Any, tensors: list[Any]) -> list[Any]:
-        loss = (function(lib, *tensors) ** 2).sum()
-        if lib is torch:
-            first = torch.autograd.grad(loss, tensors, create_graph=True, allow_unused=True)
-        else:
-            first = gu.autograd.grad(loss, tensors, create_graph=True, allow_unused=True)
-        known = [g for g in first if g is not None]
-        again = sum((g * g).sum() for g in known)
-        module = torch.autograd if lib is torch else gu.autograd
-        second = module.grad(again, tensors, allow_unused=True)
-        return [*known, *(g for g in second if g is not None)]
+    def loss(lib: Any, *tensors: Any) -> Any:
+        unused = sum((x**3).sum() for x in tensors)
+        return (function(lib, *tensors) ** 2).sum() + unused
 
     def ours(*given: Any) -> list[Any]:
-        return results(gu, [g.requires_grad_() for g in given])
+        first = gu.grad(lambda *x: loss(gu, *x), range(4))
 
-    wanted = results(torch, [torch.tensor(a, requires_grad=True) for a in arrays])
+        def size(*x: Any) -> Any:
+            return sum((g * g).sum() for g in first(*x))
+
+        return [*first(*given), *(gu.grad(size, range(4))(*given) if twice else ())]
+
+    peers = [torch.tensor(a, requires_grad=True) for a in arrays]
+    first = torch.autograd.grad(loss(torch, *peers), peers, create_graph=True)
+    wanted = list(first)
+    if twice:
+        wanted += torch.autograd.grad(sum((g * g).sum() for g in first), peers)
     found = (gu.jit(ours) if jit else ours)(*(gu.from_numpy(a) for a in arrays))
     for f, w in zip(found, wanted, strict=True):
         w = w.detach().numpy()
@@ -95,8 +98,6 @@ def test_a_weight_of_many_steps_has_one_product() -> None:
 
 def test_few_terms_stay_as_they_are() -> None:
     parts = [B.tensor(np.ones(3)) for _ in range(3)]
-    from groundup.autodiff.together import Slices
-
     assert together(parts, Slices()) == parts
 
 
