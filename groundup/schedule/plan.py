@@ -165,7 +165,7 @@ class Plan:
             for g in kernel:
                 number = self.result_of.get(g.node)
                 if number is not None:
-                    places.append(_row_major(Result(number), g.shape))
+                    places.append(_row_major(Result(number), g.node.shape))
                 else:
                     places.append(builder.temporary(g.node, strides(g)))
             builder.add(kernel, places)
