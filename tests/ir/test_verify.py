@@ -80,7 +80,8 @@ BROKEN: dict[str, tuple[str, Callable[[], Node]]] = {
     "tensor as scalar": ("used as a scalar", lambda: scalar("neg", F, X)),
     "leaf operand": ("has no operands", lambda: scalar("const", F, ONE, arg=1, value=1.0)),
     "float constant": ("1 is no float32", lambda: scalar("const", F, arg=1, value=1)),
-    "bool constant": ("1 is no bool", lambda: scalar("const", Z, arg=1, value=1)),
+    # A key of its own: True, which may be alive, has the key 1.
+    "bool constant": ("1 is no bool", lambda: scalar("const", Z, arg="one", value=1)),
     "large constant": ("beyond uint8", lambda: scalar("const", dt.uint8, arg=300, value=300)),
     "axis": ("axis is left", lambda: loops((), read(V, axis("i")))),
     "variable type": ("has type int64", lambda: scalar("out", dt.int32, arg=0)),
