@@ -116,7 +116,6 @@ class Contraction:
     row_bound a condition that narrows one reduction loop for each row of a tile
     a, b      load nodes; b varies with n, a with m
     paired    a is a vector along n, too
-    panels    b lies in panels as wide as a tile (see Pack): its stride along n is that of panels
     hole      the node in the output's body that stands for the sum
     lanes     vectorise the last reduction loop instead of n (order dotlanes)
     block     (depth, size): the tiles' sums are run in blocks of the reduction: every value of the
@@ -136,7 +135,6 @@ class Contraction:
     a: Node
     b: Node
     paired: bool
-    panels: bool
     hole: Node
     rows: int
     vectors: int

@@ -272,7 +272,7 @@ class Problem:
                 if choice.m is None or choice.m not in _variables(b.value)
             ),
             row_bound=tied,
-            a=a, b=b, paired=choice.paired, panels=b_raw is not None and not choice.lanes,
+            a=a, b=b, paired=choice.paired,
             hole=self.hole, rows=choice.rows, vectors=choice.vectors, lanes=choice.lanes,
             block=choice.block,
             partial=params.pointer(partial) if choice.block else None,
