@@ -229,7 +229,8 @@ class Problem:
         sizes.update({red(i): e for i, e in self.sum.arg[1]})
         order = [v for v in self.extents if v.op == "out" and v is not last]
         order.sort(key=lambda v: -value(self.target_strides[v]))
-        every = [w for v in (*order, *self.k, last) for w in self.parts[v] if w in mine]
+        order += [v for v in self.k if v is not last]
+        every = [w for v in (*order, last) for w in self.parts[v] if w in mine]
         shape = tuple(sizes[v] for v in every)
         if set(every) != mine or prod(map(int, shape)) > prod(map(int, tensor.shape)):
             return None

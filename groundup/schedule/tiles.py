@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import gcd, prod
 
 from ..ir.node import Node
-from .contract import Choice, Operand, Problem
+from .contract import Choice, Gather, Operand, Problem
 from .lower import affine
 from .sizes import Sym, size_of, value
 
@@ -278,7 +278,7 @@ def _arrange(p: Problem, c: Choice) -> None:
 
 def _lanes(p: Problem, a: Operand, b: Operand, m: Node | None, n: Node) -> list[Choice]:
     last = p.k[-1]
-    repack: tuple[Node, int] | None = None
+    repack: Gather | tuple[Node, int] | None = None
     extra = 0.0
     for o in (a, b):
         if o.strides.get(last) != 1:
@@ -311,13 +311,18 @@ def _lanes(p: Problem, a: Operand, b: Operand, m: Node | None, n: Node) -> list[
     return found
 
 
-def _repack(p: Problem, o: Operand, n: Node) -> tuple[tuple[Node, int] | None, float]:
-    """Copying an operand so that n is contiguous: (what to copy, about how many cycles)."""
-    for axis, ix in enumerate(o.read.src[1:]):
-        if ix is n:
-            elements = 1
-            for s in o.read.src[0].shape:
-                elements *= int(s)
-            known = axis in p.copies.get(o.read.src[0], {})
-            return (o.read.src[0], axis), 0.0 if known else GATHER * elements
-    return None, 0.0
+def _repack(
+    p: Problem, o: Operand, last: Node
+) -> tuple[Gather | tuple[Node, int] | None, float]:
+    """Copying an operand so that `last` is contiguous: (what to copy, about how many cycles)."""
+    tensor, *indices = o.read.src
+    if last not in indices:
+        return None, 0.0
+    axis, known = indices.index(last), p.copies.get(tensor, {})
+    if axis in known:
+        return (tensor, axis), 0.0
+    whole = prod(map(int, tensor.shape))
+    gather = p.gather(o, last)
+    if gather is not None and (gather.key in known or 2 * prod(map(int, gather.shape)) <= whole):
+        return gather, 0.0 if gather.key in known else GATHER * prod(map(int, gather.shape))
+    return (tensor, axis), GATHER * whole
