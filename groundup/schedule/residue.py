@@ -23,9 +23,9 @@ from .lower import affine
 MOST = 16  # parts; more would be many small kernels
 FEW = 16  # terms of one residue that are written one after the other, without a loop
 
-# Of one sum: output axis → (step, its coefficient, reduction variable, that one's coefficient,
-# constant) of each condition "divisible by step".
-_Conditions = dict[int, tuple[int, int, int, int, int]]
+# Of one sum: output axis → (step, its coefficient, reduction variable or None, that one's
+# coefficient, constant) of each condition "divisible by step".
+_Conditions = dict[int, tuple[int, int, int | None, int, int]]
 
 
 @record
@@ -56,7 +56,8 @@ def residues(shape: tuple[int, ...], body: Node) -> list[Part]:
     if not strided or count > MOST or any(isinstance(shape[h], Extent) for h in by):
         return whole
     choices = [[(h, r) for r in range(s)] for h, s in by.items()]
-    return [_part(shape, body, strided, by, dict(rest)) for rest in product(*choices)]
+    parts = [_part(shape, body, strided, by, dict(rest)) for rest in product(*choices)]
+    return [part for part in parts if 0 not in part.shape] or whole
 
 
 def _strided(node: Node) -> _Conditions | None:
@@ -73,8 +74,11 @@ def _strided(node: Node) -> _Conditions | None:
             return None
         outs = [v for v in parts[0] if v.op == "out"]
         reds = [v for v in parts[0] if v.op == "red"]
-        if len(outs) != 1 or len(reds) != 1 or outs[0].arg in found:
+        if len(outs) != 1 or len(reds) > 1 or outs[0].arg in found:
             return None
+        if not reds:
+            found[outs[0].arg] = bound.step, parts[0][outs[0]], None, 0, parts[1]
+            continue
         if reds[0].arg in [f[2] for f in found.values()]:
             return None
         if type(dict(variables).get(reds[0].arg)) is not int:
@@ -120,10 +124,12 @@ def _sum(node: Node, found: _Conditions, rest: dict[int, int], at: dict[Node, No
         here = by_h * rest[h] + constant
         first = next((x for x in range(step) if (here + by_u * x) % s == 0), None)
         if first is None:
-            extents[u] = 0
-        else:
+            return const(0, node.dtype)
+        if u is not None:
             extents[u] = max(0, -(-(int(extents[u]) - first) // step))
             mapping[red(u)] = _line(red(u), step, first)
+    if 0 in extents.values():
+        return const(0, node.dtype)
     term = _simple(substitute(node.src[0], mapping))
     left = [(i, extents[i]) for i, _ in variables]
     return _written_out(term, left, node) or reduce(kind, left, term, order)

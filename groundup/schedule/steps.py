@@ -219,15 +219,17 @@ class Builder:
         return True
 
     def _contraction(self, group: Group, target: Memory) -> bool:
-        """Append the steps of a sum of products in register tiles, if it is one that gains."""
+        """Append the steps of a sum of products in register tiles, if it is one that gains; plain
+        loops for those of its residues that have no terms."""
         from .residue import residues  # a first result without products should not wait for it
 
         parts = residues(group.shape, group.body)
-        chosen = [self._choose(part, target, len(parts) > 1) for part in parts]
+        tiled = [part for part in parts if _has_product(part.body)]
+        chosen = [self._choose(part, target, len(parts) > 1) for part in tiled]
         if any(c is None for c in chosen):
             return False
         params = Parameters()
-        kernels: list[Contraction] = []
+        kernels: list[Contraction | Nest] = []
         checks: list[tuple[int, tuple[int, ...], str | None]] = []
         parallel = False
         for pair in chosen:
@@ -240,6 +242,11 @@ class Builder:
             kernels.append(kernel)
             parallel = parallel or several
             checks += problem.checks
+        if len(tiled) < len(parts):
+            rest = [part for part in parts if part not in tiled]
+            nests, several = self._nests(rest, target, params, checks)
+            kernels += nests
+            parallel = (parallel or several) and all(k.parallel for k in nests)
         kernel_ = kernels[0] if len(kernels) == 1 else Several(tuple(kernels))
         self._append(kernel_, params, parallel, target, group, checks)
         return True
@@ -273,26 +280,34 @@ class Builder:
         parts = residues(group.shape, group.body)
         if len(parts) == 1 or any(n.arg[2].startswith("dot") for n in group.reductions):
             return False
+        params = Parameters()
+        checks: list[tuple[int, tuple[int, ...], str | None]] = []
+        kernels, parallel = self._nests(parts, target, params, checks)
+        kernel = kernels[0] if len(kernels) == 1 else Several(tuple(kernels))
+        self._append(kernel, params, parallel, target, group, checks)
+        return True
+
+    def _nests(
+        self, parts: list[Part], target: Memory, params: Parameters,
+        checks: list[tuple[int, tuple[int, ...], str | None]],
+    ) -> tuple[list[Nest], bool]:  # fmt: skip
+        """(plain loops for residues, whether threads share them): those of one shape share their
+        loops, and what they read."""
         unit = next((step for s, step in zip(target.strides, parts[0].steps) if s == 1), 1)
         shapes: dict[tuple[int, ...], list[Store]] = {}
-        checks: list[tuple[int, tuple[int, ...], str | None]] = []
         for part in parts:
-            if 0 not in part.shape:
-                place, offset = positions(part, target)
-                low = Lowering(part.shape, part.body, self.memory, checks=checks)
-                terms = tuple((out(i), s) for i, s in enumerate(place.strides))
-                store = Store(low.result, target.ref, terms, offset)
-                shapes.setdefault(part.shape, []).append(store)
-        params, kernels, work = Parameters(), list[Nest](), 0
+            place, offset = positions(part, target)
+            low = Lowering(part.shape, part.body, self.memory, checks=checks)
+            terms = tuple((out(i), s) for i, s in enumerate(place.strides))
+            store = Store(low.result, target.ref, terms, offset)
+            shapes.setdefault(part.shape, []).append(store)
+        kernels, work = list[Nest](), 0
         for shape, stores in shapes.items():
             sizes = tuple(size_of(s) for s in shape)
             builder = NestBuilder(sizes, stores, 0, self.machine.width, unit)
             work += builder.work()
             kernels.append(builder.build(params)[0])
-        parallel = work >= SERIAL and all(k.parallel for k in kernels)
-        kernel = kernels[0] if len(kernels) == 1 else Several(tuple(kernels))
-        self._append(kernel, params, parallel, target, group, checks)
-        return True
+        return kernels, work >= SERIAL and all(k.parallel for k in kernels)
 
     def _waiting(self, problem: Problem, choice: Choice) -> Temp:
         """Memory for the sums of all tiles between two blocks of the reduction."""

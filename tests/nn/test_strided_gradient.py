@@ -11,7 +11,7 @@ import pytest
 
 import groundup as gu
 from groundup.emit import llvm
-from groundup.emit.kernel import Nest, Several
+from groundup.emit.kernel import Contraction, Nest, Several
 from groundup.ir.transform import toposort
 from groundup.nn import functional as F
 
@@ -152,3 +152,41 @@ def test_residues_of_one_shape_share_their_loops(kind: str) -> None:
     kernel = plan.steps[-1].kernel
     assert isinstance(kernel, Nest) and len(kernel.outputs) == 4
     assert not any(n.op == "reduce" for o in kernel.outputs for n in toposort([o.body]))
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+@pytest.mark.parametrize("size", [(8, 8), (7, 9), (1, 5), (2, 1)])
+def test_windows_of_one_position_equal_torch(stride: int, size: tuple[int, int]) -> None:
+    """Most positions are in no window: their gradient is 0."""
+    t = torch().nn.functional
+    compare(
+        lambda x, w: F.conv2d(x.relu(), w, stride=stride),
+        lambda x, w: t.conv2d(x.relu(), w, stride=stride),
+        [numbers(3, 17, *size), numbers(33, 17, 1, 1, seed=1)],
+    )
+
+
+def test_positions_in_no_window_are_plain_loops_beside_the_tiles() -> None:
+    x, w = gu.from_numpy(numbers(16, 32, 8, 8)), gu.from_numpy(numbers(64, 32, 1, 1, seed=1))
+    g = gu.from_numpy(numbers(16, 64, 4, 4, seed=2))
+
+    def f(x: gu.Tensor, w: gu.Tensor, g: gu.Tensor) -> gu.Tensor:
+        x = x.detach().requires_grad_()
+        F.conv2d(x.relu(), w, stride=2).backward(g)
+        assert x.grad is not None
+        return x.grad
+
+    captured = gu.jit(f)
+    bits = set()
+    for threads in (1, 2, 3, 8):
+        gu.set_num_threads(threads)
+        bits.add(f(x, w, g).numpy().tobytes())
+        bits.add(captured(x, w, g).numpy().tobytes())
+    assert len(bits) == 1
+    _, plan = captured.latest()
+    (kernel,) = [s.kernel for s in plan.steps if isinstance(s.kernel, Several)]
+    assert [type(p) for p in kernel.parts] == [Contraction, Nest]
+    assert len(kernel.parts[1].outputs) == 3
+    with gu.debug():
+        wanted = f(x, w, g).numpy()
+    np.testing.assert_allclose(captured(x, w, g).numpy(), wanted, rtol=1e-5, atol=1e-4)
