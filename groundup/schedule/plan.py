@@ -14,10 +14,10 @@ from .. import runtime
 from ..emit import llvm
 from ..emit.fingerprint import fingerprint
 from ..emit.kernel import Kernel, Nest, Placing
-from ..ir.extent import product
-from ..ir.node import Node, loops, outs
+from ..ir.extent import product, symbolic_key
+from ..ir.node import Node, outs
 from ..ir.record import record, replace
-from ..ir.transform import COMPUTED, body_nodes, toposort
+from ..ir.transform import COMPUTED, body_nodes
 from ..ir.verify import verify
 from ..runtime import Buffer, pool, target
 from . import kept
@@ -25,7 +25,7 @@ from .arrange import arrange, most_alive
 from .fuse import Group, fuse, stored_behind
 from .join import join
 from .lower import Memory
-from .order import Slot, canonical
+from .order import Canonical, Slot, canonical
 from .signature import Signature
 from .sizes import Size, row_major_strides, size_of, value
 from .steps import Builder, Check, Machine, Result, Step, Temp, images
@@ -43,9 +43,11 @@ def machine() -> Machine:
 
 def compiled(kernels: Sequence[Kernel]) -> list[int]:
     """The addresses of kernels' code; equal kernels compile once, and new ones together."""
-    new = [k for k in dict.fromkeys(kernels) if k not in _compiled]
+    mine = {id(k): k for k in kernels}  # equal layers share one object: few are compared
+    new = [k for k in dict.fromkeys(mine.values()) if k not in _compiled]
     _compiled.update(zip(new, runtime.all_functions([_source(k) for k in new])))
-    return [_compiled[k] for k in kernels]
+    addresses = {i: _compiled[k] for i, k in mine.items()}
+    return [addresses[id(k)] for k in kernels]
 
 
 def _source(kernel: Kernel) -> runtime.Source:
@@ -98,16 +100,18 @@ class Plan:
              self.bytes) = parts  # fmt: skip
             return
         slots = {handle: i for i, handle in enumerate(signature.buffers)}
-        mapping = canonical(signature.order, slots, signature.symbol is not None)
-        self.roots = [mapping[r] for r in roots]
+        graph = canonical(signature.order, slots, signature.symbol is not None)
+        verify(graph.fresh, inside=True)
+        self.roots = [graph.of[r] for r in roots]
         self.bytes = [_bytes(r.shape, r.dtype.itemsize) for r in self.roots]
-        groups = self._groups()
+        groups = self._groups(graph)
         self.steps, self.temps, self.checks = self._lower(groups)
         self.donated = self._donate(into)
         self.addresses = compiled([s.kernel for s in self.steps])
         if name is not None:
-            sources = {k: _source(k) for k in {s.kernel: None for s in self.steps}}
-            kept.keep(name, self._parts(), [sources[s.kernel] for s in self.steps])
+            kernels = {id(s.kernel): s.kernel for s in self.steps}
+            sources = {i: _source(k) for i, k in kernels.items()}
+            kept.keep(name, self._parts(), [sources[id(s.kernel)] for s in self.steps])
 
     def _parts(self) -> kept.Parts:
         return kept.Parts(
@@ -122,7 +126,7 @@ class Plan:
 
     # ---- building --------------------------------------------------------------------------------
 
-    def _groups(self) -> list[Group]:
+    def _groups(self, graph: Canonical) -> list[Group]:
         """Fuse; remember which stored tensor is which result."""
         self.result_of: dict[Node, int] = {}
         targets: list[Node] = []
@@ -135,9 +139,7 @@ class Plan:
                 continue
             self.result_of[node] = i
             targets.append(node)
-        order = [n for n in toposort(targets) if n.op in ("buffer", "reshape", *COMPUTED)]
-        verify(targets)
-        return fuse(targets, order)
+        return fuse(targets, graph.behind(targets), graph.form_of)
 
     def _lower(self, groups: list[Group]) -> tuple[list[Step], list[Size], list[Check]]:
         memory: dict[Node, Memory] = {}
@@ -148,18 +150,21 @@ class Plan:
                     memory[base] = _row_major(base.value, base.shape)
         builder = Builder(machine(), memory, images(groups))
 
-        def strides(g: Group) -> tuple[Size, ...]:
-            if g.node in self.result_of:
-                return row_major_strides(tuple(size_of(s) for s in g.node.shape))
-            return builder.layout(g.node.shape)
+        known: dict[object, tuple[tuple[Size, ...], tuple[int, ...]]] = {}
 
-        def in_memory(g: Group) -> tuple[int, ...]:
-            step = strides(g)
-            return tuple(sorted(range(len(step)), key=lambda i: -value(step[i])))
+        def layout(g: Group) -> tuple[tuple[Size, ...], tuple[int, ...]]:
+            """A tensor's strides, and its axes as they lie, the last one fastest."""
+            shape, result = g.node.shape, g.node in self.result_of
+            found = known.get((shape, symbolic_key(shape), result))
+            if found is None:
+                plain = row_major_strides(tuple(size_of(s) for s in shape))
+                step = plain if result else builder.layout(shape)
+                order = tuple(sorted(range(len(step)), key=lambda i: -value(step[i])))
+                found = known[shape, symbolic_key(shape), result] = step, order
+            return found
 
         updated = {n for n, i in self.result_of.items() if self.into[i] is not None}
-        kernels = join(groups, set(self.result_of), updated, in_memory)
-        verify([loops(g.shape, g.body) for kernel in kernels for g in kernel])
+        kernels = join(groups, set(self.result_of), updated, lambda g: layout(g)[1])
         for kernel in kernels:
             places = []
             for g in kernel:
@@ -167,7 +172,7 @@ class Plan:
                 if number is not None:
                     places.append(_row_major(Result(number), g.node.shape))
                 else:
-                    places.append(builder.temporary(g.node, strides(g)))
+                    places.append(builder.temporary(g.node, layout(g)[0]))
             builder.add(kernel, places)
             memory.update(
                 (g.node, p) for g, p in zip(kernel, places, strict=True) if g.node.op != "buffer"
@@ -444,7 +449,7 @@ def _reads_in_place(step: Step, target: Result, slot: Slot) -> bool:
         return False
     shape = step.groups[step.writes.index(target)].shape
     for group in step.groups:
-        nodes = body_nodes(group.body)
+        nodes = group.nodes
         inside = {r for n in nodes if n.op == "reduce" for r in body_nodes(n.src[0])}
         for n in nodes:
             if n.op == "read" and stored_behind(n.src[0]).value == slot:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..emit.kernel import Contraction, Kernel, Several
 from ..ir.extent import symbolic_key
-from ..ir.node import Node, out, outs, read
+from ..ir.node import Node, loops, out, outs, read
 from ..ir.record import fresh, frozen, record
 from ..ir.transform import TENSOR_OPS, body_nodes, substitute, toposort
+from ..ir.verify import verify
 from .fuse import Group, stored_behind
 from .join import loops_of
 from .lower import Lowering, Memory, Raw
@@ -110,13 +111,14 @@ class Builder:
         Groups that differ in nothing but which memory they read and write (equal layers) are
         lowered once.
         """
-        if all(any(type(s) is int and s == 0 for s in g.shape) for g in groups):
+        if all(0 in g.shape and any(type(s) is int and s == 0 for s in g.shape) for g in groups):
             return  # there is nothing to compute
         key, tensors, refs = form(groups, targets, self.memory, self.copies)
         known = self.forms.get(key)
         if known is not None:
             self._repeat(known, groups, targets, tensors, refs)
             return
+        verify([loops(g.shape, g.body) for g in groups], inside=True)
         before = len(self.steps), len(self.temps), self.shared
         packed = len(self.packed)
         self._add(groups, targets)
@@ -189,7 +191,7 @@ class Builder:
             self.steps[-1].reads.discard(scratch)
             self.steps[-1].scratch = scratch
             return True
-        if _has_product(group.body) and self._contraction(group, target):
+        if _has_product(group) and self._contraction(group, target):
             return True
         found = search_in(group.body)
         return found is not None and self._scatter(found, group, target)
@@ -365,7 +367,11 @@ def form(
         parts += [node.op, node.arg, node.dtype, g.shape, symbolic_key(g.shape),
                   target.shape, target.strides]  # fmt: skip
     head = len(parts)
-    for n in toposort([g.body for g in groups], stop=lambda n: n.op in TENSOR_OPS):
+    if len(groups) == 1:
+        nodes = groups[0].nodes
+    else:
+        nodes = toposort([g.body for g in groups], stop=lambda n: n.op in TENSOR_OPS)
+    for n in nodes:
         if n.op in TENSOR_OPS:
             tensors.append(n)
             base = stored_behind(n)
@@ -373,7 +379,7 @@ def form(
             if place.ref not in number:
                 number[place.ref] = len(words)
                 words.append(("pointer", place.ref))
-            axes = tuple(a for a in range(n.ndim) if (n, a) in copies)
+            axes = tuple(a for a in range(n.ndim) if (n, a) in copies) if copies else ()
             part: object = (
                 n.op, base.op, n.dtype, n.shape, symbolic_key(n.shape), place.shape, place.strides,
                 number[place.ref], axes,
@@ -386,8 +392,8 @@ def form(
     return tuple(parts), tensors, words
 
 
-def _has_product(body: Node) -> bool:
-    return any(n.op == "reduce" and n.arg[2].startswith("dot") for n in body_nodes(body))
+def _has_product(group: Group) -> bool:
+    return any(n.arg[2].startswith("dot") for n in group.reductions)
 
 
 BATCH = 16  # images that fill a vector

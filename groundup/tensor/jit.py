@@ -12,7 +12,7 @@ import gc
 import weakref
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from functools import update_wrapper
+from functools import lru_cache, update_wrapper
 from operator import is_
 from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, cast
 
@@ -331,13 +331,20 @@ def jit(function: Callable[P, R]) -> Jit[P, R]:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without collections of cyclic garbage, whose cost grows with all that is alive."""
+    """Without collections of cyclic garbage, whose cost grows with all that is alive.
+
+    What was made meanwhile counts as old: the next collection of new objects need not look through
+    all of it.
+    """
     was = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was:
+            if not gc.get_freeze_count():  # else the user has frozen something
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 
@@ -386,8 +393,15 @@ def _batch(given: list[Core]) -> Extent | None:
     for least in (2, 1):
         for t in given:
             if len(t._shape) >= least and t._shape[0] > 1:
-                return Extent.named("batch", int(t._shape[0]))
+                return _batch_of(int(t._shape[0]))
     return None
+
+
+@lru_cache(maxsize=64)
+def _batch_of(size: int) -> Extent:
+    """The runtime size of captures with this batch: one, so that the next capture makes the same
+    expressions, whose derivatives are known."""
+    return Extent.named("batch", size)
 
 
 def _difference(first: Any, second: Any, function: Any) -> str:
