@@ -6,16 +6,21 @@ memory, so that the rest of the scheduler sees one canonical graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from ..ir import dtype as dt
 from ..ir.extent import Extent
 from ..ir.node import Node, buffer, const, make, red, reduce
-from ..ir.recipe import Recipe, form, record
 from ..ir.record import frozen
 from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, substitute, toposort
 from .partial import staged
 from .search import search
+
+if TYPE_CHECKING:
+    from ..ir.recipe import Recipe
+
+DEEP = 300  # nodes of a graph in which layers may be equal
 
 
 @frozen
@@ -32,12 +37,12 @@ class Canonical:
     made from what the second one became.
     """
 
-    def __init__(self, symbolic: bool) -> None:
-        self.symbolic = symbolic
+    def __init__(self, symbolic: bool, deep: bool) -> None:
+        self.symbolic, self.deep = symbolic, deep
         self.of: dict[Node, Node] = {}
         self.form_of: dict[Node, object] = {}  # of canonical nests: equal for those of one form
         self.fresh: list[Node] = []  # tensors that were worked out, not filled in
-        self._reads: dict[Node, list[Node]] = {}  # of those that were filled in
+        self._reads: dict[Node, Sequence[Node]] = {}  # of those that were filled in
         self._recipes: dict[object, Recipe | None] = {}
         self._known: dict[object, Node] = {}  # by form and tensors: one node for equal nests
 
@@ -60,34 +65,48 @@ class Canonical:
         self.fresh.append(made)
 
     def _nest(self, node: Node, shape: tuple[int, ...]) -> Node:
+        """What a loop nest became."""
+        if not self.deep:
+            tensors = [self.of[n] for n in body_nodes(node.src[0]) if n.op in TENSOR_OPS]
+            return self._worked_out(node, shape, tensors)[0]
+        from ..ir.recipe import form, record  # few first results need it
+
         known = form(node, self.of)
         same = (known.key, *known.tensors)
         made = self._known.get(same)
         if made is not None:
             return made
-        seen = known.key in self._recipes
         recipe = self._recipes.get(known.key)
         if recipe is not None:
             (made,) = recipe.follow(known.tensors)
             self._reads[made] = known.tensors
         else:
-            body = ordered(staged(self._scalar(node.src[0]), shape))
-            made = make("loops", node.dtype, shape, (body,), None)
-            inner = toposort([made], stop=set(known.tensors).__contains__)
-            tensors = [n for n in inner if n.op in TENSOR_OPS and n not in known.tensors]
-            self.fresh += tensors
+            made, alone = self._worked_out(node, shape, known.tensors)
+            again = known.key in self._recipes
             # Partial sums are tensors, shared by all that need them: they keep their names.
-            alone = seen and len(tensors) == 1
-            self._recipes[known.key] = record(known.tensors, [made]) if alone else None
+            fill_in = again and alone
+            self._recipes[known.key] = record(known.tensors, [made]) if fill_in else None
         self._known[same] = made
         self.form_of[made] = known.key
         return made
+
+    def _worked_out(
+        self, node: Node, shape: tuple[int, ...], reads: Sequence[Node]
+    ) -> tuple[Node, bool]:
+        """(what a loop nest becomes, whether it is one tensor, without partial sums)."""
+        body = ordered(staged(self._scalar(node.src[0]), shape))
+        made = make("loops", node.dtype, shape, (body,), None)
+        nodes = toposort([made], stop=set(reads).__contains__)
+        tensors = [n for n in nodes if n.op in TENSOR_OPS and n not in reads]
+        self.fresh += tensors
+        return made, len(tensors) == 1
 
     def behind(self, roots: Iterable[Node]) -> list[Node]:
         """Canonical tensors and all that they are computed from, sources first."""
         order: list[Node] = []
         done: set[Node] = set()
-        stack: list[Node | None] = list(roots)[::-1]
+        stack: list[Node | None] = []
+        stack += reversed(list(roots))
         while stack:
             node = stack.pop()
             if node is None:
@@ -95,10 +114,12 @@ class Canonical:
             elif node not in done:
                 done.add(node)
                 stack += (node, None)
-                reads = self._reads.get(node)
+                reads: Sequence[Node] | None = self._reads.get(node)
                 if reads is None:
                     reads = [n for s in node.src for n in body_nodes(s) if n.op in TENSOR_OPS]
-                stack += [n for n in reversed(reads) if n not in done]
+                for n in reversed(reads):
+                    if n not in done:
+                        stack.append(n)
         return order
 
     def _scalar(self, body: Node) -> Node:
@@ -118,7 +139,7 @@ class Canonical:
 
 def canonical(order: list[Node], slots: dict[object, int], symbolic: bool) -> Canonical:
     """The canonical graph of the user's (sources before users in `order`)."""
-    found = Canonical(symbolic)
+    found = Canonical(symbolic, len(order) >= DEEP)
     for node in order:
         if node.op in TENSOR_OPS:
             found.add(node, slots)

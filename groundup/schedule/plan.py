@@ -81,7 +81,8 @@ class _Bound:
 class Plan:
     """Compiled form of one graph. `run` takes the graph's buffers in order of appearance.
 
-    recall: a plan that lies on disk will do, and a new one is put there (see kept).
+    recall: a plan that lies on disk will do, and a new one is put there (see kept). Such a plan
+    holds what runs, not the expressions that it was made of.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Plan:
         self.copies: list[tuple[int, int]] = []  # (result, equal earlier result)
         name = kept.name_of(signature, into) if recall else None
         parts = kept.recall(name) if name is not None else None
-        self.recalled = parts is not None
+        self.bare = recall
         if parts is not None:
             (self.steps, self.addresses, self.temps, self.checks, self.copies, self.donated,
              self.bytes) = parts  # fmt: skip
@@ -112,6 +113,11 @@ class Plan:
             kernels = {id(s.kernel): s.kernel for s in self.steps}
             sources = {i: _source(k) for i, k in kernels.items()}
             kept.keep(name, self._parts(), [sources[id(s.kernel)] for s in self.steps])
+        if recall:
+            nothing: Any = None
+            for step in self.steps:
+                step.kernel, step.groups = nothing, ()
+            del self.roots, self.result_of
 
     def _parts(self) -> kept.Parts:
         return kept.Parts(
@@ -120,9 +126,9 @@ class Plan:
         )  # fmt: skip
 
     def whole(self, roots: Sequence[Node]) -> Plan:
-        """The plan with the kernels and loop nests of its steps, which a recalled one lacks, for
+        """The plan with the kernels and loop nests of its steps, which a bare one lacks, for
         people to look at."""
-        return Plan(Signature(roots), roots, self.into) if self.recalled else self
+        return Plan(Signature(roots), roots, self.into) if self.bare else self
 
     # ---- building --------------------------------------------------------------------------------
 
