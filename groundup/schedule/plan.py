@@ -7,7 +7,6 @@ size. Must not know Tensor.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from heapq import heappop, heappush
 from typing import Any
 
 from .. import runtime
@@ -22,8 +21,10 @@ from ..ir.verify import verify
 from ..runtime import Buffer, pool, target
 from . import kept
 from .arrange import arrange, most_alive
+from .checks import first_checks
 from .fuse import Group, fuse, stored_behind
 from .join import join
+from .line import in_order, lives_of
 from .lower import Memory
 from .order import Canonical, Slot, canonical
 from .signature import Signature
@@ -33,6 +34,9 @@ from .steps import Builder, Check, Machine, Result, Step, Temp, images
 _compiled: dict[Kernel, int] = {}
 ALIGN = 64
 SHARED = 1 << 20  # bytes: arenas up to this size are one block
+# Several orders are tried from so many bytes of temporaries on, up to so many steps (one takes
+# some 20 µs a step).
+WORTH, MOST = 16 << 20, 4096
 
 
 def machine() -> Machine:
@@ -193,7 +197,7 @@ class Plan:
         place that it writes. It also comes after every check of an index, and does nothing when one
         has failed: the old value is still there when the error is raised.
         """
-        checking = [s for s in self.steps if s.checks]
+        checking = first_checks(self.steps)
         readers: dict[object, list[Step]] = {}
         for step in self.steps:
             for ref in step.reads:
@@ -216,7 +220,7 @@ class Plan:
                 taken.add(slot)
                 earlier = {s for s in readers.get(Slot(slot), ()) if s is not step}
                 waits[step] = waits.get(step, set()) | earlier
-        self.steps, given_up = in_order(self.steps, waits, checking)
+        self.steps, given_up = self._least_memory(waits, checking)
         for step in given_up:
             for ref in step.writes:
                 if isinstance(ref, Result):
@@ -229,6 +233,26 @@ class Plan:
             if checking:
                 step.kernel = replace(kernel, careful=True)
         return donated
+
+    def _least_memory(
+        self, waits: dict[Step, set[Step]], checking: list[Step]
+    ) -> tuple[list[Step], list[Step]]:
+        """The steps in that order, of a few, whose temporaries need the least memory at once."""
+        sizes = {Temp(i): value(t, self.hint) for i, t in enumerate(self.temps)}
+        best = in_order(self.steps, waits, checking)
+        if sum(sizes.values()) < WORTH or len(self.steps) > MOST:
+            return best
+        least = self._alive(best[0])
+        for small in (0.0, 0.25):
+            other = in_order(self.steps, waits, checking, sizes, small)
+            alive = self._alive(other[0])
+            if alive < least and len(other[1]) <= len(best[1]):
+                best, least = other, alive
+        return best
+
+    def _alive(self, steps: Sequence[Step]) -> int:
+        lives = lives_of(steps)
+        return most_alive({t: value(self.temps[t], self.hint) for t in lives}, lives)
 
     # ---- binding ---------------------------------------------------------------------------------
 
@@ -274,11 +298,7 @@ class Plan:
 
     def _arrange(self, n: int | None) -> tuple[dict[int, int], dict[int, int], int, int]:
         """(offset of each temporary, its bytes, bytes of the arena, most bytes alive at once)."""
-        lives: dict[int, tuple[int, int]] = {}
-        for at, step in enumerate(self.steps):
-            for ref in (*step.writes, step.scratch, *step.reads):
-                if isinstance(ref, Temp):
-                    lives[ref.index] = (lives.get(ref.index, (at, at))[0], at)
+        lives = lives_of(self.steps)
         sizes = {t: -(-value(self.temps[t], n) // ALIGN) * ALIGN for t in lives}
         offsets, arena = arrange(sizes, lives)
         return offsets, sizes, arena, most_alive(sizes, lives)
@@ -350,88 +370,6 @@ def _arena(size: int) -> Buffer:
     if not _small:
         _small.append(Buffer(SHARED))
     return _small[0]
-
-
-def in_order(
-    steps: list[Step], waits: dict[Step, set[Step]], checking: Sequence[Step] = ()
-) -> tuple[list[Step], list[Step]]:
-    """(the steps, each after what it reads and what it waits for; those that could not wait).
-
-    Steps in `waits` also wait for all others in `checking`. A result that no other step reads is
-    computed as soon as it can be: what it reads dies early.
-    """
-    line = _Line(steps, waits, set(checking))
-    candidates = iter([s for s in steps if s in waits])
-    given_up: list[Step] = []
-    while len(line.done) < len(steps):
-        if line.ready:
-            line.run()
-            continue
-        # Two steps wait for each other: one of them keeps out of the other's memory.
-        stuck = next(s for s in candidates if s not in line.placed)
-        given_up.append(stuck)
-        line.give_up(stuck)
-    return line.done, given_up
-
-
-class _Line:
-    """Steps that stand in line until what they need is there."""
-
-    def __init__(
-        self, steps: list[Step], waits: dict[Step, set[Step]], checking: set[Step]
-    ) -> None:
-        self.steps, self.checking = steps, checking
-        self.number = {s: i for i, s in enumerate(steps)}
-        self.read = {r for s in steps for r in s.reads}
-        self.done: list[Step] = []
-        self.placed: set[Step] = set()
-        self.ready: list[tuple[bool, int]] = []
-        self.unchecked = len(checking)
-        # One that checks does not wait for itself, so it waits for each of the others.
-        self.waits = {
-            s: w | (checking - {s}) if s in checking else w for s, w in waits.items()
-        }
-        self.gated = {s for s in waits if checking and s not in checking}
-        writer = {ref: s for s in steps for ref in s.writes}
-        self.needs = {s: {writer[r] for r in s.reads if r in writer} for s in steps}
-        self.after: dict[Step, list[Step]] = {s: [] for s in steps}
-        self.missing: dict[Step, int] = {}
-        for s in steps:
-            for t in (first := self.needs[s] | self.waits.get(s, set())):
-                self.after[t].append(s)
-            self.missing[s] = len(first) + (s in self.gated)
-        for s in steps:
-            self.offer(s)
-
-    def offer(self, s: Step) -> None:
-        if not self.missing[s]:
-            inner = any(r in self.read or not isinstance(r, Result) for r in s.writes)
-            heappush(self.ready, (inner, self.number[s]))
-
-    def run(self) -> None:
-        """Place the first of those that are ready."""
-        step = self.steps[heappop(self.ready)[1]]
-        self.done.append(step)
-        self.placed.add(step)
-        for s in self.after[step]:
-            if s in self.waits or step in self.needs[s]:  # else it has given up waiting
-                self.missing[s] -= 1
-                self.offer(s)
-        if step in self.checking:
-            self.unchecked -= 1
-            if not self.unchecked:
-                gated, self.gated = self.gated, set()
-                for s in gated:
-                    self.missing[s] -= 1
-                    self.offer(s)
-
-    def give_up(self, s: Step) -> None:
-        """Let a step wait only for what it reads."""
-        self.missing[s] -= len(self.waits.pop(s) - self.needs[s] - self.placed)
-        if s in self.gated:
-            self.gated.remove(s)
-            self.missing[s] -= 1
-        self.offer(s)
 
 
 def _bytes(shape: tuple[int, ...], itemsize: int) -> Size:
