@@ -51,7 +51,7 @@ def name_of(signature: Signature, into: Sequence[int | None]) -> bytes | None:
         graph = marshal.dumps((parts, signature.key[-1], tuple(into), signature.n), _FORMAT)
     except ValueError:  # it holds what only this process knows
         return None
-    return cache.digest("plan", sys.version, code, target.host().key, graph.hex())
+    return cache.digest("plan", sys.version, code, target.host().key, graph)
 
 
 def keep(name: bytes, parts: Parts, sources: Sequence[Source]) -> None:
@@ -60,7 +60,10 @@ def keep(name: bytes, parts: Parts, sources: Sequence[Source]) -> None:
         return  # an equal graph of another program has other lines
     codes: dict[bytes, int] = {}
     steps = []
-    for step, entry in zip(parts.steps, entries(sources), strict=True):
+    different = {id(s): s for s in sources}  # equal layers have one
+    names = dict(zip(different, entries(list(different.values())), strict=True))
+    for step, source in zip(parts.steps, sources, strict=True):
+        entry = names[id(source)]
         steps.append((
             codes.setdefault(entry, len(codes)), [_word(w) for w in step.words],
             bool(step.parallel), [_ref(w) for w in step.writes], [_ref(r) for r in step.reads],

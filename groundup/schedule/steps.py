@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..emit.kernel import Contraction, Kernel, Nest, Several
 from ..ir.dtype import DType
 from ..ir.extent import symbolic_key
-from ..ir.node import Node, out, outs, read
+from ..ir.node import Node, loops, out, outs, read
 from ..ir.record import fresh, frozen, record
 from ..ir.transform import TENSOR_OPS, body_nodes, substitute, toposort
+from ..ir.verify import verify
 from .fuse import Group, stored_behind
 from .join import loops_of
 from .lower import Lowering, Memory, Raw
@@ -113,13 +115,14 @@ class Builder:
         Groups that differ in nothing but which memory they read and write (equal layers) are
         lowered once.
         """
-        if all(any(type(s) is int and s == 0 for s in g.shape) for g in groups):
+        if all(0 in g.shape and any(type(s) is int and s == 0 for s in g.shape) for g in groups):
             return  # there is nothing to compute
         key, tensors, refs = form(groups, targets, self.memory, self.copies)
         known = self.forms.get(key)
         if known is not None:
             self._repeat(known, groups, targets, tensors, refs)
             return
+        verify([loops(g.shape, g.body) for g in groups], inside=True)
         before = len(self.steps), len(self.temps), self.shared
         packed = len(self.packed)
         self._add(groups, targets)
@@ -192,7 +195,7 @@ class Builder:
             self.steps[-1].reads.discard(scratch)
             self.steps[-1].scratch = scratch
             return True
-        if _has_product(group.body) and self._contraction(group, target):
+        if _has_product(group.reductions) and self._contraction(group, target):
             return True
         if any(n.op == "mod" for n in body_nodes(group.body)) and self._residues(group, target):
             return True
@@ -227,7 +230,7 @@ class Builder:
         from .residue import residues  # a first result without products should not wait for it
 
         parts = residues(group.shape, group.body)
-        tiled = [part for part in parts if _has_product(part.body)]
+        tiled = [part for part in parts if _has_product(body_nodes(part.body))]
         chosen = [self._choose(part, target, len(parts) > 1) for part in tiled]
         if any(c is None for c in chosen):
             return False
@@ -425,7 +428,11 @@ def form(
         parts += [node.op, node.arg, node.dtype, g.shape, symbolic_key(g.shape),
                   target.shape, target.strides]  # fmt: skip
     head = len(parts)
-    for n in toposort([g.body for g in groups], stop=lambda n: n.op in TENSOR_OPS):
+    if len(groups) == 1:
+        nodes = groups[0].nodes
+    else:
+        nodes = toposort([g.body for g in groups], stop=lambda n: n.op in TENSOR_OPS)
+    for n in nodes:
         if n.op in TENSOR_OPS:
             tensors.append(n)
             base = stored_behind(n)
@@ -454,8 +461,8 @@ def positions(part: Part, target: Memory) -> tuple[Memory, Size]:
     return Memory(target.ref, tuple(size_of(s) for s in part.shape), strides), offset
 
 
-def _has_product(body: Node) -> bool:
-    return any(n.op == "reduce" and n.arg[2].startswith("dot") for n in body_nodes(body))
+def _has_product(nodes: Iterable[Node]) -> bool:
+    return any(n.op == "reduce" and n.arg[2].startswith("dot") for n in nodes)
 
 
 BATCH = 16  # images that fill a vector
