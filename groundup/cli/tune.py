@@ -187,6 +187,8 @@ def _extent(e: Size) -> str:
 
 def way(c: Choice) -> str:
     """A choice in a few words."""
+    if c.repack is not None:
+        return "copied first"
     m = "" if c.m is None else f"{c.rows} of axis {c.m.arg} × "
     words = [f"{m}{c.vectors} {'columns' if c.lanes else 'vectors'} of axis {c.n.arg}"]
     words += ["packed"] if c.pack else []

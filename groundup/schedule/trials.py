@@ -63,8 +63,8 @@ class Met:
             node = t if t in builder.memory else stored_behind(t)
             self.memory[node] = outside(builder.memory[node], node.dtype)
         self.copies = {
-            key: outside(place, key[0].dtype)
-            for key, place in builder.copies.items() if key[0] in tensors
+            t: {key: outside(place, t.dtype) for key, place in builder.copies[t].items()}
+            for t in tensors if t in builder.copies
         }  # fmt: skip
         self.target = outside(target, group.node.dtype)
         self.written = refs[target.ref]
@@ -120,7 +120,8 @@ class Way:
 
     def __init__(self, met: Met, forced: dict[str, str], outside: dict[_Outside, Buffer]) -> None:
         self.trial = winners.Trial(forced)
-        builder = Builder(machine(), dict(met.memory), met.images, copies=dict(met.copies))
+        copies = {t: dict(known) for t, known in met.copies.items()}
+        builder = Builder(machine(), dict(met.memory), met.images, copies=copies)
         with winners.trying(self.trial):
             self.valid = builder._contraction(met.group, met.target)
         self.steps, self._temps = builder.steps, builder.temps
@@ -188,8 +189,8 @@ def _tune(m: Met, seen: set[str]) -> Iterator[Outcome]:
     if not model.valid:
         return
     forced = {f: known[f] for f in model.trial.asked if f in known}
-    for name, (problem, choice) in model.trial.asked.items():
-        if name in seen or choice.repack is not None:
+    for name, (problem, _) in model.trial.asked.items():
+        if name in seen:
             continue
         seen.add(name)
         first = Way(m, forced, outside)

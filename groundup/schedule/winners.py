@@ -18,7 +18,7 @@ from ..emit.fingerprint import code_of
 from ..ir.node import Node
 from ..ir.transform import toposort
 from ..runtime import cache, pool, system, target
-from .contract import Choice, Operand, Problem
+from .contract import Choice, Gather, Operand, Problem
 from .sizes import Size, Sym, value
 
 FORMAT = "groundup-winners-1"
@@ -42,7 +42,7 @@ def form_of(p: Problem) -> str:
         raw = o.raw
         words += [o.load.dtype.name, raw.computed, raw.guarded, sorted(map(_called, o.tied))]
         words += [(_called(v), _size(s)) for v, s in o.strides.items()]
-        words.append(sorted(axis for tensor, axis in p.copies if tensor is o.read.src[0]))
+        words.append(len(p.copies.get(o.read.src[0], ())))
     for b in p.bounds:
         words += [_body(b.value), b.lo, b.hi, b.step]
     words += [(_called(v), _size(s)) for v, s in p.target_strides.items()]
@@ -80,6 +80,8 @@ def described(p: Problem, c: Choice) -> str:
 def _word(p: Problem, x: Any) -> str:
     if isinstance(x, Operand):
         return str(p.operands.index(x))
+    if isinstance(x, Gather):
+        return _word(p, (x.read.src[0], x.loops, x.shape))
     if isinstance(x, Node):
         if x.op in ("out", "red"):
             return _called(x)
