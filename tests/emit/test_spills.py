@@ -1,5 +1,6 @@
 """Running values of a tile stay in registers: no loop of multiply-adds goes to the stack for them,
-on any kind of processor. (Those without a fused multiply-add call a function for each.)"""
+on any kind of processor. LLVM may still keep a vector or two of a full tile there; tiles of one row
+more went there with every value. (Processors without a fused multiply-add call a function.)"""
 
 from __future__ import annotations
 
@@ -102,8 +103,8 @@ def test_no_tile_spills(monkeypatch: pytest.MonkeyPatch, cpu: str, what: object)
             products = sum(bool(MULTIPLY.match(line)) for line in loop)
             spills = sum(map(on_stack, loop))
             loops += products > 0
-            # Where conditions narrow a sum, LLVM may keep a few vectors of a full tile outside:
-            # a tenth of the multiply-adds does not show.
-            allowed = products // 10 if any(p.bounds or p.row_bound for p in parts) else 0
-            assert spills <= allowed, (spills, products, [(p.rows, p.vectors) for p in parts])
+            if products:  # a tenth of the multiply-adds does not show
+                assert spills <= products // 10, (
+                    spills, products, [(p.rows, p.vectors, p.paired, p.lanes) for p in parts]
+                )  # fmt: skip
     assert loops > 10
