@@ -150,7 +150,10 @@ def tune(
         if file is None:
             typer.echo(forget_winners())
             return
-        code = tune_program(file, args or [], limit, threads, Console())
+        out = Console()
+        if not out.is_terminal:
+            out = Console(width=120)  # a file has no width that a table would have to fit
+        code = tune_program(file, args or [], limit, threads, out)
     except TuneError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(2) from None

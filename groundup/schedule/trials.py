@@ -32,7 +32,8 @@ from .steps import Builder, Temp, form
 from .tiles import candidates
 
 SAMPLE = 5e-4  # seconds of one measurement: many clock ticks, few interruptions
-ROUNDS = 9
+ROUNDS = 7
+HOPELESS = 1.5  # how much slower a candidate may be at first sight
 GAIN = 1.03  # what a winner must gain: less is noise, and not worth a file
 
 
@@ -226,32 +227,33 @@ def _load(ways: list[Way], result: Buffer) -> list[Way]:
 def _fastest(ways: list[Way]) -> tuple[int, tuple[float, float]]:
     """(the fastest of them, if it gains enough, else the first; seconds of the first and of it)."""
     if len(ways) == 1:
-        t = median(ways[0].seconds(1) for _ in range(ROUNDS))
+        (t,) = _medians(ways, 1, 3)
         return 0, (t, t)
-    runs = max(1, round(SAMPLE / max(1e-9, min(w.seconds(2) for w in ways))))
-    times = _rounds(ways, runs, 3)
-    order = sorted(range(len(ways)), key=lambda i: median(times[i]))
-    final = [0, *[i for i in order[:4] if i != 0]]
-    times = _rounds([ways[i] for i in final], runs, ROUNDS)
-    middle = [median(t) for t in times]
-    best = min(range(len(final)), key=lambda i: middle[i])
+    first = [w.seconds(1) for w in ways]
+    near = [i for i, t in enumerate(first) if i == 0 or t <= HOPELESS * first[0]]
+    runs = max(1, round(SAMPLE / max(1e-9, min(first))))
+    middle = _medians([ways[i] for i in near], runs, 3)
+    order = sorted(range(1, len(near)), key=middle.__getitem__)
+    final = [0, *[near[i] for i in order[:3]]]
+    middle = _medians([ways[i] for i in final], runs, ROUNDS)
+    best = min(range(len(final)), key=middle.__getitem__)
     if middle[best] * GAIN > middle[0]:
         return 0, (middle[0], middle[0])
-    again = _rounds([ways[0], ways[final[best]]], runs, ROUNDS)  # the luckiest of many is not yet
-    before, after = median(again[0]), median(again[1])
+    before, after = _medians([ways[0], ways[final[best]]], runs, ROUNDS)  # it may have been luck
     if after * GAIN > before:
         return 0, (before, before)
     return final[best], (before, after)
 
 
-def _rounds(ways: list[Way], runs: int, rounds: int) -> list[list[float]]:
-    """Seconds of each in some rounds, in which they take turns."""
+def _medians(ways: list[Way], runs: int, rounds: int) -> list[float]:
+    """Seconds of each in the middle one of some rounds, in which they take turns."""
     times: list[list[float]] = [[] for _ in ways]
     for _ in range(rounds):
         for i, way in enumerate(ways):
-            way.seconds(1)  # what it reads is where it left it, not where another left it
+            if runs > 1:
+                way.seconds(1)  # what it reads is where it left it, not where another left it
             times[i].append(way.seconds(runs))
-    return times
+    return [median(t) for t in times]
 
 
 def _filled(size: int, dtype: DType) -> Buffer:
