@@ -123,7 +123,9 @@ def _prune(directory: str) -> None:
 
 
 def _age(file: os.DirEntry[str]) -> tuple[float, int, str] | None:
-    """When a file was last used, its size and path; None if it is gone."""
+    """When a file was last used, its size and path; None if it is gone, or is no entry."""
+    if not file.name.endswith((".bin", ".tmp")):
+        return None
     try:
         status = file.stat(follow_symlinks=False)
     except OSError:

@@ -4,7 +4,7 @@ before it is overwritten; such that little memory is needed at once. Must not kn
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from heapq import heappop, heappush
 
 from .steps import Result, Step, Temp
@@ -39,12 +39,14 @@ def in_order(
     return line.done, given_up
 
 
-def lives_of(steps: Sequence[Step]) -> dict[int, tuple[int, int]]:
-    """The first and the last step that touches each temporary."""
+def lives_of(
+    steps: Sequence[Step], outside: Container[int] = ()
+) -> dict[int, tuple[int, int]]:
+    """The first and the last step that touches each temporary that is not `outside`."""
     lives: dict[int, tuple[int, int]] = {}
     for at, step in enumerate(steps):
         for ref in (*step.writes, step.scratch, *step.reads):
-            if isinstance(ref, Temp):
+            if isinstance(ref, Temp) and ref.index not in outside:
                 lives[ref.index] = (lives.get(ref.index, (at, at))[0], at)
     return lives
 

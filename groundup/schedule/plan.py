@@ -6,8 +6,8 @@ size. Must not know Tensor.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from .. import runtime
 from ..emit import llvm
@@ -31,7 +31,11 @@ from .signature import Signature
 from .sizes import Size, row_major_strides, size_of, value
 from .steps import Builder, Check, Machine, Result, Step, Temp, images
 
+if TYPE_CHECKING:
+    from .once import Once
+
 _compiled: dict[Kernel, int] = {}
+ALL_REGISTERS = {"znver4", "znver5", "sapphirerapids", "emeraldrapids", "graniterapids"}
 ALIGN = 64
 SHARED = 1 << 20  # bytes: arenas up to this size are one block
 # Several orders are tried from so many bytes of temporaries on, up to so many steps (one takes
@@ -41,8 +45,11 @@ WORTH, MOST = 16 << 20, 4096
 
 def machine() -> Machine:
     """The processor as the schedule sees it."""
-    bits = target.host().vector_bits
-    return Machine(width=max(4, bits // 32), registers=32 if bits >= 512 else 16)
+    host = target.host()
+    bits = host.vector_bits
+    # For older processors LLVM orders loads so that tiles of all 32 would spill every one of them.
+    registers = 16 if bits < 512 else 32 if host.cpu in ALL_REGISTERS else 31
+    return Machine(width=max(4, bits // 32), registers=registers)
 
 
 def compiled(kernels: Sequence[Kernel]) -> list[int]:
@@ -67,11 +74,11 @@ _Places = list[tuple[Any, int]]  # (words array, position) of each place that ho
 
 
 @record
-class _Bound:
+class Bound:
     """A plan with numbers for its runtime size: a program and where pointers go in it."""
 
     program: runtime.Program
-    patches: list[tuple[int, int, _Places]]  # (1: a result, 0: an input; number; places)
+    patches: list[tuple[int, int, _Places]]  # (input, result or kept: 0, 1, 2; number; places)
     homes: list[tuple[int, _Places]]  # of temporaries: (offset in the arena, places)
     temps: dict[int, int]  # temporary → offset in the arena
     sizes: dict[int, int]  # temporary → bytes
@@ -95,7 +102,7 @@ class Plan:
     ) -> None:  # fmt: skip
         self.hint = signature.n  # the runtime size of the graph that was scheduled
         self.into = tuple(into)
-        self.bound: dict[int | None, _Bound] = {}
+        self.bound: dict[int | None, Bound] = {}
         self.copies: list[tuple[int, int]] = []  # (result, equal earlier result)
         name = kept.name_of(signature, into) if recall else None
         parts = kept.recall(name) if name is not None else None
@@ -259,15 +266,23 @@ class Plan:
 
     # ---- binding ---------------------------------------------------------------------------------
 
-    def bind(self, n: int | None) -> _Bound:
+    def bind(self, n: int | None) -> Bound:
         """The program for one value of the runtime size."""
         known = self.bound.get(n)
-        if known is not None:
-            return known
-        temps, sizes, arena, live = self._arrange(n)
+        if known is None:
+            known = self.bound[n] = self.assemble(range(len(self.steps)), n, {})
+        return known
+
+    def assemble(
+        self, numbers: Sequence[int], n: int | None, kept: Mapping[int, int]
+    ) -> Bound:
+        """The program of some steps; `kept`: temporaries that lie in memory given at each run, and
+        its number there."""
+        chosen = [self.steps[i] for i in numbers]
+        temps, sizes, arena, live = self._arrange(chosen, n, kept)
         steps = []
         places: list[tuple[int, int, object]] = []
-        for i, step in enumerate(self.steps):
+        for i, (number, step) in enumerate(zip(numbers, chosen)):
             words = []
             for j, w in enumerate(step.words):
                 if w == "status" or (isinstance(w, tuple) and w[0] == "pointer"):
@@ -275,7 +290,7 @@ class Plan:
                     words.append(0)
                 else:
                     words.append(value(w, n))  # type: ignore[arg-type]
-            steps.append((self.addresses[i], words, 0 if step.parallel else 1))
+            steps.append((self.addresses[number], words, 0 if step.parallel else 1))
         program = runtime.Program(steps)
         arrays = [program.words(i) for i in range(len(steps))]
         pointers: dict[object, _Places] = {}
@@ -287,21 +302,23 @@ class Plan:
         patches: list[tuple[int, int, _Places]] = []
         homes: list[tuple[int, _Places]] = []
         for ref, at in pointers.items():
-            if isinstance(ref, Temp):
+            if isinstance(ref, Temp) and ref.index in kept:
+                patches.append((2, kept[ref.index], at))
+            elif isinstance(ref, Temp):
                 homes.append((temps[ref.index], at))
             else:
                 assert isinstance(ref, (Slot, Result))
                 patches.append((int(isinstance(ref, Result)), ref.index, at))
-        bound = _Bound(
+        return Bound(
             program, patches, homes, temps, sizes, arena, live,
             [value(size, n) for size in self.bytes], [0] * len(patches), 0,
         )  # fmt: skip
-        self.bound[n] = bound
-        return bound
 
-    def _arrange(self, n: int | None) -> tuple[dict[int, int], dict[int, int], int, int]:
+    def _arrange(
+        self, steps: Sequence[Step], n: int | None, kept: Mapping[int, int]
+    ) -> tuple[dict[int, int], dict[int, int], int, int]:
         """(offset of each temporary, its bytes, bytes of the arena, most bytes alive at once)."""
-        lives = lives_of(self.steps)
+        lives = lives_of(steps, kept)
         sizes = {t: -(-value(self.temps[t], n) // ALIGN) * ALIGN for t in lives}
         offsets, arena = arrange(sizes, lives)
         return offsets, sizes, arena, most_alive(sizes, lives)
@@ -310,9 +327,10 @@ class Plan:
 
     def run(
         self, buffers: Sequence[Buffer], n: int | None,
-        free: Sequence[Buffer | None],
+        free: Sequence[Buffer | None], once: Once | None = None,
     ) -> list[Buffer]:  # fmt: skip
-        """Results in fresh memory, or in that of the inputs they replace (`free`)."""
+        """Results in fresh memory, or in that of the inputs they replace (`free`); `once`: what
+        need not be computed again."""
         bound = self.bound.get(n) or self.bind(n)
         donated = self.donated
         if donated:
@@ -323,19 +341,11 @@ class Plan:
         else:
             results = [Buffer(size) for size in bound.results]
         with pool.lock:
-            arena = _arena(bound.arena) if bound.homes else None
-            given = (buffers, results)
-            addresses = [given[kind][index].address for kind, index, _ in bound.patches]
-            if addresses != bound.addresses:
-                _patch(bound, addresses)
-            if arena is not None and bound.arena_at != arena.address:
-                bound.arena_at = arena.address
-                for offset, places in bound.homes:
-                    for array, j in places:
-                        array[j] = arena.address + offset
-            code = bound.program.run()
-            status = bound.program.status if code else ()
-        if code:
+            kept: Sequence[Buffer] = ()
+            if once is not None:
+                bound, kept = once.rest(n), once.filled(buffers)
+            status = run_bound(bound, (buffers, results, kept))
+        if status:
             raise IndexError(self._explain(status))
         for i, j in self.copies:
             results[i].memoryview()[:] = results[j].memoryview()
@@ -352,7 +362,22 @@ class Plan:
         )
 
 
-def _patch(bound: _Bound, addresses: list[int]) -> None:
+def run_bound(bound: Bound, given: Sequence[Sequence[Buffer]]) -> tuple[int, ...]:
+    """Run a program on its inputs, results and kept memory; its status block where that says
+    something. The caller holds the pool's lock."""
+    arena = _arena(bound.arena) if bound.homes else None
+    addresses = [given[kind][index].address for kind, index, _ in bound.patches]
+    if addresses != bound.addresses:
+        _patch(bound, addresses)
+    if arena is not None and bound.arena_at != arena.address:
+        bound.arena_at = arena.address
+        for offset, places in bound.homes:
+            for array, j in places:
+                array[j] = arena.address + offset
+    return bound.program.status if bound.program.run() else ()
+
+
+def _patch(bound: Bound, addresses: list[int]) -> None:
     """Write the addresses that are others than in the last run."""
     before = bound.addresses
     for k, address in enumerate(addresses):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..emit.kernel import Contraction, Kernel, Nest, Several
@@ -71,6 +71,9 @@ class Machine:
     registers: int  # vector registers
 
 
+# Is told of each contraction before it is added (see trials.meeting).
+listener: Callable[[Builder, Group, Memory], None] | None = None
+
 # A step apart from the memory it touches: kernel, words (with numbers of references), whether
 # threads share it; of a packed copy also (which tensor, the rest of its key, bytes).
 Lowered = tuple[Kernel, list[Any], bool, tuple[int, list[Any], Size] | None]
@@ -117,6 +120,8 @@ class Builder:
         """
         if all(0 in g.shape and any(type(s) is int and s == 0 for s in g.shape) for g in groups):
             return  # there is nothing to compute
+        if listener is not None and len(groups) == 1 and _has_product(groups[0].reductions):
+            listener(self, groups[0], targets[0])
         key, tensors, refs = form(groups, targets, self.memory, self.copies)
         known = self.forms.get(key)
         if known is not None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from math import gcd, prod
 
 from ..ir.node import Node
+from ..ir.record import replace
 from .contract import Choice, Gather, Operand, Problem
 from .lower import affine
 from .sizes import Sym, size_of, value
+from .winners import elected
 
 PANEL = 320 << 10  # bytes of b that one tile walks: they stay in the second-level cache
 NEAR = 640 << 10  # bytes of both operands that all tiles walk in one block, likewise
@@ -25,17 +27,38 @@ FAR, WALK = 16 << 10, 1.7  # bytes between two terms, and how much longer such a
 CROWDED = 1.3  # how much longer it takes when rows push each other out of the cache
 TRANSPOSE, COPY = 0.8, 0.4  # cycles an element of a copy into panels
 GATHER, START = 1.6, 3000.0  # an element of any other copy, and its kernel
+NEARLY, TRIED = 1.8, 8  # what is worth timing: how much dearer it may look, and how many
 
 
 def choose(p: Problem) -> Choice | None:
-    """The cheapest way that the cost model knows, if there is any."""
+    """The cheapest way that the cost model knows, if there is any, or what timing has found to be
+    faster (see winners.py)."""
     found = _choices(p)
     if not found:
         return None
     best = min(found, key=lambda c: c.cost)
     if not best.lanes and best.repack is None:
         _arrange(p, best)
-    return best
+    return elected(p, best, candidates)
+
+
+def candidates(p: Problem) -> list[Choice]:
+    """Ways that are worth timing, the model's own first: those that it thinks not much dearer, and
+    for the cheapest other orders of tiles, other blocks, with a copy or without."""
+    found = sorted(_choices(p), key=lambda c: c.cost)
+    near = [c for c in found if c.cost <= NEARLY * found[0].cost][:TRIED]
+    tiled = [c for c in near if not c.lanes and c.repack is None]
+    more: list[Choice] = []
+    for c in tiled:
+        _arrange(p, c)
+    for c in tiled[:2]:
+        orders = [o for o in ("rows", "columns", "outer") if o != c.order]
+        more += [replace(c, order=o) for o in orders]
+        if c.block is not None:
+            more.append(replace(c, block=None))
+        if not c.paired and c.b.strides[c.n] == 1 and packable(p, c.b, c.n):
+            more.append(replace(c, pack=not c.pack))
+    return near + more
 
 
 def _choices(p: Problem) -> list[Choice]:
@@ -118,7 +141,7 @@ def _broadcast(
     for vectors in (1, 2, 3, 4, 6, 8) if m is None else (1, 2, 3, 4):
         if vectors > 1 and (vectors - 1) * width >= columns:
             break
-        rows = min(height, (p.registers - 2 - vectors * (1 if not paired else 2)) // vectors, 14)
+        rows = min(height, _most_rows(p.registers, vectors, paired))
         if rows < 1:
             continue
         runtime = m is not None and isinstance(p.extents[m], Sym)
@@ -141,6 +164,18 @@ def _broadcast(
                 c.cost, c.pack_rows = _uncrowded(p, a, m, cost)
             found.append(c)
     return found
+
+
+def _most_rows(registers: int, vectors: int, paired: bool) -> int:
+    """Rows of a tile whose running values stay in registers through every term.
+
+    Besides rows × vectors of them, a term holds `vectors` of b, two factors of a (paired: as many
+    as b's). Where a tile is one vector wide, b's of four terms are read ahead: counted in the
+    machine code that LLVM makes of all tiles for each kind of processor
+    (tests/emit/test_spills.py).
+    """
+    rows = (registers - 2 - vectors * (2 if paired else 1)) // vectors
+    return min(rows, registers - 6 if vectors == 1 else rows, 14)
 
 
 def _tile_cycles(

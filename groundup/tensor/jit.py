@@ -30,7 +30,7 @@ from .errors import JitError
 from .mode import state
 from .random import default_generator
 from .reach import Reach
-from .replay import Capture, Foreign, Output, Placeholder, Replay, Returned
+from .replay import Capture, Foreign, Output, Placeholder, Replay, Returned, Standing
 from .storage import Storage
 from .tensor import Tensor
 
@@ -106,6 +106,9 @@ class Jit(Generic[P, R]):
         self._captures: dict[tuple[Any, ...], Capture] = {}
         self._replays: dict[tuple[Any, ...], Replay] = {}
         self._latest: Replay | None = None
+        self._standing: weakref.WeakValueDictionary[Hashable, Standing] = (
+            weakref.WeakValueDictionary()
+        )
         self._reach: Reach | None = None
         self._objects: list[Any] = []  # among the arguments of the newest walk
         self._numbers: dict[Hashable, int] = {}  # of each key that a walk gave: short to compare
@@ -134,6 +137,11 @@ class Jit(Generic[P, R]):
             raise JitError("this function has not been called yet: there is nothing captured")
         newest = list(self._captures.values())[-1]
         return newest.roots, newest.plan.whole(newest.roots)
+
+    def kept(self) -> list[int]:
+        """Bytes of each result that is not computed again while the tensors that it depends on (the
+        weights of a model in use) stay as they are."""
+        return [b.nbytes for s in list(self._standing.values()) for b in s.once.memory or ()]
 
     def _look_up(self, args: Any, kwargs: Any) -> R:
         """Find the capture for these arguments and what can be reached now, or make one."""
@@ -167,7 +175,7 @@ class Jit(Generic[P, R]):
             capture.foreign = [f for f in foreign if f.source() is not None]
             capture.plan.bind(capture.n)
         before = self._captures.get(key)
-        replay = Replay(capture, reach)
+        replay = Replay(capture, reach, self._standing)
         replay.viewed = any(t._parent is not None for t in given)
         if before is None:
             if len(self._captures) >= MAX_CAPTURES:
@@ -321,6 +329,9 @@ def jit(function: Callable[P, R]) -> Jit[P, R]:
     batch): another size of it compiles nothing. The first two calls are both captured and must give
     one graph. Other effects (print, append) happen while capturing only. What is returned has no
     history: take derivatives inside.
+
+    What depends only on tensors that the function reaches and does not write (copies of weights
+    into panels, their casts) is computed once and kept until one of them changes.
 
     Raises JitError where a later call could not be trusted to give what the plain call gives.
 
