@@ -37,8 +37,9 @@ SHARED = 1 << 20  # bytes: arenas up to this size are one block
 
 def machine() -> Machine:
     """The processor as the schedule sees it."""
-    bits = target.host().vector_bits
-    return Machine(width=max(4, bits // 32), registers=32 if bits >= 512 else 16)
+    host = target.host()
+    bits = host.vector_bits
+    return Machine(max(4, bits // 32), 32 if bits >= 512 else 16, host.adds_pairs)
 
 
 def compiled(kernels: Sequence[Kernel]) -> list[int]:

@@ -8,12 +8,12 @@ from ..emit.kernel import Contraction, Kernel, Several
 from ..ir.extent import symbolic_key
 from ..ir.node import Node, out, outs, read
 from ..ir.record import fresh, frozen, record
-from ..ir.transform import TENSOR_OPS, body_nodes, substitute, toposort
+from ..ir.transform import TENSOR_OPS, body_nodes, product_of, substitute, toposort
 from .fuse import Group, stored_behind
 from .join import loops_of
 from .lower import Lowering, Memory, Raw
 from .nests import NestBuilder, Parameters, Store
-from .order import mixes, narrow, product_of
+from .order import mixes, narrow
 from .search import Search, search_in
 from .sizes import Size, Sym, add, mul, row_major_strides, size_of, total
 
@@ -66,6 +66,7 @@ class Machine:
 
     width: int  # float32 lanes of a vector
     registers: int  # vector registers
+    adds_pairs: bool = False  # adds two products of bfloat16 at once
 
 
 # A step apart from the memory it touches: kernel, words (with numbers of references), whether
@@ -261,7 +262,7 @@ class Builder:
         for _ in range(4):
             problem = Problem(
                 part.shape, part.body, memory, place, width, registers, set(self.copies), offset,
-                0 if several else SMALL,
+                0 if several else SMALL, self.machine.adds_pairs,
             )  # fmt: skip
             choice = choose(problem) if problem.valid else None
             if choice is None or choice.repack is None:
