@@ -5,10 +5,10 @@ gradients; costs are about cycles of one core.
 
 from __future__ import annotations
 
-from math import gcd
+from math import gcd, prod
 
 from ..ir.node import Node
-from .contract import Choice, Operand, Problem
+from .contract import Choice, Gather, Operand, Problem
 from .lower import affine
 from .sizes import Sym, size_of, value
 
@@ -25,6 +25,7 @@ FAR, WALK = 16 << 10, 1.7  # bytes between two terms, and how much longer such a
 CROWDED = 1.3  # how much longer it takes when rows push each other out of the cache
 TRANSPOSE, COPY = 0.8, 0.4  # cycles an element of a copy into panels
 LOOSE_VECTOR, LOOSE_NUMBER = 2.0, 1.5  # cycles to put a pair together from two reads
+GATHER, START = 1.6, 3000.0  # an element of any other copy, and its kernel
 
 
 def choose(p: Problem) -> Choice | None:
@@ -33,7 +34,7 @@ def choose(p: Problem) -> Choice | None:
     if not found:
         return None
     best = min(found, key=lambda c: c.cost)
-    if not best.lanes:
+    if not best.lanes and best.repack is None:
         _arrange(p, best)
     return best
 
@@ -96,16 +97,25 @@ def even(total: int, tile: int) -> int:
 def _broadcast(
     p: Problem, a: Operand, b: Operand, m: Node | None, n: Node, paired: bool
 ) -> list[Choice]:
-    return [
-        c for pack, extra in _packing(p, b, n) for c in _tiles(p, a, b, m, n, paired, pack, extra)
+    ways: list[tuple[bool, float, Gather | None]] = [
+        (pack, extra, None) for pack, extra in _packing(p, b, n)
     ]
+    if not ways:
+        gather = p.gather(b, n)
+        if gather is None:
+            return []
+        known = gather.key in p.copies.get(b.read.src[0], {})
+        extra = 0.0 if known else START + GATHER * prod(map(int, gather.shape))
+        ways = [(False, extra, gather)]
+    return [c for way in ways for c in _tiles(p, a, b, m, n, paired, *way)]
 
 
 def _tiles(
     p: Problem, a: Operand, b: Operand, m: Node | None, n: Node, paired: bool, pack: bool,
-    extra: float,
+    extra: float, gather: Gather | None,
 ) -> list[Choice]:  # fmt: skip
-    """Tiles of all sensible sizes, with b in panels or as it lies; `extra`: cycles of its copy."""
+    """Tiles of all sensible sizes, with b in panels, as it lies, or gathered; `extra`: the cycles
+    of its copy."""
     width = p.lane_count
     height, columns = value(p.extents[m]) if m else 1, value(p.extents[n])
     stored = p.target_strides[n]
@@ -135,13 +145,15 @@ def _tiles(
                 for r, count in tiles
             )
             cost = cycles * _rest(p, m, n) + outside + extra
-            c = Choice(cost, a, b, m, n, rows, vectors, paired=paired, pack=pack)
+            c = Choice(
+                cost, a, b, m, n, rows, vectors, paired=paired, pack=pack, repack=gather
+            )
             if m is not None and not paired and _walks_far(p, a) and _terms(p) >= 64:
                 c.cost += (WALK - 1) * cycles * _rest(p, m, n)
-            if m is not None and _crowded(p, a, m, rows):
+            if gather is None and m is not None and _crowded(p, a, m, rows):
                 c.cost, c.pack_rows = _uncrowded(p, a, m, cost)
             found.append(c)
-            if m is not None and loose[0] and _rows_packable(p, a, m):
+            if gather is None and m is not None and loose[0] and _rows_packable(p, a, m):
                 found.append(_with_rows(p, c, tiles, columns, width, outside + extra))
     return found
 
@@ -318,7 +330,7 @@ def _arrange(p: Problem, c: Choice) -> None:
 
 def _lanes(p: Problem, a: Operand, b: Operand, m: Node | None, n: Node) -> list[Choice]:
     last = p.k[-1]
-    repack: tuple[Node, int] | None = None
+    repack: Gather | tuple[Node, int] | None = None
     extra = 0.0
     for o in (a, b):
         if o.strides.get(last) != 1:
@@ -351,13 +363,18 @@ def _lanes(p: Problem, a: Operand, b: Operand, m: Node | None, n: Node) -> list[
     return found
 
 
-def _repack(p: Problem, o: Operand, n: Node) -> tuple[tuple[Node, int] | None, float]:
-    """Copying an operand so that n is contiguous: (what to copy, about how many cycles)."""
-    for axis, ix in enumerate(o.read.src[1:]):
-        if ix is n:
-            elements = 1
-            for s in o.read.src[0].shape:
-                elements *= int(s)
-            wanted = (o.read.src[0], axis)
-            return wanted, 0.0 if wanted in p.copies else 1.6 * elements
-    return None, 0.0
+def _repack(
+    p: Problem, o: Operand, last: Node
+) -> tuple[Gather | tuple[Node, int] | None, float]:
+    """Copying an operand so that `last` is contiguous: (what to copy, about how many cycles)."""
+    tensor, *indices = o.read.src
+    if last not in indices:
+        return None, 0.0
+    axis, known = indices.index(last), p.copies.get(tensor, {})
+    if axis in known:
+        return (tensor, axis), 0.0
+    whole = prod(map(int, tensor.shape))
+    gather = p.gather(o, last)
+    if gather is not None and (gather.key in known or 2 * prod(map(int, gather.shape)) <= whole):
+        return gather, 0.0 if gather.key in known else GATHER * prod(map(int, gather.shape))
+    return (tensor, axis), GATHER * whole
