@@ -339,3 +339,28 @@ def test_every_product_of_a_transformer_is_in_tiles() -> None:
         if not isinstance(step.kernel, Contraction | Several):
             sums = [n for g in step.groups for n in body_nodes(g.body) if n.op == "reduce"]
             assert not any(shares_terms(n) for n in sums)
+
+
+def test_runtime_sizes_give_the_bits_of_plain_calls(small: None) -> None:
+    """A batch is a loop of tiles forwards, and the terms of the sum in a weight's gradient."""
+    gu.manual_seed(0)
+    model = gu.nn.Sequential(gu.nn.Linear(37, 65), gu.nn.GELU(), gu.nn.Linear(65, 33))
+
+    def step(x: gu.Tensor) -> list[gu.Tensor]:
+        with gu.autocast(dtype=gu.bfloat16):
+            y = model(x)
+            loss = (y * y).sum()
+        loss.backward()
+        results = [y.detach()]
+        for p in model.parameters():
+            assert p.grad is not None
+            results.append(p.grad * 1)
+            p.grad = None
+        return results
+
+    captured = gu.jit(step)
+    rng = np.random.default_rng(0)
+    for batch in (5, 8, 7, 64, 131, 1, 0):
+        x = gu.tensor(rng.standard_normal((batch, 37)).astype("float32"))
+        for a, b in zip(captured(x), step(x), strict=True):
+            assert a.float().numpy().tobytes() == b.float().numpy().tobytes(), batch
