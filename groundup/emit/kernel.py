@@ -175,6 +175,7 @@ class Pack:
     panel    (lanes, stride): that many lanes lie together, the next ones `stride` further on; the
              last panel is filled up with anything. (0, 0): all lanes lie together
     pairs    of 16 bits: elements 2·i and 2·i + 1 of the row lie together in each lane of a panel
+    normal   an element below 2⁻¹²⁶ becomes the zero of its sign, as a factor of the order dot16
     """
 
     source: Word
@@ -188,6 +189,7 @@ class Pack:
     element: Node  # of the source's type
     stored: Node  # of the target's: that type, or float32 for a source of 16 bits
     pairs: bool
+    normal: bool
     width: int
     careful: bool = False
 

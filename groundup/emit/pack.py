@@ -256,7 +256,9 @@ class _PackWriter:
 
     def widened(self, x: Operand) -> Operand:
         """A vector of the source's elements in the target's type."""
-        return convert(Writer(self.f, self.f.region, self.w), self.source, self.dtype, x)
+        w = Writer(self.f, self.f.region, self.w)
+        x = convert(w, self.source, self.dtype, x)
+        return w.normal(x) if self.k.normal else x
 
     def put(self, x: Operand, at: Operand, mask: Operand | None) -> None:
         self.e._vector_store(self.vt, self.t, self.w, x, at, mask, self.dtype.itemsize)

@@ -152,6 +152,8 @@ class PairTerms:
         """The second number (if it exists) and the first as a pair."""
         w = Writer(self.f, self.f.region, lanes)
         if not self.at_once:
+            if dtype is dt.float32:  # a copy, made so that none of it is below 2⁻¹²⁶
+                return numbers
             return [w.normal(convert(w, dtype, dt.float32, x)) for x in numbers]
         *second, first = numbers
         if dtype is dt.bfloat16:

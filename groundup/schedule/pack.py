@@ -41,6 +41,7 @@ class Packing:
         self.memory = memory
         self.dtype = problem.packed_dtype  # a tensor of 16 bits is widened on the way, mostly
         self.pairs = problem.adds_pairs and not rows
+        self.normal = bool(problem.halves) and not problem.adds_pairs
         axes = [_axis(i, ix, problem, self.tensor.shape[i]) for i, ix in enumerate(indices)]
         lane = problem.k[-1] if rows else choice.n
         self.lane = next(a for a in axes if a.variable is lane)
@@ -58,7 +59,7 @@ class Packing:
         self.bytes = mul(count, self.dtype.itemsize)
         order = [*self.outer, *self.sums, self.lane]
         self.key = (
-            self.tensor, self.panel, len(self.outer), self.dtype.name,
+            self.tensor, self.panel, len(self.outer), self.dtype.name, self.normal,
             tuple((a.number, a.low, a.length) for a in order),
         )  # fmt: skip
 
@@ -130,7 +131,8 @@ class Packing:
             lane=(sized(self.lane.length), sized(from_.get(self.lane.number, 0))),
             panel=(self.panel, sized(mul(self.lane.stride, self.panel)) if self.panel else 0),
             element=make("hole", self.tensor.dtype, (), (), 0),
-            stored=make("hole", self.dtype, (), (), 0), pairs=self.pairs, width=width,
+            stored=make("hole", self.dtype, (), (), 0), pairs=self.pairs,
+            normal=self.normal, width=width,
         )  # fmt: skip
         elements = value(self.bytes) // self.dtype.itemsize
         return kernel, params, elements >= PARALLEL

@@ -127,7 +127,7 @@ def _tiles(
     every = 0.0
     if paired and m is not None and value(a.strides[m]) * p.itemsize >= PAGE:
         every = APART
-    loose = _apart(p, a, paired), p.adds_pairs and not pack
+    loose = _apart(p, a, paired), p.halves == "pairs" and not pack
     for vectors in (1, 2, 3, 4, 6, 8) if m is None else (1, 2, 3, 4):
         if vectors > 1 and (vectors - 1) * width >= columns:
             break
@@ -171,8 +171,9 @@ def _with_rows(
 
 
 def _apart(p: Problem, a: Operand, paired: bool) -> bool:
-    """Must each pair of a be put together from two numbers?"""
-    return p.adds_pairs and not paired and a.strides.get(p.k[-1], 0) != 1
+    """Must each pair of a be put together from two numbers, or widened and held against 2⁻¹²⁶?"""
+    apart = not p.adds_pairs or a.strides.get(p.k[-1], 0) != 1
+    return p.halves == "pairs" and not paired and apart
 
 
 def _tile_cycles(
@@ -180,7 +181,7 @@ def _tile_cycles(
     loose: tuple[bool, bool],
 ) -> float:  # fmt: skip
     """About how many cycles the tiles of some rows take, over all columns; `loose`: the pairs of a
-    and of b are put together in the tile."""
+    and of b are put together (or their numbers held against 2⁻¹²⁶) in the tile."""
     whole, rest = divmod(columns, vectors * width)
     terms = _terms(p)
     if p.adds_pairs:
@@ -190,9 +191,11 @@ def _tile_cycles(
     for count, v in ((whole, vectors), (1 if rest else 0, -(-rest // width))):
         loads = v * (1 + rows) if paired else v + rows * 0.5
         work = rows * v + (LOOSE_VECTOR * v if loose[1] else 0)
-        if loose[0]:
+        if loose[0] and p.adds_pairs:
             loads += LOOSE_NUMBER * rows
-        if paired and p.adds_pairs:
+        elif loose[0]:
+            work += LOOSE_NUMBER * rows
+        if paired and p.halves == "pairs":
             work += LOOSE_VECTOR * rows * v
         per_step = max(work, loads, 4) + (0.5 if p.bounds else 0.2) + every
         # What a tile reads of b comes from the second level of cache; see `_arrange`.
@@ -250,7 +253,7 @@ def _packing(p: Problem, b: Operand, n: Node) -> list[tuple[bool, float]]:
     elements = _elements(p, b)
     if b.strides[n] != 1:
         return [(True, TRANSPOSE * elements)]
-    if p.adds_pairs:
+    if p.halves == "pairs":
         return [(False, 0.0), (True, COPY * elements)]
     uses = p._count() // max(1, elements)  # how often each element is used
     last = b.strides.get(p.k[-1], 0)
