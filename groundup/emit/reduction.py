@@ -4,7 +4,8 @@ seq   one running value (a vector of them when an output axis is vectorised)
 lanes running value number (last variable mod lanes); combined in a fixed tree. Vectorised along the
       last variable when the result is a scalar; kept in a small array when the result is a vector:
       the same additions in the same order either way.
-dot, dotlanes: the same with one fused multiply-add a term.
+dot, dotlanes: the same with one fused multiply-add a term; dot16, dot16lanes: for bfloat16.
+dot16pairs    dot16 with the terms of the last variable two by two: 1, 0, 3, 2, …
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Reduction:
         # A product that turned out to be a constant is added like anything else.
         self.dot = self.order.startswith("dot") and self.dtype.is_float and factors.op == "mul"
         self.in_lanes = (
-            self.order in ("lanes", "dotlanes") and self.dtype.is_float and self.kind == "sum"
+            "lanes" in self.order and self.dtype.is_float and self.kind == "sum"
         )
         self.op = COMBINE.get(self.kind, "")
         if self.dtype.kind == "b" and self.kind in ("sum", "prod"):
@@ -85,7 +86,10 @@ class Reduction:
                 guard, body = body.src[0], body.src[1]
             a, b = (e.widen(e.emit(s), lanes) for s in body.src)
             w = Writer(e.fn, e.scope.region, lanes)
-            joined = w.intrinsic("fma", self.dtype.llvm, a, b, running)
+            if self.order.startswith("dot16"):
+                joined = w.add_product(a, b, running)
+            else:
+                joined = w.intrinsic("fma", self.dtype.llvm, a, b, running)
             if guard is not None:
                 g = e.widen(e.emit(guard), lanes)
                 joined = self._select(g, joined, running, lanes)
@@ -153,12 +157,14 @@ def _way(r: Reduction, lanes: int) -> _Way:
         return _extreme_position
     if not lanes and _vectorisable(r):
         return _along_lanes
+    if r.order == "dot16pairs":
+        return _by_pairs
     return _lane_arrays if lanes and r.in_lanes else _running
 
 
 def _vectorisable(r: Reduction) -> bool:
     if r.dtype.is_float and r.kind in ("sum",):
-        return r.order in ("lanes", "dotlanes")
+        return "lanes" in r.order
     return r.kind in _ORDER_FREE or (r.kind == "sum" and r.dtype.is_int)
 
 
@@ -196,6 +202,35 @@ def _running(rs: list[Reduction], lanes: int) -> list[Operand]:
         e, rs[0].variables, carried,
         lambda values: [r.term(v, lanes) for r, v in zip(rs, values, strict=True)],
     )  # fmt: skip
+
+
+def _by_pairs(rs: list[Reduction], lanes: int) -> list[Operand]:
+    """One running value each; of two neighbouring terms of the last variable the second first."""
+    e, f = rs[0].e, rs[0].e.fn
+    types = [e.type_of(r.dtype, lanes) for r in rs]
+    *outer, (last, size) = rs[0].variables
+    n = _size(e, size)
+    even = n // 2 * 2 if isinstance(n, int) else f.put(f"and i64 {n}, -2")
+
+    def term(at: Operand, values: list[Operand]) -> list[Operand]:
+        scope = e.open(f.region)
+        e.bindings[last] = Binding(at, 0, scope)
+        values = [r.term(v, lanes) for r, v in zip(rs, values, strict=True)]
+        e.close()
+        return values
+
+    def both(at: Operand, values: list[Operand]) -> list[Operand]:
+        e.open(f.region)
+        values = term(at, term(f.add(at, 1), values))
+        e.close()
+        return values
+
+    def inner(values: list[Operand]) -> list[Operand]:
+        values = f.counted(0, even, 2, both, list(zip(types, values)))
+        return f.counted(even, n, 1, term, list(zip(types, values)))
+
+    carried = [(t, r.initial(lanes)) for t, r in zip(types, rs, strict=True)]
+    return nest(e, outer, carried, inner)
 
 
 def _along_lanes(rs: list[Reduction], _: int) -> list[Operand]:

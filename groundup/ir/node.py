@@ -30,8 +30,11 @@ REDUCTIONS = ("sum", "prod", "max", "min", "argmax", "argmin")
 #   lanes  a fixed number of running values, each taking every n-th term, combined in a fixed tree
 #   dot    like seq, with one fused multiply-add for each product
 #   dotlanes  like lanes, with one fused multiply-add for each product
+#   dot16, dot16lanes  like dot and dotlanes, of two bfloat16 numbers, where one below 2⁻¹²⁶ counts
+#          as zero, and a running value below 2⁻¹²⁶ may: what processors that multiply them do
+#   dot16pairs  like dot16, the terms of the last variable two by two: 1, 0, 3, 2, …
 # Users ask for dot or for a plain sum; the scheduler decides the rest from the loop nest alone.
-ORDERS = ("seq", "lanes", "dot", "dotlanes")
+ORDERS = ("seq", "lanes", "dot", "dotlanes", "dot16", "dot16lanes", "dot16pairs")
 
 
 class _Ref(weakref.ref["Node"]):

@@ -22,9 +22,9 @@ from ..ir.transform import (
     substitute,
     toposort,
     unravel,
+    widens,
 )
 from .lower import affine
-from .order import widens
 from .partial import shares_terms
 from .search import search, sites_once
 

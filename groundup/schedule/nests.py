@@ -301,7 +301,9 @@ class NestBuilder:
         terms = 1
         for _, e in sums[0].arg[1]:
             terms *= int(e)
-        if terms < 8 or len({s.arg[2] in ("lanes", "dotlanes") for s in sums}) > 1:
+        if terms < 8 or len({"lanes" in s.arg[2] for s in sums}) > 1:
+            return 0
+        if any(s.arg[2] == "dot16pairs" for s in sums):  # rows come one after the other there
             return 0
         last = red(sums[0].arg[1][-1][0])
         score = dict.fromkeys((lp.variable for lp in self.loops), 0.0)
@@ -366,7 +368,7 @@ class NestBuilder:
         for s in self.sums:
             kind, variables, order = s.arg[:3]
             last = red(variables[0][0])
-            along = kind in ("max", "min") or order in ("lanes", "dotlanes")
+            along = kind in ("max", "min") or "lanes" in order
             if len(variables) > 1 or not along or size_of(variables[0][1]) != row.extent:
                 continue
             if _free(s) - {lp.variable for lp in self.loops[:-1]}:

@@ -13,7 +13,15 @@ from ..ir import dtype as dt
 from ..ir.extent import Extent
 from ..ir.node import Node, buffer, const, make, red, reduce
 from ..ir.record import frozen
-from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, substitute, toposort
+from ..ir.transform import (
+    TENSOR_OPS,
+    body_nodes,
+    halves,
+    product_of,
+    rebuild,
+    substitute,
+    toposort,
+)
 from .partial import staged
 from .search import search
 
@@ -198,24 +206,6 @@ def narrow(shape: tuple[int, ...], spatial: tuple[int, ...]) -> bool:
 CHANNELS = 32
 
 
-def product_of(body: Node) -> tuple[Node, Node] | None:
-    """The two reads of a contraction's term, guarded or not; a factor of a 16-bit type is read and
-    widened to the type of the sum, which is exact."""
-    if body.op == "where" and body.src[2].op == "const" and body.src[2].value == 0:
-        body = body.src[1]
-    if body.op != "mul":
-        return None
-    a, b = (s.src[0] if widens(s) else s for s in body.src)
-    return (a, b) if a.op == "read" and b.op == "read" else None
-
-
-def widens(x: Node) -> bool:
-    """Is this a conversion from a 16-bit floating type to float32, which is exact?"""
-    if x.op != "cast" or x.dtype is not dt.float32:
-        return False
-    return x.src[0].dtype.is_float and x.src[0].dtype.bits == 16
-
-
 def _choose(
     node: Node, variables: tuple[tuple[int, int], ...], order: str
 ) -> tuple[tuple[tuple[int, int], ...], str]:
@@ -235,7 +225,8 @@ def _choose(
     if search(node) is not None:  # the terms of a row in the order of their positions
         return variables, "seq"
     if pair is not None:
-        return _order_of_products(pair, variables)
+        variables, order = _order_of_products(pair, variables)
+        return variables, _of_halves(body, pair, variables, order) if halves(body) else order
     if _strided(body) or any(mixes(ix) for r in reads for ix in r.src[1:]):
         return variables, "seq"
     names = {v[0] for v in variables}
@@ -274,6 +265,20 @@ def _order_of_products(
         sliding = [v for v in variables if v not in both]
         return (*sliding, *both), "dot"
     return variables, "dot"
+
+
+def _of_halves(
+    body: Node, pair: tuple[Node, Node], variables: tuple[tuple[int, int], ...], order: str
+) -> str:
+    """The same order for products of two bfloat16 numbers: in pairs of neighbouring terms, where
+    no condition and no other variable comes in between."""
+    if order == "dotlanes":
+        return "dot16lanes"
+    last = variables[-1][0]
+    plain = all(any(_plain(ix, last) for ix in r.src[1:]) for r in pair)
+    asked = body.op == "where" and red(last) in body_nodes(body.src[0])
+    alone = all(sum(red(last) in body_nodes(ix) for ix in r.src[1:]) == 1 for r in pair)
+    return "dot16pairs" if plain and alone and not asked else "dot16"
 
 
 def _few_channels(r: Node, window: Node) -> bool:

@@ -49,7 +49,7 @@ def machine() -> Machine:
     bits = host.vector_bits
     # For older processors LLVM orders loads so that tiles of all 32 would spill every one of them.
     registers = 16 if bits < 512 else 32 if host.cpu in ALL_REGISTERS else 31
-    return Machine(width=max(4, bits // 32), registers=registers)
+    return Machine(width=max(4, bits // 32), registers=registers, adds_pairs=host.adds_pairs)
 
 
 def compiled(kernels: Sequence[Kernel]) -> list[int]:

@@ -10,13 +10,13 @@ from ..ir.dtype import DType
 from ..ir.extent import symbolic_key
 from ..ir.node import Node, loops, out, outs, read
 from ..ir.record import fresh, frozen, record
-from ..ir.transform import TENSOR_OPS, body_nodes, substitute, toposort
+from ..ir.transform import TENSOR_OPS, body_nodes, product_of, substitute, toposort
 from ..ir.verify import verify
 from .fuse import Group, stored_behind
 from .join import loops_of
 from .lower import Lowering, Memory, Raw
 from .nests import SERIAL, NestBuilder, Parameters, Store
-from .order import mixes, narrow, product_of
+from .order import mixes, narrow
 from .search import Search, search_in
 from .sizes import Size, Sym, add, mul, row_major_strides, size_of, total
 
@@ -69,6 +69,7 @@ class Machine:
 
     width: int  # float32 lanes of a vector
     registers: int  # vector registers
+    adds_pairs: bool = False  # adds two products of bfloat16 at once
 
 
 # Is told of each contraction before it is added (see trials.meeting).
@@ -275,7 +276,7 @@ class Builder:
         for _ in range(4):
             problem = Problem(
                 part.shape, body, memory, place, width, registers, self.copies, offset,
-                0 if several else SMALL,
+                0 if several else SMALL, self.machine.adds_pairs,
             )  # fmt: skip
             choice = choose(problem) if problem.valid else None
             if choice is None or choice.repack is None:

@@ -95,7 +95,9 @@ def every(part: str) -> list[Any]:
 def test_each_row_agrees_with_torch_at_small_sizes(suite: str, case: Case) -> None:
     for layout in ("nchw", "nhwc") if case.images else ("",):
         ours, theirs = sides.ours(case, layout), sides.torch(case, layout)
-        assert agree.check(case, ours.outcome(), "torch", theirs.outcome()) < 0.1
+        short = case.eps > 2.0**-23  # a result of 70 in bfloat16 has a last place of 0.5
+        off = agree.check(case, ours.outcome(), "torch", theirs.outcome())
+        assert off < (0.6 if short else 0.1)
         assert ours.block(1, 0) > 0 and theirs.block(1, 0) > 0
         shapes = [y.shape for y in ours.outcome()]
         expected = [case.inputs[i].shape for i in case.wrt]
