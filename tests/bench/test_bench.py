@@ -29,6 +29,7 @@ from groundup.cli.bench import (
     run,
     sides,
     suites,
+    wake,
 )
 from groundup.cli.bench.jax import Jax, Process
 from groundup.cli.bench.record import (
@@ -43,6 +44,7 @@ from groundup.cli.bench.record import (
     Suite,
     mean,
 )
+from groundup.runtime import get_num_threads, set_num_threads
 
 RUNNER = CliRunner()
 
@@ -346,7 +348,7 @@ def test_names_of_rows_are_exact_or_parts() -> None:
     assert names("einsum", "ab,bcc->ac") == ["ab,bcc->ac [160]", "aab,bcc->ac [160]"]
     assert names("memory", "mlp,lenet") == ["mlp", "lenet"]
     assert [p.name for p in options.parse("gemm,conv", "128³,depthwise").suites] == ["gemm", "conv"]
-    assert set(options.parse("all").figures) == {"peak", "memory", "first"}
+    assert set(options.parse("all").figures) == {"peak", "wake", "memory", "first"}
     assert options.parse("memory,peak", "gpt").suites == []
 
 
@@ -427,6 +429,24 @@ def test_the_floor_of_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     assert peak.floor(1, 1000.0, 20.0, 0.0) == 10.0
     assert peak.floor(1, 0.0, 30.0, 10.0) == pytest.approx(20 / 8 + 20 / 10)
     assert peak.floor(1, 0.0, 10.0, 30.0) == pytest.approx(20 / 8 + 20 / 5)
+
+
+@pytest.mark.peers
+def test_the_pools_are_woken_for_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = get_num_threads()
+    monkeypatch.setattr(wake, "WORK", (0,))
+    monkeypatch.setattr(wake, "ASLEEP", 0.001)
+    monkeypatch.setattr(wake, "BLOCK", 0.001)
+    monkeypatch.setattr(wake, "WORKLOADS", ("mlp-small",))
+    try:
+        asleep, beside, single = wake.figures(2, 1)
+    finally:
+        set_num_threads(before)
+    assert asleep.theirs is not None and asleep.asked == pytest.approx(2 * asleep.theirs)
+    assert asleep.met is (asleep.ours <= 2 * asleep.theirs)
+    assert not (asleep.failed or beside.failed or single.failed)
+    assert (beside.theirs, single.theirs) == (beside.asked, single.asked)
+    assert wake.figures(1) == []
 
 
 # ---- fresh processes and the page ----------------------------------------------------------------
