@@ -1,7 +1,7 @@
-"""Layers at the edges of shapes and numbers: compiled = the plain Python loops, values and gradients.
+"""Layers at the edges of shapes and numbers: compiled = plain Python loops, values and gradients.
 
-No elements, one, primes, one more than a vector or a tile; NaN, infinities, denormals, zeros of both
-signs; on one thread and on three the same bits.
+No elements, one, primes, one more than a vector or a tile; NaN, infinities, denormals, zeros of
+both signs; on one thread and on three the same bits.
 """
 
 from __future__ import annotations
@@ -33,9 +33,11 @@ case("conv1d", lambda x, w: F.conv1d(x, w, padding=1),
 case("conv1d, dilated groups", lambda x, w: F.conv1d(x, w, dilation=2, groups=2),
      ((0, 2, 5), (2, 1, 2)), ((2, 4, 7), (6, 2, 3)))  # fmt: skip
 case("conv2d", lambda x, w: F.conv2d(x, w, stride=2, padding=1),
-     ((0, 3, 5, 5), (2, 3, 3, 3)), ((1, 1, 1, 1), (17, 1, 3, 3)), ((2, 3, 7, 5), (3, 3, 3, 2)))  # fmt: skip
+     ((0, 3, 5, 5), (2, 3, 3, 3)), ((1, 1, 1, 1), (17, 1, 3, 3)),
+     ((2, 3, 7, 5), (3, 3, 3, 2)))  # fmt: skip
 case("conv2d, depthwise", lambda x, w: F.conv2d(x, w, padding=1, groups=3),
-     ((0, 3, 5, 5), (3, 1, 3, 3)), ((2, 3, 5, 5), (3, 1, 3, 3)), ((1, 3, 3, 17), (6, 1, 3, 3)))  # fmt: skip
+     ((0, 3, 5, 5), (3, 1, 3, 3)), ((2, 3, 5, 5), (3, 1, 3, 3)),
+     ((1, 3, 3, 17), (6, 1, 3, 3)))  # fmt: skip
 case("conv3d", lambda x, w: F.conv3d(x, w, stride=2, padding=1),
      ((0, 2, 3, 3, 3), (2, 2, 2, 2, 2)), ((1, 2, 3, 4, 5), (3, 2, 2, 3, 2)))  # fmt: skip
 case("conv_transpose1d", lambda x, w: F.conv_transpose1d(x, w, stride=2, output_padding=1),
