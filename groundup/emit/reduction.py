@@ -121,7 +121,8 @@ def emit_reduction(e: Emitter, node: Node) -> Value:
     for other in e.reductions.get(node.arg[1], ()):
         if other is not node and other not in e.memo and _home(e, other) == (place, lanes):
             r = Reduction(e, other)
-            if _way(r, lanes) is way:
+            # One may need another's result: a condition that guards its reads, for instance.
+            if _way(r, lanes) is way and all(apart(r.node, t.node) for t in together):
                 together.append(r)
     try:
         names = way(together, lanes)
@@ -135,17 +136,24 @@ def emit_reduction(e: Emitter, node: Node) -> Value:
 
 
 def _home(e: Emitter, node: Node) -> tuple[int, int]:
-    """(position of the deepest open scope that a reduction depends on, lanes of its value)"""
+    """(position of the deepest open scope that a reduction depends on, lanes of its value);
+    position -1 while a loop that it depends on is not open."""
     place, lanes = 0, 0
     for v in e.free(node):
         binding = e.bindings.get(v)
         if binding is None:
             return -1, 0
-        for i, scope in enumerate(e.scopes):
-            if binding.scope is scope:
-                place = max(place, i)
-                lanes = max(lanes, binding.lanes)
+        depth = binding.scope.depth
+        if depth >= len(e.scopes) or e.scopes[depth] is not binding.scope:
+            return -1, 0  # a loop that is closed
+        place = max(place, depth)
+        lanes = max(lanes, binding.lanes)
     return place, lanes
+
+
+def apart(a: Node, b: Node) -> bool:
+    """Is neither of two reductions a part of the other?"""
+    return a not in toposort([b]) and b not in toposort([a])
 
 
 _Way = Callable[[list["Reduction"], int], list[Operand]]
