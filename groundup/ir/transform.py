@@ -6,6 +6,7 @@ Floors above use these instead of walks of their own. Must not know why an expre
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import is_
 
 from .node import Node, alu, cast, detach, extent, leaf, loops, make, read, reshape, where
 
@@ -87,6 +88,8 @@ def substitute(body: Node, mapping: Mapping[Node, Node]) -> Node:
     Bound variables need no renaming: by construction an inner reduction's ids are smaller than
     those of every reduction whose variables can be put into it (see node.fresh).
     """
+    if all(map(is_, mapping, mapping.values())):
+        return body
     result: dict[Node, Node] = dict(mapping)
     stack: list[Node | None] = [body]
     while stack:

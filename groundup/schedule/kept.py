@@ -55,7 +55,7 @@ def name_of(signature: Signature, into: Sequence[int | None]) -> bytes | None:
     except ValueError:  # it holds what only this process knows
         return None
     made = (sys.version, code, target.host().key, winners.version())
-    return cache.digest("plan", *made, graph.hex())
+    return cache.digest("plan", *made, graph)
 
 
 def keep(name: bytes, parts: Parts, sources: Sequence[Source]) -> None:
@@ -64,7 +64,10 @@ def keep(name: bytes, parts: Parts, sources: Sequence[Source]) -> None:
         return  # an equal graph of another program has other lines
     codes: dict[bytes, int] = {}
     steps = []
-    for step, entry in zip(parts.steps, entries(sources), strict=True):
+    different = {id(s): s for s in sources}  # equal layers have one
+    names = dict(zip(different, entries(list(different.values())), strict=True))
+    for step, source in zip(parts.steps, sources, strict=True):
+        entry = names[id(source)]
         steps.append((
             codes.setdefault(entry, len(codes)), [_word(w) for w in step.words],
             bool(step.parallel), [_ref(w) for w in step.writes], [_ref(r) for r in step.reads],
