@@ -159,7 +159,7 @@ class Contraction:
 class Several:
     """Kernels of one argument block, run one after the other, that write different elements."""
 
-    parts: tuple[Contraction, ...]
+    parts: tuple[Contraction | Nest, ...]
     careful: bool = False
 
 

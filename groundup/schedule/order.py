@@ -104,6 +104,7 @@ def _choose(
     Products go term by term, with what both operands read as it is innermost (the channels, which
     lie together). Over two images with few channels the batch goes last and into lanes, since such
     images are kept with the batch innermost; so do sums of products that are no matrix product.
+    Sums over windows go term by term: their results lie side by side, and so do vectors of them.
     """
     variables = tuple(v for v in variables if not _is_one(v[1])) or variables[:1]
     body = node.src[0]
@@ -116,6 +117,8 @@ def _choose(
     if pair is not None:
         variables, order = _order_of_products(pair, variables)
         return variables, _of_halves(body, pair, variables, order) if halves(body) else order
+    if _strided(body) or any(mixes(ix) for r in reads for ix in r.src[1:]):
+        return variables, "seq"
     names = {v[0] for v in variables}
     for r in reads:
         inner = {n.arg for n in body_nodes(r.src[-1]) if n.op == "red"}
@@ -123,6 +126,11 @@ def _choose(
             last = [v for v in variables if v[0] in inner]
             return (*(v for v in variables if v != last[-1]), last[-1]), "lanes"
     return variables, "seq"
+
+
+def _strided(body: Node) -> bool:
+    """Does a term ask to lie on every s-th position, as the gradient of a strided window does?"""
+    return body.op == "where" and any(n.op == "mod" for n in body_nodes(body.src[0]))
 
 
 def _order_of_products(

@@ -13,7 +13,7 @@ from typing import Any
 from .. import runtime
 from ..emit import llvm
 from ..emit.fingerprint import fingerprint
-from ..emit.kernel import Kernel, Nest, Placing
+from ..emit.kernel import Kernel, Nest, Placing, Several
 from ..ir.extent import product
 from ..ir.node import Node, loops, outs
 from ..ir.record import record, replace
@@ -213,9 +213,12 @@ class Plan:
                     donated.pop(ref.index, None)
         for step in waits.keys() - set(given_up):
             kernel = step.kernel
-            if isinstance(kernel, Nest):  # what is overwritten has been read: it is in the caches
-                cached = tuple(replace(o, stream=False) for o in kernel.outputs)
-                step.kernel = kernel = replace(kernel, outputs=cached)
+            # What is overwritten has been read: it is in the caches.
+            if isinstance(kernel, Nest):
+                step.kernel = kernel = _cached(kernel)
+            elif isinstance(kernel, Several):
+                parts = tuple(_cached(p) if isinstance(p, Nest) else p for p in kernel.parts)
+                step.kernel = kernel = replace(kernel, parts=parts)
             if checking:
                 step.kernel = replace(kernel, careful=True)
         return donated
@@ -340,6 +343,11 @@ def _arena(size: int) -> Buffer:
     if not _small:
         _small.append(Buffer(SHARED))
     return _small[0]
+
+
+def _cached(kernel: Nest) -> Nest:
+    """The same loops, writing through the caches."""
+    return replace(kernel, outputs=tuple(replace(o, stream=False) for o in kernel.outputs))
 
 
 def in_order(

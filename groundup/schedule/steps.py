@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..emit.kernel import Contraction, Kernel, Several
+from ..emit.kernel import Contraction, Kernel, Nest, Several
 from ..ir.dtype import DType
 from ..ir.extent import symbolic_key
 from ..ir.node import Node, out, outs, read
@@ -13,7 +13,7 @@ from ..ir.transform import TENSOR_OPS, body_nodes, product_of, substitute, topos
 from .fuse import Group, stored_behind
 from .join import loops_of
 from .lower import Lowering, Memory, Raw
-from .nests import NestBuilder, Parameters, Store
+from .nests import SERIAL, NestBuilder, Parameters, Store
 from .order import mixes, narrow
 from .search import Search, search_in
 from .sizes import Size, Sym, add, mul, row_major_strides, size_of, total
@@ -195,6 +195,8 @@ class Builder:
             return True
         if _has_product(group.body) and self._contraction(group, target):
             return True
+        if any(n.op == "mod" for n in body_nodes(group.body)) and self._residues(group, target):
+            return True
         found = search_in(group.body)
         return found is not None and self._scatter(found, group, target)
 
@@ -221,15 +223,17 @@ class Builder:
         return True
 
     def _contraction(self, group: Group, target: Memory) -> bool:
-        """Append the steps of a sum of products in register tiles, if it is one that gains."""
+        """Append the steps of a sum of products in register tiles, if it is one that gains; plain
+        loops for those of its residues that have no terms."""
         from .residue import residues  # a first result without products should not wait for it
 
         parts = residues(group.shape, group.body)
-        chosen = [self._choose(part, target, len(parts) > 1) for part in parts]
+        tiled = [part for part in parts if _has_product(part.body)]
+        chosen = [self._choose(part, target, len(parts) > 1) for part in tiled]
         if any(c is None for c in chosen):
             return False
         params = Parameters()
-        kernels: list[Contraction] = []
+        kernels: list[Contraction | Nest] = []
         checks: list[tuple[int, tuple[int, ...], str | None]] = []
         parallel = False
         for pair in chosen:
@@ -242,6 +246,11 @@ class Builder:
             kernels.append(kernel)
             parallel = parallel or several
             checks += problem.checks
+        if len(tiled) < len(parts):
+            rest = [part for part in parts if part not in tiled]
+            nests, several = self._nests(rest, target, params, checks)
+            kernels += nests
+            parallel = (parallel or several) and all(k.parallel for k in nests)
         kernel_ = kernels[0] if len(kernels) == 1 else Several(tuple(kernels))
         self._append(kernel_, params, parallel, target, group, checks)
         return True
@@ -255,13 +264,7 @@ class Builder:
 
         memory, body = self.memory, part.body
         width, registers = self.machine.width, self.machine.registers
-        place = target
-        offset: Size = 0
-        if several:
-            strides = tuple(mul(s, step) for s, step in zip(target.strides, part.steps))
-            place = Memory(target.ref, tuple(size_of(s) for s in part.shape), strides)
-            for s, start in zip(target.strides, part.starts):
-                offset = add(offset, mul(s, start))
+        place, offset = positions(part, target) if several else (target, 0)
         for _ in range(4):
             problem = Problem(
                 part.shape, body, memory, place, width, registers, self.copies, offset,
@@ -278,6 +281,43 @@ class Builder:
             memory = {**memory, gather.node: self.gather(gather)}
             body = substitute(body, {gather.read: read(gather.node, *gather.loops)})
         return None
+
+    def _residues(self, group: Group, target: Memory) -> bool:
+        """Append the step of a strided sum that is none of products, if it is one: plain loops for
+        the residues; those of one shape share them, and what they read."""
+        from .residue import residues
+
+        parts = residues(group.shape, group.body)
+        if len(parts) == 1 or any(n.arg[2].startswith("dot") for n in group.reductions):
+            return False
+        params = Parameters()
+        checks: list[tuple[int, tuple[int, ...], str | None]] = []
+        kernels, parallel = self._nests(parts, target, params, checks)
+        kernel = kernels[0] if len(kernels) == 1 else Several(tuple(kernels))
+        self._append(kernel, params, parallel, target, group, checks)
+        return True
+
+    def _nests(
+        self, parts: list[Part], target: Memory, params: Parameters,
+        checks: list[tuple[int, tuple[int, ...], str | None]],
+    ) -> tuple[list[Nest], bool]:  # fmt: skip
+        """(plain loops for residues, whether threads share them): those of one shape share their
+        loops, and what they read."""
+        unit = next((step for s, step in zip(target.strides, parts[0].steps) if s == 1), 1)
+        shapes: dict[tuple[int, ...], list[Store]] = {}
+        for part in parts:
+            place, offset = positions(part, target)
+            low = Lowering(part.shape, part.body, self.memory, checks=checks)
+            terms = tuple((out(i), s) for i, s in enumerate(place.strides))
+            store = Store(low.result, target.ref, terms, offset)
+            shapes.setdefault(part.shape, []).append(store)
+        kernels, work = list[Nest](), 0
+        for shape, stores in shapes.items():
+            sizes = tuple(size_of(s) for s in shape)
+            builder = NestBuilder(sizes, stores, 0, self.machine.width, unit)
+            work += builder.work()
+            kernels.append(builder.build(params)[0])
+        return kernels, work >= SERIAL and all(k.parallel for k in kernels)
 
     def _waiting(self, problem: Problem, choice: Choice) -> Temp:
         """Memory for the sums of all tiles between two blocks of the reduction."""
@@ -404,6 +444,15 @@ def form(
         parts.append(part)
     parts.append(tuple(places[g.body] for g in groups))
     return tuple(parts), tensors, words
+
+
+def positions(part: Part, target: Memory) -> tuple[Memory, Size]:
+    """Where the elements of a residue's part lie in the whole, and the offset of its first."""
+    strides = tuple(mul(s, step) for s, step in zip(target.strides, part.steps))
+    offset: Size = 0
+    for s, start in zip(target.strides, part.starts):
+        offset = add(offset, mul(s, start))
+    return Memory(target.ref, tuple(size_of(s) for s in part.shape), strides), offset
 
 
 def _has_product(body: Node) -> bool:
