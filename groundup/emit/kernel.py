@@ -59,6 +59,8 @@ class Nest:
               reductions that run down columns: their loops are outside it (see emit/columns.py)
     kept      (part of a reduction's term, the same along the vectorised loop): computed once, for
               the reduction, and kept for a row of at most ROW elements
+    square    walk the last two loops in squares as wide as a vector, in which loads that lie
+              together along the last but one are turned (see emit/square.py)
     """
 
     loops: tuple[tuple[Node, Stride], ...]
@@ -69,6 +71,7 @@ class Nest:
     careful: bool = False  # do nothing once a check has failed
     columns: int = 0
     kept: tuple[tuple[Node, Node], ...] = ()
+    square: bool = False
 
 
 @frozen

@@ -44,6 +44,10 @@ def emit_nest(kernel: Nest, name: str) -> str:
         from .columns import ColumnsWriter
 
         work = ColumnsWriter(e, kernel).parallel
+    elif kernel.square:
+        from .square import SquareWriter
+
+        work = SquareWriter(e, kernel).parallel
     else:
         writer = _NestWriter(e, kernel)
         work = writer.parallel if kernel.parallel else functools.partial(writer.loops, 0)

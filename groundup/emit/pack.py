@@ -12,6 +12,7 @@ from .kernel import Pack
 from .nest import SIGNATURE, carefully, share, size
 from .operations import Writer, convert, storage_type
 from .reduction import lane_mask
+from .square import transpose
 
 
 def emit_pack(kernel: Pack, name: str) -> str:
@@ -188,25 +189,3 @@ class _PackWriter:
 
     def put(self, x: Operand, at: Operand, mask: Operand | None) -> None:
         self.e._vector_store(self.vt, self.t, self.w, x, at, mask, self.dtype.itemsize)
-
-
-def transpose(f: Function, rows: list[Operand], w: int, t: str) -> list[Operand]:
-    """w vectors of w elements, transposed in log w stages of exchanges at distance 1, 2, 4, …"""
-    vt = f"<{w} x {t}>"
-
-    def pick(a: Operand, b: Operand, index: list[int]) -> Operand:
-        lanes = ", ".join(f"i32 {i}" for i in index)
-        return f.put(f"shufflevector {vt} {a}, {vt} {b}, <{w} x i32> <{lanes}>")
-
-    s = 1
-    while s < w:
-        after = list(rows)
-        for i in range(w):
-            if not i & s:
-                a, b = rows[i], rows[i | s]
-                after[i] = pick(a, b, [c if not c & s else w + (c & ~s) for c in range(w)])
-                after[i | s] = pick(a, b, [(c | s) if not c & s else w + c for c in range(w)])
-        rows = after
-        s *= 2
-    return rows
-

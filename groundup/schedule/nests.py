@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from ..emit.kernel import ROW, Access, Nest, Output, Word
 from ..emit.reduction import renamed
+from ..emit.square import turns
 from ..ir import dtype as dt
 from ..ir.bounds import ULPS
 from ..ir.node import Node, const, make, out, red, reduce
@@ -327,6 +328,24 @@ class NestBuilder:
             vectors //= 2
         return vectors * self.width
 
+    def _square(self, vector: int) -> bool:
+        """Is the nest walked in squares, because loads lie together along another loop than the
+        results? Puts these two loops last."""
+        if vector < 0 or self.sums:
+            return False
+        if any(len(self._moved_by(s)) < len(self.loops) for s in self.stores):
+            return False
+        lane = self.loops[vector]
+        turned = [
+            (sum(turns(n, lp.variable, lane.variable) for n in self.loads), i, lp)
+            for i, lp in enumerate(self.loops) if lp is not lane
+        ]  # fmt: skip
+        count, _, row = max(turned, default=(0, 0, lane))
+        if not count or min(value(row.extent), value(lane.extent)) < self.width // 2:
+            return False
+        self.loops = [lp for lp in self.loops if lp is not row and lp is not lane] + [row, lane]
+        return True
+
     def _kept(self, vector: int) -> list[tuple[Node, Node]]:
         """Costly parts of reductions' terms that the outputs need again along the same row."""
         if vector < 0 or vector + 1 < len(self.loops):
@@ -421,14 +440,17 @@ class NestBuilder:
         params = Parameters()
         columns = self._columns()
         vector = len(self.loops) - 1 if columns else self._vector()
-        parallel = len(self.loops) if columns else self._parallel(vector)
+        square = not columns and self._square(vector)
+        if square:
+            vector = len(self.loops) - 1
+        parallel = len(self.loops) if columns or square else self._parallel(vector)
         places = []
         for store in self.stores:
             terms = tuple((lp.variable, store.stride(lp.variable)) for lp in self.loops
                           if lp.variable in self._moved_by(store))  # fmt: skip
             places.append(access(Raw(store.ref, 0, terms, False, False), params))
         loops = tuple((lp.variable, params.size(lp.extent)) for lp in self.loops)
-        kept = self._kept(vector) if not columns else []
+        kept = self._kept(vector) if not columns and not square else []
         pairs = [n for pair in kept for n in pair]
         n = len(self.stores)
         bodies = finished([*(s.body for s in self.stores), *pairs], params)
@@ -438,7 +460,7 @@ class NestBuilder:
         )
         nest = Nest(
             loops, vector, parallel, outputs, self.width, columns=columns,
-            kept=tuple(zip(bodies[n::2], bodies[n + 1 :: 2])),
+            kept=tuple(zip(bodies[n::2], bodies[n + 1 :: 2])), square=square,
         )  # fmt: skip
         return nest, params, bool(parallel) and self.work() >= SERIAL
 

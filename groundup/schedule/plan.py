@@ -182,7 +182,7 @@ class Plan:
                 if number is not None:
                     places.append(_row_major(Result(number), g.node.shape))
                 else:
-                    places.append(builder.temporary(g.node, layout(g)[0]))
+                    places.append(builder.temporary(g.node.shape, g.node.dtype, layout(g)[0]))
             builder.add(kernel, places)
             memory.update(
                 (g.node, p) for g, p in zip(kernel, places, strict=True) if g.node.op != "buffer"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..emit.kernel import Contraction, Kernel, Several
+from ..ir.dtype import DType
 from ..ir.extent import symbolic_key
 from ..ir.node import Node, loops, out, outs, read
 from ..ir.record import fresh, frozen, record
@@ -19,7 +20,7 @@ from .search import Search, search_in
 from .sizes import Size, Sym, add, mul, row_major_strides, size_of, total
 
 if TYPE_CHECKING:
-    from .contract import Choice, Problem
+    from .contract import Choice, Copies, Gather, Problem
     from .residue import Part
 
 
@@ -83,7 +84,7 @@ class Builder:
     images: dict[tuple[int, int], tuple[int, ...]]
     steps: list[Step] = fresh(default_factory=list)
     temps: list[Size] = fresh(default_factory=list)  # bytes of each
-    copies: dict[tuple[Node, int], Memory] = fresh(default_factory=dict)
+    copies: Copies = fresh(default_factory=dict)
     packed: dict[tuple[Any, ...], Temp] = fresh(default_factory=dict)
     checks: list[Check] = fresh(default_factory=list)
     forms: dict[object, list[Lowered]] = fresh(default_factory=dict)
@@ -100,9 +101,11 @@ class Builder:
             return permuted(sizes, [*channels, *spatial, 0])
         return permuted(sizes, [0, *spatial, *channels])
 
-    def temporary(self, node: Node, strides: tuple[Size, ...]) -> Memory:
-        sizes = tuple(size_of(s) for s in node.shape)
-        self.temps.append(mul(total(sizes), node.dtype.itemsize))
+    def temporary(
+        self, shape: tuple[int, ...], dtype: DType, strides: tuple[Size, ...]
+    ) -> Memory:
+        sizes = tuple(size_of(s) for s in shape)
+        self.temps.append(mul(total(sizes), dtype.itemsize))
         return Memory(Temp(len(self.temps) - 1), sizes, strides)
 
     def add(self, groups: list[Group], targets: list[Memory]) -> None:
@@ -251,7 +254,7 @@ class Builder:
         from .contract import SMALL, Problem
         from .tiles import choose
 
-        memory = self.memory
+        memory, body = self.memory, part.body
         width, registers = self.machine.width, self.machine.registers
         place = target
         offset: Size = 0
@@ -262,13 +265,19 @@ class Builder:
                 offset = add(offset, mul(s, start))
         for _ in range(4):
             problem = Problem(
-                part.shape, part.body, memory, place, width, registers, set(self.copies), offset,
+                part.shape, body, memory, place, width, registers, self.copies, offset,
                 0 if several else SMALL,
             )  # fmt: skip
             choice = choose(problem) if problem.valid else None
             if choice is None or choice.repack is None:
                 return None if choice is None else (problem, choice)
-            memory = {**memory, choice.repack[0]: self.copy(*choice.repack)}
+            if isinstance(choice.repack, tuple):
+                tensor, axis = choice.repack
+                memory = {**memory, tensor: self.copy(tensor, axis)}
+                continue
+            gather = choice.repack
+            memory = {**memory, gather.node: self.gather(gather)}
+            body = substitute(body, {gather.read: read(gather.node, *gather.loops)})
         return None
 
     def _waiting(self, problem: Problem, choice: Choice) -> Temp:
@@ -306,19 +315,30 @@ class Builder:
 
     def copy(self, tensor: Node, axis: int) -> Memory:
         """A copy of a tensor with one axis innermost, made once."""
+        sizes = tuple(size_of(s) for s in tensor.shape)
+        body = read(tensor, *outs(tensor.ndim))
+        return self._copy(tensor, axis, tensor.shape, body, innermost(sizes, axis))
+
+    def gather(self, wanted: Gather) -> Memory:
+        """A copy of an operand in the order of its loops, made once."""
+        tensor, node = wanted.read.src[0], wanted.node
+        strides = row_major_strides(tuple(size_of(s) for s in node.shape))
+        return self._copy(tensor, wanted.key, node.shape, node.src[0], strides)
+
+    def _copy(
+        self, tensor: Node, key: object, shape: tuple[int, ...], body: Node,
+        strides: tuple[Size, ...],
+    ) -> Memory:  # fmt: skip
         self.shared += 1
-        known = self.copies.get((tensor, axis))
-        if known is None:
-            body = read(tensor, *outs(tensor.ndim))
-            sizes = tuple(size_of(s) for s in tensor.shape)
-            known = self.temporary(tensor, innermost(sizes, axis))
-            low = Lowering(tensor.shape, body, self.memory)
+        copies = self.copies.setdefault(tensor, {})
+        if key not in copies:
+            known = copies[key] = self.temporary(shape, tensor.dtype, strides)
+            low = Lowering(shape, body, self.memory, trusted=True)
             terms = tuple((out(i), s) for i, s in enumerate(known.strides))
             store = Store(low.result, known.ref, terms)
-            built = NestBuilder(sizes, [store], 0, self.machine.width).build()
+            built = NestBuilder(known.shape, [store], 0, self.machine.width).build()
             self._append(*built, known, None, [])
-            self.copies[tensor, axis] = known
-        return known
+        return copies[key]
 
     def _append(
         self, kernel: Kernel, params: Parameters, parallel: bool, target: Memory,
@@ -350,7 +370,7 @@ def _step(
 
 def form(
     groups: list[Group], targets: list[Memory], memory: dict[Node, Memory],
-    copies: dict[tuple[Node, int], Memory],
+    copies: Copies,
 ) -> tuple[object, list[Node], list[object]]:  # fmt: skip
     """(what a step depends on, apart from which memory it is; the tensors that it reads; the
     memory, as words).
@@ -379,10 +399,9 @@ def form(
             if place.ref not in number:
                 number[place.ref] = len(words)
                 words.append(("pointer", place.ref))
-            axes = tuple(a for a in range(n.ndim) if (n, a) in copies) if copies else ()
             part: object = (
                 n.op, base.op, n.dtype, n.shape, symbolic_key(n.shape), place.shape, place.strides,
-                number[place.ref], axes,
+                number[place.ref], tuple(copies.get(n, ())),
             )  # fmt: skip
         else:
             part = (n.op, n.dtype, n.arg, *[places[s] for s in n.src])

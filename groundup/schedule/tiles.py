@@ -5,10 +5,10 @@ gradients; costs are about cycles of one core.
 
 from __future__ import annotations
 
-from math import gcd
+from math import gcd, prod
 
 from ..ir.node import Node
-from .contract import Choice, Operand, Problem
+from .contract import Choice, Gather, Operand, Problem
 from .lower import affine
 from .sizes import Sym, size_of, value
 
@@ -24,6 +24,7 @@ STREAMS = 8  # rows of memory that are read side by side
 FAR, WALK = 16 << 10, 1.7  # bytes between two terms, and how much longer such a walk takes
 CROWDED = 1.3  # how much longer it takes when rows push each other out of the cache
 TRANSPOSE, COPY = 0.8, 0.4  # cycles an element of a copy into panels
+GATHER, START = 1.6, 3000.0  # an element of any other copy, and its kernel
 
 
 def choose(p: Problem) -> Choice | None:
@@ -32,7 +33,7 @@ def choose(p: Problem) -> Choice | None:
     if not found:
         return None
     best = min(found, key=lambda c: c.cost)
-    if not best.lanes:
+    if not best.lanes and best.repack is None:
         _arrange(p, best)
     return best
 
@@ -96,8 +97,13 @@ def _broadcast(
     p: Problem, a: Operand, b: Operand, m: Node | None, n: Node, paired: bool
 ) -> list[Choice]:
     pack, extra = _packing(p, b, n, paired)
+    gather = None
     if b.strides[n] != 1 and not pack:
-        return []
+        gather = p.gather(b, n)
+        if gather is None:
+            return []
+        known = gather.key in p.copies.get(b.read.src[0], {})
+        extra = 0.0 if known else START + GATHER * prod(map(int, gather.shape))
     width = p.lane_count
     height, columns = value(p.extents[m]) if m else 1, value(p.extents[n])
     stored = p.target_strides[n]
@@ -126,10 +132,12 @@ def _broadcast(
                 for r, count in tiles
             )
             cost = cycles * _rest(p, m, n) + outside + extra
-            c = Choice(cost, a, b, m, n, rows, vectors, paired=paired, pack=pack)
+            c = Choice(
+                cost, a, b, m, n, rows, vectors, paired=paired, pack=pack, repack=gather
+            )
             if m is not None and not paired and _walks_far(p, a) and _terms(p) >= 64:
                 c.cost += (WALK - 1) * cycles * _rest(p, m, n)
-            if m is not None and _crowded(p, a, m, rows):
+            if gather is None and m is not None and _crowded(p, a, m, rows):
                 c.cost, c.pack_rows = _uncrowded(p, a, m, cost)
             found.append(c)
     return found
@@ -270,7 +278,7 @@ def _arrange(p: Problem, c: Choice) -> None:
 
 def _lanes(p: Problem, a: Operand, b: Operand, m: Node | None, n: Node) -> list[Choice]:
     last = p.k[-1]
-    repack: tuple[Node, int] | None = None
+    repack: Gather | tuple[Node, int] | None = None
     extra = 0.0
     for o in (a, b):
         if o.strides.get(last) != 1:
@@ -303,13 +311,18 @@ def _lanes(p: Problem, a: Operand, b: Operand, m: Node | None, n: Node) -> list[
     return found
 
 
-def _repack(p: Problem, o: Operand, n: Node) -> tuple[tuple[Node, int] | None, float]:
-    """Copying an operand so that n is contiguous: (what to copy, about how many cycles)."""
-    for axis, ix in enumerate(o.read.src[1:]):
-        if ix is n:
-            elements = 1
-            for s in o.read.src[0].shape:
-                elements *= int(s)
-            wanted = (o.read.src[0], axis)
-            return wanted, 0.0 if wanted in p.copies else 1.6 * elements
-    return None, 0.0
+def _repack(
+    p: Problem, o: Operand, last: Node
+) -> tuple[Gather | tuple[Node, int] | None, float]:
+    """Copying an operand so that `last` is contiguous: (what to copy, about how many cycles)."""
+    tensor, *indices = o.read.src
+    if last not in indices:
+        return None, 0.0
+    axis, known = indices.index(last), p.copies.get(tensor, {})
+    if axis in known:
+        return (tensor, axis), 0.0
+    whole = prod(map(int, tensor.shape))
+    gather = p.gather(o, last)
+    if gather is not None and (gather.key in known or 2 * prod(map(int, gather.shape)) <= whole):
+        return gather, 0.0 if gather.key in known else GATHER * prod(map(int, gather.shape))
+    return (tensor, axis), GATHER * whole
