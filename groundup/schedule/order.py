@@ -59,25 +59,22 @@ class Canonical:
         handle = node.value if node.op == "buffer" else node.cache
         shape = node.shape if self.symbolic else tuple(int(s) for s in node.shape)
         if handle is not None:
-            self._keep(node, buffer(Slot(slots[handle]), shape, node.dtype))
+            self.of[node] = buffer(Slot(slots[handle]), shape, node.dtype)
         elif node.op in ("leaf", "detach"):
             self.of[node] = self.of[node.src[0]]
         elif node.op == "loops":
             self.of[node] = self._nest(node, shape)
         else:
             src = tuple([self._scalar(s) if node.op == "scan" else self.of[s] for s in node.src])
-            self._keep(node, make(node.op, node.dtype, shape, src, node.arg))
-
-    def _keep(self, node: Node, made: Node) -> None:
-        self.of[node] = made
-        self.fresh.append(made)
+            made = self.of[node] = make(node.op, node.dtype, shape, src, node.arg)
+            self.fresh.append(made)
 
     def _nest(self, node: Node, shape: tuple[int, ...]) -> Node:
         """What a loop nest became."""
         if not self.deep:
             tensors = [self.of[n] for n in body_nodes(node.src[0]) if n.op in TENSOR_OPS]
             return self._worked_out(node, shape, tensors)[0]
-        from ..ir.recipe import form, record  # few first results need it
+        from ..ir.recipe import form, record  # a first result does not need them
 
         known = form(node, self.of)
         same = (known.key, *known.tensors)
