@@ -33,6 +33,8 @@ from .steps import Builder, Check, Machine, Result, Step, Temp, images
 _compiled: dict[Kernel, int] = {}
 ALIGN = 64
 SHARED = 1 << 20  # bytes: arenas up to this size are one block
+# Threads of a program's step by `Step.parallel`: one; all, a chunk for each; all, some for each.
+_THREADS = (1, pool.MAX_THREADS, 0)
 
 
 def machine() -> Machine:
@@ -237,7 +239,7 @@ class Plan:
                     words.append(0)
                 else:
                     words.append(value(w, n))  # type: ignore[arg-type]
-            steps.append((self.addresses[i], words, 0 if step.parallel else 1))
+            steps.append((self.addresses[i], words, _THREADS[step.parallel]))
         program = runtime.Program(steps)
         arrays = [program.words(i) for i in range(len(steps))]
         pointers: dict[object, _Places] = {}
