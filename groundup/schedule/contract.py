@@ -342,7 +342,20 @@ class Problem:
             order=choice.order,
             output=Output(body, where_to), width=self.width,
         )  # fmt: skip
-        return kernel, self._count() >= PARALLEL
+        return kernel, self._count() >= PARALLEL and self._tiles(choice) > 1
+
+    def _tiles(self, choice: Choice) -> int:
+        """How many register tiles there are: one is for one thread."""
+        tiles = 1
+        for v, extent in self.extents.items():
+            if v is choice.m:
+                tiles *= -(-value(extent) // choice.rows)
+            elif v is choice.n:
+                lanes = 1 if choice.lanes else self.lane_count
+                tiles *= -(-value(extent) // (choice.vectors * lanes))
+            elif v.op == "out":
+                tiles *= value(extent)
+        return tiles
 
 
 def without(body: Node, gone: set[Node]) -> Node:

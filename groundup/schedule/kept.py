@@ -70,7 +70,7 @@ def keep(name: bytes, parts: Parts, sources: Sequence[Source]) -> None:
         entry = names[id(source)]
         steps.append((
             codes.setdefault(entry, len(codes)), [_word(w) for w in step.words],
-            bool(step.parallel), [_ref(w) for w in step.writes], [_ref(r) for r in step.reads],
+            int(step.parallel), [_ref(w) for w in step.writes], [_ref(r) for r in step.reads],
             bool(step.checks), None if step.scratch is None else _ref(step.scratch),
         ))  # fmt: skip
     data = (

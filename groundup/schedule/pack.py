@@ -10,10 +10,12 @@ from ..emit.kernel import Pack, Stride
 from ..ir import dtype as dt
 from ..ir.node import Node, alu, const, make, out, read
 from ..ir.record import record
-from .contract import PARALLEL, Choice, Problem
+from .contract import Choice, Problem
 from .lower import Lowering, Memory, Raw, affine
 from .nests import Parameters
 from .sizes import Size, Sym, add, mul, size_of, value
+
+PARALLEL = 5_000  # elements: copying fewer takes one thread less than 2 µs (tiles.TRANSPOSE)
 
 
 @record

@@ -41,6 +41,8 @@ SHARED = 1 << 20  # bytes: arenas up to this size are one block
 # Several orders are tried from so many bytes of temporaries on, up to so many steps (one takes
 # some 20 µs a step).
 WORTH, MOST = 16 << 20, 4096
+# Threads of a program's step by `Step.parallel`: one; all, a chunk for each; all, some for each.
+THREADS = (1, pool.MAXTHREADS, 0)
 
 
 def machine() -> Machine:
@@ -290,7 +292,7 @@ class Plan:
                     words.append(0)
                 else:
                     words.append(value(w, n))  # type: ignore[arg-type]
-            steps.append((self.addresses[number], words, 0 if step.parallel else 1))
+            steps.append((self.addresses[number], words, THREADS[step.parallel]))
         program = runtime.Program(steps)
         arrays = [program.words(i) for i in range(len(steps))]
         pointers: dict[object, _Places] = {}

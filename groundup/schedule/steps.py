@@ -45,7 +45,7 @@ class Step:
 
     kernel: Kernel
     words: list[object]
-    parallel: bool
+    parallel: int  # 0: for one thread; else a chunk for each (1), or some (2)
     writes: tuple[object, ...]  # one for each of its groups
     reads: set[object]
     groups: tuple[Group, ...]  # none for a copy
@@ -77,7 +77,7 @@ listener: Callable[[Builder, Group, Memory], None] | None = None
 
 # A step apart from the memory it touches: kernel, words (with numbers of references), whether
 # threads share it; of a packed copy also (which tensor, the rest of its key, bytes).
-Lowered = tuple[Kernel, list[Any], bool, tuple[int, list[Any], Size] | None]
+Lowered = tuple[Kernel, list[Any], int, tuple[int, list[Any], Size] | None]
 
 
 @record
@@ -406,13 +406,24 @@ class Builder:
 
 
 def _step(
-    kernel: Kernel, words: list[object], parallel: bool, targets: list[Memory],
+    kernel: Kernel, words: list[object], parallel: int, targets: list[Memory],
     groups: list[Group], checks: bool,
 ) -> Step:  # fmt: skip
     reads = {w[1] for w in words if isinstance(w, tuple) and w[0] == "pointer"}
     writes = tuple(t.ref for t in targets)
     shape = targets[0].shape
-    return Step(kernel, words, parallel, writes, reads - {*writes}, tuple(groups), shape, checks)
+    share = 0 if not parallel else 1 if _walks_all(kernel) else 2
+    return Step(kernel, words, share, writes, reads - {*writes}, tuple(groups), shape, checks)
+
+
+def _walks_all(kernel: Kernel) -> bool:
+    """Does each chunk walk through all that the kernel reads, however small its part of the
+    results: the blocks of a sum, the rows of columns?"""
+    if isinstance(kernel, Several):
+        return any(map(_walks_all, kernel.parts))
+    if isinstance(kernel, Contraction):
+        return kernel.block is not None
+    return isinstance(kernel, Nest) and bool(kernel.columns)
 
 
 def form(

@@ -26,7 +26,7 @@ from . import steps, winners
 from .contract import Choice, Problem
 from .fuse import Group, stored_behind
 from .lower import Memory
-from .plan import compiled, machine
+from .plan import THREADS, compiled, machine
 from .sizes import value
 from .steps import Builder, Temp, form
 from .tiles import candidates
@@ -141,7 +141,7 @@ class Way:
             return 0 if word == "status" else value(word)  # type: ignore[arg-type]
 
         table = [
-            (code, [number(w) for w in s.words], 0 if s.parallel else 1)
+            (code, [number(w) for w in s.words], THREADS[s.parallel])
             for s, code in zip(self.steps, compiled(self.kernels), strict=True)
         ]  # fmt: skip
         self.program, self._alive = runtime.Program(table), temps

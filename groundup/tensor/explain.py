@@ -114,7 +114,7 @@ def _kernels(plan: Plan) -> list[str]:
     for i, step in enumerate(plan.steps):
         reads = ", ".join(sorted(_name(r) for r in step.reads)) or "nothing"
         lines.append(f"kernel {i}: {', '.join(map(_name, step.writes))} from {reads}")
-        lines += [f"    {line}" for line in _form(step.kernel, step.parallel)]
+        lines += [f"    {line}" for line in _form(step.kernel, bool(step.parallel))]
         if not step.groups and not isinstance(step.kernel, Ranks):
             lines.append("    a copy into another layout")
         for group in step.groups:
