@@ -42,7 +42,7 @@ SHARED = 1 << 20  # bytes: arenas up to this size are one block
 # some 20 µs a step).
 WORTH, MOST = 16 << 20, 4096
 # Threads of a program's step by `Step.parallel`: one; all, a chunk for each; all, some for each.
-THREADS = (1, pool.MAXTHREADS, 0)
+THREADS = (1, pool.MAX_THREADS, 0)
 
 
 def machine() -> Machine:
