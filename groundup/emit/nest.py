@@ -32,7 +32,13 @@ def share(e: Emitter, total: Operand | int) -> tuple[Operand, Operand]:
 def emit_nest(kernel: Nest, name: str) -> str:
     """The kernel as a module of LLVM IR text."""
     fn = Function(name, SIGNATURE)
-    e = Emitter(fn, kernel.width)
+    write_nest(Emitter(fn, kernel.width), kernel)
+    return module([fn.text()], fn.declared)
+
+
+def write_nest(e: Emitter, kernel: Nest) -> None:
+    """The kernel as the body of a function."""
+    fn = e.fn
     for node in toposort([output.body for output in kernel.outputs]):
         if node.op == "reduce":
             e.reductions.setdefault(node.arg[1], []).append(node)
@@ -44,13 +50,16 @@ def emit_nest(kernel: Nest, name: str) -> str:
         from .columns import ColumnsWriter
 
         work = ColumnsWriter(e, kernel).parallel
+    elif kernel.square:
+        from .square import SquareWriter
+
+        work = SquareWriter(e, kernel).parallel
     else:
         writer = _NestWriter(e, kernel)
         work = writer.parallel if kernel.parallel else functools.partial(writer.loops, 0)
     carefully(e, kernel.careful, work)
     if any(output.stream for output in kernel.outputs):
         fn.do("fence seq_cst")  # streamed stores are seen before the kernel's end
-    return module([fn.text()], fn.declared)
 
 
 def carefully(e: Emitter, careful: bool, write: Callable[[], None]) -> None:

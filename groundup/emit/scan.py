@@ -15,6 +15,7 @@ from .kernel import Access, Scan
 from .nest import SIGNATURE, carefully, share, size
 from .operations import literal
 from .reduction import lane_mask
+from .square import transpose
 
 
 def emit_scan(kernel: Scan, name: str) -> str:
@@ -67,24 +68,6 @@ def tile_loads(kernel: Scan) -> list[Node] | None:
             elif along in terms or rows & terms.keys() or node.src:
                 return None
     return moving
-
-
-def turned(f: Function, rows: list[Operand], element: str) -> list[Operand]:
-    """The columns of a square of vectors: each of log2(side) rounds interleaves row i with row
-    i + side/2."""
-    side = len(rows)
-    t = f"<{side} x {element}>"
-    orders = []
-    for half in (0, side // 2):
-        pairs = ((half + i, side + half + i) for i in range(side // 2))
-        orders.append(", ".join(f"i32 {i}" for pair in pairs for i in pair))
-    for _ in range(side.bit_length() - 1):
-        pairs_of = [(rows[i], rows[i + side // 2]) for i in range(side // 2)]
-        rows = [
-            f.put(f"shufflevector {t} {a}, {t} {b}, <{side} x i32> <{order}>")
-            for a, b in pairs_of for order in orders
-        ]  # fmt: skip
-    return rows
 
 
 class _ScanWriter:
@@ -180,7 +163,7 @@ class _ScanWriter:
                 e.bindings[k.along[0]] = Binding(base, side, scope)
                 rows.append(e.widen(e.emit(renamed(load, names)), side))
                 e.close()
-            columns[load] = turned(f, rows, load.dtype.llvm)
+            columns[load] = transpose(f, rows, side, load.dtype.llvm)
         results = [running] * side
         t = e.type_of(self.dtype, side)
         for j in reversed(range(side)) if k.reverse else range(side):
@@ -198,7 +181,8 @@ class _ScanWriter:
                 here = f.put(f"extractelement <{side} x i1> {mask}, i64 {j}")
                 running = f.put(f"select i1 {here}, {t} {results[j]}, {t} {running}")
             e.close()
-        for names, row in zip(self.names, turned(f, results, self.dtype.llvm), strict=True):
+        turned = transpose(f, results, side, self.dtype.llvm)
+        for names, row in zip(self.names, turned, strict=True):
             scope = e.open(f.region, mask)
             e.bindings[k.along[0]] = Binding(base, side, scope)
             e.store(Value(row, self.dtype, side, scope), moved(k.output.access, names))

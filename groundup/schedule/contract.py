@@ -7,17 +7,21 @@ Must not know which tiles are chosen (see tiles.py).
 from __future__ import annotations
 
 import itertools
+from math import prod
 
 from ..emit.contraction import affine_coefficient
 from ..emit.kernel import Access, Bound, Contraction, Output, RowBound, Stride
 from ..ir import dtype as dt
-from ..ir.node import Node, make, out, red
-from ..ir.record import record
-from ..ir.transform import body_nodes, substitute, toposort
+from ..ir.dtype import DType
+from ..ir.node import Node, loops, make, out, read, red
+from ..ir.record import frozen, record
+from ..ir.transform import body_nodes, product_of, substitute, toposort
 from .lower import Lowering, Memory, Raw, affine
 from .nests import Parameters, finish
-from .order import product_of
 from .sizes import Size, Sym, mul, size_of, value
+
+# Tensor → its copies that exist: by the axis that is innermost, or by how they were gathered.
+Copies = dict[Node, dict[object, Memory]]
 
 SMALL = 2_000  # multiply-adds below which plain loops do as well
 PARALLEL = 30_000
@@ -37,6 +41,27 @@ class Operand:
         return self.load.arg  # type: ignore[no-any-return]
 
 
+@frozen
+class Gather:
+    """An operand copied first, each of its elements where its loops find it, the last fastest."""
+
+    read: Node
+    loops: tuple[Node, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def key(self) -> tuple[tuple[int, ...], tuple[Node, ...]]:
+        """What it is, apart from the tensor."""
+        names = {v: out(i) for i, v in enumerate(self.loops)}
+        return self.shape, tuple(substitute(ix, names) for ix in self.read.src[1:])
+
+    @property
+    def node(self) -> Node:
+        """The copy, as an expression."""
+        shape, indices = self.key
+        return loops(shape, read(self.read.src[0], *indices))
+
+
 @record
 class Choice:
     """One way to run a contraction, and about how many cycles it takes."""
@@ -50,7 +75,9 @@ class Choice:
     vectors: int
     lanes: bool = False
     paired: bool = False
-    repack: tuple[Node, int] | None = None  # lanes: (tensor, axis to make innermost)
+    # What is copied before anything else is chosen: an operand, or (lanes) a tensor with the axis
+    # that is made innermost.
+    repack: Gather | tuple[Node, int] | None = None
     pack: bool = False  # copy b into panels first
     pack_rows: bool = False  # copy a first, so that its rows lie apart in the cache
     block: tuple[int, int] | None = None
@@ -62,13 +89,13 @@ class Problem:
 
     def __init__(
         self, shape: tuple[int, ...], body: Node, memory: dict[Node, Memory], target: Memory,
-        width: int, registers: int, copies: set[tuple[Node, int]] | None = None,
-        offset: Size = 0, least: int = SMALL,
+        width: int, registers: int, copies: Copies | None = None,
+        offset: Size = 0, least: int = SMALL, adds_pairs: bool = False,
     ) -> None:  # fmt: skip
-        self.copies = copies or set()  # (tensor, innermost axis) copies that exist already
+        self.copies = copies or {}
         self.shape, self.body, self.memory, self.target = shape, body, memory, target
         self.width, self.registers, self.target_offset = width, registers, offset
-        self.least = least
+        self.least, self.adds_pairs = least, adds_pairs
         self.extents: dict[Node, Size] = {out(i): size_of(s) for i, s in enumerate(shape)}
         self.checks: list[tuple[int, tuple[int, ...], str | None]] = []
         self.valid = self._analyse()
@@ -83,7 +110,9 @@ class Problem:
         _, variables, order = self.sum.arg[:3]
         self.k = [red(i) for i, _ in variables]
         self.extents.update({red(i): size_of(e) for i, e in variables})
-        self.lanes = order == "dotlanes"
+        self.lanes = "lanes" in order
+        self.halves = "pairs" if order == "dot16pairs" else "each" if "16" in order else ""
+        self.adds_pairs = self.adds_pairs and self.halves == "pairs"
         if self.sum.dtype.bits == 64:
             self.lane_count = self.width // 2
         else:
@@ -98,14 +127,16 @@ class Problem:
         self.bounds = bounds
         self.guarded = {v for b in bounds for v in _variables(b.value)}
         self.operands = []
-        for read in pair:
-            if any(n.op == "read" for ix in read.src[1:] for n in body_nodes(ix)):
+        for factor in pair:
+            if any(n.op == "read" for ix in factor.src[1:] for n in body_nodes(ix)):
                 return False
-            load = Lowering(self.shape, read, self.memory, trusted=True).result
-            self.operands.append(_operand(read, load))
+            load = Lowering(self.shape, factor, self.memory, trusted=True).result
+            self.operands.append(_operand(factor, load))
         if self._count() < self.least:
             return False
         self.full = dict(self.extents)
+        # The loops that each loop walks as one.
+        self.parts: dict[Node, tuple[Node, ...]] = {v: (v,) for v in self.extents}
         self.gone: set[Node] = set()  # output loops that are walked as part of another
         self.joined: set[Node] = set()  # those others
         self._lower_rest()
@@ -174,6 +205,7 @@ class Problem:
             except ArithmeticError:
                 continue
             self.extents[y] = joined
+            self.parts[y] = (*self.parts.pop(x), *self.parts[y])
             del self.extents[x], self.target_strides[x]
             for o in self.operands:
                 o.strides.pop(x, None)
@@ -186,7 +218,37 @@ class Problem:
         except ArithmeticError:
             return False
 
+    # ---- copies ----------------------------------------------------------------------------------
+
+    def gather(self, operand: Operand, last: Node) -> Gather | None:
+        """The copy of an operand in which `last` is innermost and all other loops are in order, if
+        each of its loops reads inside the tensor and none of its elements is copied twice."""
+        if self.bounds or operand.raw.guarded:
+            return None
+        tensor, *indices = operand.read.src
+        mine = set().union(*map(_variables, indices))
+        sizes = {out(i): s for i, s in enumerate(self.shape)}
+        sizes.update({red(i): e for i, e in self.sum.arg[1]})
+        order = [v for v in self.extents if v.op == "out" and v is not last]
+        order.sort(key=lambda v: -value(self.target_strides[v]))
+        order += [v for v in self.k if v is not last]
+        every = [w for v in (*order, last) for w in self.parts[v] if w in mine]
+        shape = tuple(sizes[v] for v in every)
+        if set(every) != mine or prod(map(int, shape)) > prod(map(int, tensor.shape)):
+            return None
+        return Gather(operand.read, tuple(every), shape)
+
     # ---- the kernel ------------------------------------------------------------------------------
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an operand's element, as a tile reads it."""
+        return self.packed_dtype.itemsize
+
+    @property
+    def packed_dtype(self) -> DType:
+        """The type of a packed copy: that of the sum, unless pairs of 16 bits are multiplied."""
+        return dt.bfloat16 if self.adds_pairs else self.sum.dtype
 
     def row_bound(self, m: Node) -> RowBound | None:
         """The conditions that tie m to one reduction variable, as one; None if they cannot be."""
@@ -240,7 +302,7 @@ class Problem:
             access = place(packed or operand.raw)
             access = access._replace(terms=tuple((ids.get(v, v), s) for v, s in access.terms))
             src = tuple(finish(substitute(s, ids), params) for s in node.src)
-            dtype = self.sum.dtype if packed else node.dtype  # a copy is widened already
+            dtype = self.packed_dtype if packed else node.dtype
             return make("load", dtype, (), src, access)
 
         a, b = load(a_raw, choice.a), load(b_raw, choice.b)
@@ -274,6 +336,7 @@ class Problem:
             row_bound=tied,
             a=a, b=b, paired=choice.paired,
             hole=self.hole, rows=choice.rows, vectors=choice.vectors, lanes=choice.lanes,
+            halves=self.halves, panels=self.adds_pairs and b_raw is not None,
             block=choice.block,
             partial=params.pointer(partial) if choice.block else None,
             order=choice.order,
@@ -311,10 +374,10 @@ def without(body: Node, gone: set[Node]) -> Node:
     return map_loads(body, change)
 
 
-def _operand(read: Node, load: Node) -> Operand:
+def _operand(factor: Node, load: Node) -> Operand:
     raw: Raw = load.arg
     tied = {n for s in load.src for n in toposort([s]) if n.op in ("out", "red")}
-    return Operand(read, load, dict(raw.terms), tied)
+    return Operand(factor, load, dict(raw.terms), tied)
 
 
 def _variables(node: Node) -> set[Node]:

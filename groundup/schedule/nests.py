@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from ..emit.kernel import ROW, Access, Nest, Output, Word
 from ..emit.reduction import renamed
+from ..emit.square import turns
 from ..ir import dtype as dt
 from ..ir.bounds import ULPS
 from ..ir.node import Node, const, make, out, red, reduce
@@ -122,6 +123,7 @@ class Store:
     body: Node
     ref: object
     terms: tuple[tuple[Node, Size], ...]  # stride of each variable that moves it
+    offset: Size = 0
 
     def stride(self, variable: Node) -> Size:
         return next((s for v, s in self.terms if v is variable), 0)
@@ -135,12 +137,15 @@ class _Loop:
 
 
 class NestBuilder:
-    """Builds the Nest of one or several stored tensors; `main` is the one with the most loops."""
+    """Builds the Nest of one or several stored tensors; `main` is the one with the most loops.
+
+    unit: the stride of neighbours in memory, more than 1 where only every unit-th element is meant
+    """
 
     def __init__(
-        self, shape: tuple[Size, ...], stores: list[Store], main: int, width: int
+        self, shape: tuple[Size, ...], stores: list[Store], main: int, width: int, unit: int = 1
     ) -> None:
-        self.width = width
+        self.width, self.unit = width, unit
         self.stores = stores
         self.main = stores[main]
         self.loops = [
@@ -270,7 +275,7 @@ class NestBuilder:
         """The loop to vectorise: where the output is contiguous, unless its reduction's terms are
         contiguous along the last reduction variable instead (then that one is vectorised)."""
         for i, lp in enumerate(self.loops):
-            if lp.stride != 1:
+            if lp.stride != self.unit:
                 continue
             for n in self.sums:
                 last_id = n.arg[1][-1][0]
@@ -296,7 +301,9 @@ class NestBuilder:
         terms = 1
         for _, e in sums[0].arg[1]:
             terms *= int(e)
-        if terms < 8 or len({s.arg[2] in ("lanes", "dotlanes") for s in sums}) > 1:
+        if terms < 8 or len({"lanes" in s.arg[2] for s in sums}) > 1:
+            return 0
+        if any(s.arg[2] == "dot16pairs" for s in sums):  # rows come one after the other there
             return 0
         last = red(sums[0].arg[1][-1][0])
         score = dict.fromkeys((lp.variable for lp in self.loops), 0.0)
@@ -327,6 +334,24 @@ class NestBuilder:
             vectors //= 2
         return vectors * self.width
 
+    def _square(self, vector: int) -> bool:
+        """Is the nest walked in squares, because loads lie together along another loop than the
+        results? Puts these two loops last."""
+        if vector < 0 or self.sums:
+            return False
+        if any(len(self._moved_by(s)) < len(self.loops) for s in self.stores):
+            return False
+        lane = self.loops[vector]
+        turned = [
+            (sum(turns(n, lp.variable, lane.variable) for n in self.loads), i, lp)
+            for i, lp in enumerate(self.loops) if lp is not lane
+        ]  # fmt: skip
+        count, _, row = max(turned, default=(0, 0, lane))
+        if not count or min(value(row.extent), value(lane.extent)) < self.width // 2:
+            return False
+        self.loops = [lp for lp in self.loops if lp is not row and lp is not lane] + [row, lane]
+        return True
+
     def _kept(self, vector: int) -> list[tuple[Node, Node]]:
         """Costly parts of reductions' terms that the outputs need again along the same row."""
         if vector < 0 or vector + 1 < len(self.loops):
@@ -343,7 +368,7 @@ class NestBuilder:
         for s in self.sums:
             kind, variables, order = s.arg[:3]
             last = red(variables[0][0])
-            along = kind in ("max", "min") or order in ("lanes", "dotlanes")
+            along = kind in ("max", "min") or "lanes" in order
             if len(variables) > 1 or not along or size_of(variables[0][1]) != row.extent:
                 continue
             if _free(s) - {lp.variable for lp in self.loops[:-1]}:
@@ -379,6 +404,7 @@ class NestBuilder:
         if store.stride(self.loops[vector].variable) != 1:
             return False
         others = [store.stride(lp.variable) for i, lp in enumerate(self.loops) if i != vector]
+        others.append(store.offset)
         return all(
             part % lanes == 0
             for s in others
@@ -416,19 +442,25 @@ class NestBuilder:
             total += terms * repeats * len(toposort([node.src[0]]))
         return total
 
-    def build(self) -> tuple[Nest, Parameters, bool]:
-        """(kernel, its parameters, whether several threads share it)."""
-        params = Parameters()
+    def build(self, shared: Parameters | None = None) -> tuple[Nest, Parameters, bool]:
+        """(kernel, its parameters, whether several threads share it).
+
+        shared: of kernels with one argument block, which this one's are added to
+        """
+        params = shared or Parameters()
         columns = self._columns()
         vector = len(self.loops) - 1 if columns else self._vector()
-        parallel = len(self.loops) if columns else self._parallel(vector)
+        square = not columns and self._square(vector)
+        if square:
+            vector = len(self.loops) - 1
+        parallel = len(self.loops) if columns or square else self._parallel(vector)
         places = []
         for store in self.stores:
             terms = tuple((lp.variable, store.stride(lp.variable)) for lp in self.loops
                           if lp.variable in self._moved_by(store))  # fmt: skip
-            places.append(access(Raw(store.ref, 0, terms, False, False), params))
+            places.append(access(Raw(store.ref, store.offset, terms, False, False), params))
         loops = tuple((lp.variable, params.size(lp.extent)) for lp in self.loops)
-        kept = self._kept(vector) if not columns else []
+        kept = self._kept(vector) if not columns and not square else []
         pairs = [n for pair in kept for n in pair]
         n = len(self.stores)
         bodies = finished([*(s.body for s in self.stores), *pairs], params)
@@ -438,7 +470,7 @@ class NestBuilder:
         )
         nest = Nest(
             loops, vector, parallel, outputs, self.width, columns=columns,
-            kept=tuple(zip(bodies[n::2], bodies[n + 1 :: 2])),
+            kept=tuple(zip(bodies[n::2], bodies[n + 1 :: 2])), square=square,
         )  # fmt: skip
         return nest, params, bool(parallel) and self.work() >= SERIAL
 

@@ -143,6 +143,23 @@ def _other_turned(a: np.ndarray, b: np.ndarray) -> list[Node]:
     return [B.matmul(B.tensor(a), B.view(x, x.shape[::-1], lambda i, j: (j, i)))]
 
 
+def _diagonal(a: np.ndarray, b: np.ndarray) -> list[Node]:
+    """ab,bcc->ac."""
+    (r,), variables = fresh(0, [a.shape[1]])
+    i, j = outs(2)
+    term = alu("mul", read(B.tensor(a), i, r), read(B.tensor(b), r, j, j))
+    return [loops((a.shape[0], b.shape[1]), reduce("sum", variables, term, "dot"))]
+
+
+def _crossed(a: np.ndarray, b: np.ndarray) -> list[Node]:
+    """abcd,efdc->abef."""
+    (r, s), variables = fresh(0, a.shape[2:])
+    i, j, m, n = outs(4)
+    term = alu("mul", read(B.tensor(a), i, j, r, s), read(B.tensor(b), m, n, s, r))
+    shape = (*a.shape[:2], *b.shape[:2])
+    return [loops(shape, reduce("sum", variables, term, "dot"))]
+
+
 def _convolution(stride: int, padding: int, dilation: int = 1) -> Build:
     def build(x: np.ndarray, w: np.ndarray) -> list[Node]:
         return [B.conv2d(B.tensor(x), B.tensor(w), stride, padding, dilation)]
@@ -172,6 +189,8 @@ FORMS: dict[str, tuple[Build, tuple[tuple[int, ...], ...], int]] = {
     "AᵀB": (_turned, ((33, 15), (33, 31)), 33),
     "ABᵀ": (_other_turned, ((7, 65), (47, 65)), 65),
     "batched": (_matmul, ((3, 5, 17), (3, 17, 33)), 17),
+    "diagonal": (_diagonal, ((19, 23), (23, 33, 33)), 23),
+    "crossed": (_crossed, ((3, 5, 6, 7), (5, 7, 7, 6)), 42),
     "few channels": (_convolution(1, 1), ((17, 2, 5, 6), (5, 2, 3, 3)), 18),
     "many channels": (_convolution(1, 1), ((3, 33, 5, 4), (17, 33, 3, 3)), 297),
     "strided": (_convolution(2, 1), ((2, 3, 9, 8), (16, 3, 3, 3)), 27),
