@@ -6,6 +6,7 @@ size. Must not know Tensor.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Any
@@ -38,7 +39,10 @@ SHARED = 1 << 20  # bytes: arenas up to this size are one block
 def machine() -> Machine:
     """The processor as the schedule sees it."""
     bits = target.host().vector_bits
-    return Machine(width=max(4, bits // 32), registers=32 if bits >= 512 else 16)
+    return Machine(
+        width=max(4, bits // 32), registers=32 if bits >= 512 else 16,
+        slots=4 * (os.cpu_count() or 1),
+    )  # fmt: skip
 
 
 def compiled(kernels: Sequence[Kernel]) -> list[int]:
