@@ -111,13 +111,16 @@ def make(
     sizes: tuple[int, ...] = (1, 2, 3, 4, 5, 7),
     limit: int = 240,
     leaves: bool = False,
+    folds: bool = False,
 ) -> Case:
     """The case with this seed; axes have these sizes, and now and then none.
 
     With `leaves`, all floats are float64 without NaN and Inf, and derivatives can be taken by
-    every buffer of floats.
+    every buffer of floats. With `folds`, there are many products, extremes and choices.
     """
     maker = _Maker(seed, sizes, limit, leaves)
+    if folds:
+        maker.kinds, maker.reductions = STEPS + FOLDING, ("sum", "prod", "prod", "max", "min")
     for _ in range(steps):
         maker.step()
     last = maker.pool[-1]
@@ -138,6 +141,7 @@ class _Maker:
         self.rng = np.random.default_rng(seed)
         self.steps: list[str] = []
         self.pool: list[Value] = []
+        self.kinds, self.reductions = STEPS, REDUCTIONS
         self.fresh(self.pick(DTYPES), self.shape())
 
     # ---- choices ---------------------------------------------------------------------------------
@@ -235,7 +239,7 @@ class _Maker:
         for _ in range(8):
             try:
                 with np.errstate(all="ignore"):
-                    getattr(self, f"do_{self.pick(STEPS)}")()
+                    getattr(self, f"do_{self.pick(self.kinds)}")()
                 break
             except _Reject:
                 del self.pool[before[0] :], self.steps[before[1] :]
@@ -335,7 +339,7 @@ class _Maker:
             raise _Reject
         count = self.between(1, x.data.ndim)
         axes = sorted(self.permutation(x.data.ndim)[:count])
-        kinds = ("max", "min") if x.dtype is dt.bool_ else REDUCTIONS
+        kinds = ("max", "min") if x.dtype is dt.bool_ else self.reductions
         kind = self.pick(kinds)
         rest = [i for i in range(x.data.ndim) if i not in axes]
         terms = int(np.prod([x.shape[a] for a in axes]))
@@ -358,7 +362,9 @@ class _Maker:
         e = np.exp(x.data.astype(np.longdouble) - x.data.max(-1, keepdims=True))
         data = (e / e.sum(-1, keepdims=True)).astype(x.data.dtype)
         n = x.shape[-1]
-        relative = sum_bound(n, x.dtype.eps, 1.0) + (4 * ULPS["exp"] + 40) * x.dtype.eps
+        # The rounding of x - max is an error of the exponent: relative to its size.
+        below = np.abs(x.data.astype(np.float64) - x.data.max(-1, keepdims=True))
+        relative = sum_bound(n, x.dtype.eps, 1.0) + (4 * ULPS["exp"] + 40 + below) * x.dtype.eps
         self.add("softmax", B.softmax(x.node), data, np.abs(data) * relative + tiny(x.dtype))
 
     # ---- contractions ----------------------------------------------------------------------------
@@ -513,6 +519,9 @@ STEPS = (
     "view", "pad", "take", "arange",
 )  # fmt: skip
 REDUCTIONS = ("sum", "prod", "max", "min", "argmax", "argmin")
+FOLDING = ("reduce", "reduce", "reduce", "where", "where", "binary", "binary")
+
+
 def _power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.power(x.astype(np.float64), y.astype(np.float64)).astype(np.result_type(x, y))
 

@@ -12,12 +12,13 @@ from itertools import count
 
 from ..ir.extent import Extent, symbolic_key
 from ..ir.node import Node, alu, loops, out, outs, read, reshape
+from ..ir.recipe import Form, form
 from ..ir.transform import TENSOR_OPS, body_nodes
 from .running import through_scan
 from .scalar import Opened, contributions
 from .solve import adjoint
 from .split import split
-from .template import Form, fill, form
+from .template import fill
 from .together import Slices, together
 
 

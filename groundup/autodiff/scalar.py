@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir import dtype as dt
+from ..ir.affine import Affine, within
 from ..ir.extent import Extent
 from ..ir.node import Node, alu, axis, const, make, out, read, red, reduce, where
-from ..ir.transform import TENSOR_OPS, row_major, substitute
-from .rules import RULES, guarded, number, peel, times
+from ..ir.transform import TENSOR_OPS, body_nodes, row_major, substitute
+from .rules import RULES, guarded, index_only, number, peel, times
 from .split import stored
 
 Context = tuple[Node, ...]  # the variables of the reductions around a use
@@ -44,6 +45,19 @@ class Opened:
             self.inner[reduction] = names, substitute(reduction.src[0], renamed)
         return self.inner[reduction]
 
+    def exposed(self, node: Node) -> bool:
+        """May an expression read outside a tensor where nothing guards it?"""
+        reads: list[Node] = []
+        pending = [node]
+        for expression in pending:
+            nodes = body_nodes(expression)
+            pending += [self.open(n)[1] for n in nodes if n.op == "reduce"]
+            reads += [n for n in nodes if n.op == "read"]
+        return not all(
+            all(within(Affine.of(ix), size, self.sizes))
+            for n in reads for size, ix in zip(n.src[0].shape, n.src[1:], strict=True)
+        )  # fmt: skip
+
 
 def contributions(opened: Opened, tensor: Node, gradient: Node) -> list[tuple[Node, Context, Node]]:
     """(read, variables of the reductions around it, derivative) for each use of a tensor.
@@ -64,7 +78,7 @@ def contributions(opened: Opened, tensor: Node, gradient: Node) -> list[tuple[No
             for operand, where_used, part in _parts(opened, node, context, g, active):
                 known = adjoints.setdefault(operand, {})
                 known[where_used] = (
-                    alu("add", known[where_used], part) if where_used in known else part
+                    _both(opened, operand, known[where_used], part) if where_used in known else part
                 )
     value = read(tensor, *opened.outs)
     if body.op not in ("read", "where", "cast"):  # what is computed anyway is not computed twice
@@ -93,19 +107,38 @@ def _order(opened: Opened) -> tuple[list[Node], set[Node]]:
     return order, active
 
 
+def _both(opened: Opened, operand: Node, a: Node, b: Node) -> Node:
+    """The sum of two derivatives by one operand, still guarded where both are."""
+    total = alu("add", a, b)
+    sides = [peel(x)[0] for x in (a, b)]
+    if not all(sides) or not opened.exposed(operand):
+        return total
+    yes, no = const(True, dt.bool_), const(False, dt.bool_)
+    asked = [yes, yes]
+    for i, conditions in enumerate(sides):
+        for c in reversed(conditions):
+            asked[i] = where(c, asked[i], no)
+    return where(asked[0] if asked[0] is asked[1] else alu("or", *asked), total, number(0, total))
+
+
 def _parts(
     opened: Opened, node: Node, context: Context, g: Node, active: set[Node]
 ) -> list[tuple[Node, Context, Node]]:
     """The derivative by each active operand of one node."""
+    # Guards stay outside: what is not chosen contributes nothing, not even 0 times infinity, and
+    # is not read. A condition on positions alone may be asked before them.
+    if node.op == "where":
+        plain = index_only(node.src[0])
+    else:
+        plain = node.op == "reduce" and node.arg[0] == "sum"
+    guards, core = ([], g) if plain else peel(g)
     if node.op == "reduce":
         variables, inner = opened.open(node)
-        part = _REDUCTIONS[node.arg[0]](opened, node, variables, g)
+        part = guarded(guards, _REDUCTIONS[node.arg[0]](opened, node, variables, core))
         return [(inner, context + tuple(v for v in variables if v.op != "const"), part)]
     rule = RULES.get(node.op)
     if rule is None:
         raise NotImplementedError(f"{node.op} has no derivative; add a row to autodiff/rules.py")
-    # Guards stay outside: what is not chosen contributes nothing, not even 0 times infinity.
-    guards, core = ([], g) if node.op == "where" else peel(g)
     return [
         (s, context, guarded(guards, part))
         for s, part in zip(node.src, rule(node, core), strict=True)

@@ -14,11 +14,11 @@ from ..ir.affine import Affine
 from ..ir.extent import Extent, product, symbolic_key
 from ..ir.node import Node, alu, fresh, index, loops, out, outs, read, red, reduce
 from ..ir.pieces import Piece, choice, pieces_of
+from ..ir.recipe import form
 from ..ir.record import fresh as fresh_field
 from ..ir.record import record
 from ..ir.transform import body_nodes, substitute
 from .rules import guarded, number, peel, times
-from .template import form
 
 FEWEST = 4  # terms
 _END = 1 << 62

@@ -53,6 +53,12 @@ def _positive(value: float | None) -> float | None:
     return value
 
 
+def _seconds(value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise typer.BadParameter(f"a limit is a positive number of seconds, not {value:g}.")
+    return value
+
+
 @app.command()
 def train(
     dataset: Annotated[str, typer.Argument(help="The data set, such as mnist.")],
@@ -102,3 +108,54 @@ def train(
         # The reader of our output has gone (`groundup … | head`): end quietly, as others do.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(128 + signal.SIGPIPE) from None
+
+
+@app.command(
+    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False}
+)
+def tune(
+    file: Annotated[
+        Path | None, typer.Argument(help="A Python program that uses groundup.", show_default=False)
+    ] = None,
+    args: Annotated[
+        list[str] | None, typer.Argument(help="Its arguments.", show_default=False)
+    ] = None,
+    limit: Annotated[
+        float | None,
+        typer.Option(callback=_seconds, help="Seconds of timing.", show_default="no limit"),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads.", show_default="all cores")
+    ] = None,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Remove all winners instead.")
+    ] = False,
+) -> None:
+    """Run a program, time ways to run its matrix products and convolutions, keep the fastest.
+
+    Later runs take the winners without timing; no bit of any result changes.
+    """
+    from rich.console import Console
+
+    from groundup.cli.tune import TuneError, tune_program
+    from groundup.cli.tune import forget as forget_winners
+
+    if forget == (file is not None):
+        raise typer.BadParameter(
+            "--forget removes winners and takes no program." if forget else
+            "give a Python program, as in groundup tune train.py, or --forget.",
+            param_hint="FILE",
+        )  # fmt: skip
+    try:
+        if file is None:
+            typer.echo(forget_winners())
+            return
+        out = Console()
+        if not out.is_terminal:
+            out = Console(width=120)  # a file has no width that a table would have to fit
+        code = tune_program(file, args or [], limit, threads, out)
+    except TuneError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(2) from None
+    if code:
+        raise typer.Exit(code)

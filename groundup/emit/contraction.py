@@ -16,7 +16,7 @@ from ..ir.node import Node, const
 from ..ir.transform import body_nodes, substitute
 from .builder import Function, Operand, module
 from .expression import Binding, Emitter, Value
-from .kernel import Access, Bound, Contraction, Several, Stride, Word
+from .kernel import Access, Bound, Contraction, Stride, Word
 from .nest import SIGNATURE, carefully, share, size
 from .operations import Writer, convert, storage_type
 from .panel import PanelWriter
@@ -31,26 +31,6 @@ def emit_contraction(kernel: Contraction, name: str) -> str:
     e = Emitter(fn, kernel.width)
     carefully(e, kernel.careful, ContractionWriter(e, kernel).write)
     return module([fn.text()], fn.declared)
-
-
-def emit_several(kernel: Several, name: str) -> str:
-    """Each part as a function, and one that calls them in turn."""
-    texts: list[str] = []
-    declared: dict[str, None] = {}
-    main = Function(name, SIGNATURE)
-    e = Emitter(main, 1)
-
-    def calls() -> None:
-        for i, _ in enumerate(kernel.parts):
-            main.do(f"call void @{name}.{i}({SIGNATURE})")
-
-    for i, part in enumerate(kernel.parts):
-        fn = Function(f"{name}.{i}", SIGNATURE)
-        ContractionWriter(Emitter(fn, part.width), part).write()
-        texts.append(fn.text(linkage="internal "))
-        declared.update(fn.declared)
-    carefully(e, kernel.careful, calls)
-    return module([*texts, main.text()], {**declared, **main.declared})
 
 
 def split(total: int, tile: int) -> list[tuple[int, int, int]]:
@@ -257,6 +237,8 @@ class ContractionWriter:
     def shorten(self, columns: int) -> None:
         """Shorter vectors for a tile of so few columns: some processors do two in the time of one
         (AMD's Zen 4 works on 512 bits in halves), and none is slower."""
+        if self.k.halves:
+            return
         while 2 * columns <= self.width and self.width * self.dtype.bits > 128:
             self.width //= 2
         self.vt = self.e.type_of(self.dtype, self.width)

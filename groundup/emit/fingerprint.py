@@ -82,13 +82,13 @@ class _Writer:
 def code_of(*packages: str) -> str | None:
     """A digest of the code of some packages below this one, but for the Python loops, which shape
     no machine code; None where its source is not to be had."""
-    parts: list[str] = []
+    parts: list[str | bytes] = []
     top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     try:
         for folder in (os.path.join(top, package) for package in packages):
             for name in sorted(os.listdir(folder)):
                 if name.endswith(".py") and not name.startswith("python"):
-                    with open(os.path.join(folder, name), encoding="utf-8") as file:
+                    with open(os.path.join(folder, name), "rb") as file:
                         parts += [name, file.read()]
     except OSError:
         return None

@@ -142,6 +142,9 @@ class Contraction:
     paired    a is a vector along n, too
     hole      the node in the output's body that stands for the sum
     lanes     vectorise the last reduction loop instead of n (order dotlanes)
+    halves    for products of bfloat16 how they are added (see ir.node, dot16): "each", or in
+              "pairs" of terms of the last loop; "" for all others
+    panels    b is packed so that the two terms of a pair lie together
     block     (depth, size): the tiles' sums are run in blocks of the reduction: every value of the
               loops before `depth`, `size` values of the one at `depth`, so that what a block reads
               stays in the cache; between blocks they wait in `partial`
@@ -163,6 +166,8 @@ class Contraction:
     rows: int
     vectors: int
     lanes: bool
+    halves: str
+    panels: bool
     block: tuple[int, int] | None
     partial: Word | None
     order: str
@@ -176,14 +181,14 @@ class Contraction:
 class Several:
     """Kernels of one argument block, run one after the other, that write different elements."""
 
-    parts: tuple[Contraction, ...]
+    parts: tuple[Contraction | Nest, ...]
     careful: bool = False
 
 
 @frozen
 class Pack:
     """A copy that makes another axis innermost, in blocks transposed in registers; elements of 16
-    bits are widened to float32.
+    bits are widened to float32 where the target's type is that.
 
     outer    (extent, stride in the source, stride in the target) of loops around
     row      (extent, stride in the target) of loops that the source walks as one, the last fastest
@@ -191,6 +196,8 @@ class Pack:
     lane     extent, stride in the source, of the loop that becomes contiguous
     panel    (lanes, stride): that many lanes lie together, the next ones `stride` further on; the
              last panel is filled up with anything. (0, 0): all lanes lie together
+    pairs    of 16 bits: elements 2·i and 2·i + 1 of the row lie together in each lane of a panel
+    normal   an element below 2⁻¹²⁶ becomes the zero of its sign, as a factor of the order dot16
     """
 
     source: Word
@@ -203,6 +210,8 @@ class Pack:
     panel: tuple[int, Stride]
     element: Node  # of the source's type
     stored: Node  # of the target's: that type, or float32 for a source of 16 bits
+    pairs: bool
+    normal: bool
     width: int
     careful: bool = False
 

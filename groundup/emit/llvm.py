@@ -15,7 +15,7 @@ def emit(kernel: Kernel) -> str:
 
         return emit_contraction(kernel, SYMBOL)
     if isinstance(kernel, Several):
-        from .contraction import emit_several
+        from .several import emit_several
 
         return emit_several(kernel, SYMBOL)
     if isinstance(kernel, Pack):

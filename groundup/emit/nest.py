@@ -36,7 +36,13 @@ def share(e: Emitter, total: Operand | int, most: int | None = None) -> tuple[Op
 def emit_nest(kernel: Nest, name: str) -> str:
     """The kernel as a module of LLVM IR text."""
     fn = Function(name, SIGNATURE)
-    e = Emitter(fn, kernel.width)
+    write_nest(Emitter(fn, kernel.width), kernel)
+    return module([fn.text()], fn.declared)
+
+
+def write_nest(e: Emitter, kernel: Nest) -> None:
+    """The kernel as the body of a function."""
+    fn = e.fn
     for node in toposort([output.body for output in kernel.outputs]):
         if node.op == "reduce":
             e.reductions.setdefault(node.arg[1], []).append(node)
@@ -58,7 +64,6 @@ def emit_nest(kernel: Nest, name: str) -> str:
     carefully(e, kernel.careful, work)
     if any(output.stream for output in kernel.outputs):
         fn.do("fence seq_cst")  # streamed stores are seen before the kernel's end
-    return module([fn.text()], fn.declared)
 
 
 def carefully(e: Emitter, careful: bool, write: Callable[[], None]) -> None:

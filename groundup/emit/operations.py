@@ -134,6 +134,54 @@ class Writer:
         t = target.host()
         return self.lanes in _SCALE and t.has("avx512f") and (self.lanes == 16 or t.has("avx512vl"))
 
+    def add_product(self, a: str, b: str, total: str) -> str:
+        """total + a·b for widened bfloat16 a and b: see the orders dot16 in ir.node."""
+        if not target.host().adds_pairs:
+            return self.intrinsic("fma", "float", self.normal(a), self.normal(b), total)
+        # The lower half of each lane adds 0·(−0), which changes nothing, not even −0.
+        below = self.iop("or", self.bits(b), self.i(0x8000))
+        return self.add_pairs(self.bits(a), below, total)
+
+    def add_pairs(self, a: str, b: str, total: str) -> str:
+        """total + a₁·b₁, then + a₀·b₀, for pairs of bfloat16, the first in the lower half of a lane
+        of integers: AVX-512's vdpbf16ps, where there is one."""
+        if not self.lanes:
+            wide = Writer(self.fn, self.region, 4)
+            one = [
+                self.put(f"insertelement <4 x {t}> poison, {t} {x}, i64 0")
+                for t, x in (("i32", a), ("i32", b), ("float", total))
+            ]
+            return self.put(f"extractelement <4 x float> {wide.add_pairs(*one)}, i64 0")
+        if self.lanes > 16:
+            half = Writer(self.fn, self.region, self.lanes // 2)
+            types = (self.it, self.it, self.ft)
+            low, high = (
+                half.add_pairs(*(self.part(x, t, at) for x, t in zip((a, b, total), types)))
+                for at in (0, half.lanes)
+            )
+            index = ", ".join(f"i32 {i}" for i in range(self.lanes))
+            return self.put(
+                f"shufflevector {half.ft} {low}, {half.ft} {high}, <{self.lanes} x i32> <{index}>"
+            )
+        pairs = f"<{2 * self.lanes} x bfloat>"
+        name = f"@llvm.x86.avx512bf16.dpbf16ps.{32 * self.lanes}"
+        self.fn.declare(f"{self.ft} {name}({self.ft}, {pairs}, {pairs})")
+        a, b = (self.put(f"bitcast {self.it} {x} to {pairs}") for x in (a, b))
+        return self.put(f"call {self.ft} {name}({self.ft} {total}, {pairs} {a}, {pairs} {b})")
+
+    def part(self, x: str, ty: str, start: int) -> str:
+        """Half of a vector of that type."""
+        count = self.lanes // 2
+        index = ", ".join(f"i32 {start + i}" for i in range(count))
+        return self.put(f"shufflevector {ty} {x}, {ty} poison, <{count} x i32> <{index}>")
+
+    def normal(self, x: str) -> str:
+        """x, or the zero of its sign where it is below 2⁻¹²⁶."""
+        bits = self.bits(x)
+        small = self.itest("eq", self.iop("and", bits, self.i(0x7F800000)), self.i(0))
+        sign = self.iop("and", bits, self.i(-0x80000000))
+        return self.unbits(self.select(small, sign, bits, self.it))
+
     def scale(self, x: str, n: str) -> str:
         """x·2^n for an integer n held as a float; AVX-512's vscalefps."""
         mask, rounding = _SCALE[self.lanes]

@@ -5,6 +5,8 @@ Knows strides; must not know why another layout is wanted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..ir.dtype import int64
 from .builder import Function, Operand, module
 from .expression import Emitter, Value
@@ -76,7 +78,7 @@ class PackWriter:
         f, (panel, stride) = self.f, self.k.panel
         if not panel:
             return lane
-        inside = f.rem(lane, panel)
+        inside = f.mul(f.rem(lane, panel), 2 if self.k.pairs else 1)
         return f.add(f.mul(f.div(lane, panel), self.e.word(stride)), inside)
 
     def block(
@@ -90,7 +92,10 @@ class PackWriter:
         store = None
         if not k.panel[0]:
             store = mask
-        if k.lane[1] == 1 or k.row_step != 1:
+        if k.pairs:
+            left = None if lanes is None else f.sub(lanes, lane)
+            self.pairs(a, b, mask, left)
+        elif k.lane[1] == 1 or k.row_step != 1:
             self.straight(a, b, mask, store)
         else:
             left = None if lanes is None else f.sub(lanes, lane)
@@ -117,25 +122,91 @@ class PackWriter:
 
     def straight(self, a: Operand, b: Operand, mask: Operand | None, store: Operand | None) -> None:
         """Vectors of lanes, row by row; gathered where they do not lie together in the source."""
+        f = self.f
+        read = self.row_reader(a, mask)
+
+        def body(row: Operand, _: list[Operand]) -> None:
+            self.put(read(row), f.gep(b, self.row_place(row), self.t), store)
+
+        f.counted(0, self.row_count(), 1, body)
+
+    def row_reader(self, a: Operand, mask: Operand | None) -> Callable[[Operand], Operand]:
+        """What reads the lanes of one row."""
         f, e, stride = self.f, self.e, self.k.lane[1]
-        total = self.row_count()
         step = e.word(self.k.row_step)
         index = ""
         if stride != 1:
             zero = Value("0", int64, 0, e.scope)
             index = e._lane_indices(zero, stride, self.w, None, f.region)
 
-        def body(row: Operand, _: list[Operand]) -> None:
+        def read(row: Operand) -> Operand:
             at = f.gep(a, f.mul(row, step), self.s)
             if stride == 1:
-                x = self.load(at, mask)
-            else:
-                size = self.source.itemsize
-                st = f"<{self.w} x {self.s}>"
-                x = self.widened(e._gather(at, index, st, self.s, self.w, mask, size, f.region))
-            self.put(x, f.gep(b, self.row_place(row), self.t), store)
+                return self.load(at, mask)
+            st, size = f"<{self.w} x {self.s}>", self.source.itemsize
+            return self.widened(e._gather(at, index, st, self.s, self.w, mask, size, f.region))
 
-        f.counted(0, total, 1, body)
+        return read
+
+    # ---- pairs -----------------------------------------------------------------------------------
+
+    def pairs(self, a: Operand, b: Operand, mask: Operand | None, left: Operand | None) -> None:
+        """Two rows at a time, an element of each in every lane; of a row without a second the
+        other half is anything."""
+        f = self.f
+        total = self.row_count()
+        if self.k.row_step == 1 and self.k.lane[1] != 1:
+            self.pairs_across(a, b, left, total)
+            return
+        read = self.row_reader(a, mask)
+        w = Writer(f, f.region, self.w)
+
+        def body(row: Operand, both: bool) -> None:
+            w.region = f.region
+            first, *second = (read(f.add(row, i)) for i in range(1 + both))
+            pair = f.put(f"zext {self.vt} {first} to {w.it}")
+            for x in second:
+                x = w.iop("shl", f.put(f"zext {self.vt} {x} to {w.it}"), w.i(16))
+                pair = w.iop("or", pair, x)
+            self.put_pair(pair, b, row)
+
+        even = total // 2 * 2 if isinstance(total, int) else f.put(f"and i64 {total}, -2")
+        f.counted(0, even, 2, lambda row, _: body(row, True))
+        f.counted(even, total, 1, lambda row, _: body(row, False))
+
+    def pairs_across(
+        self, a: Operand, b: Operand, left: Operand | None, total: Operand | int
+    ) -> None:
+        """Rows that lie together in the source: blocks of w lanes and w pairs, transposed."""
+        f, e, w = self.f, self.e, self.w
+        wide = f"<{2 * w} x {self.s}>"
+
+        def block(row: Operand, mask: Operand | None) -> None:
+            vectors = []
+            for i in range(w):
+                lane: Operand | int = i if left is None else f.smin(f.sub(left, 1), i)
+                at = f.gep(f.gep(a, row, self.s), f.mul(e.word(self.k.lane[1]), lane), self.s)
+                x = e._vector_load(wide, self.s, 2 * w, at, mask, self.source.itemsize, f.region)
+                vectors.append(f.put(f"bitcast {wide} {x} to <{w} x i32>"))
+            for i, pair in enumerate(transpose(f, vectors, w, "i32")):
+                here = f.add(row, 2 * i)
+
+                def write(pair: Operand = pair, here: Operand = here) -> None:
+                    self.put_pair(pair, b, here)
+
+                f.when(f.less(here, total) if mask is not None else "true", write)
+
+        whole = total // (2 * w) * (2 * w) if isinstance(total, int) else f.put(
+            f"and i64 {total}, {-2 * w}"
+        )
+        f.counted(0, whole, 2 * w, lambda row, _: block(row, None))
+        f.counted(
+            whole, total, 2 * w, lambda row, _: block(row, lane_mask(e, row, str(total), 2 * w))
+        )
+
+    def put_pair(self, pair: Operand, b: Operand, row: Operand) -> None:
+        at = self.f.gep(b, self.row_place(row), self.t)
+        self.e._vector_store(f"<{self.w} x i32>", "i32", self.w, pair, at, None, 4)
 
     def transposed(
         self, a: Operand, b: Operand, left: Operand | None, store: Operand | None
@@ -188,7 +259,9 @@ class PackWriter:
 
     def widened(self, x: Operand) -> Operand:
         """A vector of the source's elements in the target's type."""
-        return convert(Writer(self.f, self.f.region, self.w), self.source, self.dtype, x)
+        w = Writer(self.f, self.f.region, self.w)
+        x = convert(w, self.source, self.dtype, x)
+        return w.normal(x) if self.k.normal else x
 
     def put(self, x: Operand, at: Operand, mask: Operand | None) -> None:
         self.e._vector_store(self.vt, self.t, self.w, x, at, mask, self.dtype.itemsize)

@@ -56,7 +56,8 @@ class PanelWriter:
             source=self.source.pointer, offset=0, target=p.room, outer=(),
             row=tuple((extents[v], self.to[v]) for v in p.run), row_step=1,
             lane=(k.n[1], self.from_[k.n[0]]), panel=(p.columns, 0),
-            element=make("hole", p.source.dtype, (), (), 0), stored=k.hole, width=k.width,
+            element=make("hole", p.source.dtype, (), (), 0), stored=k.hole,
+            pairs=False, normal=False, width=k.width,
         )  # fmt: skip
 
     def text(self) -> str:

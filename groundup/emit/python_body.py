@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ..ir import dtype as dt
 from ..ir.interval import Interval, intervals
 from ..ir.node import Node
-from ..ir.transform import TENSOR_OPS, body_nodes
+from ..ir.transform import TENSOR_OPS, body_nodes, halves
 
 _LETTERS = "ijklmnpq"
 _INLINE = 56  # characters: a longer expression gets a line of its own
@@ -182,6 +182,7 @@ class _Writer:
         self.lines: list[str] = []
         self.temporaries = 0
         self.fused: set[Node] = set()  # products that are not rounded before they are summed
+        self.halves: set[Node] = set()  # those of bfloat16, where what is below 2⁻¹²⁶ is zero
 
     def function(self) -> str:
         node, name = self.node, self.names[self.node]
@@ -306,7 +307,9 @@ class _Writer:
             self.line(deep, f"for {_variable(uid, inner)} in range({int(size)}):")
             deep += 1
         if order == "dot":
-            self.fused.update(_products(node.src[0]))
+            products = _products(node.src[0])
+            self.fused.update(products)
+            self.halves.update(products if halves(node.src[0]) else ())
         self.block(inner, deep)
         value = self.value(node.src[0], inner)
         if kind in ("argmax", "argmin") and not value.isidentifier():
@@ -353,6 +356,8 @@ class _Writer:
         op, dtype = node.op, node.src[0].dtype
         if op in _COMPARE or (op in _SIGNS and (dtype.kind != "b" or op in _BOOL_SIGNS)):
             sign = _BOOL_SIGNS[op] if dtype.kind == "b" and op in _BOOL_SIGNS else _SIGNS[op]
+            if node in self.halves:
+                return " * ".join(f"normal({self.value(s, block)})" for s in node.src), False
             text = f" {sign} ".join(self.value(s, block, True) for s in node.src)
             exact = op in (*_COMPARE, "and", "or", "xor") or dtype is dt.float64
             if exact or node in self.fused or self.fits(node):

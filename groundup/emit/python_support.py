@@ -14,6 +14,8 @@ from typing import Any
 from ..ir import dtype as dt
 from ..ir.scalar import BOOL, FLOAT, INTEGER, Number, apply, cast
 
+SMALLEST_NORMAL = 2.0**-126  # of float32, and of bfloat16
+
 _shared: dict[str, Any] = {}
 
 
@@ -26,6 +28,7 @@ def namespace() -> dict[str, Any]:
 
 def _fill(scope: dict[str, Any]) -> None:
     scope.update(inf=math.inf, nan=math.nan, at=at, empty=empty, exact_sum=exact_sum)
+    scope.update(normal=normal)
     scope.update(larger=larger, smaller=smaller, before_max=before_max, before_min=before_min)
     for dtype in dt.ALL:
         scope[dtype.name] = partial(cast, dtype=dtype)
@@ -65,6 +68,11 @@ def at(shape: tuple[int, ...], *indices: int) -> int:
 def empty(kind: str) -> None:
     """Refuse a reduction without terms that has no identity."""
     raise ValueError(f"{kind} over no terms has no value; reduce over at least one")
+
+
+def normal(x: float) -> float:
+    """A factor of a product of bfloat16 numbers: below 2⁻¹²⁶ it is zero, of the same sign."""
+    return x * 0.0 if abs(x) < SMALLEST_NORMAL else x
 
 
 def exact_sum(terms: list[float]) -> float:

@@ -4,7 +4,8 @@ seq   one running value (a vector of them when an output axis is vectorised)
 lanes running value number (last variable mod lanes); combined in a fixed tree. Vectorised along the
       last variable when the result is a scalar; kept in a small array when the result is a vector:
       the same additions in the same order either way.
-dot, dotlanes: the same with one fused multiply-add a term.
+dot, dotlanes: the same with one fused multiply-add a term; dot16, dot16lanes: for bfloat16.
+dot16pairs    dot16 with the terms of the last variable two by two: 1, 0, 3, 2, …
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Reduction:
         # A product that turned out to be a constant is added like anything else.
         self.dot = self.order.startswith("dot") and self.dtype.is_float and factors.op == "mul"
         self.in_lanes = (
-            self.order in ("lanes", "dotlanes") and self.dtype.is_float and self.kind == "sum"
+            "lanes" in self.order and self.dtype.is_float and self.kind == "sum"
         )
         self.op = COMBINE.get(self.kind, "")
         if self.dtype.kind == "b" and self.kind in ("sum", "prod"):
@@ -85,7 +86,10 @@ class Reduction:
                 guard, body = body.src[0], body.src[1]
             a, b = (e.widen(e.emit(s), lanes) for s in body.src)
             w = Writer(e.fn, e.scope.region, lanes)
-            joined = w.intrinsic("fma", self.dtype.llvm, a, b, running)
+            if self.order.startswith("dot16"):
+                joined = w.add_product(a, b, running)
+            else:
+                joined = w.intrinsic("fma", self.dtype.llvm, a, b, running)
             if guard is not None:
                 g = e.widen(e.emit(guard), lanes)
                 joined = self._select(g, joined, running, lanes)
@@ -117,7 +121,8 @@ def emit_reduction(e: Emitter, node: Node) -> Value:
     for other in e.reductions.get(node.arg[1], ()):
         if other is not node and other not in e.memo and _home(e, other) == (place, lanes):
             r = Reduction(e, other)
-            if _way(r, lanes) is way:
+            # One may need another's result: a condition that guards its reads, for instance.
+            if _way(r, lanes) is way and all(apart(r.node, t.node) for t in together):
                 together.append(r)
     try:
         names = way(together, lanes)
@@ -131,17 +136,24 @@ def emit_reduction(e: Emitter, node: Node) -> Value:
 
 
 def _home(e: Emitter, node: Node) -> tuple[int, int]:
-    """(position of the deepest open scope that a reduction depends on, lanes of its value)"""
+    """(position of the deepest open scope that a reduction depends on, lanes of its value);
+    position -1 while a loop that it depends on is not open."""
     place, lanes = 0, 0
     for v in e.free(node):
         binding = e.bindings.get(v)
         if binding is None:
             return -1, 0
-        for i, scope in enumerate(e.scopes):
-            if binding.scope is scope:
-                place = max(place, i)
-                lanes = max(lanes, binding.lanes)
+        depth = binding.scope.depth
+        if depth >= len(e.scopes) or e.scopes[depth] is not binding.scope:
+            return -1, 0  # a loop that is closed
+        place = max(place, depth)
+        lanes = max(lanes, binding.lanes)
     return place, lanes
+
+
+def apart(a: Node, b: Node) -> bool:
+    """Is neither of two reductions a part of the other?"""
+    return a not in toposort([b]) and b not in toposort([a])
 
 
 _Way = Callable[[list["Reduction"], int], list[Operand]]
@@ -153,12 +165,14 @@ def _way(r: Reduction, lanes: int) -> _Way:
         return _extreme_position
     if not lanes and _vectorisable(r):
         return _along_lanes
+    if r.order == "dot16pairs":
+        return _by_pairs
     return _lane_arrays if lanes and r.in_lanes else _running
 
 
 def _vectorisable(r: Reduction) -> bool:
     if r.dtype.is_float and r.kind in ("sum",):
-        return r.order in ("lanes", "dotlanes")
+        return "lanes" in r.order
     return r.kind in _ORDER_FREE or (r.kind == "sum" and r.dtype.is_int)
 
 
@@ -196,6 +210,35 @@ def _running(rs: list[Reduction], lanes: int) -> list[Operand]:
         e, rs[0].variables, carried,
         lambda values: [r.term(v, lanes) for r, v in zip(rs, values, strict=True)],
     )  # fmt: skip
+
+
+def _by_pairs(rs: list[Reduction], lanes: int) -> list[Operand]:
+    """One running value each; of two neighbouring terms of the last variable the second first."""
+    e, f = rs[0].e, rs[0].e.fn
+    types = [e.type_of(r.dtype, lanes) for r in rs]
+    *outer, (last, size) = rs[0].variables
+    n = _size(e, size)
+    even = n // 2 * 2 if isinstance(n, int) else f.put(f"and i64 {n}, -2")
+
+    def term(at: Operand, values: list[Operand]) -> list[Operand]:
+        scope = e.open(f.region)
+        e.bindings[last] = Binding(at, 0, scope)
+        values = [r.term(v, lanes) for r, v in zip(rs, values, strict=True)]
+        e.close()
+        return values
+
+    def both(at: Operand, values: list[Operand]) -> list[Operand]:
+        e.open(f.region)
+        values = term(at, term(f.add(at, 1), values))
+        e.close()
+        return values
+
+    def inner(values: list[Operand]) -> list[Operand]:
+        values = f.counted(0, even, 2, both, list(zip(types, values)))
+        return f.counted(even, n, 1, term, list(zip(types, values)))
+
+    carried = [(t, r.initial(lanes)) for t, r in zip(types, rs, strict=True)]
+    return nest(e, outer, carried, inner)
 
 
 def _along_lanes(rs: list[Reduction], _: int) -> list[Operand]:

@@ -31,6 +31,8 @@ def sum_broadcast(
     start: list[Operand],
 ) -> list[Operand]:  # fmt: skip
     """Running values, row by row: rows × vectors vectors."""
+    from .pairs import PairTerms
+
     e, f, k = c.e, c.f, c.k
     vt, t, height = c.vt, c.dtype.llvm, kind[1]
     a_type, b_type = k.a.dtype, k.b.dtype  # of 16 bits, or that of the sum
@@ -64,12 +66,17 @@ def sum_broadcast(
                     if k.paired:
                         x = load(address, j, a_type)
                     at = i * vectors + j
-                    running[at] = w.intrinsic("fma", t, x, b[j], running[at])
+                    if k.halves:
+                        running[at] = w.add_product(x, b[j], running[at])
+                    else:
+                        running[at] = w.intrinsic("fma", t, x, b[j], running[at])
         e.close()
         return running
 
     def innermost(running: list[Operand]) -> list[Operand]:
         lo, hi, step = c.bounds(len(k.k) - 1, size(e, extent))
+        if k.halves == "pairs":
+            return PairTerms(c, height, vectors, masks, rows).write(lo, hi, running)
         return unrolled(c, lo, hi, step, unroll, terms, [(vt, v) for v in running])
 
     def narrowed(term: Operand, running: list[Operand], go_on: Inner) -> list[Operand]:
@@ -195,7 +202,12 @@ def sum_lanes(
                 for j in range(columns):
                     # Lanes beyond the end add 0·0.
                     at = i * columns + j
-                    out[at] = writer.intrinsic("fma", t, a, b[j], out[at])
+                    if not k.halves:
+                        out[at] = writer.intrinsic("fma", t, a, b[j], out[at])
+                        continue
+                    total = writer.add_product(a, b[j], out[at])
+                    # Here a running value may be −0, which 0·0 would change.
+                    out[at] = writer.select(mask, total, out[at]) if mask else total
             e.close()
             return out
 

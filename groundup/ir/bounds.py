@@ -45,3 +45,13 @@ def sum_bound(terms: int, eps: float, total: Any) -> Any:
     True
     """
     return (terms + 8) * eps * total
+
+
+def flushed(terms: int) -> float:
+    """What a sum of n products of bfloat16 may lose beside its rounding: each running value below
+    2⁻¹²⁶ may become zero. (A factor below 2⁻¹²⁶ is zero: that is the operation itself.)
+
+    >>> flushed(2) == 2.0**-125
+    True
+    """
+    return terms * 2.0**-126

@@ -30,10 +30,29 @@ REDUCTIONS = ("sum", "prod", "max", "min", "argmax", "argmin")
 #   lanes  a fixed number of running values, each taking every n-th term, combined in a fixed tree
 #   dot    like seq, with one fused multiply-add for each product
 #   dotlanes  like lanes, with one fused multiply-add for each product
+#   dot16, dot16lanes  like dot and dotlanes, of two bfloat16 numbers, where one below 2⁻¹²⁶ counts
+#          as zero, and a running value below 2⁻¹²⁶ may: what processors that multiply them do
+#   dot16pairs  like dot16, the terms of the last variable two by two: 1, 0, 3, 2, …
 # Users ask for dot or for a plain sum; the scheduler decides the rest from the loop nest alone.
-ORDERS = ("seq", "lanes", "dot", "dotlanes")
+ORDERS = ("seq", "lanes", "dot", "dotlanes", "dot16", "dot16lanes", "dot16pairs")
 
-_table: weakref.WeakValueDictionary[tuple[Any, ...], Node] = weakref.WeakValueDictionary()
+
+class _Ref(weakref.ref["Node"]):
+    """A weak reference that knows the key of its node: WeakValueDictionary, whose methods are
+    written in Python, would take most of the time that it takes to make a node."""
+
+    __slots__ = ("key",)
+    key: tuple[Any, ...]
+
+
+_table: dict[tuple[Any, ...], _Ref] = {}
+
+
+def _forget(ref: weakref.ref[Node]) -> None:
+    assert isinstance(ref, _Ref)
+    if _table.get(ref.key) is ref:  # else an equal node has been made meanwhile
+        del _table[ref.key]
+
 
 
 class Node:
@@ -100,9 +119,11 @@ def make(
 ) -> Node:
     """The node with these parts, made at most once."""
     key = (op, dtype, shape, arg, symbolic_key(shape) if shape else None, src)
-    node = _table.get(key)
-    if node is not None:
-        return node
+    ref = _table.get(key)
+    if ref is not None:
+        known = ref()
+        if known is not None:
+            return known
     node = Node()
     node.op, node.dtype, node.shape, node.src, node.arg, node.value = (
         op, dtype, shape, src, arg, value,
@@ -117,7 +138,9 @@ def make(
         depth = max(depth, max(i for i, _ in arg[1]))
     node.depth, node.tracked = depth, tracked and op != "detach"
     node.line = node.cache = node.owner = None
-    _table[key] = node
+    ref = _Ref(node, _forget)
+    ref.key = key
+    _table[key] = ref
     return node
 
 
@@ -154,7 +177,7 @@ def extent(value: int) -> Node:
 
 def out(i: int) -> Node:
     """Output variable `i` of the enclosing loops."""
-    return make("out", dt.int64, (), (), i)
+    return _OUTS[i] if i < len(_OUTS) else make("out", dt.int64, (), (), i)
 
 
 def red(uid: int) -> Node:
@@ -348,4 +371,8 @@ def detach(tensor: Node) -> Node:
 
 def outs(n: int) -> list[Node]:
     """Output variables 0 … n-1."""
-    return [out(i) for i in range(n)]
+    return _OUTS[:n] if n <= len(_OUTS) else [out(i) for i in range(n)]
+
+
+_OUTS: list[Node] = []  # those of most tensors, always at hand
+_OUTS += [out(i) for i in range(8)]

@@ -1,12 +1,13 @@
 """Recipes: how some nodes were made from given ones, to make them again from others.
 
 A training loop that is not captured writes the same expressions in every step; what was worked out
-once for one form of expression is only filled in for the next. Must not know what is worked out.
+once for one form of expression is only filled in for the next: so are equal layers of a deep
+network. Must not know what is worked out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .extent import symbolic_key
@@ -111,3 +112,73 @@ def record(given: Sequence[Node], results: Sequence[Node]) -> Recipe:
         if type(place[n]) is not int:
             add(n, tuple(place[s] for s in n.src))
     return Recipe(steps, [p for n in results if isinstance(p := place[n], int)])
+
+
+# ---- forms ---------------------------------------------------------------------------------------
+
+_VARIABLES = frozenset(("const", "extent", "out", "axis"))
+
+
+class Form(NamedTuple):
+    """A loop nest apart from its tensors, and the tensors."""
+
+    key: tuple[Any, ...]
+    tensors: list[Node]
+
+
+def form(node: Node, names: Mapping[Node, Node] | None = None) -> Form:
+    """What a loops node computes, as a key that equal computations on other tensors share.
+
+    names: other tensors that are read in the place of those that the node reads.
+
+    Of the ids of reduction variables, which depend on what is read, only the order counts.
+    """
+    place: dict[Node, int | Node] = {}  # a position among `entries`, or the node where no tensor is
+    entries: list[tuple[Any, ...]] = []
+    slots: dict[Node, int] = {}
+    numbered: list[int] = []  # entries with ids
+    for n in body_nodes(node.src[0]):
+        op = n.op
+        if op in _VARIABLES:
+            place[n] = n
+            continue
+        if op == "read":
+            refs = tuple([place[s] for s in n.src[1:]])
+            entries.append((slots[n.src[0] if names is None else names[n.src[0]]], refs))
+        elif op == "red":
+            entries.append((op, n.arg))
+            numbered.append(len(entries) - 1)
+        elif op in TENSOR_OPS:
+            slots.setdefault(n if names is None else names[n], len(slots))
+            continue
+        else:
+            refs = tuple([place[s] for s in n.src])
+            if op == "reduce":
+                entries.append((op, tuple([i for i, _ in n.arg[1]])))
+                numbered.append(len(entries) - 1)
+                sizes = tuple([e for _, e in n.arg[1]])
+                entries.append((n.dtype, n.arg[0], sizes, *n.arg[2:], refs))
+            elif int in map(type, refs):
+                entries.append((op, n.dtype, n.arg, refs))
+            else:
+                place[n] = n
+                continue
+        place[n] = len(entries) - 1
+    if numbered:
+        _rank(entries, numbered)
+    shape = node.shape
+    known = tuple([facts(t) for t in slots])
+    key = (shape, symbolic_key(shape), tuple(entries), place[node.src[0]], known)
+    return Form(key, list(slots))
+
+
+def _rank(entries: list[tuple[Any, ...]], numbered: list[int]) -> None:
+    """Put the ranks of ids in the place of ids."""
+    ids: set[int] = set()
+    for at in numbered:
+        arg = entries[at][1]
+        ids.update((arg,) if type(arg) is int else arg)
+    rank = {i: k for k, i in enumerate(sorted(ids))}
+    for at in numbered:
+        op, arg = entries[at]
+        entries[at] = (op, rank[arg] if type(arg) is int else tuple([rank[i] for i in arg]))

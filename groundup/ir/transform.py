@@ -6,7 +6,9 @@ Floors above use these instead of walks of their own. Must not know why an expre
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import is_
 
+from .dtype import bfloat16, float32
 from .node import Node, alu, cast, detach, extent, leaf, loops, make, read, reshape, where
 
 TENSOR_OPS = frozenset(("buffer", "loops", "scan", "argsort", "reshape", "leaf", "detach"))
@@ -87,6 +89,8 @@ def substitute(body: Node, mapping: Mapping[Node, Node]) -> Node:
     Bound variables need no renaming: by construction an inner reduction's ids are smaller than
     those of every reduction whose variables can be put into it (see node.fresh).
     """
+    if all(map(is_, mapping, mapping.values())):
+        return body
     result: dict[Node, Node] = dict(mapping)
     stack: list[Node | None] = [body]
     while stack:
@@ -156,3 +160,29 @@ def unravel(position: Node, shape: tuple[int, ...]) -> list[Node]:
         indices.append(position if last else alu("mod", position, extent(size)))
         position = alu("floordiv", position, extent(size))
     return indices[::-1]
+
+
+def product_of(body: Node) -> tuple[Node, Node] | None:
+    """The two reads of a contraction's term, guarded or not; a factor of a 16-bit type is read and
+    widened to the type of the sum, which is exact."""
+    if body.op == "where" and body.src[2].op == "const" and body.src[2].value == 0:
+        body = body.src[1]
+    if body.op != "mul":
+        return None
+    a, b = (s.src[0] if widens(s) else s for s in body.src)
+    return (a, b) if a.op == "read" and b.op == "read" else None
+
+
+def widens(x: Node) -> bool:
+    """Is this a conversion from a 16-bit floating type to float32, which is exact?"""
+    if x.op != "cast" or x.dtype is not float32:
+        return False
+    return x.src[0].dtype.is_float and x.src[0].dtype.bits == 16
+
+
+def halves(body: Node) -> bool:
+    """Is a contraction's term a product of two bfloat16 numbers?"""
+    if product_of(body) is None:
+        return False
+    factors = (body.src[1] if body.op == "where" else body).src
+    return all(s.op == "cast" and s.src[0].dtype is bfloat16 for s in factors)

@@ -38,11 +38,11 @@ def _sha256() -> Any:
     return importlib.import_module("hashlib").sha256
 
 
-def digest(*parts: str) -> bytes:
+def digest(*parts: str | bytes) -> bytes:
     """The key of an entry: SHA-256 over the parts, each preceded by its length."""
     h = _sha256()(_MAGIC)
     for part in parts:
-        data = part.encode()
+        data = part.encode() if isinstance(part, str) else part
         h.update(len(data).to_bytes(8, "little"))
         h.update(data)
     return bytes(h.digest())
@@ -123,7 +123,9 @@ def _prune(directory: str) -> None:
 
 
 def _age(file: os.DirEntry[str]) -> tuple[float, int, str] | None:
-    """When a file was last used, its size and path; None if it is gone."""
+    """When a file was last used, its size and path; None if it is gone, or is no entry."""
+    if not file.name.endswith((".bin", ".tmp")):
+        return None
     try:
         status = file.stat(follow_symlinks=False)
     except OSError:

@@ -1,19 +1,28 @@
 """The thread pool and the driver that walks a program's table of steps, in LLVM IR. Workers are
 native threads that never hold the GIL. It must not know what the steps compute.
 
+A step for several threads is cut into chunks, some for each thread. A thread takes its own chunks
+first, since what they touch is in its cache, then those that others have not come to: a thread that
+is late, or loses its processor to another process, holds up nobody but for the chunk it is in.
+Whoever finishes a step's last chunk opens the next step. A step calls `kernel(arguments,
+chunk, chunks)`.
+
 Layout of the pool's block, in bytes; what different threads write lies on lines of its own (two
 cache lines apart, since processors fetch lines in pairs):
 
-      0  ticket      generation << 16 | threads taking part; a change of it starts a run
-    128  program     the header of the program to run; written before the ticket
-    256  arrived     threads that have reached the barrier
-    384  passed      barriers completed
-    512  finished    workers that have left the program
-    640  spins, yields   how long to pause, then to yield, before sleeping
-    768 + 128 t      worker t: asleep flag (i32), sleep handle, pool, t
+      0  current     2 s + 1 while step s is open (counted over all runs), 2 s when none is;
+         at 8 steps 0, 2, 4, …: function, arguments, threads << 32 | chunks a thread; at 32 the
+         others. Whoever sees that a step is open so has what there is to know of it
+    128  of the run: its next step, the end of its table
+    256  done        chunks of the open step that are finished
+    384  sleepers    at least as many as there are flags that say asleep
+    512  of the run: threads
+    640  spins, yields, idle yields: how long to pause, then to yield, before sleeping
+    768 + 128 t      thread t: asleep flag (i32), sleep handle, pool, t; at 64 its claims:
+                     s << 16 | chunks taken of its share of step s
 
 Layout of a program's header: steps, table, status block, pool, threads. A step in the table:
-function, arguments, threads (0: all), barrier after it."""
+function, arguments, threads (0: all), chunks a thread."""
 
 from __future__ import annotations
 
@@ -32,7 +41,10 @@ _LINE = 128
 # two steps of a training loop takes, since waking a sleeping thread costs 50 µs and more. With more
 # threads than processors a pause is always wasted.
 _SPINS = 64
-_YIELDS = 10_000
+_IDLE_YIELDS = 10_000
+# Within a run a thread waits for at most one chunk of each of the others. One that waits longer
+# makes room: on its processor, the thread that it waits for may go on.
+_YIELDS = 2_000
 
 lock = threading.RLock()
 """Held during a run. Reentrant, so that a signal handler may itself compute."""
@@ -45,6 +57,7 @@ class Pool:
         # Not from the allocator: workers may look at it until the process has ended.
         self.address, self._handle = system.current().map(_WORKERS + _LINE * MAX_THREADS)
         self.workers = 0
+        self._place(0)
         self._growing = threading.Lock()
 
     def ensure(self, threads: int) -> None:
@@ -53,21 +66,26 @@ class Pool:
         crowded = threads > system.current().cpu_count()
         word.from_address(self.address + 640).value = 0 if crowded else _SPINS
         word.from_address(self.address + 648).value = _YIELDS
+        word.from_address(self.address + 656).value = _IDLE_YIELDS
         if self.workers < threads - 1:
             _, worker = entry_points()
             system.uninterrupted(self._start_workers, threads, worker)
 
     def _start_workers(self, threads: int, worker: int) -> None:
-        word = ctypes.c_int64
         with self._growing:
             while self.workers < threads - 1:
                 index = self.workers + 1
-                line = self.address + _WORKERS + _LINE * index
-                word.from_address(line + 8).value = system.current().sleep_handle()
-                word.from_address(line + 16).value = self.address
-                word.from_address(line + 24).value = index
-                system.current().start_thread(worker, line)
+                system.current().start_thread(worker, self._place(index))
                 self.workers = index
+
+    def _place(self, index: int) -> int:
+        """The address of a thread's own lines, made ready."""
+        word = ctypes.c_int64
+        line = self.address + _WORKERS + _LINE * index
+        word.from_address(line + 8).value = system.current().sleep_handle()
+        word.from_address(line + 16).value = self.address
+        word.from_address(line + 24).value = index
+        return line
 
 
 class Setting:
@@ -178,7 +196,7 @@ def serial_is_there() -> bool:
 def entry_points() -> tuple[int, int]:
     """The addresses of `i64 run(ptr header)` for several threads, and of the worker's loop."""
     host = system.current()
-    text = _float_mode_ir() + _pause_ir() + host.wait_ir + _BARRIER + _STATUS + _PARALLEL
+    text = _float_mode_ir() + _pause_ir() + host.wait_ir + _WAIT + _STATUS + _PARALLEL
     # It calls, waits and counts: code generated at level 0 runs as fast, and is there in a third
     # of the time when a process with an empty cache asks for its first result.
     run, worker = code.functions(
@@ -303,132 +321,248 @@ done:
 }
 """
 
-_BARRIER = """
+_WAIT = """
 declare i64 @llvm.smin.i64(i64, i64)
-; Wait until the word at %at differs from %old (%until = 0) or equals it (%until = 1).
-define internal void @wait(ptr %pool, ptr %at, i64 %old, i1 %until) nounwind {
+define internal ptr @line_of(ptr %pool, i64 %t) nounwind {
+  %offset = mul i64 %t, 128
+  %start = add i64 %offset, 768
+  %line = getelementptr i8, ptr %pool, i64 %start
+  ret ptr %line
+}
+; Let thread %t wait until the pool's current word is no longer %now.
+define internal void @wait(ptr %pool, i64 %t, i64 %now, ptr %patience) nounwind {
 entry:
   %spins.at = getelementptr i8, ptr %pool, i64 640
   %spins = load i64, ptr %spins.at
+  %yields = load i64, ptr %patience
+  %limit = add i64 %spins, %yields
   br label %look
 look:
-  %k = phi i64 [0, %entry], [%k.next, %spin], [%k, %yield]
-  %now = load atomic i64, ptr %at acquire, align 8
-  %same = icmp eq i64 %now, %old
-  %go = icmp eq i1 %same, %until
-  br i1 %go, label %done, label %busy
+  %k = phi i64 [0, %entry], [%k.next, %spin], [%k.next, %yield]
+  %k.next = add i64 %k, 1
+  %is = load atomic i64, ptr %pool acquire, align 8
+  %news = icmp ne i64 %is, %now
+  br i1 %news, label %done, label %busy
 busy:
   %patient = icmp slt i64 %k, %spins
-  br i1 %patient, label %spin, label %yield
+  br i1 %patient, label %spin, label %late
 spin:
-  %k.next = add i64 %k, 1
   call void @pause()
   br label %look
+late:
+  %awake = icmp slt i64 %k, %limit
+  br i1 %awake, label %yield, label %tired
 yield:
   %r = call i32 @yield_processor()
   br label %look
+; A thread first says that it sleeps and then looks again; who changes the word does the opposite:
+; whatever the order, one of the two sees the other. It is counted before its flag is up, and no
+; longer only once it is down: whoever finds a flag up has found a count above 0.
+tired:
+  %line = call ptr @line_of(ptr %pool, i64 %t)
+  %handle.at = getelementptr i8, ptr %line, i64 8
+  %handle = load ptr, ptr %handle.at
+  %sleepers = getelementptr i8, ptr %pool, i64 384
+  %x = atomicrmw add ptr %sleepers, i64 1 seq_cst
+  %y = atomicrmw xchg ptr %line, i32 1 seq_cst
+  %again = load atomic i64, ptr %pool seq_cst, align 8
+  %quiet = icmp eq i64 %again, %now
+  br i1 %quiet, label %rest, label %recheck
+recheck:                             ; take the flag back, unless a waker has: then it wakes us
+  %pair = cmpxchg ptr %line, i32 1, i32 0 seq_cst seq_cst
+  %back = extractvalue {i32, i1} %pair, 1
+  br i1 %back, label %stay, label %rest
+stay:
+  %z = atomicrmw sub ptr %sleepers, i64 1 seq_cst
+  ret void
+rest:
+  call void @sleep(ptr %line, ptr %handle)
+  ret void
 done:
   ret void
 }
-define internal void @barrier(ptr %pool, i64 %threads) nounwind {
+; Wake those of the first %threads threads who sleep.
+define internal void @rouse(ptr %pool, i64 %threads) nounwind {
 entry:
-  %arrived.at = getelementptr i8, ptr %pool, i64 256
-  %passed.at = getelementptr i8, ptr %pool, i64 384
-  %passed = load atomic i64, ptr %passed.at acquire, align 8
-  %before = atomicrmw add ptr %arrived.at, i64 1 acq_rel
-  %count = add i64 %before, 1
-  %last = icmp eq i64 %count, %threads
-  br i1 %last, label %release, label %wait
-release:
-  store atomic i64 0, ptr %arrived.at monotonic, align 8
-  %passed.next = add i64 %passed, 1
-  store atomic i64 %passed.next, ptr %passed.at release, align 8
-  ret void
-wait:
-  call void @wait(ptr %pool, ptr %passed.at, i64 %passed, i1 false)
+  %sleepers.at = getelementptr i8, ptr %pool, i64 384
+  %sleepers = load atomic i64, ptr %sleepers.at seq_cst, align 8
+  %none = icmp eq i64 %sleepers, 0
+  br i1 %none, label %done, label %next
+next:
+  %t = phi i64 [0, %entry], [%t.next, %look], [%t.next, %take], [%t.next, %wake]
+  %t.next = add i64 %t, 1
+  %over = icmp sge i64 %t, %threads
+  br i1 %over, label %done, label %look
+look:
+  %line = call ptr @line_of(ptr %pool, i64 %t)
+  %asleep = load atomic i32, ptr %line seq_cst, align 4
+  %sleeps = icmp eq i32 %asleep, 1
+  br i1 %sleeps, label %take, label %next
+take:
+  %pair = cmpxchg ptr %line, i32 1, i32 0 seq_cst seq_cst
+  %taken = extractvalue {i32, i1} %pair, 1
+  br i1 %taken, label %wake, label %next
+wake:
+  %fewer = atomicrmw sub ptr %sleepers.at, i64 1 seq_cst
+  %handle.at = getelementptr i8, ptr %line, i64 8
+  %handle = load ptr, ptr %handle.at
+  call void @wake(ptr %line, ptr %handle)
+  br label %next
+done:
   ret void
 }
 """
 
 _PARALLEL = """
-define internal void @walk(ptr %program, ptr %pool, i64 %tid, i64 %threads) nounwind {
+; Where the step of the current word %now is written.
+define internal ptr @place_of(ptr %pool, i64 %now) nounwind {
+  %half = lshr i64 %now, 1
+  %odd = and i64 %half, 1
+  %offset = mul i64 %odd, 24
+  %start = add i64 %offset, 8
+  %place = getelementptr i8, ptr %pool, i64 %start
+  ret ptr %place
+}
+; No step is open, and only the caller may open one: run the steps for one thread that come next,
+; then open the first for several, or end the run.
+define internal void @advance(ptr %pool) nounwind {
 entry:
-  %steps = load i64, ptr %program
-  %table.at = getelementptr i64, ptr %program, i64 1
-  %table = load ptr, ptr %table.at
-  %end = getelementptr [4 x i64], ptr %table, i64 %steps
+  %step.at = getelementptr i8, ptr %pool, i64 128
+  %end.at = getelementptr i8, ptr %pool, i64 136
+  %end = load ptr, ptr %end.at
+  %first = load ptr, ptr %step.at
+  %now = load atomic i64, ptr %pool monotonic, align 8
   br label %next
 next:
-  %step = phi ptr [%table, %entry], [%step.next, %after]
+  %step = phi ptr [%first, %entry], [%step.next, %alone]
   %over = icmp eq ptr %step, %end
-  br i1 %over, label %done, label %share
-share:
+  br i1 %over, label %finish, label %look
+look:
   %step.next = getelementptr [4 x i64], ptr %step, i64 1
+  %function = load ptr, ptr %step
+  %arguments.at = getelementptr i64, ptr %step, i64 1
+  %arguments = load ptr, ptr %arguments.at
   %wanted.at = getelementptr i64, ptr %step, i64 2
   %wanted = load i64, ptr %wanted.at
+  %one = icmp eq i64 %wanted, 1
+  br i1 %one, label %alone, label %open
+alone:
+  call void %function(ptr %arguments, i64 0, i64 1)
+  br label %next
+open:
+  store ptr %step.next, ptr %step.at
+  %chunks.at = getelementptr i64, ptr %step, i64 3
+  %chunks = load i64, ptr %chunks.at
+  %threads.at = getelementptr i8, ptr %pool, i64 512
+  %threads = load atomic i64, ptr %threads.at monotonic, align 8
   %all = icmp eq i64 %wanted, 0
   %least = call i64 @llvm.smin.i64(i64 %wanted, i64 %threads)
   %team = select i1 %all, i64 %threads, i64 %least
-  %member = icmp slt i64 %tid, %team
-  br i1 %member, label %call, label %check
-call:
-  %arguments.at = getelementptr i64, ptr %step, i64 1
-  %function = load ptr, ptr %step
-  %arguments = load ptr, ptr %arguments.at
-  call void %function(ptr %arguments, i64 %tid, i64 %team)
-  br label %check
-check:
-  %meet.at = getelementptr i64, ptr %step, i64 3
-  %meet = load i64, ptr %meet.at
-  %apart = icmp eq i64 %meet, 0
-  br i1 %apart, label %after, label %join
-join:
-  call void @barrier(ptr %pool, i64 %threads)
-  br label %after
-after:
-  br label %next
-done:
+  %odd = or i64 %now, 1
+  %later = add i64 %odd, 2
+  %a = call ptr @place_of(ptr %pool, i64 %later)
+  %b = getelementptr i64, ptr %a, i64 1
+  %c = getelementptr i64, ptr %a, i64 2
+  %done.at = getelementptr i8, ptr %pool, i64 256
+  %team.high = shl i64 %team, 32
+  %shares = or i64 %team.high, %chunks
+  store atomic ptr %function, ptr %a release, align 8
+  store atomic ptr %arguments, ptr %b release, align 8
+  store atomic i64 %shares, ptr %c release, align 8
+  store atomic i64 0, ptr %done.at release, align 8
+  %x = atomicrmw xchg ptr %pool, i64 %later seq_cst
+  call void @rouse(ptr %pool, i64 %team)
+  ret void
+finish:
+  %closed = add i64 %now, 1
+  %even = and i64 %closed, -2
+  %y = atomicrmw xchg ptr %pool, i64 %even seq_cst
+  call void @rouse(ptr %pool, i64 1)
   ret void
 }
 
-; Let the workers of this run see it, and wake those who sleep. A worker first raises its flag and
-; then looks at the ticket, we do the opposite: whatever the order, one of the two sees the other.
-define internal void @post(ptr %program, ptr %pool, i64 %threads) nounwind {
+; Let thread %t do what there is for it to do in the open step %now. A step is written over another
+; than the one before it, so not while that is open: what was read is of step %now if it is open
+; still. Later it may be over: then all its chunks are claimed, and a claim of them finds none.
+define internal void @take_part(ptr %pool, i64 %t, i64 %now) nounwind {
 entry:
-  %program.at = getelementptr i8, ptr %pool, i64 128
-  %finished.at = getelementptr i8, ptr %pool, i64 512
-  store ptr %program, ptr %program.at
-  store atomic i64 0, ptr %finished.at monotonic, align 8
-  %old = load atomic i64, ptr %pool monotonic, align 8
-  %generation = lshr i64 %old, 16
-  %generation.next = add i64 %generation, 1
-  %high = shl i64 %generation.next, 16
-  %ticket = or i64 %high, %threads
-  %ignored = atomicrmw xchg ptr %pool, i64 %ticket seq_cst
-  br label %next
-next:
-  %t = phi i64 [1, %entry], [%t.next, %after]
-  %over = icmp sge i64 %t, %threads
-  br i1 %over, label %done, label %look
-look:
-  %t.next = add i64 %t, 1
-  %offset = mul i64 %t, 128
-  %start = add i64 %offset, 768
-  %line = getelementptr i8, ptr %pool, i64 %start
-  %asleep = load atomic i32, ptr %line seq_cst, align 4
-  %sleeps = icmp eq i32 %asleep, 1
-  br i1 %sleeps, label %take, label %after
-take:
-  %pair = cmpxchg ptr %line, i32 1, i32 0 seq_cst seq_cst
-  %taken = extractvalue {i32, i1} %pair, 1
-  br i1 %taken, label %rouse, label %after
-rouse:
-  %handle.at = getelementptr i8, ptr %line, i64 8
-  %handle = load ptr, ptr %handle.at
-  call void @wake(ptr %line, ptr %handle)
-  br label %after
-after:
-  br label %next
+  %a = call ptr @place_of(ptr %pool, i64 %now)
+  %b = getelementptr i64, ptr %a, i64 1
+  %c = getelementptr i64, ptr %a, i64 2
+  %function = load atomic ptr, ptr %a acquire, align 8
+  %arguments = load atomic ptr, ptr %b acquire, align 8
+  %shares = load atomic i64, ptr %c acquire, align 8
+  %still = load atomic i64, ptr %pool acquire, align 8
+  %team = lshr i64 %shares, 32
+  %chunks = and i64 %shares, 4294967295
+  %same = icmp eq i64 %still, %now
+  %member = icmp slt i64 %t, %team
+  %go = and i1 %same, %member
+  br i1 %go, label %begin, label %done
+begin:
+  %step = lshr i64 %now, 1
+  %mark = shl i64 %step, 16
+  %total = mul i64 %team, %chunks
+  %done.at = getelementptr i8, ptr %pool, i64 256
+  %spins.at = getelementptr i8, ptr %pool, i64 640
+  %spins = load i64, ptr %spins.at
+  br label %visit
+visit:                               ; %v: whose chunks; %k: how many threads have been visited
+  %v = phi i64 [%t, %begin], [%v.next, %other]
+  %k = phi i64 [0, %begin], [%k.next, %other]
+  %line = call ptr @line_of(ptr %pool, i64 %v)
+  %claims = getelementptr i8, ptr %line, i64 64
+  %base = mul i64 %v, %chunks
+  br label %claim
+claim:
+  %count = phi i64 [0, %visit], [%count, %try], [%count.next, %run]
+  %word = load atomic i64, ptr %claims acquire, align 8
+  %newer = icmp ult i64 %word, %mark
+  %taken.now = sub i64 %word, %mark
+  %taken = select i1 %newer, i64 0, i64 %taken.now
+  %some = icmp ult i64 %taken, %chunks
+  br i1 %some, label %try, label %report
+try:
+  %taken.next = add i64 %taken, 1
+  %word.next = or i64 %mark, %taken.next
+  %pair = cmpxchg ptr %claims, i64 %word, i64 %word.next acq_rel acquire
+  %mine = extractvalue {i64, i1} %pair, 1
+  br i1 %mine, label %run, label %claim
+run:
+  %chunk = add i64 %base, %taken
+  call void %function(ptr %arguments, i64 %chunk, i64 %total)
+  %count.next = add i64 %count, 1
+  br label %claim
+report:
+  %idle = icmp eq i64 %count, 0
+  br i1 %idle, label %other, label %add
+add:
+  %before = atomicrmw add ptr %done.at, i64 %count acq_rel
+  %finished = add i64 %before, %count
+  %last = icmp eq i64 %finished, %total
+  br i1 %last, label %further, label %linger
+linger:                              ; others are about to finish: to look at their claims would
+  %n = phi i64 [0, %add], [%n.next, %pause] ; take these out of their caches
+  %is = load atomic i64, ptr %pool acquire, align 8
+  %over = icmp ne i64 %is, %now
+  br i1 %over, label %done, label %patient
+patient:
+  %soon = icmp slt i64 %n, %spins
+  br i1 %soon, label %pause, label %other
+pause:
+  call void @pause()
+  %n.next = add i64 %n, 1
+  br label %linger
+other:
+  %v.up = add i64 %v, 1
+  %wrap = icmp eq i64 %v.up, %team
+  %v.next = select i1 %wrap, i64 0, i64 %v.up
+  %k.next = add i64 %k, 1
+  %all = icmp eq i64 %k.next, %team
+  br i1 %all, label %done, label %visit
+further:
+  call void @advance(ptr %pool)
+  br label %done
 done:
   ret void
 }
@@ -437,15 +571,33 @@ define i64 @run_parallel(ptr %program) nounwind {
 entry:
   %mode = call i64 @enter_float_mode()
   call void @clear_status(ptr %program)
+  %steps = load i64, ptr %program
+  %table.at = getelementptr i64, ptr %program, i64 1
+  %table = load ptr, ptr %table.at
+  %end = getelementptr [4 x i64], ptr %table, i64 %steps
   %pool.at = getelementptr i64, ptr %program, i64 3
   %pool = load ptr, ptr %pool.at
-  %threads.at = getelementptr i64, ptr %program, i64 4
-  %threads = load i64, ptr %threads.at
-  call void @post(ptr %program, ptr %pool, i64 %threads)
-  call void @walk(ptr %program, ptr %pool, i64 0, i64 %threads)
-  %finished.at = getelementptr i8, ptr %pool, i64 512
-  %others = sub i64 %threads, 1
-  call void @wait(ptr %pool, ptr %finished.at, i64 %others, i1 true)
+  %wanted.at = getelementptr i64, ptr %program, i64 4
+  %wanted = load i64, ptr %wanted.at
+  %threads.at = getelementptr i8, ptr %pool, i64 512
+  %step.at = getelementptr i8, ptr %pool, i64 128
+  %end.at = getelementptr i8, ptr %pool, i64 136
+  %patience = getelementptr i8, ptr %pool, i64 648
+  store atomic i64 %wanted, ptr %threads.at monotonic, align 8
+  store ptr %table, ptr %step.at
+  store ptr %end, ptr %end.at
+  call void @advance(ptr %pool)
+  br label %look
+look:
+  %now = load atomic i64, ptr %pool acquire, align 8
+  %odd = and i64 %now, 1
+  %over = icmp eq i64 %odd, 0
+  br i1 %over, label %done, label %work
+work:
+  call void @take_part(ptr %pool, i64 0, i64 %now)
+  call void @wait(ptr %pool, i64 0, i64 %now, ptr %patience)
+  br label %look
+done:
   call void @leave_float_mode(i64 %mode)
   %code = call i64 @first_status(ptr %program)
   ret i64 %code
@@ -454,64 +606,27 @@ entry:
 define ptr @worker(ptr %line) nounwind {
 entry:
   %mode = call i64 @enter_float_mode()
-  %handle.at = getelementptr i8, ptr %line, i64 8
   %pool.at = getelementptr i8, ptr %line, i64 16
   %tid.at = getelementptr i8, ptr %line, i64 24
-  %handle = load ptr, ptr %handle.at
   %pool = load ptr, ptr %pool.at
   %tid = load i64, ptr %tid.at
-  %program.at = getelementptr i8, ptr %pool, i64 128
-  %finished.at = getelementptr i8, ptr %pool, i64 512
-  %spins.at = getelementptr i8, ptr %pool, i64 640
-  %yields.at = getelementptr i8, ptr %pool, i64 648
-  br label %idle
-idle:                                ; %last: the ticket already dealt with; %k: turns waited
-  %last = phi i64 [0, %entry], [%last, %spin], [%last, %yield], [%last, %recheck],
-                  [%last, %rest], [%ticket, %work], [%ticket, %other]
-  %k = phi i64 [0, %entry], [%k.spin, %spin], [%k.yield, %yield], [0, %recheck],
-               [0, %rest], [0, %work], [%k, %other]
-  %ticket = load atomic i64, ptr %pool acquire, align 8
-  %news = icmp ne i64 %ticket, %last
-  br i1 %news, label %read, label %wait
-read:
-  %threads = and i64 %ticket, 65535
+  %threads.at = getelementptr i8, ptr %pool, i64 512
+  %idle.patience = getelementptr i8, ptr %pool, i64 656
+  %none = alloca i64
+  store i64 0, ptr %none
+  br label %look
+look:
+  %now = load atomic i64, ptr %pool acquire, align 8
+  %threads = load atomic i64, ptr %threads.at monotonic, align 8
   %mine = icmp slt i64 %tid, %threads
-  br i1 %mine, label %work, label %other
-work:                                ; the run's first thread waits for us: nothing can change
-  %program = load ptr, ptr %program.at
-  call void @walk(ptr %program, ptr %pool, i64 %tid, i64 %threads)
-  %done = atomicrmw add ptr %finished.at, i64 1 acq_rel
-  br label %idle
-other:                               ; a run of fewer threads: do not touch anything of it
-  br label %idle
-wait:
-  %spins = load i64, ptr %spins.at
-  %early = icmp slt i64 %k, %spins
-  br i1 %early, label %spin, label %late
-spin:
-  call void @pause()
-  %k.spin = add i64 %k, 1
-  br label %idle
-late:
-  %yields = load i64, ptr %yields.at
-  %limit = add i64 %spins, %yields
-  %awake = icmp slt i64 %k, %limit
-  br i1 %awake, label %yield, label %tired
-yield:
-  %r = call i32 @yield_processor()
-  %k.yield = add i64 %k, 1
-  br label %idle
-tired:
-  %x = atomicrmw xchg ptr %line, i32 1 seq_cst
-  %again = load atomic i64, ptr %pool seq_cst, align 8
-  %quiet = icmp eq i64 %again, %last
-  br i1 %quiet, label %rest, label %recheck
-recheck:                             ; take the flag back, unless a waker has: then it wakes us
-  %pair = cmpxchg ptr %line, i32 1, i32 0 seq_cst seq_cst
-  %back = extractvalue {i32, i1} %pair, 1
-  br i1 %back, label %idle, label %rest
+  %patience = select i1 %mine, ptr %idle.patience, ptr %none
+  %odd = trunc i64 %now to i1
+  br i1 %odd, label %work, label %rest
+work:
+  call void @take_part(ptr %pool, i64 %tid, i64 %now)
+  br label %rest
 rest:
-  call void @sleep(ptr %line, ptr %handle)
-  br label %idle
+  call void @wait(ptr %pool, i64 %tid, i64 %now, ptr %patience)
+  br label %look
 }
 """

@@ -12,6 +12,9 @@ from . import memory, pool
 _HEADER = 8  # words: steps, table, status block, pool, threads (see pool.py), padding
 _STATUS = 8
 _OFTEN = 50  # runs of a single step after which the driver's compilation pays
+# Chunks for each thread of a step. With more, a thread that is held up leaves less undone; but each
+# is a call, which repeats what a kernel does at its head.
+CHUNKS = 4
 _RUN = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
 _STEP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
@@ -19,12 +22,13 @@ _STEP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 class Program:
     """Steps `(function address, argument words, threads)`, run in order.
 
-    Each function is `void kernel(ptr args, i64 tid, i64 nthreads)`; `args` points to the step's own
-    64-bit words. `threads` is 1 (only the calling thread), 0 (all threads) or a largest number.
+    Each function is `void kernel(ptr args, i64 chunk, i64 chunks)`, called once for each chunk of
+    its work, by any thread; `args` points to the step's own 64-bit words. `threads` is 1 (a single
+    chunk), 0 (all threads, some chunks for each) or a largest number of threads, a chunk for each.
     A step sees all that earlier steps wrote. The caller keeps alive what the words point to.
 
     >>> from groundup.runtime import allocate, function
-    >>> store = function('''define void @store(ptr %args, i64 %tid, i64 %nthreads) {
+    >>> store = function('''define void @store(ptr %args, i64 %chunk, i64 %chunks) {
     ...   %value.at = getelementptr i64, ptr %args, i64 1
     ...   %target = load ptr, ptr %args
     ...   %value = load i64, ptr %value.at
@@ -64,11 +68,9 @@ class Program:
                 raise ValueError(f"step {index} has no function: its address is {function!r}")
             if threads < 0:
                 raise ValueError(f"step {index} asks for {threads} threads; 0 means all, 1 one")
-            parallel = threads != 1
-            more = index + 1 < len(steps)
-            barrier = more and (parallel or steps[index + 1][2] != 1)
+            chunks = CHUNKS if threads == 0 else 1
             record = table + 4 * index
-            block[record : record + 4] = [function, base + 8 * start, threads, barrier]
+            block[record : record + 4] = [function, base + 8 * start, threads, chunks]
             block[start : start + len(words)] = list(words)
             self._offsets.append((8 * start, len(words)))
             start += len(words)

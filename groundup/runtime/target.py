@@ -25,6 +25,11 @@ class Target(NamedTuple):
         """Whether the feature string enables a feature, by LLVM's name ("avx512bf16")."""
         return f"+{feature}" in self.features.split(",")
 
+    @property
+    def adds_pairs(self) -> bool:
+        """Is there an instruction that adds two products of bfloat16 to each lane of a vector?"""
+        return all(map(self.has, ("avx512bf16", "avx512vl", "avx512bw")))
+
 
 @functools.cache
 def host() -> Target:

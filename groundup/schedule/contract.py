@@ -12,12 +12,12 @@ from math import prod
 from ..emit.contraction import affine_coefficient
 from ..emit.kernel import Access, Bound, Contraction, Output, Panel, RowBound, Stride
 from ..ir import dtype as dt
+from ..ir.dtype import DType
 from ..ir.node import Node, loops, make, out, read, red
 from ..ir.record import frozen, record
-from ..ir.transform import body_nodes, substitute, toposort
+from ..ir.transform import body_nodes, product_of, substitute, toposort
 from .lower import Lowering, Memory, Raw, affine
 from .nests import Parameters, finish
-from .order import product_of
 from .sizes import Size, Sym, mul, size_of, value
 
 # Tensor → its copies that exist: by the axis that is innermost, or by how they were gathered.
@@ -102,12 +102,12 @@ class Problem:
     def __init__(
         self, shape: tuple[int, ...], body: Node, memory: dict[Node, Memory], target: Memory,
         width: int, registers: int, copies: Copies | None = None,
-        offset: Size = 0, least: int = SMALL,
+        offset: Size = 0, least: int = SMALL, adds_pairs: bool = False,
     ) -> None:  # fmt: skip
         self.copies = copies or {}
         self.shape, self.body, self.memory, self.target = shape, body, memory, target
         self.width, self.registers, self.target_offset = width, registers, offset
-        self.least = least
+        self.least, self.adds_pairs = least, adds_pairs
         self.extents: dict[Node, Size] = {out(i): size_of(s) for i, s in enumerate(shape)}
         self.checks: list[tuple[int, tuple[int, ...], str | None]] = []
         self.valid = self._analyse()
@@ -122,7 +122,9 @@ class Problem:
         _, variables, order = self.sum.arg[:3]
         self.k = [red(i) for i, _ in variables]
         self.extents.update({red(i): size_of(e) for i, e in variables})
-        self.lanes = order == "dotlanes"
+        self.lanes = "lanes" in order
+        self.halves = "pairs" if order == "dot16pairs" else "each" if "16" in order else ""
+        self.adds_pairs = self.adds_pairs and self.halves == "pairs"
         if self.sum.dtype.bits == 64:
             self.lane_count = self.width // 2
         else:
@@ -250,6 +252,16 @@ class Problem:
 
     # ---- the kernel ------------------------------------------------------------------------------
 
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an operand's element, as a tile reads it."""
+        return self.packed_dtype.itemsize
+
+    @property
+    def packed_dtype(self) -> DType:
+        """The type of a packed copy: that of the sum, unless pairs of 16 bits are multiplied."""
+        return dt.bfloat16 if self.adds_pairs else self.sum.dtype
+
     def row_bound(self, m: Node) -> RowBound | None:
         """The conditions that tie m to one reduction variable, as one; None if they cannot be."""
         found: RowBound | None = None
@@ -302,7 +314,7 @@ class Problem:
             access = place(packed or operand.raw)
             access = access._replace(terms=tuple((ids.get(v, v), s) for v, s in access.terms))
             src = tuple(finish(substitute(s, ids), params) for s in node.src)
-            dtype = self.sum.dtype if packed else node.dtype  # a copy is widened already
+            dtype = self.packed_dtype if packed else node.dtype
             return make("load", dtype, (), src, access)
 
         a, b = load(a_raw, choice.a), load(near.raw if near else b_raw, choice.b)
@@ -340,6 +352,7 @@ class Problem:
             row_bound=tied,
             a=a, b=b, paired=choice.paired,
             hole=self.hole, rows=choice.rows, vectors=choice.vectors, lanes=choice.lanes,
+            halves=self.halves, panels=self.adds_pairs and b_raw is not None,
             block=choice.block,
             partial=params.pointer(partial) if choice.block else None,
             order=choice.order,

@@ -11,7 +11,9 @@ from .plan import Plan
 from .signature import Signature
 
 _plans: dict[Any, Plan] = {}
-MAX_PLANS = 4096
+MAX_STEPS = 1 << 14  # of all plans that are remembered; one takes about 10 KB
+LEAST = 64  # plans that are remembered, however many steps they have
+_steps = 0
 
 
 def execute(
@@ -40,10 +42,13 @@ def plan_for(
 
     `wish[i]`: which of the signature's buffers result i may overwrite.
     """
+    global _steps
     key = (signature.key, wish)
     plan = _plans.get(key)
     if plan is None:
-        if len(_plans) >= MAX_PLANS:
-            del _plans[next(iter(_plans))]
-        plan = _plans[key] = Plan(signature, roots, wish, recall=True)
+        plan = Plan(signature, roots, wish, recall=True)
+        _steps += 1 + len(plan.steps)
+        while len(_plans) >= LEAST and _steps > MAX_STEPS:
+            _steps -= 1 + len(_plans.pop(next(iter(_plans))).steps)
+        _plans[key] = plan
     return plan

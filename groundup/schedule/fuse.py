@@ -7,6 +7,8 @@ substitution, so it changes no rounding. Must not know how a kernel is run.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..ir import dtype as dt
 from ..ir.extent import Extent
 from ..ir.interval import intervals
@@ -20,9 +22,9 @@ from ..ir.transform import (
     substitute,
     toposort,
     unravel,
+    widens,
 )
 from .lower import affine
-from .order import widens
 from .partial import shares_terms
 from .search import search, sites_once
 
@@ -40,6 +42,8 @@ class Group:
     size: int = 0  # nodes of the body
     reads: dict[Node, list[Node]] = fresh(default_factory=dict)
     reductions: list[Node] = fresh(default_factory=list)
+    nodes: list[Node] = fresh(default_factory=list)  # of the body, sources first
+    _dots: list[set[Node]] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -48,19 +52,26 @@ class Group:
 
     def refresh(self) -> None:
         """Look through the body, which has changed."""
-        nodes = body_nodes(self.body)
+        nodes = self.nodes = body_nodes(self.body)
         self.size = len(nodes)
         self.reads = {}
         self.reductions = []
+        self._dots = None
         for n in nodes:
             if n.op == "read":
                 self.reads.setdefault(n.src[0], []).append(n)
             elif n.op == "reduce":
                 self.reductions.append(n)
 
+    def dots(self) -> list[set[Node]]:
+        """The nodes of each product of matrices or convolution in the body."""
+        if self._dots is None:
+            self._dots = [set(body_nodes(r)) for r in self.reductions if shares_terms(r)]
+        return self._dots
+
 
 class _Facts:
-    """What decides whether a tensor is stored, computed once for each."""
+    """What decides whether a tensor is stored, computed once for each form of tensor."""
 
     def __init__(self, node: Node) -> None:
         nodes = body_nodes(node.src[0])
@@ -82,8 +93,14 @@ class _Facts:
         self.large = sum(2 * _count(n.src[0].shape) > _count(node.shape) for n in reads)
 
 
-def fuse(roots: list[Node], order: list[Node]) -> list[Group]:
-    """Groups in an order in which each reads only earlier ones (and inputs)."""
+def fuse(
+    roots: list[Node], order: list[Node], form_of: Mapping[Node, object]
+) -> list[Group]:
+    """Groups in an order in which each reads only earlier ones (and inputs).
+
+    form_of: of nests that differ only in which tensors they read, the same.
+    """
+    facts_of: dict[object, _Facts] = {}
     users: dict[Node, set[Group]] = {}
     groups: list[Group] = []
     wanted = set(roots)
@@ -109,6 +126,13 @@ def fuse(roots: list[Node], order: list[Node]) -> list[Group]:
                     users[t].discard(g)
                 g.body = substitute(g.body, mapping)
                 register(g)
+
+    def facts(node: Node) -> _Facts:
+        form = form_of.get(node, node)
+        known = facts_of.get(form)
+        if known is None:
+            known = facts_of[form] = _Facts(node)
+        return known
 
     for node in reversed(order):
         if node.op in ("scan", "argsort"):
@@ -140,7 +164,7 @@ def fuse(roots: list[Node], order: list[Node]) -> list[Group]:
             ):  # fmt: skip
                 shown.discard(node.src[0])
                 write_in(node, into)
-        elif _inline(node, into, _Facts(node)):
+        elif _inline(node, into, facts(node)):
             write_in(node, into)
         else:
             store(node, node.src[0])
@@ -242,7 +266,10 @@ def _kept_inside(group: Group, site: Node) -> tuple[Node, ...]:
     """The indices of a read that is about to be replaced, checked where the loops alone do not keep
     them inside the tensor. (An affine index that can leave is guarded by the `where` around it.)"""
     indices = list(site.src[1:])
-    computed = [i for i, ix in enumerate(indices) if affine(ix) is None]
+    plain = ("out", "red", "const")
+    computed = [
+        i for i, ix in enumerate(indices) if ix.op not in plain and affine(ix) is None
+    ]
     if computed:
         ranges = intervals(group.body, group.shape)
         shape = site.src[0].shape
@@ -255,7 +282,7 @@ def _kept_inside(group: Group, site: Node) -> tuple[Node, ...]:
 
 def _inside_dot(group: Group, site: Node) -> bool:
     """Is this read an operand of a product of matrices or of a convolution?"""
-    return any(site in body_nodes(r) for r in group.reductions if shares_terms(r))
+    return any(site in nodes for nodes in group.dots())
 
 
 def _repeats(group: Group, site: Node) -> int:
@@ -321,17 +348,18 @@ def _count(shape: tuple[int, ...]) -> int:
     return n
 
 
-def unique_variables(bodies: list[Node]) -> list[Node]:
-    """The bodies of one kernel with their reductions' variables numbered from 1, the inner ones
-    first: equal kernels become equal whatever graph they come from. Reductions over the same
+def unique_variables(groups: list[Group]) -> list[Node]:
+    """The bodies of one kernel's groups with their reductions' variables numbered from 1, the inner
+    ones first: equal kernels become equal whatever graph they come from. Reductions over the same
     extents share variables, unless one is inside the other, so that one loop can serve them."""
     height: dict[Node, int] = {}
     ids: dict[tuple[object, ...], list[int]] = {}
-    sums = [n for n in body_nodes(bodies[0]) if n.op == "reduce"] if len(bodies) == 1 else None
-    if sums is not None and len(sums) <= 1:  # nothing to tell apart
-        mine = {red(i): red(k) for n in sums for k, (i, _) in enumerate(n.arg[1], 1)}
+    bodies = [g.body for g in groups]
+    if len(groups) == 1 and len(groups[0].reductions) <= 1:  # nothing to tell apart
+        (group,) = groups
+        mine = {red(i): red(k) for n in group.reductions for k, (i, _) in enumerate(n.arg[1], 1)}
         plain = all(old is new for old, new in mine.items())
-        return bodies if plain else [_with_variables(bodies[0], mine, True)]
+        return bodies if plain else [_with_variables(group.body, mine, True, group.nodes)]
     result: dict[Node, Node] = {}
     count = 0
     for node in toposort(bodies, stop=lambda n: n.op in TENSOR_OPS):
@@ -357,14 +385,17 @@ def unique_variables(bodies: list[Node]) -> list[Node]:
     return [_with_variables(result[body], final, True) for body in bodies]
 
 
-def _with_variables(body: Node, variables: dict[Node, Node], bound: bool = False) -> Node:
-    """The body with variables replaced (and where they are bound)."""
+def _with_variables(
+    body: Node, variables: dict[Node, Node], bound: bool = False,
+    nodes: list[Node] | None = None,
+) -> Node:  # fmt: skip
+    """The body (of these nodes) with variables replaced (and where they are bound)."""
     result: dict[Node, Node] = {}
-    for node in body_nodes(body):
+    for node in nodes or body_nodes(body):
         if node.op in TENSOR_OPS:
             result[node] = node
             continue
-        src = tuple(result[s] for s in node.src)
+        src = tuple([result[s] for s in node.src])
         if node.op == "red":
             result[node] = variables.get(node, node)
         elif src == node.src and not (bound and node.op == "reduce"):

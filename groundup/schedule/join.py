@@ -17,7 +17,6 @@ from ..ir.record import fresh, record
 from ..ir.transform import body_nodes, substitute
 from .fuse import Group, stored_behind, unique_variables
 from .lower import affine
-from .partial import shares_terms
 from .search import search
 
 MOST_NODES = 320  # of one kernel's bodies
@@ -101,19 +100,19 @@ def _form(group: Group, order_in_memory: Callable[[Group], tuple[int, ...]]) -> 
     axes = tuple(i for i, s in enumerate(shape) if isinstance(s, Extent) or s != 1)
     if not axes or 0 in shape or group.node.op in ("scan", "argsort"):
         return None
-    for n in group.reads.values():
-        if any(affine(ix) is None for r in n for ix in r.src[1:]):
-            return None
+    indices = {ix for sites in group.reads.values() for r in sites for ix in r.src[1:]}
+    if any(ix.op not in ("out", "red", "const") and affine(ix) is None for ix in indices):
+        return None
     rows: int | None = None
     for r in group.reductions:
-        if r.arg[0].startswith("arg") or shares_terms(r) or search(r) is not None:
+        if r.arg[0].startswith("arg") or group.dots() or search(r) is not None:
             return None
         free = {n.arg for n in body_nodes(r) if n.op == "out"}
         mine = [i for i in axes if i in free]
         if not mine or mine != list(axes[: len(mine)]) or rows not in (None, len(mine)):
             return None
         rows = len(mine)
-    if any(n.op == "checked" for n in body_nodes(group.body)):
+    if any(n.op == "checked" for n in group.nodes):
         return None
     key = tuple(s.key if isinstance(s, Extent) else int(s) for s in (shape[i] for i in axes))
     return _Form(axes, key, rows, tuple(i for i in order_in_memory(group) if i in axes))
@@ -217,10 +216,11 @@ def _live(clusters: list[_Cluster], wanted: set[Node]) -> list[list[Group]]:
     result: list[list[Group]] = []
     for cluster in reversed(clusters):
         kept = [g for g in cluster.groups if len(cluster.groups) == 1 or g.node in needed]
-        bodies = unique_variables([g.body for g in kept])
+        bodies = unique_variables(kept)
         for g, body in zip(kept, bodies, strict=True):
-            g.body = body
-            g.refresh()
+            if body is not g.body:
+                g.body = body
+                g.refresh()
             needed |= {stored_behind(t) for t in g.reads}
         result.append(kept)
     return result[::-1]

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from ..emit import llvm
 from ..emit.fingerprint import code_of
 from ..runtime import Source, cache, entries, loaded, target
+from . import steps
 from .order import Slot
 from .signature import Signature
 from .sizes import Size, Sym
@@ -41,8 +42,10 @@ class Parts(NamedTuple):
 def name_of(signature: Signature, into: Sequence[int | None]) -> bytes | None:
     """Where the plan of a graph is kept: a digest of the graph and of all else that decides what
     it becomes. None where it is not to be kept."""
-    if len(signature.key) < LARGE or cache.directory() is None:
+    if len(signature.key) < LARGE or cache.directory() is None or steps.listener is not None:
         return None
+    from . import winners  # a first small result should not wait for it
+
     code = code_of("ir", "emit", "schedule", "runtime")
     if code is None:
         return None
@@ -51,7 +54,8 @@ def name_of(signature: Signature, into: Sequence[int | None]) -> bytes | None:
         graph = marshal.dumps((parts, signature.key[-1], tuple(into), signature.n), _FORMAT)
     except ValueError:  # it holds what only this process knows
         return None
-    return cache.digest("plan", sys.version, code, target.host().key, graph.hex())
+    made = (sys.version, code, target.host().key, winners.version())
+    return cache.digest("plan", *made, graph)
 
 
 def keep(name: bytes, parts: Parts, sources: Sequence[Source]) -> None:
@@ -60,7 +64,10 @@ def keep(name: bytes, parts: Parts, sources: Sequence[Source]) -> None:
         return  # an equal graph of another program has other lines
     codes: dict[bytes, int] = {}
     steps = []
-    for step, entry in zip(parts.steps, entries(sources), strict=True):
+    different = {id(s): s for s in sources}  # equal layers have one
+    names = dict(zip(different, entries(list(different.values())), strict=True))
+    for step, source in zip(parts.steps, sources, strict=True):
+        entry = names[id(source)]
         steps.append((
             codes.setdefault(entry, len(codes)), [_word(w) for w in step.words],
             bool(step.parallel), [_ref(w) for w in step.writes], [_ref(r) for r in step.reads],

@@ -12,7 +12,7 @@ from ..ir.interval import intervals
 from ..ir.node import Node, alu, const, make, reduce, where
 from ..ir.record import frozen
 from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, row_major, unravel
-from .sizes import Size, add, mul, size_of, value, view_strides
+from .sizes import Size, Sym, add, mul, size_of, value, view_strides
 
 
 @frozen
@@ -209,6 +209,9 @@ class Lowering:
         place = self.memory[base]
         shape = tuple(size_of(s) for s in tensor.shape)
         strides = view_strides(place.shape, place.strides, shape)
+        if strides is None and not any(isinstance(s, Sym) for s in shape):
+            # A runtime size was shown as a number, which it is then. No stride of these is runtime.
+            strides = view_strides(tuple(map(value, place.shape)), place.strides, shape)
         if strides is not None:
             return Memory(place.ref, shape, strides), indices
         at = tuple(unravel(row_major(tensor.shape, indices), base.shape))

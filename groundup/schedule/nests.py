@@ -123,6 +123,7 @@ class Store:
     body: Node
     ref: object
     terms: tuple[tuple[Node, Size], ...]  # stride of each variable that moves it
+    offset: Size = 0
 
     def stride(self, variable: Node) -> Size:
         return next((s for v, s in self.terms if v is variable), 0)
@@ -136,12 +137,15 @@ class _Loop:
 
 
 class NestBuilder:
-    """Builds the Nest of one or several stored tensors; `main` is the one with the most loops."""
+    """Builds the Nest of one or several stored tensors; `main` is the one with the most loops.
+
+    unit: the stride of neighbours in memory, more than 1 where only every unit-th element is meant
+    """
 
     def __init__(
-        self, shape: tuple[Size, ...], stores: list[Store], main: int, width: int
+        self, shape: tuple[Size, ...], stores: list[Store], main: int, width: int, unit: int = 1
     ) -> None:
-        self.width = width
+        self.width, self.unit = width, unit
         self.stores = stores
         self.main = stores[main]
         self.loops = [
@@ -271,7 +275,7 @@ class NestBuilder:
         """The loop to vectorise: where the output is contiguous, unless its reduction's terms are
         contiguous along the last reduction variable instead (then that one is vectorised)."""
         for i, lp in enumerate(self.loops):
-            if lp.stride != 1:
+            if lp.stride != self.unit:
                 continue
             for n in self.sums:
                 last_id = n.arg[1][-1][0]
@@ -297,7 +301,9 @@ class NestBuilder:
         terms = 1
         for _, e in sums[0].arg[1]:
             terms *= int(e)
-        if terms < 8 or len({s.arg[2] in ("lanes", "dotlanes") for s in sums}) > 1:
+        if terms < 8 or len({"lanes" in s.arg[2] for s in sums}) > 1:
+            return 0
+        if any(s.arg[2] == "dot16pairs" for s in sums):  # rows come one after the other there
             return 0
         last = red(sums[0].arg[1][-1][0])
         score = dict.fromkeys((lp.variable for lp in self.loops), 0.0)
@@ -362,7 +368,7 @@ class NestBuilder:
         for s in self.sums:
             kind, variables, order = s.arg[:3]
             last = red(variables[0][0])
-            along = kind in ("max", "min") or order in ("lanes", "dotlanes")
+            along = kind in ("max", "min") or "lanes" in order
             if len(variables) > 1 or not along or size_of(variables[0][1]) != row.extent:
                 continue
             if _free(s) - {lp.variable for lp in self.loops[:-1]}:
@@ -398,6 +404,7 @@ class NestBuilder:
         if store.stride(self.loops[vector].variable) != 1:
             return False
         others = [store.stride(lp.variable) for i, lp in enumerate(self.loops) if i != vector]
+        others.append(store.offset)
         return all(
             part % lanes == 0
             for s in others
@@ -435,9 +442,12 @@ class NestBuilder:
             total += terms * repeats * len(toposort([node.src[0]]))
         return total
 
-    def build(self) -> tuple[Nest, Parameters, bool]:
-        """(kernel, its parameters, whether several threads share it)."""
-        params = Parameters()
+    def build(self, shared: Parameters | None = None) -> tuple[Nest, Parameters, bool]:
+        """(kernel, its parameters, whether several threads share it).
+
+        shared: of kernels with one argument block, which this one's are added to
+        """
+        params = shared or Parameters()
         columns = self._columns()
         vector = len(self.loops) - 1 if columns else self._vector()
         square = not columns and self._square(vector)
@@ -448,7 +458,7 @@ class NestBuilder:
         for store in self.stores:
             terms = tuple((lp.variable, store.stride(lp.variable)) for lp in self.loops
                           if lp.variable in self._moved_by(store))  # fmt: skip
-            places.append(access(Raw(store.ref, 0, terms, False, False), params))
+            places.append(access(Raw(store.ref, store.offset, terms, False, False), params))
         loops = tuple((lp.variable, params.size(lp.extent)) for lp in self.loops)
         kept = self._kept(vector) if not columns and not square else []
         pairs = [n for pair in kept for n in pair]

@@ -6,13 +6,29 @@ memory, so that the rest of the scheduler sees one canonical graph.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
 from ..ir import dtype as dt
 from ..ir.extent import Extent
 from ..ir.node import Node, buffer, const, make, red, reduce
 from ..ir.record import frozen
-from ..ir.transform import body_nodes, rebuild, substitute
+from ..ir.transform import (
+    TENSOR_OPS,
+    body_nodes,
+    halves,
+    product_of,
+    rebuild,
+    substitute,
+    toposort,
+)
 from .partial import staged
 from .search import search
+
+if TYPE_CHECKING:
+    from ..ir.recipe import Recipe
+
+DEEP = 300  # nodes of a graph in which layers may be equal
 
 
 @frozen
@@ -22,31 +38,120 @@ class Slot:
     index: int
 
 
-def canonical(order: list[Node], slots: dict[object, int], symbolic: bool) -> dict[Node, Node]:
-    """Map each node of the user's graph to its canonical one (sources before users in `order`)."""
-    result: dict[Node, Node] = {}
-    for node in order:
+class Canonical:
+    """The canonical graph: what each tensor of the user's graph became.
+
+    Equal layers of a deep network are worked out twice: what a third nest of one form becomes is
+    made from what the second one became.
+    """
+
+    def __init__(self, symbolic: bool, deep: bool) -> None:
+        self.symbolic, self.deep = symbolic, deep
+        self.of: dict[Node, Node] = {}
+        self.form_of: dict[Node, object] = {}  # of canonical nests: equal for those of one form
+        self.fresh: list[Node] = []  # tensors that were worked out, not filled in
+        self._reads: dict[Node, Sequence[Node]] = {}  # of those that were filled in
+        self._recipes: dict[object, Recipe | None] = {}
+        self._known: dict[object, Node] = {}  # by form and tensors: one node for equal nests
+
+    def add(self, node: Node, slots: dict[object, int]) -> None:
+        """A tensor, after those that it is computed from."""
         handle = node.value if node.op == "buffer" else node.cache
-        shape = node.shape if symbolic else tuple(int(s) for s in node.shape)
+        shape = node.shape if self.symbolic else tuple(int(s) for s in node.shape)
         if handle is not None:
-            result[node] = buffer(Slot(slots[handle]), shape, node.dtype)
+            self._keep(node, buffer(Slot(slots[handle]), shape, node.dtype))
         elif node.op in ("leaf", "detach"):
-            result[node] = result[node.src[0]]
-        elif node.op == "extent" and not symbolic:
-            result[node] = const(int(node.value), dt.int64)
-        elif node.op == "reduce":
-            result[node] = _reduction(node, result[node.src[0]], symbolic)
-        elif node.op in ("scan", "argsort"):
-            src = tuple(result[s] for s in node.src)
-            result[node] = make(node.op, node.dtype, shape, src, node.arg)
-        elif node.op in ("loops", "reshape"):
-            src = tuple(result[s] for s in node.src)
-            if node.op == "loops":
-                src = (ordered(staged(src[0], shape)),)
-            result[node] = make(node.op, node.dtype, shape, src, None)
+            self.of[node] = self.of[node.src[0]]
+        elif node.op == "loops":
+            self.of[node] = self._nest(node, shape)
         else:
-            result[node] = rebuild(node, tuple(result[s] for s in node.src))
-    return result
+            src = tuple([self._scalar(s) if node.op == "scan" else self.of[s] for s in node.src])
+            self._keep(node, make(node.op, node.dtype, shape, src, node.arg))
+
+    def _keep(self, node: Node, made: Node) -> None:
+        self.of[node] = made
+        self.fresh.append(made)
+
+    def _nest(self, node: Node, shape: tuple[int, ...]) -> Node:
+        """What a loop nest became."""
+        if not self.deep:
+            tensors = [self.of[n] for n in body_nodes(node.src[0]) if n.op in TENSOR_OPS]
+            return self._worked_out(node, shape, tensors)[0]
+        from ..ir.recipe import form, record  # few first results need it
+
+        known = form(node, self.of)
+        same = (known.key, *known.tensors)
+        made = self._known.get(same)
+        if made is not None:
+            return made
+        recipe = self._recipes.get(known.key)
+        if recipe is not None:
+            (made,) = recipe.follow(known.tensors)
+            self._reads[made] = known.tensors
+        else:
+            made, alone = self._worked_out(node, shape, known.tensors)
+            again = known.key in self._recipes
+            # Partial sums are tensors, shared by all that need them: they keep their names.
+            fill_in = again and alone
+            self._recipes[known.key] = record(known.tensors, [made]) if fill_in else None
+        self._known[same] = made
+        self.form_of[made] = known.key
+        return made
+
+    def _worked_out(
+        self, node: Node, shape: tuple[int, ...], reads: Sequence[Node]
+    ) -> tuple[Node, bool]:
+        """(what a loop nest becomes, whether it is one tensor, without partial sums)."""
+        body = ordered(staged(self._scalar(node.src[0]), shape))
+        made = make("loops", node.dtype, shape, (body,), None)
+        nodes = toposort([made], stop=set(reads).__contains__)
+        tensors = [n for n in nodes if n.op in TENSOR_OPS and n not in reads]
+        self.fresh += tensors
+        return made, len(tensors) == 1
+
+    def behind(self, roots: Iterable[Node]) -> list[Node]:
+        """Canonical tensors and all that they are computed from, sources first."""
+        order: list[Node] = []
+        done: set[Node] = set()
+        stack: list[Node | None] = []
+        stack += reversed(list(roots))
+        while stack:
+            node = stack.pop()
+            if node is None:
+                order.append(stack.pop())  # type: ignore[arg-type]
+            elif node not in done:
+                done.add(node)
+                stack += (node, None)
+                reads: Sequence[Node] | None = self._reads.get(node)
+                if reads is None:
+                    reads = [n for s in node.src for n in body_nodes(s) if n.op in TENSOR_OPS]
+                for n in reversed(reads):
+                    if n not in done:
+                        stack.append(n)
+        return order
+
+    def _scalar(self, body: Node) -> Node:
+        """A body with canonical tensors and sizes."""
+        result: dict[Node, Node] = {}
+        for node in body_nodes(body):
+            if node.op in TENSOR_OPS:
+                result[node] = self.of[node]
+            elif node.op == "extent" and not self.symbolic:
+                result[node] = const(int(node.value), dt.int64)
+            elif node.op == "reduce":
+                result[node] = _reduction(node, result[node.src[0]], self.symbolic)
+            else:
+                result[node] = rebuild(node, tuple([result[s] for s in node.src]))
+        return result[body]
+
+
+def canonical(order: list[Node], slots: dict[object, int], symbolic: bool) -> Canonical:
+    """The canonical graph of the user's (sources before users in `order`)."""
+    found = Canonical(symbolic, len(order) >= DEEP)
+    for node in order:
+        if node.op in TENSOR_OPS:
+            found.add(node, slots)
+    return found
 
 
 def _reduction(node: Node, body: Node, symbolic: bool) -> Node:
@@ -81,7 +186,12 @@ def _plain(index: Node, uid: int) -> bool:
 
 def mixes(index: Node) -> bool:
     """Does an index mix two variables, as a convolution's window does?"""
+    if index.op in _PLAIN:
+        return False
     return len({n for n in body_nodes(index) if n.op in ("out", "red")}) > 1
+
+
+_PLAIN = ("out", "red", "const")
 
 
 def narrow(shape: tuple[int, ...], spatial: tuple[int, ...]) -> bool:
@@ -97,24 +207,6 @@ CHANNELS = 32
 FEW = 6  # of the 8 to 16 lanes of a vector
 
 
-def product_of(body: Node) -> tuple[Node, Node] | None:
-    """The two reads of a contraction's term, guarded or not; a factor of a 16-bit type is read and
-    widened to the type of the sum, which is exact."""
-    if body.op == "where" and body.src[2].op == "const" and body.src[2].value == 0:
-        body = body.src[1]
-    if body.op != "mul":
-        return None
-    a, b = (s.src[0] if widens(s) else s for s in body.src)
-    return (a, b) if a.op == "read" and b.op == "read" else None
-
-
-def widens(x: Node) -> bool:
-    """Is this a conversion from a 16-bit floating type to float32, which is exact?"""
-    if x.op != "cast" or x.dtype is not dt.float32:
-        return False
-    return x.src[0].dtype.is_float and x.src[0].dtype.bits == 16
-
-
 def _choose(
     node: Node, variables: tuple[tuple[int, int], ...], order: str
 ) -> tuple[tuple[tuple[int, int], ...], str]:
@@ -124,6 +216,7 @@ def _choose(
     lie together), and in lanes where a window makes only a few channels from many. Over two images
     with few channels the batch goes last and into lanes, since such images are kept with the batch
     innermost; so do sums of products that are no matrix product.
+    Sums over windows go term by term: their results lie side by side, and so do vectors of them.
     """
     variables = tuple(v for v in variables if not _is_one(v[1])) or variables[:1]
     body = node.src[0]
@@ -134,7 +227,10 @@ def _choose(
     if search(node) is not None:  # the terms of a row in the order of their positions
         return variables, "seq"
     if pair is not None:
-        return _order_of_products(pair, variables)
+        variables, order = _order_of_products(pair, variables)
+        return variables, _of_halves(body, pair, variables, order) if halves(body) else order
+    if _strided(body) or any(mixes(ix) for r in reads for ix in r.src[1:]):
+        return variables, "seq"
     names = {v[0] for v in variables}
     for r in reads:
         inner = {n.arg for n in body_nodes(r.src[-1]) if n.op == "red"}
@@ -142,6 +238,11 @@ def _choose(
             last = [v for v in variables if v[0] in inner]
             return (*(v for v in variables if v != last[-1]), last[-1]), "lanes"
     return variables, "seq"
+
+
+def _strided(body: Node) -> bool:
+    """Does a term ask to lie on every s-th position, as the gradient of a strided window does?"""
+    return body.op == "where" and any(n.op == "mod" for n in body_nodes(body.src[0]))
 
 
 def _order_of_products(
@@ -177,6 +278,20 @@ def _few_results(pair: tuple[Node, Node], window: Node) -> bool:
     for ix, size in zip(weights.src[1:], weights.src[0].shape):
         made *= int(size) if ix.op == "out" else 1
     return made <= FEW and not _few_channels(window, window)
+
+
+def _of_halves(
+    body: Node, pair: tuple[Node, Node], variables: tuple[tuple[int, int], ...], order: str
+) -> str:
+    """The same order for products of two bfloat16 numbers: in pairs of neighbouring terms, where
+    no condition and no other variable comes in between."""
+    if order == "dotlanes":
+        return "dot16lanes"
+    last = variables[-1][0]
+    plain = all(any(_plain(ix, last) for ix in r.src[1:]) for r in pair)
+    asked = body.op == "where" and red(last) in body_nodes(body.src[0])
+    alone = all(sum(red(last) in body_nodes(ix) for ix in r.src[1:]) == 1 for r in pair)
+    return "dot16pairs" if plain and alone and not asked else "dot16"
 
 
 def _few_channels(r: Node, window: Node) -> bool:

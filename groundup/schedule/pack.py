@@ -39,7 +39,9 @@ class Packing:
         operand = choice.a if rows else choice.b
         self.tensor, *indices = operand.read.src
         self.memory = memory
-        self.dtype = problem.sum.dtype  # a tensor of 16 bits is widened on the way
+        self.dtype = problem.packed_dtype  # a tensor of 16 bits is widened on the way, mostly
+        self.pairs = problem.adds_pairs and not rows
+        self.normal = bool(problem.halves) and not problem.adds_pairs
         axes = [_axis(i, ix, problem, self.tensor.shape[i]) for i, ix in enumerate(indices)]
         lane = problem.k[-1] if rows else choice.n
         self.lane = next(a for a in axes if a.variable is lane)
@@ -57,7 +59,7 @@ class Packing:
         self.bytes = mul(count, self.dtype.itemsize)
         order = [*self.outer, *self.sums, self.lane]
         self.key = (
-            self.tensor, self.panel, len(self.outer),
+            self.tensor, self.panel, len(self.outer), self.dtype.name, self.normal,
             tuple((a.number, a.low, a.length) for a in order),
         )  # fmt: skip
 
@@ -67,7 +69,10 @@ class Packing:
         step: Size = 1
         for a in reversed(self.sums):
             a.stride = step
-            step = mul(step, a.length)
+            room = a.length
+            if self.pairs and a is self.sums[-1]:  # the last pair has room for both
+                room = add(room, 1) if isinstance(room, Sym) else room + room % 2
+            step = mul(step, room)
         assert not isinstance(self.lane.length, Sym), "tiles.packable"
         self.lane.stride = step
         for a in self.sums:
@@ -107,7 +112,9 @@ class Packing:
         from_ = {v.arg: s for v, s in source.terms}
         params = Parameters()
         others = [*self.outer, *self.sums]
-        row = _run(others, from_, from_.get(self.lane.number, 0))
+        row = self.sums[-1:] if self.pairs else _run(
+            others, from_, from_.get(self.lane.number, 0)
+        )
         outer = [a for a in others if a not in row]
 
         def sized(size: Size) -> Stride:
@@ -124,7 +131,8 @@ class Packing:
             lane=(sized(self.lane.length), sized(from_.get(self.lane.number, 0))),
             panel=(self.panel, sized(mul(self.lane.stride, self.panel)) if self.panel else 0),
             element=make("hole", self.tensor.dtype, (), (), 0),
-            stored=make("hole", self.dtype, (), (), 0), width=width,
+            stored=make("hole", self.dtype, (), (), 0), pairs=self.pairs,
+            normal=self.normal, width=width,
         )  # fmt: skip
         elements = value(self.bytes) // self.dtype.itemsize
         return kernel, params, elements >= PARALLEL

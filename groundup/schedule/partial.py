@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..ir.extent import Extent, product
 from ..ir.node import Node, alu, index, make, out, read, red, reduce
-from ..ir.transform import body_nodes, substitute
+from ..ir.transform import body_nodes, product_of, substitute
 from .search import search
 
 LONG = 1 << 16  # terms of a sum along one axis that is cut into runs
@@ -58,8 +58,6 @@ def _staged(node: Node, shape: tuple[int, ...]) -> Node:
 
 def shares_terms(node: Node) -> bool:
     """Is this a product of matrices or a convolution, whose operands serve several results?"""
-    from .order import product_of
-
     pair = product_of(node.src[0]) if node.arg[2].startswith("dot") else None
     if pair is None:
         return False

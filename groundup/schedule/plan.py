@@ -7,49 +7,61 @@ size. Must not know Tensor.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from heapq import heappop, heappush
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from .. import runtime
 from ..emit import llvm
 from ..emit.fingerprint import fingerprint
-from ..emit.kernel import Kernel, Nest, Placing
-from ..ir.extent import product
-from ..ir.node import Node, loops, outs
+from ..emit.kernel import Kernel, Nest, Placing, Several
+from ..ir.extent import product, symbolic_key
+from ..ir.node import Node, outs
 from ..ir.record import record, replace
-from ..ir.transform import COMPUTED, body_nodes, toposort
+from ..ir.transform import COMPUTED, body_nodes
 from ..ir.verify import verify
 from ..runtime import Buffer, pool, target
 from . import kept
 from .arrange import arrange, most_alive
+from .checks import first_checks
 from .fuse import Group, fuse, stored_behind
 from .join import join
+from .line import in_order, lives_of
 from .lower import Memory
-from .order import Slot, canonical
+from .order import Canonical, Slot, canonical
 from .signature import Signature
 from .sizes import Size, row_major_strides, size_of, value
 from .steps import Builder, Check, Machine, Result, Step, Temp, images
 
+if TYPE_CHECKING:
+    from .once import Once
+
 _compiled: dict[Kernel, int] = {}
+ALL_REGISTERS = {"znver4", "znver5", "sapphirerapids", "emeraldrapids", "graniterapids"}
 ALIGN = 64
 SHARED = 1 << 20  # bytes: arenas up to this size are one block
+# Several orders are tried from so many bytes of temporaries on, up to so many steps (one takes
+# some 20 µs a step).
+WORTH, MOST = 16 << 20, 4096
 
 
 def machine() -> Machine:
     """The processor as the schedule sees it."""
-    bits = target.host().vector_bits
+    host = target.host()
+    bits = host.vector_bits
+    # For older processors LLVM orders loads so that tiles of all 32 would spill every one of them.
+    registers = 16 if bits < 512 else 32 if host.cpu in ALL_REGISTERS else 31
     return Machine(
-        width=max(4, bits // 32), registers=32 if bits >= 512 else 16,
-        slots=4 * (os.cpu_count() or 1),
-    )  # fmt: skip
+        max(4, bits // 32), registers, host.adds_pairs, slots=4 * (os.cpu_count() or 1)
+    )
 
 
 def compiled(kernels: Sequence[Kernel]) -> list[int]:
     """The addresses of kernels' code; equal kernels compile once, and new ones together."""
-    new = [k for k in dict.fromkeys(kernels) if k not in _compiled]
+    mine = {id(k): k for k in kernels}  # equal layers share one object: few are compared
+    new = [k for k in dict.fromkeys(mine.values()) if k not in _compiled]
     _compiled.update(zip(new, runtime.all_functions([_source(k) for k in new])))
-    return [_compiled[k] for k in kernels]
+    addresses = {i: _compiled[k] for i, k in mine.items()}
+    return [addresses[id(k)] for k in kernels]
 
 
 def _source(kernel: Kernel) -> runtime.Source:
@@ -65,11 +77,11 @@ _Places = list[tuple[Any, int]]  # (words array, position) of each place that ho
 
 
 @record
-class _Bound:
+class Bound:
     """A plan with numbers for its runtime size: a program and where pointers go in it."""
 
     program: runtime.Program
-    patches: list[tuple[int, int, _Places]]  # (1: a result, 0: an input; number; places)
+    patches: list[tuple[int, int, _Places]]  # (input, result or kept: 0, 1, 2; number; places)
     homes: list[tuple[int, _Places]]  # of temporaries: (offset in the arena, places)
     temps: dict[int, int]  # temporary → offset in the arena
     sizes: dict[int, int]  # temporary → bytes
@@ -83,7 +95,8 @@ class _Bound:
 class Plan:
     """Compiled form of one graph. `run` takes the graph's buffers in order of appearance.
 
-    recall: a plan that lies on disk will do, and a new one is put there (see kept).
+    recall: a plan that lies on disk will do, and a new one is put there (see kept). Such a plan
+    holds what runs, not the expressions that it was made of.
     """
 
     def __init__(
@@ -92,26 +105,33 @@ class Plan:
     ) -> None:  # fmt: skip
         self.hint = signature.n  # the runtime size of the graph that was scheduled
         self.into = tuple(into)
-        self.bound: dict[int | None, _Bound] = {}
+        self.bound: dict[int | None, Bound] = {}
         self.copies: list[tuple[int, int]] = []  # (result, equal earlier result)
         name = kept.name_of(signature, into) if recall else None
         parts = kept.recall(name) if name is not None else None
-        self.recalled = parts is not None
+        self.bare = recall
         if parts is not None:
             (self.steps, self.addresses, self.temps, self.checks, self.copies, self.donated,
              self.bytes) = parts  # fmt: skip
             return
         slots = {handle: i for i, handle in enumerate(signature.buffers)}
-        mapping = canonical(signature.order, slots, signature.symbol is not None)
-        self.roots = [mapping[r] for r in roots]
+        graph = canonical(signature.order, slots, signature.symbol is not None)
+        verify(graph.fresh, inside=True)
+        self.roots = [graph.of[r] for r in roots]
         self.bytes = [_bytes(r.shape, r.dtype.itemsize) for r in self.roots]
-        groups = self._groups()
+        groups = self._groups(graph)
         self.steps, self.temps, self.checks = self._lower(groups)
         self.donated = self._donate(into)
         self.addresses = compiled([s.kernel for s in self.steps])
         if name is not None:
-            sources = {k: _source(k) for k in {s.kernel: None for s in self.steps}}
-            kept.keep(name, self._parts(), [sources[s.kernel] for s in self.steps])
+            kernels = {id(s.kernel): s.kernel for s in self.steps}
+            sources = {i: _source(k) for i, k in kernels.items()}
+            kept.keep(name, self._parts(), [sources[id(s.kernel)] for s in self.steps])
+        if recall:
+            nothing: Any = None
+            for step in self.steps:
+                step.kernel, step.groups = nothing, ()
+            del self.roots, self.result_of
 
     def _parts(self) -> kept.Parts:
         return kept.Parts(
@@ -120,13 +140,13 @@ class Plan:
         )  # fmt: skip
 
     def whole(self, roots: Sequence[Node]) -> Plan:
-        """The plan with the kernels and loop nests of its steps, which a recalled one lacks, for
+        """The plan with the kernels and loop nests of its steps, which a bare one lacks, for
         people to look at."""
-        return Plan(Signature(roots), roots, self.into) if self.recalled else self
+        return Plan(Signature(roots), roots, self.into) if self.bare else self
 
     # ---- building --------------------------------------------------------------------------------
 
-    def _groups(self) -> list[Group]:
+    def _groups(self, graph: Canonical) -> list[Group]:
         """Fuse; remember which stored tensor is which result."""
         self.result_of: dict[Node, int] = {}
         targets: list[Node] = []
@@ -139,9 +159,7 @@ class Plan:
                 continue
             self.result_of[node] = i
             targets.append(node)
-        order = [n for n in toposort(targets) if n.op in ("buffer", "reshape", *COMPUTED)]
-        verify(targets)
-        return fuse(targets, order)
+        return fuse(targets, graph.behind(targets), graph.form_of)
 
     def _lower(self, groups: list[Group]) -> tuple[list[Step], list[Size], list[Check]]:
         memory: dict[Node, Memory] = {}
@@ -152,18 +170,21 @@ class Plan:
                     memory[base] = _row_major(base.value, base.shape)
         builder = Builder(machine(), memory, images(groups))
 
-        def strides(g: Group) -> tuple[Size, ...]:
-            if g.node in self.result_of:
-                return row_major_strides(tuple(size_of(s) for s in g.node.shape))
-            return builder.layout(g.node.shape)
+        known: dict[object, tuple[tuple[Size, ...], tuple[int, ...]]] = {}
 
-        def in_memory(g: Group) -> tuple[int, ...]:
-            step = strides(g)
-            return tuple(sorted(range(len(step)), key=lambda i: -value(step[i])))
+        def layout(g: Group) -> tuple[tuple[Size, ...], tuple[int, ...]]:
+            """A tensor's strides, and its axes as they lie, the last one fastest."""
+            shape, result = g.node.shape, g.node in self.result_of
+            found = known.get((shape, symbolic_key(shape), result))
+            if found is None:
+                plain = row_major_strides(tuple(size_of(s) for s in shape))
+                step = plain if result else builder.layout(shape)
+                order = tuple(sorted(range(len(step)), key=lambda i: -value(step[i])))
+                found = known[shape, symbolic_key(shape), result] = step, order
+            return found
 
         updated = {n for n, i in self.result_of.items() if self.into[i] is not None}
-        kernels = join(groups, set(self.result_of), updated, in_memory)
-        verify([loops(g.shape, g.body) for kernel in kernels for g in kernel])
+        kernels = join(groups, set(self.result_of), updated, lambda g: layout(g)[1])
         for kernel in kernels:
             places = []
             for g in kernel:
@@ -171,7 +192,7 @@ class Plan:
                 if number is not None:
                     places.append(_row_major(Result(number), g.node.shape))
                 else:
-                    places.append(builder.temporary(g.node.shape, g.node.dtype, strides(g)))
+                    places.append(builder.temporary(g.node.shape, g.node.dtype, layout(g)[0]))
             builder.add(kernel, places)
             memory.update(
                 (g.node, p) for g, p in zip(kernel, places, strict=True) if g.node.op != "buffer"
@@ -186,7 +207,7 @@ class Plan:
         place that it writes. It also comes after every check of an index, and does nothing when one
         has failed: the old value is still there when the error is raised.
         """
-        checking = [s for s in self.steps if s.checks]
+        checking = first_checks(self.steps)
         readers: dict[object, list[Step]] = {}
         for step in self.steps:
             for ref in step.reads:
@@ -209,31 +230,62 @@ class Plan:
                 taken.add(slot)
                 earlier = {s for s in readers.get(Slot(slot), ()) if s is not step}
                 waits[step] = waits.get(step, set()) | earlier
-        self.steps, given_up = in_order(self.steps, waits, checking)
+        self.steps, given_up = self._least_memory(waits, checking)
         for step in given_up:
             for ref in step.writes:
                 if isinstance(ref, Result):
                     donated.pop(ref.index, None)
         for step in waits.keys() - set(given_up):
             kernel = step.kernel
-            if isinstance(kernel, Nest):  # what is overwritten has been read: it is in the caches
-                cached = tuple(replace(o, stream=False) for o in kernel.outputs)
-                step.kernel = kernel = replace(kernel, outputs=cached)
+            # What is overwritten has been read: it is in the caches.
+            if isinstance(kernel, Nest):
+                step.kernel = kernel = _cached(kernel)
+            elif isinstance(kernel, Several):
+                parts = tuple(_cached(p) if isinstance(p, Nest) else p for p in kernel.parts)
+                step.kernel = kernel = replace(kernel, parts=parts)
             if checking:
                 step.kernel = replace(kernel, careful=True)
         return donated
 
+    def _least_memory(
+        self, waits: dict[Step, set[Step]], checking: list[Step]
+    ) -> tuple[list[Step], list[Step]]:
+        """The steps in that order, of a few, whose temporaries need the least memory at once."""
+        sizes = {Temp(i): value(t, self.hint) for i, t in enumerate(self.temps)}
+        best = in_order(self.steps, waits, checking)
+        if sum(sizes.values()) < WORTH or len(self.steps) > MOST:
+            return best
+        least = self._alive(best[0])
+        for small in (0.0, 0.25):
+            other = in_order(self.steps, waits, checking, sizes, small)
+            alive = self._alive(other[0])
+            if alive < least and len(other[1]) <= len(best[1]):
+                best, least = other, alive
+        return best
+
+    def _alive(self, steps: Sequence[Step]) -> int:
+        lives = lives_of(steps)
+        return most_alive({t: value(self.temps[t], self.hint) for t in lives}, lives)
+
     # ---- binding ---------------------------------------------------------------------------------
 
-    def bind(self, n: int | None) -> _Bound:
+    def bind(self, n: int | None) -> Bound:
         """The program for one value of the runtime size."""
         known = self.bound.get(n)
-        if known is not None:
-            return known
-        temps, sizes, arena, live = self._arrange(n)
+        if known is None:
+            known = self.bound[n] = self.assemble(range(len(self.steps)), n, {})
+        return known
+
+    def assemble(
+        self, numbers: Sequence[int], n: int | None, kept: Mapping[int, int]
+    ) -> Bound:
+        """The program of some steps; `kept`: temporaries that lie in memory given at each run, and
+        its number there."""
+        chosen = [self.steps[i] for i in numbers]
+        temps, sizes, arena, live = self._arrange(chosen, n, kept)
         steps = []
         places: list[tuple[int, int, object]] = []
-        for i, step in enumerate(self.steps):
+        for i, (number, step) in enumerate(zip(numbers, chosen)):
             words = []
             for j, w in enumerate(step.words):
                 if w == "status" or (isinstance(w, tuple) and w[0] == "pointer"):
@@ -241,7 +293,7 @@ class Plan:
                     words.append(0)
                 else:
                     words.append(value(w, n))  # type: ignore[arg-type]
-            steps.append((self.addresses[i], words, 0 if step.parallel else 1))
+            steps.append((self.addresses[number], words, 0 if step.parallel else 1))
         program = runtime.Program(steps)
         arrays = [program.words(i) for i in range(len(steps))]
         pointers: dict[object, _Places] = {}
@@ -253,25 +305,23 @@ class Plan:
         patches: list[tuple[int, int, _Places]] = []
         homes: list[tuple[int, _Places]] = []
         for ref, at in pointers.items():
-            if isinstance(ref, Temp):
+            if isinstance(ref, Temp) and ref.index in kept:
+                patches.append((2, kept[ref.index], at))
+            elif isinstance(ref, Temp):
                 homes.append((temps[ref.index], at))
             else:
                 assert isinstance(ref, (Slot, Result))
                 patches.append((int(isinstance(ref, Result)), ref.index, at))
-        bound = _Bound(
+        return Bound(
             program, patches, homes, temps, sizes, arena, live,
             [value(size, n) for size in self.bytes], [0] * len(patches), 0,
         )  # fmt: skip
-        self.bound[n] = bound
-        return bound
 
-    def _arrange(self, n: int | None) -> tuple[dict[int, int], dict[int, int], int, int]:
+    def _arrange(
+        self, steps: Sequence[Step], n: int | None, kept: Mapping[int, int]
+    ) -> tuple[dict[int, int], dict[int, int], int, int]:
         """(offset of each temporary, its bytes, bytes of the arena, most bytes alive at once)."""
-        lives: dict[int, tuple[int, int]] = {}
-        for at, step in enumerate(self.steps):
-            for ref in (*step.writes, step.scratch, *step.reads):
-                if isinstance(ref, Temp):
-                    lives[ref.index] = (lives.get(ref.index, (at, at))[0], at)
+        lives = lives_of(steps, kept)
         sizes = {t: -(-value(self.temps[t], n) // ALIGN) * ALIGN for t in lives}
         offsets, arena = arrange(sizes, lives)
         return offsets, sizes, arena, most_alive(sizes, lives)
@@ -280,9 +330,10 @@ class Plan:
 
     def run(
         self, buffers: Sequence[Buffer], n: int | None,
-        free: Sequence[Buffer | None],
+        free: Sequence[Buffer | None], once: Once | None = None,
     ) -> list[Buffer]:  # fmt: skip
-        """Results in fresh memory, or in that of the inputs they replace (`free`)."""
+        """Results in fresh memory, or in that of the inputs they replace (`free`); `once`: what
+        need not be computed again."""
         bound = self.bound.get(n) or self.bind(n)
         donated = self.donated
         if donated:
@@ -293,19 +344,11 @@ class Plan:
         else:
             results = [Buffer(size) for size in bound.results]
         with pool.lock:
-            arena = _arena(bound.arena) if bound.homes else None
-            given = (buffers, results)
-            addresses = [given[kind][index].address for kind, index, _ in bound.patches]
-            if addresses != bound.addresses:
-                _patch(bound, addresses)
-            if arena is not None and bound.arena_at != arena.address:
-                bound.arena_at = arena.address
-                for offset, places in bound.homes:
-                    for array, j in places:
-                        array[j] = arena.address + offset
-            code = bound.program.run()
-            status = bound.program.status if code else ()
-        if code:
+            kept: Sequence[Buffer] = ()
+            if once is not None:
+                bound, kept = once.rest(n), once.filled(buffers)
+            status = run_bound(bound, (buffers, results, kept))
+        if status:
             raise IndexError(self._explain(status))
         for i, j in self.copies:
             results[i].memoryview()[:] = results[j].memoryview()
@@ -322,7 +365,22 @@ class Plan:
         )
 
 
-def _patch(bound: _Bound, addresses: list[int]) -> None:
+def run_bound(bound: Bound, given: Sequence[Sequence[Buffer]]) -> tuple[int, ...]:
+    """Run a program on its inputs, results and kept memory; its status block where that says
+    something. The caller holds the pool's lock."""
+    arena = _arena(bound.arena) if bound.homes else None
+    addresses = [given[kind][index].address for kind, index, _ in bound.patches]
+    if addresses != bound.addresses:
+        _patch(bound, addresses)
+    if arena is not None and bound.arena_at != arena.address:
+        bound.arena_at = arena.address
+        for offset, places in bound.homes:
+            for array, j in places:
+                array[j] = arena.address + offset
+    return bound.program.status if bound.program.run() else ()
+
+
+def _patch(bound: Bound, addresses: list[int]) -> None:
     """Write the addresses that are others than in the last run."""
     before = bound.addresses
     for k, address in enumerate(addresses):
@@ -345,86 +403,9 @@ def _arena(size: int) -> Buffer:
     return _small[0]
 
 
-def in_order(
-    steps: list[Step], waits: dict[Step, set[Step]], checking: Sequence[Step] = ()
-) -> tuple[list[Step], list[Step]]:
-    """(the steps, each after what it reads and what it waits for; those that could not wait).
-
-    Steps in `waits` also wait for all others in `checking`. A result that no other step reads is
-    computed as soon as it can be: what it reads dies early.
-    """
-    line = _Line(steps, waits, set(checking))
-    candidates = iter([s for s in steps if s in waits])
-    given_up: list[Step] = []
-    while len(line.done) < len(steps):
-        if line.ready:
-            line.run()
-            continue
-        # Two steps wait for each other: one of them keeps out of the other's memory.
-        stuck = next(s for s in candidates if s not in line.placed)
-        given_up.append(stuck)
-        line.give_up(stuck)
-    return line.done, given_up
-
-
-class _Line:
-    """Steps that stand in line until what they need is there."""
-
-    def __init__(
-        self, steps: list[Step], waits: dict[Step, set[Step]], checking: set[Step]
-    ) -> None:
-        self.steps, self.checking = steps, checking
-        self.number = {s: i for i, s in enumerate(steps)}
-        self.read = {r for s in steps for r in s.reads}
-        self.done: list[Step] = []
-        self.placed: set[Step] = set()
-        self.ready: list[tuple[bool, int]] = []
-        self.unchecked = len(checking)
-        # One that checks does not wait for itself, so it waits for each of the others.
-        self.waits = {
-            s: w | (checking - {s}) if s in checking else w for s, w in waits.items()
-        }
-        self.gated = {s for s in waits if checking and s not in checking}
-        writer = {ref: s for s in steps for ref in s.writes}
-        self.needs = {s: {writer[r] for r in s.reads if r in writer} for s in steps}
-        self.after: dict[Step, list[Step]] = {s: [] for s in steps}
-        self.missing: dict[Step, int] = {}
-        for s in steps:
-            for t in (first := self.needs[s] | self.waits.get(s, set())):
-                self.after[t].append(s)
-            self.missing[s] = len(first) + (s in self.gated)
-        for s in steps:
-            self.offer(s)
-
-    def offer(self, s: Step) -> None:
-        if not self.missing[s]:
-            inner = any(r in self.read or not isinstance(r, Result) for r in s.writes)
-            heappush(self.ready, (inner, self.number[s]))
-
-    def run(self) -> None:
-        """Place the first of those that are ready."""
-        step = self.steps[heappop(self.ready)[1]]
-        self.done.append(step)
-        self.placed.add(step)
-        for s in self.after[step]:
-            if s in self.waits or step in self.needs[s]:  # else it has given up waiting
-                self.missing[s] -= 1
-                self.offer(s)
-        if step in self.checking:
-            self.unchecked -= 1
-            if not self.unchecked:
-                gated, self.gated = self.gated, set()
-                for s in gated:
-                    self.missing[s] -= 1
-                    self.offer(s)
-
-    def give_up(self, s: Step) -> None:
-        """Let a step wait only for what it reads."""
-        self.missing[s] -= len(self.waits.pop(s) - self.needs[s] - self.placed)
-        if s in self.gated:
-            self.gated.remove(s)
-            self.missing[s] -= 1
-        self.offer(s)
+def _cached(kernel: Nest) -> Nest:
+    """The same loops, writing through the caches."""
+    return replace(kernel, outputs=tuple(replace(o, stream=False) for o in kernel.outputs))
 
 
 def _bytes(shape: tuple[int, ...], itemsize: int) -> Size:
@@ -448,7 +429,7 @@ def _reads_in_place(step: Step, target: Result, slot: Slot) -> bool:
         return False
     shape = step.groups[step.writes.index(target)].shape
     for group in step.groups:
-        nodes = body_nodes(group.body)
+        nodes = group.nodes
         inside = {r for n in nodes if n.op == "reduce" for r in body_nodes(n.src[0])}
         for n in nodes:
             if n.op == "read" and stored_behind(n.src[0]).value == slot:

@@ -1,8 +1,9 @@
-"""Splits a contraction by residues: where a term is asked to lie on every s-th position (the input
-gradient of a strided convolution), output position s·h + r meets only every s-th term, so each r
-becomes a contraction of its own and no divisibility test stays inside a loop.
+"""Splits a sum by residues: where a term is asked to lie on every s-th position (the input gradient
+of a strided convolution, or of a pool), output position s·h + r meets only every s-th term, so each
+r becomes a sum of its own and no divisibility test stays inside a loop. What is left out are terms
+that are 0 for lack of a place: a sum that starts at 0.0 keeps every bit without them.
 
-Must not know tiles.
+Must not know tiles or loops.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ from .contract import as_bound, conjuncts
 from .lower import affine
 
 MOST = 16  # parts; more would be many small kernels
+FEW = 16  # terms of one residue that are written one after the other, without a loop
+
+# Of one sum: output axis → (step, its coefficient, reduction variable or None, that one's
+# coefficient, constant) of each condition "divisible by step".
+_Conditions = dict[int, tuple[int, int, int | None, int, int]]
 
 
 @record
@@ -35,41 +41,49 @@ class Part:
 def residues(shape: tuple[int, ...], body: Node) -> list[Part]:
     """The parts of a stored tensor; one part, the whole, where no term is strided."""
     whole = [Part(shape, (0,) * len(shape), (1,) * len(shape), body)]
-    sums = [n for n in body_nodes(body) if n.op == "reduce"]
-    if len(sums) != 1 or sums[0].src[0].op != "where":
-        return whole
-    found = _strided(sums[0])
-    if found is None or not found:
-        return whole
-    if any(isinstance(shape[h], Extent) for h in found):
-        return whole
+    strided: dict[Node, _Conditions] = {}
+    by: dict[int, int] = {}  # output axis → step
+    for n in body_nodes(body):
+        if n.op == "reduce":
+            found = _strided(n)
+            if found is None or any(by.setdefault(h, f[0]) != f[0] for h, f in found.items()):
+                return whole
+            if found:
+                strided[n] = found
     count = 1
-    for s, *_ in found.values():
+    for s in by.values():
         count *= s
-    if count > MOST:
+    if not strided or count > MOST or any(isinstance(shape[h], Extent) for h in by):
         return whole
-    choices = [[(h, r) for r in range(s)] for h, (s, *_) in found.items()]
-    return [_part(shape, body, sums[0], found, dict(rest)) for rest in product(*choices)]
+    choices = [[(h, r) for r in range(s)] for h, s in by.items()]
+    parts = [_part(shape, body, strided, by, dict(rest)) for rest in product(*choices)]
+    return [part for part in parts if 0 not in part.shape] or whole
 
 
-def _strided(node: Node) -> dict[int, tuple[int, int, int, int, int]] | None:
-    """Output axis → (step, its coefficient, reduction variable, that one's coefficient, constant)
-    of each condition "divisible by step"; None where one ties others together."""
-    found: dict[int, tuple[int, int, int, int, int]] = {}
-    for c in conjuncts(node.src[0].src[0]):
+def _strided(node: Node) -> _Conditions | None:
+    """The strided conditions on a reduction's terms; None where one ties others together, or where
+    leaving terms out would change the order of the others."""
+    kind, variables, order = node.arg[:3]
+    found: _Conditions = {}
+    for c in _conditions(node.src[0]) if kind == "sum" else ():
         bound = as_bound(c)
-        if bound is None:
-            return None
-        if bound.step == 1:
+        if bound is None or bound.step == 1:
             continue
         parts = affine(bound.value)
         if parts is None:
             return None
         outs = [v for v in parts[0] if v.op == "out"]
         reds = [v for v in parts[0] if v.op == "red"]
-        if len(outs) != 1 or len(reds) != 1 or outs[0].arg in found:
+        if len(outs) != 1 or len(reds) > 1 or outs[0].arg in found:
             return None
+        if not reds:
+            found[outs[0].arg] = bound.step, parts[0][outs[0]], None, 0, parts[1]
+            continue
         if reds[0].arg in [f[2] for f in found.values()]:
+            return None
+        if type(dict(variables).get(reds[0].arg)) is not int:
+            return None  # another reduction's, or of a size that is not known yet
+        if reds[0].arg == variables[-1][0] and order in ("lanes", "dotlanes"):
             return None
         found[outs[0].arg] = (
             bound.step, parts[0][outs[0]], reds[0].arg, parts[0][reds[0]], parts[1]
@@ -77,30 +91,66 @@ def _strided(node: Node) -> dict[int, tuple[int, int, int, int, int]] | None:
     return found
 
 
+def _conditions(term: Node) -> list[Node]:
+    """The conditions without which a term is 0."""
+    found: list[Node] = []
+    while term.op == "where" and term.src[2].op == "const" and term.src[2].value == 0:
+        found += conjuncts(term.src[0])
+        term = term.src[1]
+    return found
+
+
 def _part(
-    shape: tuple[int, ...], body: Node, node: Node,
-    found: dict[int, tuple[int, int, int, int, int]], rest: dict[int, int],
+    shape: tuple[int, ...], body: Node, strided: dict[Node, _Conditions], by: dict[int, int],
+    rest: dict[int, int],
 ) -> Part:  # fmt: skip
-    kind, variables, order = node.arg[:3]
-    extents = dict(variables)
     starts, steps, sizes = [0] * len(shape), [1] * len(shape), list(shape)
     mapping: dict[Node, Node] = {}
+    for h, s in by.items():
+        starts[h], steps[h] = rest[h], s
+        sizes[h] = max(0, -(-(int(shape[h]) - rest[h]) // s))
+        mapping[out(h)] = _line(out(h), s, rest[h])
+    sums = {node: _sum(node, found, rest, mapping) for node, found in strided.items()}
+    new = _simple(substitute(body, {**mapping, **sums}))
+    return Part(tuple(sizes), tuple(starts), tuple(steps), new)
+
+
+def _sum(node: Node, found: _Conditions, rest: dict[int, int], at: dict[Node, Node]) -> Node:
+    """The sum over the terms that one residue meets."""
+    kind, variables, order = node.arg[:3]
+    extents, mapping = dict(variables), dict(at)
     for h, (s, by_h, u, by_u, constant) in found.items():
-        r = rest[h]
-        starts[h], steps[h] = r, s
-        sizes[h] = max(0, -(-(int(shape[h]) - r) // s))
-        mapping[out(h)] = _line(out(h), s, r)
         step = s // gcd(by_u, s)
-        first = next((x for x in range(step) if (by_h * r + by_u * x + constant) % s == 0), None)
+        here = by_h * rest[h] + constant
+        first = next((x for x in range(step) if (here + by_u * x) % s == 0), None)
         if first is None:
-            extents[u] = 0
-        else:
+            return const(0, node.dtype)
+        if u is not None:
             extents[u] = max(0, -(-(int(extents[u]) - first) // step))
             mapping[red(u)] = _line(red(u), step, first)
+    if 0 in extents.values():
+        return const(0, node.dtype)
     term = _simple(substitute(node.src[0], mapping))
-    total = reduce(kind, [(i, extents[i]) for i, _ in variables], term, order)
-    new = _simple(substitute(body, {**mapping, node: total}))
-    return Part(tuple(sizes), tuple(starts), tuple(steps), new)
+    left = [(i, extents[i]) for i, _ in variables]
+    return _written_out(term, left, node) or reduce(kind, left, term, order)
+
+
+def _written_out(term: Node, left: list[tuple[int, int]], node: Node) -> Node | None:
+    """The sum as one addition after the other, in its order from 0.0, where the terms are few."""
+    count = 1
+    for _, extent in left:
+        if type(extent) is not int:
+            return None
+        count *= extent
+    if node.arg[2] != "seq" or node.dtype.kind == "b" or count > FEW:
+        return None
+    if any(n.op == "reduce" for n in body_nodes(term)):
+        return None
+    total = const(0, node.dtype)
+    for values in product(*(range(extent) for _, extent in left)):
+        here = {red(i): const(x, dt.int64) for (i, _), x in zip(left, values, strict=True)}
+        total = alu("add", total, _simple(substitute(term, here)))
+    return total
 
 
 def _line(variable: Node, step: int, start: int) -> Node:

@@ -101,11 +101,14 @@ def placing(
 
     known = {out(d) for d in axes if d not in rows} | {red(uid) for uid, _ in variables}
     conditions = [c for c in found.conditions if free_variables(c) <= known]
-    yes, no = const(True, dt.bool_), const(False, dt.bool_)
-    valid = guarded(_valid(found, shape, known), yes, no)
+    placed = _valid(found, shape, known)
+    valid = guarded(placed, const(True, dt.bool_), const(False, dt.bool_))
     keys = {d: guarded(conditions, ix, const(0, dt.int64)) for d, ix in found.rows}
     absent = const(neutral(kind, found.term.dtype), found.term.dtype)
     term = guarded(found.conditions, found.term, absent)
+    if not free_variables(term).isdisjoint(out(d) for d in rows):
+        # What depends on the row itself takes the one that this position has.
+        term = guarded(placed, substitute(term, {out(d): ix for d, ix in found.rows}), absent)
     try:
         term = lowered(term)
     except IndexError:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from ..emit.kernel import Contraction, Kernel, Several
+from ..emit.kernel import Contraction, Kernel, Nest, Several
 from ..ir.dtype import DType
 from ..ir.extent import symbolic_key
-from ..ir.node import Node, out, outs, read
+from ..ir.node import Node, loops, out, outs, read
 from ..ir.record import fresh, frozen, record
-from ..ir.transform import TENSOR_OPS, body_nodes, substitute, toposort
+from ..ir.transform import TENSOR_OPS, body_nodes, product_of, substitute, toposort
+from ..ir.verify import verify
 from .fuse import Group, stored_behind
 from .join import loops_of
 from .lower import Lowering, Memory, Raw
-from .nests import NestBuilder, Parameters, Store
-from .order import mixes, narrow, product_of
+from .nests import SERIAL, NestBuilder, Parameters, Store
+from .order import mixes, narrow
 from .search import Search, search_in
 from .sizes import Size, Sym, add, mul, row_major_strides, size_of, total, value
 
@@ -67,8 +69,12 @@ class Machine:
 
     width: int  # float32 lanes of a vector
     registers: int  # vector registers
+    adds_pairs: bool = False  # adds two products of bfloat16 at once
     slots: int = 8  # parts of a step that run at once, each with memory of its own, at most
 
+
+# Is told of each contraction before it is added (see trials.meeting).
+listener: Callable[[Builder, Group, Memory], None] | None = None
 
 # A step apart from the memory it touches: kernel, words (with numbers of references), whether
 # threads share it; of a packed copy also (which tensor, the rest of its key, bytes).
@@ -115,13 +121,16 @@ class Builder:
         Groups that differ in nothing but which memory they read and write (equal layers) are
         lowered once.
         """
-        if all(any(type(s) is int and s == 0 for s in g.shape) for g in groups):
+        if all(0 in g.shape and any(type(s) is int and s == 0 for s in g.shape) for g in groups):
             return  # there is nothing to compute
+        if listener is not None and len(groups) == 1 and _has_product(groups[0].reductions):
+            listener(self, groups[0], targets[0])
         key, tensors, refs = form(groups, targets, self.memory, self.copies)
         known = self.forms.get(key)
         if known is not None:
             self._repeat(known, groups, targets, tensors, refs)
             return
+        verify([loops(g.shape, g.body) for g in groups], inside=True)
         before = len(self.steps), len(self.temps), self.shared
         packed = len(self.packed)
         self._add(groups, targets)
@@ -194,7 +203,9 @@ class Builder:
             self.steps[-1].reads.discard(scratch)
             self.steps[-1].scratch = scratch
             return True
-        if _has_product(group.body) and self._contraction(group, target):
+        if _has_product(group.reductions) and self._contraction(group, target):
+            return True
+        if any(n.op == "mod" for n in body_nodes(group.body)) and self._residues(group, target):
             return True
         found = search_in(group.body)
         return found is not None and self._scatter(found, group, target)
@@ -222,15 +233,17 @@ class Builder:
         return True
 
     def _contraction(self, group: Group, target: Memory) -> bool:
-        """Append the steps of a sum of products in register tiles, if it is one that gains."""
+        """Append the steps of a sum of products in register tiles, if it is one that gains; plain
+        loops for those of its residues that have no terms."""
         from .residue import residues  # a first result without products should not wait for it
 
         parts = residues(group.shape, group.body)
-        chosen = [self._choose(part, target, len(parts) > 1) for part in parts]
+        tiled = [part for part in parts if _has_product(body_nodes(part.body))]
+        chosen = [self._choose(part, target, len(parts) > 1) for part in tiled]
         if any(c is None for c in chosen):
             return False
         params = Parameters()
-        kernels: list[Contraction] = []
+        kernels: list[Contraction | Nest] = []
         checks: list[tuple[int, tuple[int, ...], str | None]] = []
         parallel = False
         for pair in chosen:
@@ -245,6 +258,11 @@ class Builder:
             kernels.append(kernel)
             parallel = parallel or several
             checks += problem.checks
+        if len(tiled) < len(parts):
+            rest = [part for part in parts if part not in tiled]
+            nests, several = self._nests(rest, target, params, checks)
+            kernels += nests
+            parallel = (parallel or several) and all(k.parallel for k in nests)
         kernel_ = kernels[0] if len(kernels) == 1 else Several(tuple(kernels))
         self._append(kernel_, params, parallel, target, group, checks)
         return True
@@ -258,17 +276,11 @@ class Builder:
 
         memory, body = self.memory, part.body
         width, registers = self.machine.width, self.machine.registers
-        place = target
-        offset: Size = 0
-        if several:
-            strides = tuple(mul(s, step) for s, step in zip(target.strides, part.steps))
-            place = Memory(target.ref, tuple(size_of(s) for s in part.shape), strides)
-            for s, start in zip(target.strides, part.starts):
-                offset = add(offset, mul(s, start))
+        place, offset = positions(part, target) if several else (target, 0)
         for _ in range(4):
             problem = Problem(
                 part.shape, body, memory, place, width, registers, self.copies, offset,
-                0 if several else SMALL,
+                0 if several else SMALL, self.machine.adds_pairs,
             )  # fmt: skip
             choice = choose(problem) if problem.valid else None
             if choice is None or choice.repack is None:
@@ -297,6 +309,43 @@ class Builder:
             return near(problem, choice, Temp(len(self.temps) - 1), self.machine.slots)
         self.temps[self.room.index] = max(value(self.temps[self.room.index]), whole)
         return found
+
+    def _residues(self, group: Group, target: Memory) -> bool:
+        """Append the step of a strided sum that is none of products, if it is one: plain loops for
+        the residues; those of one shape share them, and what they read."""
+        from .residue import residues
+
+        parts = residues(group.shape, group.body)
+        if len(parts) == 1 or any(n.arg[2].startswith("dot") for n in group.reductions):
+            return False
+        params = Parameters()
+        checks: list[tuple[int, tuple[int, ...], str | None]] = []
+        kernels, parallel = self._nests(parts, target, params, checks)
+        kernel = kernels[0] if len(kernels) == 1 else Several(tuple(kernels))
+        self._append(kernel, params, parallel, target, group, checks)
+        return True
+
+    def _nests(
+        self, parts: list[Part], target: Memory, params: Parameters,
+        checks: list[tuple[int, tuple[int, ...], str | None]],
+    ) -> tuple[list[Nest], bool]:  # fmt: skip
+        """(plain loops for residues, whether threads share them): those of one shape share their
+        loops, and what they read."""
+        unit = next((step for s, step in zip(target.strides, parts[0].steps) if s == 1), 1)
+        shapes: dict[tuple[int, ...], list[Store]] = {}
+        for part in parts:
+            place, offset = positions(part, target)
+            low = Lowering(part.shape, part.body, self.memory, checks=checks)
+            terms = tuple((out(i), s) for i, s in enumerate(place.strides))
+            store = Store(low.result, target.ref, terms, offset)
+            shapes.setdefault(part.shape, []).append(store)
+        kernels, work = list[Nest](), 0
+        for shape, stores in shapes.items():
+            sizes = tuple(size_of(s) for s in shape)
+            builder = NestBuilder(sizes, stores, 0, self.machine.width, unit)
+            work += builder.work()
+            kernels.append(builder.build(params)[0])
+        return kernels, work >= SERIAL and all(k.parallel for k in kernels)
 
     def _waiting(self, problem: Problem, choice: Choice) -> Temp:
         """Memory for the sums of all tiles between two blocks of the reduction."""
@@ -405,7 +454,11 @@ def form(
         parts += [node.op, node.arg, node.dtype, g.shape, symbolic_key(g.shape),
                   target.shape, target.strides]  # fmt: skip
     head = len(parts)
-    for n in toposort([g.body for g in groups], stop=lambda n: n.op in TENSOR_OPS):
+    if len(groups) == 1:
+        nodes = groups[0].nodes
+    else:
+        nodes = toposort([g.body for g in groups], stop=lambda n: n.op in TENSOR_OPS)
+    for n in nodes:
         if n.op in TENSOR_OPS:
             tensors.append(n)
             base = stored_behind(n)
@@ -425,8 +478,17 @@ def form(
     return tuple(parts), tensors, words
 
 
-def _has_product(body: Node) -> bool:
-    return any(n.op == "reduce" and n.arg[2].startswith("dot") for n in body_nodes(body))
+def positions(part: Part, target: Memory) -> tuple[Memory, Size]:
+    """Where the elements of a residue's part lie in the whole, and the offset of its first."""
+    strides = tuple(mul(s, step) for s, step in zip(target.strides, part.steps))
+    offset: Size = 0
+    for s, start in zip(target.strides, part.starts):
+        offset = add(offset, mul(s, start))
+    return Memory(target.ref, tuple(size_of(s) for s in part.shape), strides), offset
+
+
+def _has_product(nodes: Iterable[Node]) -> bool:
+    return any(n.op == "reduce" and n.arg[2].startswith("dot") for n in nodes)
 
 
 BATCH = 16  # images that fill a vector

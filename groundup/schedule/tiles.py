@@ -8,10 +8,12 @@ from __future__ import annotations
 from math import gcd, prod
 
 from ..ir.node import Node
+from ..ir.record import replace
 from .contract import Choice, Gather, Operand, Problem
 from .lower import affine
 from .pack import turned
 from .sizes import Sym, size_of, value
+from .winners import elected
 
 PANEL = 320 << 10  # bytes of b that one tile walks: they stay in the second-level cache
 NEAR = 640 << 10  # bytes of both operands that all tiles walk in one block, likewise
@@ -21,24 +23,47 @@ LEAST_BLOCK = 512  # terms of a block: fewer, and keeping the sums between block
 SCATTER, SCATTER_FAR = 1.5, 5.0
 PAGE = 4096
 APART = 4.0  # cycles a term longer, where vectors of a tile's rows lie pages apart
-NEAR_ROWS = 64  # that use a panel: fewer, and it is copied once for all users, by all threads
+NEAR_ROWS = 128  # that use a panel: fewer, and it is copied once for all users, by all threads
 STREAMS = 8  # rows of memory that are read side by side
 FAR, WALK = 16 << 10, 1.7  # bytes between two terms, and how much longer such a walk takes
 CROWDED = 1.3  # how much longer it takes when rows push each other out of the cache
 TRANSPOSE, COPY = 0.8, 0.4  # cycles an element of a copy into panels
+LOOSE_VECTOR, LOOSE_NUMBER = 2.0, 1.5  # cycles to put a pair together from two reads
 GATHER, START = 1.6, 3000.0  # an element of any other copy, and its kernel
+NEARLY, TRIED = 1.8, 8  # what is worth timing: how much dearer it may look, and how many
 
 
 def choose(p: Problem) -> Choice | None:
-    """The cheapest way that the cost model knows, if there is any."""
+    """The cheapest way that the cost model knows, if there is any, or what timing has found to be
+    faster (see winners.py)."""
     found = _choices(p)
     if not found:
         return None
     best = min(found, key=lambda c: c.cost)
     if not best.lanes and best.repack is None:
         _arrange(p, best)
-        best.near = best.pack and _near(p, best)
+    best = elected(p, best, candidates)
+    best.near = best.pack and not best.lanes and best.repack is None and _near(p, best)
     return best
+
+
+def candidates(p: Problem) -> list[Choice]:
+    """Ways that are worth timing, the model's own first: those that it thinks not much dearer, and
+    for the cheapest other orders of tiles, other blocks, with a copy or without."""
+    found = sorted(_choices(p), key=lambda c: c.cost)
+    near = [c for c in found if c.cost <= NEARLY * found[0].cost][:TRIED]
+    tiled = [c for c in near if not c.lanes and c.repack is None]
+    more: list[Choice] = []
+    for c in tiled:
+        _arrange(p, c)
+    for c in tiled[:2]:
+        orders = [o for o in ("rows", "columns", "outer") if o != c.order]
+        more += [replace(c, order=o) for o in orders]
+        if c.block is not None:
+            more.append(replace(c, block=None))
+        if not c.paired and c.b.strides[c.n] == 1 and packable(p, c.b, c.n):
+            more.append(replace(c, pack=not c.pack))
+    return near + more
 
 
 def _choices(p: Problem) -> list[Choice]:
@@ -99,14 +124,25 @@ def even(total: int, tile: int) -> int:
 def _broadcast(
     p: Problem, a: Operand, b: Operand, m: Node | None, n: Node, paired: bool
 ) -> list[Choice]:
-    pack, extra = _packing(p, b, n, paired)
-    gather = None
-    if b.strides[n] != 1 and not pack:
+    ways: list[tuple[bool, float, Gather | None]] = [
+        (pack, extra, None) for pack, extra in _packing(p, b, n)
+    ]
+    if not ways:
         gather = p.gather(b, n)
         if gather is None:
             return []
         known = gather.key in p.copies.get(b.read.src[0], {})
         extra = 0.0 if known else START + GATHER * prod(map(int, gather.shape))
+        ways = [(False, extra, gather)]
+    return [c for way in ways for c in _tiles(p, a, b, m, n, paired, *way)]
+
+
+def _tiles(
+    p: Problem, a: Operand, b: Operand, m: Node | None, n: Node, paired: bool, pack: bool,
+    extra: float, gather: Gather | None,
+) -> list[Choice]:  # fmt: skip
+    """Tiles of all sensible sizes, with b in panels, as it lies, or gathered; `extra`: the cycles
+    of its copy."""
     width = p.lane_count
     height, columns = value(p.extents[m]) if m else 1, value(p.extents[n])
     stored = p.target_strides[n]
@@ -116,12 +152,13 @@ def _broadcast(
         outside = (SCATTER_FAR if far else SCATTER) * columns * height * _rest(p, m, n)
     found = []
     every = 0.0
-    if paired and m is not None and value(a.strides[m]) * p.sum.dtype.itemsize >= PAGE:
+    if paired and m is not None and value(a.strides[m]) * p.itemsize >= PAGE:
         every = APART
+    loose = _apart(p, a, paired), p.halves == "pairs" and not pack
     for vectors in (1, 2, 3, 4, 6, 8) if m is None else (1, 2, 3, 4):
         if vectors > 1 and (vectors - 1) * width >= columns:
             break
-        rows = min(height, (p.registers - 2 - vectors * (1 if not paired else 2)) // vectors, 14)
+        rows = min(height, _most_rows(p.registers, vectors, paired))
         if rows < 1:
             continue
         runtime = m is not None and isinstance(p.extents[m], Sym)
@@ -131,7 +168,7 @@ def _broadcast(
                 (rows, -(-height // rows))
             ]
             cycles = sum(
-                count * _tile_cycles(p, r, vectors, columns, width, paired, every)
+                count * _tile_cycles(p, r, vectors, columns, width, paired, every, loose)
                 for r, count in tiles
             )
             cost = cycles * _rest(p, m, n) + outside + extra
@@ -143,23 +180,68 @@ def _broadcast(
             if gather is None and m is not None and _crowded(p, a, m, rows):
                 c.cost, c.pack_rows = _uncrowded(p, a, m, cost)
             found.append(c)
+            if gather is None and m is not None and loose[0] and _rows_packable(p, a, m):
+                found.append(_with_rows(p, c, tiles, columns, width, outside + extra))
     return found
 
 
+def _most_rows(registers: int, vectors: int, paired: bool) -> int:
+    """Rows of a tile whose running values stay in registers through every term.
+
+    Besides rows × vectors of them, a term holds `vectors` of b, two factors of a (paired: as many
+    as b's). Where a tile is one vector wide, b's of four terms are read ahead: counted in the
+    machine code that LLVM makes of all tiles for each kind of processor
+    (tests/emit/test_spills.py).
+    """
+    rows = (registers - 2 - vectors * (2 if paired else 1)) // vectors
+    return min(rows, registers - 6 if vectors == 1 else rows, 14)
+
+
+def _with_rows(
+    p: Problem, c: Choice, tiles: list[tuple[int, int]], columns: int, width: int, extra: float
+) -> Choice:
+    """The choice with a copied first, so that its pairs lie together."""
+    cycles = sum(
+        count * _tile_cycles(p, r, c.vectors, columns, width, False, 0.0, (False, not c.pack))
+        for r, count in tiles
+    )
+    cost = cycles * _rest(p, c.m, c.n) + extra + TRANSPOSE * _elements(p, c.a)
+    return Choice(cost, c.a, c.b, c.m, c.n, c.rows, c.vectors, pack=c.pack, pack_rows=True)
+
+
+def _apart(p: Problem, a: Operand, paired: bool) -> bool:
+    """Must each pair of a be put together from two numbers, or widened and held against 2⁻¹²⁶?"""
+    apart = not p.adds_pairs or a.strides.get(p.k[-1], 0) != 1
+    return p.halves == "pairs" and not paired and apart
+
+
 def _tile_cycles(
-    p: Problem, rows: int, vectors: int, columns: int, width: int, paired: bool, every: float
-) -> float:
-    """About how many cycles the tiles of some rows take, over all columns."""
+    p: Problem, rows: int, vectors: int, columns: int, width: int, paired: bool, every: float,
+    loose: tuple[bool, bool],
+) -> float:  # fmt: skip
+    """About how many cycles the tiles of some rows take, over all columns; `loose`: the pairs of a
+    and of b are put together (or their numbers held against 2⁻¹²⁶) in the tile."""
     whole, rest = divmod(columns, vectors * width)
     terms = _terms(p)
+    if p.adds_pairs:
+        last = value(p.extents[p.k[-1]])
+        terms = terms // max(1, last) * -(-last // 2)
     cycles = 0.0
     for count, across in ((whole, vectors * width), (1 if rest else 0, rest)):
         v = -(-across // width)
         loads = v * (1 + rows) if paired else v + rows * 0.5
+        work = rows * v + (LOOSE_VECTOR * v if loose[1] else 0)
+        if loose[0] and p.adds_pairs:
+            loads += LOOSE_NUMBER * rows
+        elif loose[0]:
+            work += LOOSE_NUMBER * rows
+        if paired and p.halves == "pairs":
+            work += LOOSE_VECTOR * rows * v
         # Vectors of 256 bits take half the time of 512 (Zen 4 works on them in halves: AMD's
         # software optimisation guide for it).
-        half = 2 * across <= width and width * p.sum.dtype.bits > 256
-        per_step = max(rows * v / (2 if half else 1), loads, 4) + (0.5 if p.bounds else 0.2) + every
+        if 2 * across <= width and width * p.sum.dtype.bits > 256 and not p.halves:
+            work /= 2
+        per_step = max(work, loads, 4) + (0.5 if p.bounds else 0.2) + every
         # What a tile reads of b comes from the second level of cache; see `_arrange`.
         per_step = max(per_step, v * width * 4 / 24)
         cycles += count * (terms * per_step + rows * v * 2 + 15)
@@ -174,17 +256,23 @@ def _crowded(p: Problem, a: Operand, m: Node, rows: int) -> bool:
     step = a.strides[m]
     if isinstance(step, Sym):
         return False
-    sets = 4096 // gcd(4096, max(64, int(step) * p.sum.dtype.itemsize))
+    sets = 4096 // gcd(4096, max(64, int(step) * p.itemsize))
     return rows > 4 * sets
 
 
 def _uncrowded(p: Problem, a: Operand, m: Node, cost: float) -> tuple[float, bool]:
     """(the cost, whether a is copied first into rows that are not crowded)."""
-    if m not in p.guarded and len(p.k) == 1 and packable(p, a, p.k[-1]) and m not in p.joined:
+    if _rows_packable(p, a, m):
         copied = cost + COPY * _elements(p, a)
         if copied < CROWDED * cost:
             return copied, True
     return CROWDED * cost, False
+
+
+def _rows_packable(p: Problem, a: Operand, m: Node) -> bool:
+    if m in p.guarded or m in p.joined or len(p.k) > 1:
+        return False
+    return packable(p, a, p.k[-1])
 
 
 def _elements(p: Problem, o: Operand) -> int:
@@ -199,22 +287,24 @@ def _elements(p: Problem, o: Operand) -> int:
 def _walks_far(p: Problem, o: Operand) -> bool:
     """Does each term lie on another page, where no processor expects it?"""
     step = o.strides.get(p.k[-1], 0)
-    return not isinstance(step, Sym) and int(step) * p.sum.dtype.itemsize >= FAR
+    return not isinstance(step, Sym) and int(step) * p.itemsize >= FAR
 
 
-def _packing(p: Problem, b: Operand, n: Node, paired: bool) -> tuple[bool, float]:
-    """Should b be copied into panels first, and what that costs."""
+def _packing(p: Problem, b: Operand, n: Node) -> list[tuple[bool, float]]:
+    """Ways to read b: whether it is copied into panels first, and what that costs."""
     if not packable(p, b, n):
-        return False, 0.0
+        return [(False, 0.0)] if b.strides[n] == 1 else []
     elements = _elements(p, b)
     if b.strides[n] != 1:
-        return True, TRANSPOSE * elements
+        return [(True, TRANSPOSE * elements)]
+    if p.halves == "pairs":
+        return [(False, 0.0), (True, COPY * elements)]
     uses = p._count() // max(1, elements)  # how often each element is used
     last = b.strides.get(p.k[-1], 0)
     far = not isinstance(last, Sym) and int(last) * 4 >= 1024  # a step of the sum changes lines
     if far and uses >= 256 and _terms(p) >= 64 and not isinstance(p.extents[n], Sym):
-        return True, COPY * elements
-    return False, 0.0
+        return [(True, COPY * elements)]
+    return [(False, 0.0)]
 
 
 def packable(p: Problem, b: Operand, n: Node) -> bool:
@@ -249,7 +339,7 @@ def _near(p: Problem, c: Choice) -> bool:
         rows *= _rest(p, c.m, c.n)
         if varies:
             return False
-    if rows < NEAR_ROWS or c.paired:
+    if rows < NEAR_ROWS or c.paired or p.halves:
         return False
     if any(by != 1 for ix in c.b.read.src[1:] for by in (affine(ix) or ({}, 0))[0].values()):
         return False
@@ -264,14 +354,14 @@ def _near(p: Problem, c: Choice) -> bool:
 
 def _arrange(p: Problem, c: Choice) -> None:
     """Blocks of the reduction, and which tiles come first, so that data stay near."""
-    width = p.lane_count * p.sum.dtype.itemsize
+    width = p.lane_count * p.itemsize
     terms = _terms(p)
     columns = value(p.extents[c.n])
     rows = 1  # all that a's block holds for one term
     for v, s in c.a.strides.items():
         if v.op == "out" and s != 0 and v not in p.guarded:
             rows *= value(p.extents[v])
-    itemsize = p.sum.dtype.itemsize
+    itemsize = p.itemsize
     panel = terms * c.vectors * width
     repeated = _rest(p, c.m, c.n) * -(-columns // (c.vectors * p.lane_count))
     outer = [v for v in p.extents if v.op == "out" and v is not c.m and v is not c.n]
@@ -298,7 +388,9 @@ def _arrange(p: Problem, c: Choice) -> None:
         if inner * extent > most:
             size = max(1, most // inner)
             if -(-extent // size) > 1:
-                c.block = (depth, even(extent, size))
+                size = even(extent, size)
+                pairs = p.halves == "pairs" and depth == len(p.k) - 1
+                c.block = (depth, size + size % 2 if pairs else size)
             return
         inner *= extent
 

@@ -42,24 +42,26 @@ class Stage(NamedTuple):
 
 class Memory(NamedTuple):
     """Bytes of a plan's temporaries: the arena they share, the most that is alive at one step (no
-    arena can be smaller), and their sum."""
+    arena can be smaller), and their sum; and what a captured function keeps between its calls, now,
+    because tensors that it depends on have stayed as they were."""
 
     planned: int
     alive: int
     total: int
+    kept: int = 0
 
 
 class Explanation:
     """The stages of an expression; `str` shows all but the machine's, which are long.
 
     stages: expression, kernels, memory, llvm, assembly, each a `Stage(name, text)`.
-    memory: what the temporaries take, in bytes: `Memory(planned, alive, total)`.
+    memory: what the temporaries take, in bytes: `Memory(planned, alive, total, kept)`.
     """
 
-    def __init__(self, roots: Sequence[Node], plan: Plan) -> None:
+    def __init__(self, roots: Sequence[Node], plan: Plan, kept: Sequence[int] = ()) -> None:
         kernels = [step.kernel for step in plan.steps]
         bound = plan.bind(plan.hint)
-        self.memory = Memory(bound.arena, bound.live, sum(bound.sizes.values()))
+        self.memory = Memory(bound.arena, bound.live, sum(bound.sizes.values()), sum(kept))
         text = {k: llvm.emit(k) for k in dict.fromkeys(kernels)}  # equal layers share kernels
         code = {k: assembly(t) for k, t in text.items()}
         self.stages = (
@@ -97,7 +99,7 @@ def explain(x: Core | Jit[..., object]) -> Explanation:
     """
     if isinstance(x, Jit):
         roots, plan = x.latest()
-        return Explanation(roots, plan)
+        return Explanation(roots, plan, x.kept())
     if not isinstance(x, Core):
         raise TypeError(
             f"explain takes a tensor or a function that gu.jit captured, not {type(x).__name__}"
@@ -175,6 +177,7 @@ def _memory(plan: Plan, memory: Memory) -> str:
         f"{len(plan.bind(plan.hint).sizes)} temporaries of {memory.total:,} bytes share "
         f"{memory.planned:,} bytes (at most {memory.alive:,} alive at once); "
         f"{len(plan.donated)} of {len(plan.roots)} results are written over what they replace"
+        + (f"; {memory.kept:,} bytes are kept between calls" if memory.kept else "")
     )
 
 

@@ -12,7 +12,8 @@ import gc
 import weakref
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from functools import update_wrapper
+from functools import lru_cache, update_wrapper
+from itertools import count
 from operator import is_
 from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, cast
 
@@ -29,7 +30,7 @@ from .errors import JitError
 from .mode import state
 from .random import default_generator
 from .reach import Reach
-from .replay import Capture, Foreign, Output, Placeholder, Replay, Returned
+from .replay import Capture, Foreign, Output, Placeholder, Replay, Returned, Standing
 from .storage import Storage
 from .tensor import Tensor
 
@@ -102,12 +103,16 @@ class Jit(Generic[P, R]):
     def __init__(self, function: Callable[P, R]) -> None:
         self.captured = function
         update_wrapper(self, function)
-        self._captures: dict[Hashable, Capture] = {}
-        self._replays: dict[Hashable, Replay] = {}
+        self._captures: dict[tuple[Any, ...], Capture] = {}
+        self._replays: dict[tuple[Any, ...], Replay] = {}
         self._latest: Replay | None = None
+        self._standing: weakref.WeakValueDictionary[Hashable, Standing] = (
+            weakref.WeakValueDictionary()
+        )
         self._reach: Reach | None = None
         self._objects: list[Any] = []  # among the arguments of the newest walk
         self._numbers: dict[Hashable, int] = {}  # of each key that a walk gave: short to compare
+        self._count = count()
         self._number = 0  # that of the newest walk
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -133,6 +138,11 @@ class Jit(Generic[P, R]):
         newest = list(self._captures.values())[-1]
         return newest.roots, newest.plan.whole(newest.roots)
 
+    def kept(self) -> list[int]:
+        """Bytes of each result that is not computed again while the tensors that it depends on (the
+        weights of a model in use) stay as they are."""
+        return [b.nbytes for s in list(self._standing.values()) for b in s.once.memory or ()]
+
     def _look_up(self, args: Any, kwargs: Any) -> R:
         """Find the capture for these arguments and what can be reached now, or make one."""
         found = Arguments([], [], [])
@@ -142,7 +152,7 @@ class Jit(Generic[P, R]):
         if reach is None or not _same(objects, self._objects) or not reach.unchanged():
             reach = self._reach = Reach((self.captured, default_generator, *objects))
             self._objects = objects
-            self._number = self._numbers.setdefault(reach.key, len(self._numbers))
+            self._number = self._numbers.setdefault(reach.key, next(self._count))
         key = (self._number, state.grad, state.autocast, *found.key, *_shared(given, reach))
         replay = self._replays.get(key)
         if replay is None:
@@ -156,7 +166,7 @@ class Jit(Generic[P, R]):
         return cast(R, replay.run(given))
 
     def _first_calls(
-        self, key: Hashable, args: Any, kwargs: Any, given: list[Core], reach: Reach
+        self, key: tuple[Any, ...], args: Any, kwargs: Any, given: list[Core], reach: Reach
     ) -> R:
         """Capture; the second capture under one key must be the same graph as the first."""
         with _uncollected():  # a graph only grows: there is nothing to be found in it
@@ -165,13 +175,15 @@ class Jit(Generic[P, R]):
             capture.foreign = [f for f in foreign if f.source() is not None]
             capture.plan.bind(capture.n)
         before = self._captures.get(key)
-        replay = Replay(capture, reach)
+        replay = Replay(capture, reach, self._standing)
         replay.viewed = any(t._parent is not None for t in given)
         if before is None:
             if len(self._captures) >= MAX_CAPTURES:
                 oldest = next(iter(self._captures))
                 del self._captures[oldest]
                 self._replays.pop(oldest, None)
+                alive = {key[0] for key in self._captures} | {self._number}
+                self._numbers = {k: n for k, n in self._numbers.items() if n in alive}
         elif before.key != capture.key:
             raise JitError(_difference(before.key, capture.key, self.captured))
         else:
@@ -318,6 +330,9 @@ def jit(function: Callable[P, R]) -> Jit[P, R]:
     one graph. Other effects (print, append) happen while capturing only. What is returned has no
     history: take derivatives inside.
 
+    What depends only on tensors that the function reaches and does not write (copies of weights
+    into panels, their casts) is computed once and kept until one of them changes.
+
     Raises JitError where a later call could not be trusted to give what the plain call gives.
 
     >>> @gu.jit
@@ -331,13 +346,20 @@ def jit(function: Callable[P, R]) -> Jit[P, R]:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without collections of cyclic garbage, whose cost grows with all that is alive."""
+    """Without collections of cyclic garbage, whose cost grows with all that is alive.
+
+    What was made meanwhile counts as old: the next collection of new objects need not look through
+    all of it.
+    """
     was = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was:
+            if not gc.get_freeze_count():  # else the user has frozen something
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 
@@ -386,8 +408,15 @@ def _batch(given: list[Core]) -> Extent | None:
     for least in (2, 1):
         for t in given:
             if len(t._shape) >= least and t._shape[0] > 1:
-                return Extent.named("batch", int(t._shape[0]))
+                return _batch_of(int(t._shape[0]))
     return None
+
+
+@lru_cache(maxsize=64)
+def _batch_of(size: int) -> Extent:
+    """The runtime size of captures with this batch: one, so that the next capture makes the same
+    expressions, whose derivatives are known."""
+    return Extent.named("batch", size)
 
 
 def _difference(first: Any, second: Any, function: Any) -> str:

@@ -57,7 +57,10 @@ def close(expression: Indexed, axes: Sequence[Axis]) -> Tensor:
 
         store.serial += 1
         return Tensor._make(store.Storage(node.shape, node.dtype, node))
-    if form is not None:
+    # Memory that others write to as well is read anew each time that it is asked for: what was
+    # lowered may hold another copy than the form's, and must not be filled in for others.
+    inside = {n.src[0] for n in body_nodes(node.src[0]) if n.op == "read"}
+    if form is not None and inside.issubset(form[2]):
         if len(_closed) >= _KEPT:
             del _closed[next(iter(_closed))]
         holders = [placeholder(i, t) for i, t in enumerate(form[2])]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
 from ..ir.node import Node
-from ..runtime import Buffer
+from ..runtime import Buffer, pool
 from ..schedule import Plan, Signature
+from ..schedule.once import Once
 from . import storage as store
 from .arguments import memory_of, settled
 from .core import Core
@@ -86,11 +87,47 @@ class Capture:
         self.foreign: list[Foreign] = []
 
 
+_Groups = tuple[Sequence[Core], Sequence[Core], Sequence[Core]]
+
+
+class Standing:
+    """What of a plan need not be computed again while the tensors that it depends on stay."""
+
+    def __init__(self, once: Once, fixed: tuple[tuple[int, int, int], ...]) -> None:
+        self.once, self.fixed = once, fixed
+        self.key = (once.plan, fixed)
+        self.seen: list[tuple[weakref.ref[Storage], int, weakref.ref[Buffer]]] = []
+
+    def look(self, groups: _Groups, buffers: Sequence[Buffer]) -> bool:
+        """Are all tensors what they were at the last look (or is this the first)?
+
+        What is kept of others is let go: where tensors change at each call, nothing is kept.
+        """
+        seen = self.seen
+        if seen:
+            for (storage, version, buffer), (at, kind, number) in zip(seen, self.fixed):
+                s = groups[kind][number]._storage
+                if s.version != version or buffer() is not buffers[at] or storage() is not s:
+                    break
+            else:
+                return True
+            self.once.memory = None
+        self.seen = []
+        for at, kind, number in self.fixed:
+            s = groups[kind][number]._storage
+            self.seen.append((weakref.ref(s), s.version, weakref.ref(buffers[at])))
+        return not seen
+
+
 class Replay:
     """Runs one capture: with arguments of one form, while what is reached is of one form."""
 
-    def __init__(self, capture: Capture, reach: Reach) -> None:
-        self.capture, self.reach = capture, reach
+    def __init__(
+        self, capture: Capture, reach: Reach, shared: MutableMapping[Hashable, Standing]
+    ) -> None:
+        """shared: what the captures of one function keep, so that those of one plan, for several
+        batch sizes, keep it once."""
+        self.capture, self.reach, self.shared = capture, reach, shared
         # Where each input comes from: (0 argument, 1 reached, 2 made by the function; number).
         self.constants: list[Core] = []
         self.sources: list[tuple[int, int]] = []
@@ -113,6 +150,15 @@ class Replay:
         self.forms: list[tuple[Any, ...]] = []  # (shape, dtype, strides), or (None, None, value)
         self.plain = True  # every argument is a tensor
         self.viewed = False  # some have been views
+        written = {(kind, number) for _, kind, number, _ in self.writes}
+        # What may stay as it is between calls: which input, and its source.
+        self.fixed = [
+            (at, kind, number) for at, (kind, number) in enumerate(self.sources)
+            if kind != 0 and (kind, number) not in written
+        ]  # fmt: skip
+        self.standing: Standing | None = None
+        self.keeps = True  # something may stand, as far as is known
+        self.runs = 0  # before the second, nothing is kept: there may be no other
 
     # ---- does it fit -----------------------------------------------------------------------------
 
@@ -178,20 +224,41 @@ class Replay:
             for root, kind, number, at in self.writes:
                 if at is not None:
                     free[root] = _donated(groups[kind][number], buffers, at)
-        results = c.plan.run(buffers, c.n, free)  # type: ignore[arg-type]
-        for root, kind, number, _ in self.writes:
-            t = groups[kind][number]
-            if t._parent is not None and kind == 0:
-                with no_grad():
-                    t.copy_(self._wrap(root, results))
-            else:
-                _assign(t._storage, results[root])
+        with pool.lock:  # who looks at versions sees memory and version change together
+            once = self._once(groups, buffers) if self.runs and self.keeps else None  # type: ignore[arg-type]
+            self.runs = 1
+            results = c.plan.run(buffers, c.n, free, once)  # type: ignore[arg-type]
+            for root, kind, number, _ in self.writes:
+                t = groups[kind][number]
+                if t._parent is not None and kind == 0:
+                    with no_grad():
+                        t.copy_(self._wrap(root, results))
+                else:
+                    _assign(t._storage, results[root])
         if self.others:
             self._put(results)
         place = c.result
         if type(place) is Returned and place.kind == "result":
             return self._wrap(place.number, results)
         return self._give(place, results, given)
+
+    def _once(self, groups: _Groups, buffers: Sequence[Buffer]) -> Once | None:
+        """What need not be computed again in this call, if there is something."""
+        standing = self.standing
+        if standing is None:
+            # Memory that others write to as well is never known to be what it was.
+            fixed = [f for f in self.fixed if groups[f[1]][f[2]]._storage.owner is None]
+            once = Once(self.capture.plan, [at for at, _, _ in fixed])
+            self.keeps = bool(once.chosen)
+            if not self.keeps:
+                return None
+            new = Standing(once, tuple(f for f in fixed if f[0] in once.slots))
+            standing = self.standing = self.shared.setdefault(new.key, new)
+        for _, kind, number in standing.fixed:
+            if groups[kind][number]._storage.owner is not None:
+                self.standing = None
+                return None
+        return standing.once if standing.look(groups, buffers) else None
 
     def _put(self, results: list[Buffer]) -> None:
         """Gradients, and tensors that the function put into reached places."""

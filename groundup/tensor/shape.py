@@ -397,14 +397,20 @@ def repeat(a: Core, *times: Any) -> Tensor:
         )
     source = (1,) * lead + a._shape
     shape = tuple(product([s, n]) for s, n in zip(source, counts, strict=True))
-    outs = ir.outs(len(shape))
-    indices = [
-        ir.alu("mod", outs[lead + d], ir.extent(s)) if s != 1 else ir.index(0)
-        for d, s in enumerate(a._shape)
-    ]
     node = operand(a)
+    # A loop for the copies and one for the axis itself: no index has to be divided.
+    loops: list[int] = []
+    places: list[int] = []
+    for s, n in zip(source, counts, strict=True):
+        loops += [n, s] if n != 1 and s != 1 else [product([s, n])]
+        places.append(len(loops) - 1)
+    outs = ir.outs(len(loops))
+    indices = [
+        outs[places[lead + d]] if s != 1 else ir.index(0) for d, s in enumerate(a._shape)
+    ]
     body = node.src[0] if _is_fill(node) else ir.read(node, *indices)
-    return finish(ir.loops(shape, body), a)
+    tiled = ir.loops(tuple(loops), body)
+    return finish(tiled if tuple(loops) == shape else ir.reshape(tiled, shape), a)
 
 
 def _is_fill(node: Node) -> bool:

@@ -29,6 +29,7 @@ from groundup.cli.bench import (
     run,
     sides,
     suites,
+    wake,
 )
 from groundup.cli.bench.jax import Jax, Process
 from groundup.cli.bench.record import (
@@ -43,6 +44,7 @@ from groundup.cli.bench.record import (
     Suite,
     mean,
 )
+from groundup.runtime import get_num_threads, set_num_threads
 
 RUNNER = CliRunner()
 
@@ -61,6 +63,7 @@ RUNNER = CliRunner()
         (["--threads", "two"], ["positive numbers such as 1,2"]),
         (["--rounds", "0"], ["at least 1"]),
         (["--limit", "0"], ["positive number of seconds"]),
+        (["--cpu", "486"], ["--cpu is one of haswell, x86-64", "'486'"]),
         (["--json", "nowhere/rows.json"], ["cannot write nowhere/rows.json", "no folder nowhere"]),
     ],
 )
@@ -70,6 +73,23 @@ def test_wrong_options(arguments: list[str], words: list[str]) -> None:
     for word in words:
         assert word in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("cpu", ["haswell", "x86-64"])
+def test_both_sides_can_be_held_to_an_older_processor(cpu: str) -> None:
+    code = (
+        "import os, sys; from groundup.cli.bench import machine, older\n"
+        f"older.hold_to({cpu!r}); found = machine.header()\n"
+        "print(found['held_to'], found['vector_bits'], os.environ['ONEDNN_MAX_CPU_ISA'],\n"
+        "      'torch' in sys.modules)\n"
+        "import types; sys.modules['torch'] = types.ModuleType('torch')\n"
+        "try: older.hold_to('haswell')\n"
+        "except older.BenchError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    said, refused = done.stdout.splitlines()
+    wide = {"haswell": "256 AVX2", "x86-64": "128 SSE41"}[cpu]
+    assert said == f"{cpu} {wide} False" and "needs a fresh process" in refused
 
 
 def test_a_missing_peer_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +115,9 @@ def every(part: str) -> list[Any]:
 def test_each_row_agrees_with_torch_at_small_sizes(suite: str, case: Case) -> None:
     for layout in ("nchw", "nhwc") if case.images else ("",):
         ours, theirs = sides.ours(case, layout), sides.torch(case, layout)
-        assert agree.check(case, ours.outcome(), "torch", theirs.outcome()) < 0.1
+        short = case.eps > 2.0**-23  # a result of 70 in bfloat16 has a last place of 0.5
+        off = agree.check(case, ours.outcome(), "torch", theirs.outcome())
+        assert off < (0.6 if short else 0.1)
         assert ours.block(1, 0) > 0 and theirs.block(1, 0) > 0
         shapes = [y.shape for y in ours.outcome()]
         expected = [case.inputs[i].shape for i in case.wrt]
@@ -344,7 +366,7 @@ def test_names_of_rows_are_exact_or_parts() -> None:
     assert names("einsum", "ab,bcc->ac") == ["ab,bcc->ac [160]", "aab,bcc->ac [160]"]
     assert names("memory", "mlp,lenet") == ["mlp", "lenet"]
     assert [p.name for p in options.parse("gemm,conv", "128³,depthwise").suites] == ["gemm", "conv"]
-    assert set(options.parse("all").figures) == {"peak", "memory", "first"}
+    assert set(options.parse("all").figures) == {"peak", "wake", "memory", "first"}
     assert options.parse("memory,peak", "gpt").suites == []
 
 
@@ -425,6 +447,24 @@ def test_the_floor_of_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     assert peak.floor(1, 1000.0, 20.0, 0.0) == 10.0
     assert peak.floor(1, 0.0, 30.0, 10.0) == pytest.approx(20 / 8 + 20 / 10)
     assert peak.floor(1, 0.0, 10.0, 30.0) == pytest.approx(20 / 8 + 20 / 5)
+
+
+@pytest.mark.peers
+def test_the_pools_are_woken_for_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = get_num_threads()
+    monkeypatch.setattr(wake, "WORK", (0,))
+    monkeypatch.setattr(wake, "ASLEEP", 0.001)
+    monkeypatch.setattr(wake, "BLOCK", 0.001)
+    monkeypatch.setattr(wake, "WORKLOADS", ("mlp-small",))
+    try:
+        asleep, beside, single = wake.figures(2, 1)
+    finally:
+        set_num_threads(before)
+    assert asleep.theirs is not None and asleep.asked == pytest.approx(2 * asleep.theirs)
+    assert asleep.met is (asleep.ours <= 2 * asleep.theirs)
+    assert not (asleep.failed or beside.failed or single.failed)
+    assert (beside.theirs, single.theirs) == (beside.asked, single.asked)
+    assert wake.figures(1) == []
 
 
 # ---- fresh processes and the page ----------------------------------------------------------------

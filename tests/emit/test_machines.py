@@ -41,6 +41,9 @@ GRAPHS: dict[str, Callable[[], list[Node]]] = {
     "matmul, second operand transposed": lambda: [
         B.matmul(_f32(70, 65), B.view(_f32(90, 65), (65, 90), lambda i, j: (j, i)))
     ],
+    "matmul of bfloat16": lambda: [
+        B.matmul(B.to(_f32(70, 65), dt.bfloat16), B.to(_f32(65, 90), dt.bfloat16))
+    ],
     "matmul of doubles": lambda: [B.matmul(*(B.tensor(RNG.normal(size=(33, 33))) for _ in "ab"))],
     "matrix times vector": lambda: [B.matmul(_f32(70, 65), _f32(65, 1))],
     "convolution": lambda: [B.conv2d(_f32(16, 16, 9, 9), _f32(32, 16, 3, 3))],
@@ -68,6 +71,10 @@ MACHINES = {
     "skylake-avx512": (
         "x86_64-linux-gnu", "skylake-avx512", "+avx512f,+avx512vl", 16, 32, ("vfmadd", "zmm"), 62
     ),
+    "sapphirerapids": (
+        "x86_64-linux-gnu", "sapphirerapids",
+        "+avx512f,+avx512vl,+avx512bw,+avx512bf16", 16, 32, ("vfmadd", "zmm"), 62,
+    ),
 }  # fmt: skip
 PRODUCTS = {"matmul", "matmul, second operand transposed", "convolution", "strided convolution"}
 
@@ -80,8 +87,8 @@ def test_kernels_for_other_machines(
     import llvmlite.binding as binding
 
     triple, cpu, features, width, registers, wanted, number = MACHINES[machine]
-    monkeypatch.setattr(planning, "machine", lambda: Machine(width=width, registers=registers))
     other = target_room.Target(triple, cpu, features, 32 * width, True, machine)
+    monkeypatch.setattr(planning, "machine", lambda: Machine(width, registers, other.adds_pairs))
     monkeypatch.setattr(target_room, "host", lambda: other)
     monkeypatch.setattr(planning, "compiled", lambda kernels: [1] * len(kernels))
     roots = GRAPHS[name]()
@@ -105,3 +112,6 @@ def test_kernels_for_other_machines(
         assert "kernel:" in assembly[-1]
     if name in PRODUCTS:
         assert all(word in "".join(assembly) for word in wanted)
+    if name == "matmul of bfloat16":
+        pairs = machine == "sapphirerapids"
+        assert ("vdpbf16ps" in "".join(assembly)) == pairs == other.adds_pairs

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import groundup as gu
+from groundup.ir.transform import toposort
 from groundup.nn import functional as F
 from groundup.runtime import code
 
@@ -119,3 +120,23 @@ def test_a_view_of_a_pending_tensor() -> None:
     for k in range(4):
         x = (gu.arange(6).float() * k).reshape(2, 3).t()
         assert g(x).tolist() == [[i * k + 1.0, (i + 3) * k + 1.0] for i in range(3)]
+
+
+def test_a_batch_shown_as_a_number_divides_no_index() -> None:
+    """`x.reshape(8, …)` of a batch of 8: elements are found by strides; other batches are refused
+    by the reshape, as in a plain call, or captured anew."""
+
+    def patches(x: Any) -> Any:
+        n = 8 if x.shape[0] == 8 else 2
+        return x.reshape(n, 3, 4, 2, 6, 2).permute(0, 2, 4, 1, 3, 5).reshape(n, 24, 12) + 1
+
+    g = gu.jit(patches)
+    for n in (8, 8, 2, 8, 2):
+        x = gu.arange(n * 3 * 8 * 12).float().reshape(n, 3, 8, 12).realize()
+        assert g(x).tolist() == patches(x).tolist()
+        roots, plan = g.latest()
+        for step in plan.whole(roots).steps:
+            bodies = [n for o in step.kernel.outputs for n in toposort([o.body])]
+            assert not any(n.op in ("floordiv", "mod") for n in bodies)
+    with pytest.raises(gu.ShapeError, match="reshape"):
+        g(gu.zeros(3, 3, 8, 12).realize())

@@ -142,6 +142,20 @@ def test_pointwise(name: str, shape: tuple[int, ...]) -> None:
     compare(ours, theirs(torch().nn.functional), [3 * numbers(*shape)])
 
 
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+@pytest.mark.parametrize("dtype", [gu.bfloat16, gu.float16])
+def test_gelu_of_16_bits_is_rounded_once(dtype: gu.DType, approximate: str) -> None:
+    x = gu.from_numpy(3 * numbers(7, 33)).to(dtype).requires_grad_()
+    wide = x.detach().to(gu.float32).requires_grad_()
+    y, exact = F.gelu(x, approximate), F.gelu(wide, approximate)
+    assert y.dtype is dtype
+    assert y.tolist() == exact.to(dtype).tolist()
+    y.backward(gu.ones(7, 33, dtype=dtype))
+    exact.backward(gu.ones(7, 33))
+    assert x.grad is not None and wide.grad is not None
+    assert x.grad.tolist() == wide.grad.to(dtype).tolist()
+
+
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 def test_softmax_of_huge_scores_is_finite(name: str) -> None:
     x = np.array([[1e4, -1e4, 9999.0], [-3e38, 3e38, 0.0]], np.float32)

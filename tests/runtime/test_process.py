@@ -32,9 +32,10 @@ done:
 }
 """
 count, dawdle = functions(KERNELS, ("count", "dawdle"))
+ALL = 1024  # all threads, one chunk for each
 buffer = allocate(512)
 buffer.write_bytes(bytes(512))
-program = Program([(count, [buffer.address], 0)] * 10)
+program = Program([(count, [buffer.address], ALL)] * 10)
 set_num_threads(3)
 def check(runs):
     assert buffer.read("<4q") == (10 * runs,) * 3 + (0,), buffer.read("<4q")
@@ -108,7 +109,7 @@ def test_exit_with_live_workers(run, pause: str) -> None:  # type: ignore[no-unt
 def test_exit_while_a_daemon_thread_computes(run) -> None:  # type: ignore[no-untyped-def]
     run("""
 big = allocate(64 << 20)
-long = Program([(count, [big.address], 0), (dawdle, [300_000_000], 0)] * 20)
+long = Program([(count, [big.address], ALL), (dawdle, [300_000_000], ALL)] * 20)
 threading.Thread(target=long.run, daemon=True).start()
 time.sleep(0.1)
 """)
@@ -117,7 +118,7 @@ time.sleep(0.1)
 def test_interrupt_arrives_after_the_run(run) -> None:  # type: ignore[no-untyped-def]
     run("""
 program.run()
-slow = Program([(dawdle, [300_000_000], 0), (count, [buffer.address], 0)])
+slow = Program([(dawdle, [300_000_000], ALL), (count, [buffer.address], ALL)])
 for n in range(3):
     threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT)).start()
     try:
@@ -160,7 +161,7 @@ def test_a_signal_handler_may_compute(run) -> None:  # type: ignore[no-untyped-d
     run("""
 program.run()
 signal.signal(signal.SIGUSR1, lambda *_: program.run())
-slow = Program([(dawdle, [100_000_000], 0)])
+slow = Program([(dawdle, [100_000_000], ALL)])
 threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGUSR1)).start()
 slow.run()
 time.sleep(0.1)

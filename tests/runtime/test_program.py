@@ -10,13 +10,14 @@ import time
 import pytest
 
 from groundup.runtime import Program, allocate, functions, get_num_threads, pool, set_num_threads
+from groundup.runtime import program as program_of
 from groundup.runtime.system import PortableSystem
 
 KERNELS = """
 define void @nothing(ptr %a, i64 %t, i64 %n) nounwind {
   ret void
 }
-; word 0: an array; its element t counts the calls of thread t
+; word 0: an array; its element t counts the calls for chunk t
 define void @count(ptr %a, i64 %t, i64 %n) nounwind {
   %array = load ptr, ptr %a
   %at = getelementptr i64, ptr %array, i64 %t
@@ -25,7 +26,7 @@ define void @count(ptr %a, i64 %t, i64 %n) nounwind {
   store i64 %new, ptr %at
   ret void
 }
-; words: in, out; out[t] = in[(t + 1) % n] + 1: each thread reads what another wrote a step ago
+; words: in, out; out[t] = in[(t + 1) % n] + 1: each reads what another wrote a step ago
 define void @rotate(ptr %a, i64 %t, i64 %n) nounwind {
   %out.at = getelementptr i64, ptr %a, i64 1
   %in = load ptr, ptr %a
@@ -96,6 +97,7 @@ done:
 """
 NAMES = ("nothing", "count", "rotate", "total", "fail", "denormal", "dawdle")
 THREADS = [1, 2, 3, 4, 8]
+ALL = pool.MAX_THREADS  # all threads, one chunk for each
 
 
 @pytest.fixture
@@ -110,9 +112,9 @@ def zeros(words: int):  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize("threads", THREADS)
-def test_each_thread_runs_each_step_once(kernels: dict[str, int], threads: int) -> None:
+def test_each_chunk_of_each_step_runs_once(kernels: dict[str, int], threads: int) -> None:
     counts = zeros(64)
-    program = Program([(kernels["count"], [counts.address], 0)] * 1000)
+    program = Program([(kernels["count"], [counts.address], ALL)] * 1000)
     assert program.run(threads) == 0
     assert counts.read("<64q") == (1000,) * threads + (0,) * (64 - threads)
 
@@ -120,8 +122,8 @@ def test_each_thread_runs_each_step_once(kernels: dict[str, int], threads: int) 
 @pytest.mark.parametrize("threads", THREADS)
 def test_a_barrier_stands_between_dependent_steps(kernels: dict[str, int], threads: int) -> None:
     first, second = zeros(64), zeros(64)
-    there = (kernels["rotate"], [first.address, second.address], 0)
-    back = (kernels["rotate"], [second.address, first.address], 0)
+    there = (kernels["rotate"], [first.address, second.address], ALL)
+    back = (kernels["rotate"], [second.address, first.address], ALL)
     program = Program([there, back] * 10_000)
     start = time.perf_counter()
     program.run(threads)
@@ -134,7 +136,7 @@ def test_serial_and_parallel_steps_see_each_other(kernels: dict[str, int], threa
     counts = zeros(64)
     steps = []
     for _ in range(300):
-        steps.append((kernels["count"], [counts.address], 0))
+        steps.append((kernels["count"], [counts.address], ALL))
         steps.append((kernels["total"], [counts.address, threads], 1))
         steps.append((kernels["rotate"], [counts.address + 504, counts.address + 496], 1))
     Program(steps).run(threads)
@@ -144,11 +146,54 @@ def test_serial_and_parallel_steps_see_each_other(kernels: dict[str, int], threa
 
 
 def test_a_step_may_ask_for_fewer_threads(kernels: dict[str, int]) -> None:
-    for limit, threads, expected in ((2, 4, 2), (3, 2, 2), (1, 4, 1), (0, 4, 4)):
+    some = 4 * program_of.CHUNKS
+    for limit, threads, expected in ((2, 4, 2), (3, 2, 2), (1, 4, 1), (0, 4, some), (0, 1, 1)):
         counts = zeros(64)
-        nothing = (kernels["nothing"], [], 0)
+        nothing = (kernels["nothing"], [], ALL)
         Program([nothing, (kernels["count"], [counts.address], limit), nothing]).run(threads)
         assert counts.read("<64q") == (1,) * expected + (0,) * (64 - expected)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_chunks_of_all_steps_run_once_and_in_order(
+    kernels: dict[str, int], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several chunks a thread, of several numbers of threads, with late threads all along."""
+    for chunks in (1, 2, 5, 7):
+        monkeypatch.setattr(program_of, "CHUNKS", chunks)
+        first, second = zeros(64), zeros(64)
+        steps = []
+        for limit in [0, 1, 2, ALL] * 500:
+            steps.append((kernels["rotate"], [first.address, second.address], 0))
+            steps.append((kernels["count"], [second.address], limit))
+            steps.append((kernels["nothing"], [], limit))
+            steps.append((kernels["rotate"], [second.address, first.address], 0))
+        Program(steps).run(threads)
+        got, want = first.read("<64q"), _sequentially(threads, chunks)
+        assert got[: threads * chunks] == want, (threads, chunks)
+
+
+def _sequentially(threads: int, chunks: int) -> tuple[int, ...]:
+    n = threads * chunks
+    first, second = [0] * n, [0] * n
+    for team in [n, 1, min(2, threads), threads] * 500:
+        second = [first[(t + 1) % n] + 1 for t in range(n)]
+        for t in range(team):
+            second[t] += 1
+        first = [second[(t + 1) % n] + 1 for t in range(n)]
+    return tuple(first)
+
+
+def test_a_late_thread_is_not_waited_for(
+    kernels: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers that never come: all is done by the thread that is there."""
+    monkeypatch.setattr(pool.Pool, "_start_workers", lambda self, threads, worker: None)
+    counts = zeros(64)
+    steps = [(kernels["count"], [counts.address], 0), (kernels["count"], [counts.address], 1)]
+    assert Program(steps * 100).run(4) == 0
+    n = 4 * program_of.CHUNKS
+    assert counts.read("<64q") == (200,) + (100,) * (n - 1) + (0,) * (64 - n)
 
 
 def test_no_step_at_all(each_system: PortableSystem) -> None:
@@ -158,7 +203,7 @@ def test_no_step_at_all(each_system: PortableSystem) -> None:
 
 def test_changing_the_number_of_threads_between_runs(kernels: dict[str, int]) -> None:
     counts = zeros(64)
-    program = Program([(kernels["count"], [counts.address], 0)] * 3)
+    program = Program([(kernels["count"], [counts.address], ALL)] * 3)
     expected = [0] * 64
     for threads in [1, 4, 2, 8, 2, 1, 3, 3, 8] * 20:
         set_num_threads(threads)
@@ -171,7 +216,8 @@ def test_changing_the_number_of_threads_between_runs(kernels: dict[str, int]) ->
 
 def test_words_can_be_patched_between_runs(kernels: dict[str, int]) -> None:
     one, two = zeros(64), zeros(64)
-    program = Program([(kernels["nothing"], [1, 2, 3], 0), (kernels["count"], [one.address], 0)])
+    nothing, count = kernels["nothing"], kernels["count"]
+    program = Program([(nothing, [1, 2, 3], ALL), (count, [one.address], ALL)])
     assert list(program.words(0)) == [1, 2, 3]
     words = program.words(1)
     program.run(2)
@@ -195,7 +241,7 @@ def test_status_is_reported_and_then_cleared(kernels: dict[str, int], threads: i
 
 def test_workers_sleep_and_wake(kernels: dict[str, int]) -> None:
     counts = zeros(64)
-    program = Program([(kernels["count"], [counts.address], 0)])
+    program = Program([(kernels["count"], [counts.address], ALL)])
     for _ in range(15):
         program.run(3)
         time.sleep(0.02)
@@ -206,7 +252,7 @@ def test_workers_sleep_and_wake(kernels: dict[str, int]) -> None:
 
 
 def test_workers_that_sleep_use_no_time(kernels: dict[str, int]) -> None:
-    program = Program([(kernels["nothing"], [], 0)])
+    program = Program([(kernels["nothing"], [], ALL)])
     program.run(4)
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:  # loaded machines take longer to run out of patience
@@ -219,7 +265,7 @@ def test_workers_that_sleep_use_no_time(kernels: dict[str, int]) -> None:
 
 def test_one_thread_starts_no_pool(kernels: dict[str, int]) -> None:
     before = threading.active_count(), len(os.listdir("/proc/self/task"))
-    Program([(kernels["nothing"], [], 0)] * 10).run(1)
+    Program([(kernels["nothing"], [], ALL)] * 10).run(1)
     Program([(kernels["nothing"], [], 1)] * 10).run(8)
     assert pool.setting().pool is None
     assert (threading.active_count(), len(os.listdir("/proc/self/task"))) == before
@@ -227,7 +273,7 @@ def test_one_thread_starts_no_pool(kernels: dict[str, int]) -> None:
 
 def test_runs_from_several_python_threads(kernels: dict[str, int]) -> None:
     counts = zeros(64)
-    program = Program([(kernels["count"], [counts.address], 0)] * 5)
+    program = Program([(kernels["count"], [counts.address], ALL)] * 5)
 
     def work() -> None:
         for _ in range(300):
@@ -260,7 +306,7 @@ def test_denormals_survive_a_caller_that_flushes_them(
     values = allocate(4 * threads)
     smallest = 2.0**-126
     values.write(f"<{threads}f", 0, *[smallest] * threads)
-    program = Program([(kernels["denormal"], [values.address], 0)])
+    program = Program([(kernels["denormal"], [values.address], ALL)])
     old, flushing, after = (ctypes.c_uint32() for _ in range(3))
     get(ctypes.addressof(old))
     flushing.value = old.value | 0x8040  # flush to zero, denormals are zero

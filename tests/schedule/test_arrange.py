@@ -11,7 +11,7 @@ import groundup as gu
 from groundup import nn, optim
 from groundup.schedule import arrange as arranging
 from groundup.schedule.arrange import arrange, most_alive
-from groundup.schedule.plan import in_order
+from groundup.schedule.line import in_order
 from groundup.schedule.steps import Result, Step, Temp
 
 Lives = dict[int, tuple[int, int]]

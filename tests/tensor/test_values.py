@@ -153,6 +153,16 @@ def test_numpy_copies_unless_told_otherwise() -> None:
     assert np.asarray(x.t()).tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
+def test_products_of_shared_memory_are_those_of_its_values_now() -> None:
+    a = np.ones((2, 3))
+    shared, x = gu.from_numpy(a, copy=False), gu.tensor(np.eye(2))
+    for i in range(3):
+        a[:] = i
+        assert (x @ shared).tolist() == a.tolist()
+        # An equal form, of other memory, is not filled in with what was shared.
+        assert (x @ gu.tensor(a + 1)).tolist() == (a + 1).tolist()
+
+
 def test_shared_memory_is_read_and_written_at_once() -> None:
     a = np.zeros((2, 2), "float32")
     x = gu.from_numpy(a, copy=False)

@@ -9,7 +9,7 @@ import typer
 
 from groundup.cli.bench.record import BenchError
 
-SUITES = "gemm, conv, einsum, fused, adam, steps; peak, memory, first; or all"
+SUITES = "gemm, conv, einsum, fused, adam, steps; peak, wake, memory, first; or all"
 
 
 def bench(
@@ -28,6 +28,13 @@ def bench(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few rounds: to see, not to say.")] = False,
     limit: Annotated[float, typer.Option(help="The most seconds for a row.")] = 120.0,
+    cpu: Annotated[
+        str | None,
+        typer.Option(
+            help="Hold both sides to an older processor: haswell (AVX2) or x86-64.",
+            show_default="this one",
+        ),
+    ] = None,
     write_docs: Annotated[
         bool, typer.Option("--write-docs", help="Write docs/benchmarks.md from this run.")
     ] = False,
@@ -37,10 +44,12 @@ def bench(
     ] = None,
 ) -> None:
     """Compare with peer libraries: interleaved, results checked first, held to what is asked."""
-    from groundup.cli.bench import docs, options
+    from groundup.cli.bench import docs, older, options
     from groundup.cli.bench.run import run
 
     try:
+        if cpu is not None:
+            older.hold_to(cpu)
         if runs and not write_docs:
             raise BenchError("--from names runs to write docs from: add --write-docs")
         if write_docs:

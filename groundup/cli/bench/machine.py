@@ -30,6 +30,8 @@ def header() -> dict[str, Any]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "not installed"
+    if os.environ.get("GROUNDUP_CPU"):
+        found["held_to"] = os.environ["GROUNDUP_CPU"]
     found["time"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return found
 

@@ -15,7 +15,8 @@ from groundup.cli.bench.record import PEERS, BenchError, Suite
 from groundup.cli.workloads import known
 
 FRESH = ("memory", "first")  # workloads, each in processes of its own
-EVERY = (*suites.NAMES, "peak", *FRESH)
+ALONE = ("peak", "wake")  # of the machine and the thread pool, not of workloads
+EVERY = (*suites.NAMES, *ALONE, *FRESH)
 QUICK = measure.Effort(rounds=5, seconds=1.0)
 
 
@@ -24,7 +25,7 @@ class Options:
     """Everything that decides what a run measures."""
 
     suites: Sequence[Suite]
-    figures: Sequence[str]  # of "peak", "memory", "first"
+    figures: Sequence[str]  # of "peak", "wake", "memory", "first"
     workloads: Sequence[str]  # for the fresh ones
     peers: Sequence[str]
     threads: Sequence[int]
@@ -58,7 +59,7 @@ def parse(
         raise BenchError(f"cannot write {json}: there is no folder {json.parent}")
     return Options(
         suites=chosen,
-        figures=[n for n in names if n == "peak" or (n in FRESH and workloads)],
+        figures=[n for n in names if n in ALONE or (n in FRESH and workloads)],
         workloads=workloads,
         peers=_names(peer, PEERS, "peer"),
         threads=_thread_counts(threads),

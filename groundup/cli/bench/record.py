@@ -76,7 +76,8 @@ class Case:
 
     terms: how many terms its longest sum has; linear: it is a sum of products of its inputs, so
     that its error is bounded by what it gives for their absolute values (ir/bounds.py). A case that
-    is not linear is held to the largest element of its result. read, written: bytes that must move.
+    is not linear is held to the largest element of its result. eps: the gap after 1 of the type
+    that the result is rounded to. read, written: bytes that must move.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Case:
     written: float = 0.0
     terms: int = 1
     linear: bool = False
+    eps: float = 2.0**-23
     asked: Asked = field(default_factory=Asked)
 
     @property

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 
-from groundup.tensor import Tensor, rand, where
-from groundup.tensor.autocast import full
+from groundup.tensor import Tensor, float32, rand, where
+from groundup.tensor.autocast import full, is_half
 
 
 def relu(x: Tensor) -> Tensor:
@@ -38,8 +38,11 @@ def general_relu(
 def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     """x · Φ(x) = x · ½(1 + erf(x / √2)) (Hendrycks & Gimpel 2016).
 
-    approximate: 'tanh' takes the paper's ½x(1 + tanh(√(2/π)(x + 0.044715·x³))).
+    approximate: 'tanh' takes the paper's ½x(1 + tanh(√(2/π)(x + 0.044715·x³))). Of 16-bit numbers
+    it is computed in float32 and rounded once.
     """
+    if is_half(x.dtype):
+        return gelu(x.to(float32), approximate).to(x.dtype)
     if approximate == "none":
         return 0.5 * x * (1.0 + (x * math.sqrt(0.5)).erf())
     if approximate == "tanh":

@@ -1,8 +1,11 @@
-"""gemm: matrix products at the shapes of real layers, both transposes, and matrix times vector."""
+"""gemm: matrix products at the shapes of real layers, both transposes, matrix times vector, and
+products in bfloat16 of float32 operands.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from groundup.cli.bench.record import Asked, Case, Input, Suite
@@ -25,6 +28,10 @@ def _first_turned(lib: Any, a: Any, b: Any) -> Any:
 
 def _second_turned(lib: Any, a: Any, b: Any) -> Any:
     return a @ b.T
+
+
+def _halves(lib: Any, a: Any, b: Any) -> Any:
+    return (a.to(lib.bfloat16) @ b.to(lib.bfloat16)).to(lib.float32)
 
 
 def _case(
@@ -63,6 +70,11 @@ def suite(small: bool = False) -> Suite:
         for s in (128, 512, 1024):
             n = size(s)
             cases.append(_case(f"{name} {s}", formula, ((n, n), (n, n)), (n, n), n))
+    for s in (512, 1024, 2048):
+        n = size(s)
+        case = _case(f"bf16 {n}³", _halves, ((n, n), (n, n)), (n, n), n)
+        # No roofline: that is float32's.
+        cases.append(replace(case, jax=None, flop=0.0, read=0.0, written=0.0, eps=2.0**-7))
     n = size(4096)
     cases.append(_case("gemv 4096²", _product, ((n, n), (n,)), (n,), n))
     cases.append(_case("gemv 4096² xA", _product, ((n,), (n, n)), (n,), n))

@@ -29,8 +29,16 @@ KNOWN: Mapping[str, tuple[float, float, float]] = {
 }
 
 
-def ours(workload: Workload, plain: bool = False) -> tuple[Step, State]:
-    """A training step in groundup, captured by `gu.jit` or plain, and the weights it starts from.
+# In mixed precision, of torch eager. The two libraries round to bfloat16 (eps 2⁻⁷ = 8e-3) at other
+# places (a bias, the scores of attention), so that single scores differ by up to 1e-2 or so; a loss
+# is a mean over 1,024 tokens, and √1,024 = 32 times closer (the first five: within 2e-4).
+MIXED = {"gpt": 0.9}
+MIXED_TOLERANCE = 1e-3
+
+
+def ours(workload: Workload, plain: bool = False, mixed: bool = False) -> tuple[Step, State]:
+    """A training step in groundup, captured by `gu.jit` or plain, and the weights it starts from;
+    mixed: the forward pass under autocast to bfloat16.
 
     Raises ValueError when the model is not the workload's.
     """
@@ -50,7 +58,8 @@ def ours(workload: Workload, plain: bool = False) -> tuple[Step, State]:
     data = [(gu.from_numpy(x), gu.from_numpy(y)) for x, y in workload.batches(BATCHES)]
 
     def step(x: Any, y: Any) -> Any:
-        loss = workload.loss(nn.functional, model, x, y)
+        with gu.autocast(gu.bfloat16, enabled=mixed):
+            loss = workload.loss(nn.functional, model, x, y)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()  # at the end, for all sides: no gradient outlives its step
@@ -60,9 +69,11 @@ def ours(workload: Workload, plain: bool = False) -> tuple[Step, State]:
     return (lambda i: float(run(*data[i % BATCHES]).item())), state
 
 
-def torch(workload: Workload, torch: Any, state: State | None, compiled: bool) -> Step:
+def torch(
+    workload: Workload, torch: Any, state: State | None, compiled: bool, mixed: bool = False
+) -> Step:
     """A training step in torch from these weights (by default its own); compiled: forward and
-    backward are."""
+    backward are; mixed: the forward pass under autocast to bfloat16."""
     functional = torch.nn.functional
     model = workload.theirs(torch)
     if state is not None:
@@ -72,7 +83,8 @@ def torch(workload: Workload, torch: Any, state: State | None, compiled: bool) -
     data = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in workload.batches(BATCHES)]
 
     def forward(x: Any, y: Any) -> Any:
-        return workload.loss(functional, model, x, y)
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            return workload.loss(functional, model, x, y)
 
     if compiled:
         forward = compile_by_torch(torch, forward)
@@ -122,9 +134,23 @@ def loop(workload: Workload, plain: bool = False) -> Loop:
     )
 
 
+def mixed(workload: Workload) -> Loop:
+    """The row of a workload in mixed precision, beside torch's."""
+    return Loop(
+        f"{workload.name}-bf16",
+        lambda: ours(workload, mixed=True),
+        lambda module, state, compiled: torch(workload, module, state, compiled, mixed=True),
+        tolerance=MIXED_TOLERANCE,
+        flop=KNOWN[workload.name][0],
+        asked=Asked({"torch": MIXED[workload.name]}),
+    )
+
+
 def suite(small: bool = False) -> Suite:
-    """Return the rows, and lenet's plain one; small: those that take a moment."""
+    """Return the rows, lenet's plain one and those in mixed precision; small: those that take a
+    moment."""
     quick = ("mlp-small", "mlp", "lenet")
     workloads = {n: w for n, w in known().items() if not small or n in quick}
     cases = [loop(w) for w in workloads.values()]
-    return Suite("steps", (*cases, loop(workloads["lenet"], plain=True)))
+    halves = [mixed(w) for n, w in workloads.items() if n in MIXED]
+    return Suite("steps", (*cases, loop(workloads["lenet"], plain=True), *halves))
