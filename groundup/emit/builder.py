@@ -62,6 +62,7 @@ class Function:
         self.root = Region()
         self.region = self.root
         self.declared: dict[str, None] = {}
+        self.helpers: list[str] = []  # text of functions that it calls
         self._names = 0
 
     def name_(self, prefix: str = "v") -> str:
@@ -291,7 +292,7 @@ class Function:
 
         write(self.root)
         lines += ["  ret void" if returns == "void" else "  unreachable", "}"]
-        return "\n".join(lines) + "\n"
+        return "\n".join([*self.helpers, *lines]) + "\n"
 
 
 def module(functions: list[str], declarations: dict[str, None]) -> str:

@@ -19,6 +19,7 @@ from .expression import Binding, Emitter, Value
 from .kernel import Access, Bound, Contraction, Stride, Word
 from .nest import SIGNATURE, carefully, share, size
 from .operations import Writer, convert, storage_type
+from .panel import PanelWriter
 from .reduction import lane_mask
 
 BODY = 64  # nodes of finished rows written out one by one; larger ones are written in a loop
@@ -61,6 +62,7 @@ class ContractionWriter:
         self.first: Operand = "true"
         self.last: Operand = "true"
         self.slot: Operand = ""  # where this tile's sums wait between blocks
+        self.near: Operand | None = None  # b's panel, as if of all terms
 
     # ---- tiles -----------------------------------------------------------------------------------
 
@@ -75,7 +77,8 @@ class ContractionWriter:
         total: Operand | int = f.mul(n_tiles, m_tiles)
         for s in sizes:
             total = f.mul(total, s)
-        lo, hi = share(e, total)
+        lo, hi = share(e, total, k.panel.slots if k.panel else None)
+        panel = PanelWriter(k, k.panel, f"{f.name}.panel") if k.panel else None
 
         def unit(t: Operand, _: list[Operand]) -> None:
             scope = e.open(f.region)
@@ -98,6 +101,10 @@ class ContractionWriter:
             m_index, n_index = index["m"], index["n"]
             n0 = f.mul(n_index, tile)
             self.place(t)
+            if panel is not None:
+                names = [name for name, _ in nest]
+                first = [index[name] for name in names[: names.index("n")]]
+                self.copy(panel, f.put(f"icmp eq i64 {t}, {lo}"), first, n0)
             before: Operand | int = 0
             for kind in rows:
                 local = f.sub(m_index, before)
@@ -108,6 +115,9 @@ class ContractionWriter:
             e.close()
 
         self.blocks(0, lambda: f.counted(lo, hi, 1, unit))
+        if panel is not None:
+            f.helpers.append(panel.text())
+            f.declared.update(panel.f.declared)
 
     def blocks(self, depth: int, tiles: Callable[[], object]) -> None:
         """The loops over blocks of the reduction, outside those over the tiles."""
@@ -146,6 +156,25 @@ class ContractionWriter:
             return
         at = self.f.mul(t, self.k.rows * self.k.vectors)
         self.slot = self.f.gep(self.e.pointer(self.k.partial), at, self.vt)
+
+    def copy(
+        self, panel: PanelWriter, begins: Operand, first: list[Operand], n0: Operand
+    ) -> None:  # fmt: skip
+        """b's columns for this tile and those that follow, if it is the first of them or the first
+        of all that this thread has."""
+        e, f, k = self.e, self.f, self.k
+        room = f.gep(e.pointer(panel.p.room), f.mul("%tid", e.word(panel.p.size)), "i8")
+        inside = "true"
+        for index in first:
+            inside = self.both(inside, f.put(f"icmp eq i64 {index}, 0"))
+        needed = "true" if inside == "true" else f.put(f"or i1 {begins}, {inside}")
+        outer = [e.bindings[v].base for v, _ in k.outer]
+        f.when(needed, lambda: panel.call(f, room, n0, outer, self.clip))
+        back: Operand | int = 0
+        for (variable, _), (start, _) in zip(k.k, self.clip):
+            back = f.add(back, f.mul(start, panel.stride(e, variable)))
+        t = storage_type(k.b.dtype)
+        self.near = f.put(f"getelementptr {t}, ptr {room}, i64 {f.sub(0, back)}")
 
     def row_tiles(self) -> tuple[list[Rows], Operand | int]:
         """(first row, rows, how many) of each kind of tile along m, and their number in all.
@@ -192,6 +221,8 @@ class ContractionWriter:
             sums = terms.sum_lanes(self, height, columns, n0 if ragged else None)
             terms.finish_lanes(self, sums, m0, n0, height, columns, ragged)
         else:
+            whole = self.width, self.vt
+            self.shorten(columns)
             vectors = -(-columns // self.width)
             masks = self.masks(n0, columns, vectors, ragged)
             start = self.waiting(height * vectors)
@@ -200,7 +231,21 @@ class ContractionWriter:
             if self.k.partial is not None:
                 more = f.put(f"xor i1 {self.last}, true")
                 f.when(more, lambda: self.wait(sums))
+            self.width, self.vt = whole
         e.close()
+
+    def shorten(self, columns: int) -> None:
+        """Shorter vectors for a tile of so few columns: some processors do two in the time of one
+        (AMD's Zen 4 works on 512 bits in halves), and none is slower."""
+        if self.k.halves:
+            return
+        while 2 * columns <= self.width and self.width * self.dtype.bits > 128:
+            self.width //= 2
+        self.vt = self.e.type_of(self.dtype, self.width)
+
+    @property
+    def align(self) -> int:
+        return self.width * self.dtype.itemsize
 
     def waiting(self, count: int) -> list[Operand]:
         """What a tile's sums start from: zeros, or where the last block left them."""
@@ -211,14 +256,14 @@ class ContractionWriter:
 
         def kept() -> list[Operand]:
             at = [f.gep(self.slot, i, self.vt) for i in range(count)]
-            return [f.put(f"load {self.vt}, ptr {a}, align 64") for a in at]
+            return [f.put(f"load {self.vt}, ptr {a}, align {self.align}") for a in at]
 
         return f.choose(self.first, zeros, kept, [self.vt] * count)
 
     def wait(self, sums: list[Operand]) -> None:
         for i, s in enumerate(sums):
             at = self.f.gep(self.slot, i, self.vt)
-            self.f.do(f"store {self.vt} {s}, ptr {at}, align 64")
+            self.f.do(f"store {self.vt} {s}, ptr {at}, align {self.align}")
 
     def masks(self, n0: Operand, columns: int, vectors: int, ragged: bool) -> list[Operand | None]:
         """Which lanes of each vector exist (None: all)."""
@@ -255,8 +300,8 @@ class ContractionWriter:
         access: Access = load.arg
         computed = e.emit(load.src[0]) if access.computed else None
         position, _, _, _ = e.position(access, computed)
-        address = self.f.gep(e.pointer(access.pointer), position.name, storage_type(load.dtype))
-        return address
+        pointer = self.near if self.near and load is self.k.b else e.pointer(access.pointer)
+        return self.f.gep(pointer, position.name, storage_type(load.dtype))
 
     def vector(self, at: Operand, mask: Operand | None, dtype: DType) -> Operand:
         """A vector of an operand's elements, in the type of the sum; 0 outside the mask."""
@@ -376,13 +421,13 @@ class ContractionWriter:
         count = height * vectors
         kept = f.put(f"alloca [{self.k.rows * self.k.vectors} x {self.vt}], align 64", f.root)
         for i in range(count):
-            f.do(f"store {self.vt} {sums[i]}, ptr {f.gep(kept, i, self.vt)}, align 64")
+            f.do(f"store {self.vt} {sums[i]}, ptr {f.gep(kept, i, self.vt)}, align {self.align}")
 
         def row(i: Operand, _: list[Operand]) -> None:
             e.open(f.region)
             here = f.gep(kept, f.mul(i, vectors), self.vt)
             at = [f.gep(here, j, self.vt) for j in range(vectors)]
-            mine = [f.put(f"load {self.vt}, ptr {a}, align 64") for a in at]
+            mine = [f.put(f"load {self.vt}, ptr {a}, align {self.align}") for a in at]
             self.finish_row(mine, f.add(m0, i), n0, vectors, masks)
             e.close()
 

@@ -109,6 +109,27 @@ class RowBound:
 
 
 @frozen
+class Panel:
+    """Where a contraction copies b as it goes: each thread copies the columns of one tile, of one
+    block of terms, and runs all tiles there before the next. A term's columns lie together, the
+    terms one after the other.
+
+    source   the load of b where it lies
+    room     memory for the panels: `size` bytes for each of `slots` threads
+    run      the reduction loops that the source walks as one, the last fastest, if not n: the
+             copy turns blocks of them in registers
+    columns  the width of a panel
+    """
+
+    source: Node
+    room: Word
+    size: Stride
+    slots: int
+    run: tuple[Node, ...]
+    columns: int
+
+
+@frozen
 class Contraction:
     """Sum over `k` of a·b with register tiles: `rows` of m by `vectors` of n.
 
@@ -153,6 +174,7 @@ class Contraction:
     output: Output
     width: int
     careful: bool = False  # do nothing once a check has failed
+    panel: Panel | None = None  # b is copied there first: its load is of a panel
 
 
 @frozen

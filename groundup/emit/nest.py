@@ -22,11 +22,15 @@ def size(e: Emitter, extent: Stride) -> Operand | int:
     return e.word(extent) if isinstance(extent, Word) else int(extent)
 
 
-def share(e: Emitter, total: Operand | int) -> tuple[Operand, Operand]:
-    """This thread's part [lo, hi) of `total` units."""
+def share(e: Emitter, total: Operand | int, most: int | None = None) -> tuple[Operand, Operand]:
+    """This thread's part [lo, hi) of `total` units; at most so many threads have one."""
     f = e.fn
-    lo = f.div(f.mul(total, "%tid"), "%nthreads")
-    return lo, f.div(f.mul(total, f.add("%tid", 1)), "%nthreads")
+    threads: Operand = "%nthreads"
+    if most is not None:
+        threads = f.smin(threads, most)
+    lo = f.div(f.mul(total, "%tid"), threads)
+    hi = f.div(f.mul(total, f.add("%tid", 1)), threads)
+    return lo, hi if most is None else f.smin(hi, total)
 
 
 def emit_nest(kernel: Nest, name: str) -> str:

@@ -21,11 +21,11 @@ def emit_pack(kernel: Pack, name: str) -> str:
     """The kernel as a module of LLVM IR text."""
     fn = Function(name, SIGNATURE)
     e = Emitter(fn, kernel.width)
-    carefully(e, kernel.careful, _PackWriter(e, kernel).write)
+    carefully(e, kernel.careful, PackWriter(e, kernel).write)
     return module([fn.text()], fn.declared)
 
 
-class _PackWriter:
+class PackWriter:
     """One copy: units of work are (outer indices, block of lanes)."""
 
     def __init__(self, e: Emitter, kernel: Pack) -> None:
@@ -34,6 +34,7 @@ class _PackWriter:
         self.s, self.t = storage_type(self.source), storage_type(self.dtype)
         self.w = kernel.width if self.dtype.bits <= 32 else kernel.width // 2
         self.vt = f"<{self.w} x {self.t}>"
+        self.rows: Operand | int | None = None  # of the joined loops; None: all
 
     def write(self) -> None:
         e, f, k = self.e, self.f, self.k
@@ -102,6 +103,8 @@ class _PackWriter:
         e.close()
 
     def row_count(self) -> Operand | int:
+        if self.rows is not None:
+            return self.rows
         total: Operand | int = 1
         for extent, _ in self.k.row:
             total = self.f.mul(total, size(self.e, extent))

@@ -10,7 +10,7 @@ import itertools
 from math import prod
 
 from ..emit.contraction import affine_coefficient
-from ..emit.kernel import Access, Bound, Contraction, Output, RowBound, Stride
+from ..emit.kernel import Access, Bound, Contraction, Output, Panel, RowBound, Stride
 from ..ir import dtype as dt
 from ..ir.dtype import DType
 from ..ir.node import Node, loops, make, out, read, red
@@ -79,9 +79,21 @@ class Choice:
     # that is made innermost.
     repack: Gather | tuple[Node, int] | None = None
     pack: bool = False  # copy b into panels first
+    near: bool = False  # each thread copies a panel right before it is used
     pack_rows: bool = False  # copy a first, so that its rows lie apart in the cache
     block: tuple[int, int] | None = None
     order: str = "rows"  # of the tiles, see emit.kernel.Contraction
+
+
+@record
+class Near:
+    """How panels of b are copied right before they are used; see emit.kernel.Panel."""
+
+    raw: Raw  # where b's element lies in a panel
+    size: Size
+    slots: int
+    run: list[Node]
+    columns: int
 
 
 class Problem:
@@ -278,12 +290,12 @@ class Problem:
 
     def build(
         self, choice: Choice, a_raw: Raw | None, b_raw: Raw | None, params: Parameters,
-        partial: object,
+        partial: object, near: Near | None = None,
     ) -> tuple[Contraction, bool]:  # fmt: skip
         """(the kernel, whether several threads share it); its parameters go to `params`.
 
         a_raw, b_raw: where an operand lies when it has been packed. partial: where sums wait
-        between blocks.
+        between blocks. near: how panels of b are copied on the way.
         """
 
         def stride(size: Size) -> Stride:
@@ -305,7 +317,11 @@ class Problem:
             dtype = self.packed_dtype if packed else node.dtype
             return make("load", dtype, (), src, access)
 
-        a, b = load(a_raw, choice.a), load(b_raw, choice.b)
+        a, b = load(a_raw, choice.a), load(near.raw if near else b_raw, choice.b)
+        panel = None if near is None else Panel(
+            load(None, choice.b), b.arg.pointer, stride(near.size), near.slots,
+            tuple(ids[v] for v in near.run), near.columns,
+        )  # fmt: skip
         target = Raw(
             self.target.ref, self.target_offset,
             tuple((v, s) for v, s in self.target_strides.items() if s != 0), False, False,
@@ -340,7 +356,7 @@ class Problem:
             block=choice.block,
             partial=params.pointer(partial) if choice.block else None,
             order=choice.order,
-            output=Output(body, where_to), width=self.width,
+            output=Output(body, where_to), width=self.width, panel=panel,
         )  # fmt: skip
         return kernel, self._count() >= PARALLEL and self._tiles(choice) > 1
 

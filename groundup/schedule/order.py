@@ -201,6 +201,7 @@ def narrow(shape: tuple[int, ...], spatial: tuple[int, ...]) -> bool:
 
 
 CHANNELS = 32
+FEW = 6  # of the 8 to 16 lanes of a vector
 
 
 def _choose(
@@ -209,8 +210,9 @@ def _choose(
     """Which order a sum has: see ir.node.ORDERS.
 
     Products go term by term, with what both operands read as it is innermost (the channels, which
-    lie together). Over two images with few channels the batch goes last and into lanes, since such
-    images are kept with the batch innermost; so do sums of products that are no matrix product.
+    lie together), and in lanes where a window makes only a few channels from many. Over two images
+    with few channels the batch goes last and into lanes, since such images are kept with the batch
+    innermost; so do sums of products that are no matrix product.
     Sums over windows go term by term: their results lie side by side, and so do vectors of them.
     """
     variables = tuple(v for v in variables if not _is_one(v[1])) or variables[:1]
@@ -260,8 +262,19 @@ def _order_of_products(
             return (*(v for v in variables if v != last[0]), last[0]), "dotlanes"
     if windows and not batch:
         sliding = [v for v in variables if v not in both]
-        return (*sliding, *both), "dot"
+        few = both and len(windows) == 1 and _few_results(pair, windows[0])
+        return (*sliding, *both), "dotlanes" if few else "dot"
     return variables, "dot"
+
+
+def _few_results(pair: tuple[Node, Node], window: Node) -> bool:
+    """Does a window over an image of many channels make one with so few that vectors along them
+    would be mostly empty?"""
+    weights = pair[0] if pair[1] is window else pair[1]
+    made = 1
+    for ix, size in zip(weights.src[1:], weights.src[0].shape):
+        made *= int(size) if ix.op == "out" else 1
+    return made <= FEW and not _few_channels(window, window)
 
 
 def _of_halves(

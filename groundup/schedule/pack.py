@@ -10,7 +10,7 @@ from ..emit.kernel import Pack, Stride
 from ..ir import dtype as dt
 from ..ir.node import Node, alu, const, make, out, read
 from ..ir.record import record
-from .contract import Choice, Problem
+from .contract import Choice, Near, Problem
 from .lower import Lowering, Memory, Raw, affine
 from .nests import Parameters
 from .sizes import Size, Sym, add, mul, size_of, value
@@ -138,6 +138,36 @@ class Packing:
         )  # fmt: skip
         elements = value(self.bytes) // self.dtype.itemsize
         return kernel, params, elements >= PARALLEL
+
+
+def near(p: Problem, c: Choice, room: object, slots: int) -> Near:
+    """Panels of b for the terms of one block, for each thread; b's layout within one."""
+    columns = c.vectors * p.lane_count
+    depth, most = c.block or (0, value(p.extents[p.k[0]]))
+    terms = []
+    step: Size = columns
+    for i, v in reversed(list(enumerate(p.k))):
+        if i < depth or c.b.strides.get(v, 0) == 0:
+            continue
+        terms.append((v, step))
+        step = mul(step, most if c.block and i == depth else p.extents[v])
+    size = mul(step, p.sum.dtype.itemsize)
+    page = 4096 + 64  # apart in the caches, too
+    size = -(-size // page) * page if isinstance(size, int) else add(size, page)
+    run = [] if c.b.strides[c.n] == 1 else turned(p, c)
+    return Near(Raw(room, 0, tuple(terms), False, False), size, slots, run, columns)
+
+
+def turned(p: Problem, c: Choice) -> list[Node]:
+    """The reduction loops that b walks as one, the last fastest; none if no loop lies together."""
+    run: list[Node] = []
+    step: Size = 1
+    while True:
+        following = [v for v in p.k if v not in run and c.b.strides.get(v, 0) == step]
+        if not following or isinstance(p.extents[following[0]], Sym):
+            return run
+        run.insert(0, following[0])
+        step = mul(step, p.extents[following[0]])
 
 
 def _axis(number: int, index: Node, problem: Problem, size: int) -> _Axis:

@@ -6,6 +6,7 @@ size. Must not know Tensor.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,9 @@ def machine() -> Machine:
     bits = host.vector_bits
     # For older processors LLVM orders loads so that tiles of all 32 would spill every one of them.
     registers = 16 if bits < 512 else 32 if host.cpu in ALL_REGISTERS else 31
-    return Machine(width=max(4, bits // 32), registers=registers, adds_pairs=host.adds_pairs)
+    return Machine(
+        max(4, bits // 32), registers, host.adds_pairs, slots=4 * (os.cpu_count() or 1)
+    )
 
 
 def compiled(kernels: Sequence[Kernel]) -> list[int]:

@@ -18,10 +18,10 @@ from .lower import Lowering, Memory, Raw
 from .nests import SERIAL, NestBuilder, Parameters, Store
 from .order import mixes, narrow
 from .search import Search, search_in
-from .sizes import Size, Sym, add, mul, row_major_strides, size_of, total
+from .sizes import Size, Sym, add, mul, row_major_strides, size_of, total, value
 
 if TYPE_CHECKING:
-    from .contract import Choice, Copies, Gather, Problem
+    from .contract import Choice, Copies, Gather, Near, Problem
     from .residue import Part
 
 
@@ -70,6 +70,7 @@ class Machine:
     width: int  # float32 lanes of a vector
     registers: int  # vector registers
     adds_pairs: bool = False  # adds two products of bfloat16 at once
+    slots: int = 8  # parts of a step that run at once, each with memory of its own, at most
 
 
 # Is told of each contraction before it is added (see trials.meeting).
@@ -93,6 +94,7 @@ class Builder:
     packed: dict[tuple[Any, ...], Temp] = fresh(default_factory=dict)
     checks: list[Check] = fresh(default_factory=list)
     forms: dict[object, list[Lowered]] = fresh(default_factory=dict)
+    room: Temp | None = None  # for panels that threads copy on their way
     shared: int = 0  # copies of whole tensors, and earlier packed copies, that were asked for
 
     def layout(self, shape: tuple[int, ...]) -> tuple[Size, ...]:
@@ -248,9 +250,11 @@ class Builder:
             assert pair is not None
             problem, choice = pair
             rows = self.pack(problem, choice, True) if choice.pack_rows else None
-            panels = self.pack(problem, choice, False) if choice.pack else None
+            near = self._near(problem, choice) if choice.near else None
+            packed = choice.pack and not choice.near
+            panels = self.pack(problem, choice, False) if packed else None
             waiting = self._waiting(problem, choice) if choice.block else None
-            kernel, several = problem.build(choice, rows, panels, params, waiting)
+            kernel, several = problem.build(choice, rows, panels, params, waiting, near)
             kernels.append(kernel)
             parallel = parallel or several
             checks += problem.checks
@@ -289,6 +293,22 @@ class Builder:
             memory = {**memory, gather.node: self.gather(gather)}
             body = substitute(body, {gather.read: read(gather.node, *gather.loops)})
         return None
+
+    def _near(self, problem: Problem, choice: Choice) -> Near:
+        """Memory for the panels that threads copy on their way: one place for all steps, of which
+        one runs at a time."""
+        from .pack import near
+
+        if self.room is None:
+            self.temps.append(0)
+            self.room = Temp(len(self.temps) - 1)
+        found = near(problem, choice, self.room, self.machine.slots)
+        whole = mul(found.size, found.slots)
+        if isinstance(whole, Sym):  # no larger one is known
+            self.temps.append(whole)
+            return near(problem, choice, Temp(len(self.temps) - 1), self.machine.slots)
+        self.temps[self.room.index] = max(value(self.temps[self.room.index]), whole)
+        return found
 
     def _residues(self, group: Group, target: Memory) -> bool:
         """Append the step of a strided sum that is none of products, if it is one: plain loops for

@@ -11,6 +11,7 @@ from ..ir.node import Node
 from ..ir.record import replace
 from .contract import Choice, Gather, Operand, Problem
 from .lower import affine
+from .pack import turned
 from .sizes import Sym, size_of, value
 from .winners import elected
 
@@ -22,6 +23,7 @@ LEAST_BLOCK = 512  # terms of a block: fewer, and keeping the sums between block
 SCATTER, SCATTER_FAR = 1.5, 5.0
 PAGE = 4096
 APART = 4.0  # cycles a term longer, where vectors of a tile's rows lie pages apart
+NEAR_ROWS = 128  # that use a panel: fewer, and it is copied once for all users, by all threads
 STREAMS = 8  # rows of memory that are read side by side
 FAR, WALK = 16 << 10, 1.7  # bytes between two terms, and how much longer such a walk takes
 CROWDED = 1.3  # how much longer it takes when rows push each other out of the cache
@@ -40,7 +42,9 @@ def choose(p: Problem) -> Choice | None:
     best = min(found, key=lambda c: c.cost)
     if not best.lanes and best.repack is None:
         _arrange(p, best)
-    return elected(p, best, candidates)
+    best = elected(p, best, candidates)
+    best.near = best.pack and not best.lanes and best.repack is None and _near(p, best)
+    return best
 
 
 def candidates(p: Problem) -> list[Choice]:
@@ -223,7 +227,8 @@ def _tile_cycles(
         last = value(p.extents[p.k[-1]])
         terms = terms // max(1, last) * -(-last // 2)
     cycles = 0.0
-    for count, v in ((whole, vectors), (1 if rest else 0, -(-rest // width))):
+    for count, across in ((whole, vectors * width), (1 if rest else 0, rest)):
+        v = -(-across // width)
         loads = v * (1 + rows) if paired else v + rows * 0.5
         work = rows * v + (LOOSE_VECTOR * v if loose[1] else 0)
         if loose[0] and p.adds_pairs:
@@ -232,6 +237,10 @@ def _tile_cycles(
             work += LOOSE_NUMBER * rows
         if paired and p.halves == "pairs":
             work += LOOSE_VECTOR * rows * v
+        # Vectors of 256 bits take half the time of 512 (Zen 4 works on them in halves: AMD's
+        # software optimisation guide for it).
+        if 2 * across <= width and width * p.sum.dtype.bits > 256 and not p.halves:
+            work /= 2
         per_step = max(work, loads, 4) + (0.5 if p.bounds else 0.2) + every
         # What a tile reads of b comes from the second level of cache; see `_arrange`.
         per_step = max(per_step, v * width * 4 / 24)
@@ -318,6 +327,29 @@ def packable(p: Problem, b: Operand, n: Node) -> bool:
                 return False  # only a part of the loop reads
             seen.add(v)
     return n in seen
+
+
+def _near(p: Problem, c: Choice) -> bool:
+    """Should each thread copy a panel right before it uses it? If rows enough follow that use it,
+    and none of b's elements lies elsewhere than in its own loops."""
+    outer = [v for v in p.extents if v.op == "out" and v is not c.m and v is not c.n]
+    varies = any(c.b.strides.get(v, 0) != 0 for v in outer)
+    rows = value(p.extents[c.m]) if c.m is not None else 1
+    if c.order != "rows":
+        rows *= _rest(p, c.m, c.n)
+        if varies:
+            return False
+    if rows < NEAR_ROWS or c.paired or p.halves:
+        return False
+    if any(by != 1 for ix in c.b.read.src[1:] for by in (affine(ix) or ({}, 0))[0].values()):
+        return False
+    if c.b.strides[c.n] == 1:
+        return True
+    run = turned(p, c)
+    if not run or not c.block:
+        return bool(run)
+    first = min(p.k.index(v) for v in run)
+    return first > c.block[0] or (first == c.block[0] and len(run) == 1)
 
 
 def _arrange(p: Problem, c: Choice) -> None:

@@ -133,9 +133,10 @@ def _form(kernel: Kernel, parallel: bool) -> list[str]:
         m = "" if kernel.m is None else f"{kernel.rows} rows of {_variable(kernel.m[0])} × "
         how = "columns" if kernel.lanes else f"vectors of {kernel.width}"
         along = kernel.k[-1][0] if kernel.lanes else kernel.n[0]
+        copied = kernel.panel and f", panels of {kernel.panel.columns} lanes copied on the way"
         return [
             f"tiles of {m}{kernel.vectors} {how} of {_variable(kernel.n[0])}, "
-            f"vectorised along {_variable(along)}, {threads}"
+            f"vectorised along {_variable(along)}, {threads}{copied or ''}"
         ]
     order = " ".join(_variable(v) for v, _ in kernel.loops) or "no loop"
     if isinstance(kernel, Ranks):

@@ -40,6 +40,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contract, "SMALL", 1)
     monkeypatch.setattr(contract, "PARALLEL", 1)
     monkeypatch.setattr(pack, "PARALLEL", 1)
+    monkeypatch.setattr(tiles, "NEAR_ROWS", 1)
 
 
 @pytest.fixture
@@ -123,7 +124,9 @@ def every_way(
             return [found[number % len(found)]] if found else []
 
         monkeypatch.setattr(tiles, "_choices", one)
-        yield number, run(roots)
+        for rows in (1, 1 << 60):  # copied right before it is used, or before all tiles
+            monkeypatch.setattr(tiles, "NEAR_ROWS", rows)
+            yield number, run(roots)
     monkeypatch.setattr(tiles, "_choices", all_choices)
 
 
@@ -266,6 +269,40 @@ def test_only_what_the_conditions_allow_is_copied() -> None:
     (got,) = run(roots)
     size = np.abs(x.astype(np.float64)) @ np.abs(shifted).T
     assert (np.abs(got - x @ shifted.T) <= sum_bound(602, 2.0**-23, size)).all()
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("block", [False, True])
+@pytest.mark.parametrize(
+    "shapes", [((70, 37), (300, 37)), ((35, 260), (51, 260)), ((40, 6, 5), (90, 6, 5))]
+)
+def test_more_threads_than_places_for_panels(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest,
+    shapes: tuple[tuple[int, ...], ...], block: bool,
+) -> None:  # fmt: skip
+    """Threads copy b's columns on their way, each to a place of its own; those without one rest."""
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    x, y = numbers(11, *shapes)
+
+    def build(x: np.ndarray, y: np.ndarray) -> list[Node]:
+        rs, variables = fresh(0, list(x.shape[1:]))
+        i, j = outs(2)
+        term = alu("mul", read(B.tensor(x), i, *rs), read(B.tensor(y), j, *rs))
+        return [loops((len(x), len(y)), reduce("sum", variables, term, "dot"))]
+
+    roots = build(x, y)
+    monkeypatch.setattr(tiles, "NEAR_ROWS", 1 << 60)
+    runtime.set_num_threads(1)
+    apart = run(roots)
+    check(apart, reference(build, [x, y]), x[0].size, "")
+    if block:
+        request.getfixturevalue("tiny_blocks")
+    monkeypatch.setattr(tiles, "NEAR_ROWS", 1)
+    (kernel,) = kernels(Plan(Signature(roots), roots, [None]))
+    assert kernel.panel is not None or block
+    for count in (1, 4, 7):
+        runtime.set_num_threads(count)
+        assert run(roots)[0].tobytes() == apart[0].tobytes(), count
 
 
 # ---- conditions ----------------------------------------------------------------------------------
