@@ -31,6 +31,12 @@ def share(e: Emitter, total: Operand | int) -> tuple[Operand, Operand]:
 
 def emit_nest(kernel: Nest, name: str) -> str:
     """The kernel as a module of LLVM IR text."""
+    fn = nest_function(kernel, name)
+    return module([fn.text()], fn.declared)
+
+
+def nest_function(kernel: Nest, name: str) -> Function:
+    """The kernel as a function."""
     fn = Function(name, SIGNATURE)
     e = Emitter(fn, kernel.width)
     for node in toposort([output.body for output in kernel.outputs]):
@@ -50,7 +56,7 @@ def emit_nest(kernel: Nest, name: str) -> str:
     carefully(e, kernel.careful, work)
     if any(output.stream for output in kernel.outputs):
         fn.do("fence seq_cst")  # streamed stores are seen before the kernel's end
-    return module([fn.text()], fn.declared)
+    return fn
 
 
 def carefully(e: Emitter, careful: bool, write: Callable[[], None]) -> None:

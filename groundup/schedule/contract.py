@@ -63,8 +63,9 @@ class Problem:
     def __init__(
         self, shape: tuple[int, ...], body: Node, memory: dict[Node, Memory], target: Memory,
         width: int, registers: int, copies: set[tuple[Node, int]] | None = None,
-        offset: Size = 0, least: int = SMALL,
+        offset: Size = 0, least: int = SMALL, apart: frozenset[Node] = frozenset(),
     ) -> None:  # fmt: skip
+        self.apart = apart  # output loops that are not joined with others
         self.copies = copies or set()  # (tensor, innermost axis) copies that exist already
         self.shape, self.body, self.memory, self.target = shape, body, memory, target
         self.width, self.registers, self.target_offset = width, registers, offset
@@ -159,7 +160,7 @@ class Problem:
             return
         inside = toposort([self.rest])
         loads = [n for n in inside if n.op == "load"]
-        fixed = {n for n in inside if n.op == "out"} | self.guarded
+        fixed = {n for n in inside if n.op == "out"} | self.guarded | self.apart
         for o in self.operands:
             fixed |= o.tied
         outs = [v for v in self.extents if v.op == "out" and v not in fixed]

@@ -5,6 +5,7 @@ gradients; costs are about cycles of one core.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import gcd
 
 from ..ir.node import Node
@@ -26,9 +27,9 @@ CROWDED = 1.3  # how much longer it takes when rows push each other out of the c
 TRANSPOSE, COPY = 0.8, 0.4  # cycles an element of a copy into panels
 
 
-def choose(p: Problem) -> Choice | None:
-    """The cheapest way that the cost model knows, if there is any."""
-    found = _choices(p)
+def choose(p: Problem, fits: Callable[[Choice], bool] = bool) -> Choice | None:
+    """The cheapest way that the cost model knows and that fits, if there is any."""
+    found = [c for c in _choices(p) if fits(c)]
     if not found:
         return None
     best = min(found, key=lambda c: c.cost)
