@@ -114,6 +114,9 @@ class ContractionWriter:
                 before = f.add(before, kind[2])
             e.close()
 
+        if k.run is not None:
+            ends = [f.put(f"icmp ne i64 {e.word(w)}, 0", f.root) for w in k.run]
+            self.first, self.last = ends
         self.blocks(0, lambda: f.counted(lo, hi, 1, unit))
         if panel is not None:
             f.helpers.append(panel.text())
@@ -193,6 +196,16 @@ class ContractionWriter:
 
     def columns(self, n: Operand | int, n0: Operand, tile: int, m0: Operand, kind: Rows) -> None:
         """A tile of some rows, whole or at the ragged end of n."""
+        f = self.f
+        if self.k.diagonal is not None:
+            end = f.add(f.add(m0, self.e.word(self.k.diagonal)), kind[1])
+            f.when(f.less(n0, end), lambda: self.whole_or_ragged(n, n0, tile, m0, kind))
+            return
+        self.whole_or_ragged(n, n0, tile, m0, kind)
+
+    def whole_or_ragged(
+        self, n: Operand | int, n0: Operand, tile: int, m0: Operand, kind: Rows
+    ) -> None:
         f = self.f
         if isinstance(n, int):
             whole, rest = divmod(n, tile)

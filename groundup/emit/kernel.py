@@ -148,6 +148,9 @@ class Contraction:
     block     (depth, size): the tiles' sums are run in blocks of the reduction: every value of the
               loops before `depth`, `size` values of the one at `depth`, so that what a block reads
               stays in the cache; between blocks they wait in `partial`
+    run       (words that say whether these are the sum's first and its last terms): one run of a
+              longer sum, whose running values wait in `partial` between runs
+    diagonal  nobody looks at elements of n > m + diagonal: tiles of such alone are left out
     order     which tiles follow each other: "rows", those along m, then n, then the outer loops;
               "columns", those along n come last, so that b's panel stays in the cache; "outer", the
               outer loops come first, which lie closest in the output
@@ -175,6 +178,8 @@ class Contraction:
     width: int
     careful: bool = False  # do nothing once a check has failed
     panel: Panel | None = None  # b is copied there first: its load is of a panel
+    run: tuple[Word, Word] | None = None
+    diagonal: Word | None = None
 
 
 @frozen
@@ -341,6 +346,47 @@ def scratch_words(dtype: DType) -> tuple[int, int]:
     return key_bits(dtype) // 8 * 128 + 4, 4 if dtype.bits == 64 else 2
 
 
+@frozen
+class Fill:
+    """A word of a part's argument block: base + offset + Σ value·scale, where `base` is a word of
+    the chain (None: 0), or this thread's scratch memory, and a value is one of the chain's: unit
+    index i by number, or "row" (the block's first), "rows" (how many), "first", "last" (is it the
+    unit's first, last block?)."""
+
+    base: Word | None = None
+    scratch: bool = False
+    offset: int = 0
+    terms: tuple[tuple[int | str, Stride], ...] = ()
+
+
+@frozen
+class Part:
+    """A kernel that works on one block of rows, and how its argument block is filled."""
+
+    kernel: Nest | Contraction
+    fills: tuple[Fill, ...]
+
+
+@frozen
+class Chain:
+    """Kernels run one after the other on a block of rows, then on the next block: what they tell
+    each other stays in scratch memory of the thread.
+
+    units     extents of the loops around the blocks, dealt out to threads
+    kinds     (first row, rows of a block, blocks, what runs on each), in the order of rows
+    together  all blocks of a unit run in order on one thread, else they are dealt out, too
+    scratch   `slots` pieces of `room` bytes, one for each thread that takes part
+    """
+
+    units: tuple[Stride, ...]
+    kinds: tuple[tuple[int, int, int, tuple[Part, ...]], ...]
+    together: bool
+    scratch: Word
+    room: int
+    slots: int
+    careful: bool = False  # do nothing once a check has failed
+
+
 Kernel = (
-    Nest | Contraction | Several | Pack | Ranks | Segments | Placing | Scan | Argsort
+    Nest | Contraction | Several | Pack | Ranks | Segments | Placing | Scan | Argsort | Chain
 )

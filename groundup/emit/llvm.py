@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .kernel import Argsort, Contraction, Kernel, Nest, Pack, Placing, Ranks, Scan, Several
+from .kernel import Argsort, Chain, Contraction, Kernel, Nest, Pack, Placing, Ranks, Scan, Several
 from .nest import emit_nest
 
 SYMBOL = "kernel"
@@ -18,6 +18,10 @@ def emit(kernel: Kernel) -> str:
         from .several import emit_several
 
         return emit_several(kernel, SYMBOL)
+    if isinstance(kernel, Chain):
+        from .chain import emit_chain
+
+        return emit_chain(kernel, SYMBOL)
     if isinstance(kernel, Pack):
         from .pack import emit_pack
 

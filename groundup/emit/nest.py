@@ -35,9 +35,15 @@ def share(e: Emitter, total: Operand | int, most: int | None = None) -> tuple[Op
 
 def emit_nest(kernel: Nest, name: str) -> str:
     """The kernel as a module of LLVM IR text."""
+    fn = nest_function(kernel, name)
+    return module([fn.text()], fn.declared)
+
+
+def nest_function(kernel: Nest, name: str) -> Function:
+    """The kernel as a function."""
     fn = Function(name, SIGNATURE)
     write_nest(Emitter(fn, kernel.width), kernel)
-    return module([fn.text()], fn.declared)
+    return fn
 
 
 def write_nest(e: Emitter, kernel: Nest) -> None:

@@ -103,7 +103,9 @@ class Problem:
         self, shape: tuple[int, ...], body: Node, memory: dict[Node, Memory], target: Memory,
         width: int, registers: int, copies: Copies | None = None,
         offset: Size = 0, least: int = SMALL, adds_pairs: bool = False,
+        apart: frozenset[Node] = frozenset(),
     ) -> None:  # fmt: skip
+        self.apart = apart  # output loops that are not joined with others
         self.copies = copies or {}
         self.shape, self.body, self.memory, self.target = shape, body, memory, target
         self.width, self.registers, self.target_offset = width, registers, offset
@@ -202,7 +204,7 @@ class Problem:
             return
         inside = toposort([self.rest])
         loads = [n for n in inside if n.op == "load"]
-        fixed = {n for n in inside if n.op == "out"} | self.guarded
+        fixed = {n for n in inside if n.op == "out"} | self.guarded | self.apart
         for o in self.operands:
             fixed |= o.tied
         outs = [v for v in self.extents if v.op == "out" and v not in fixed]

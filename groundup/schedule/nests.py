@@ -59,7 +59,11 @@ def map_all(bodies: list[Node], change: Callable[[Node], Node]) -> list[Node]:
             result[node] = change(make(node.op, node.dtype, (), src, node.arg))
         elif node.op == "reduce":
             kind, variables, order = node.arg[:3]
-            result[node] = change(reduce(kind, variables, src[0], order))
+            if any(isinstance(e, Word) for _, e in variables):
+                same = make("reduce", node.dtype, (), src, node.arg)
+            else:
+                same = reduce(kind, variables, src[0], order)
+            result[node] = change(same)
         elif node.op in ("out", "red"):
             result[node] = change(node)
         else:
@@ -143,9 +147,11 @@ class NestBuilder:
     """
 
     def __init__(
-        self, shape: tuple[Size, ...], stores: list[Store], main: int, width: int, unit: int = 1
-    ) -> None:
+        self, shape: tuple[Size, ...], stores: list[Store], main: int, width: int, unit: int = 1,
+        apart: frozenset[Node] = frozenset(),
+    ) -> None:  # fmt: skip
         self.width, self.unit = width, unit
+        self.apart = apart  # loops that come first and are not joined with others
         self.stores = stores
         self.main = stores[main]
         self.loops = [
@@ -218,6 +224,7 @@ class NestBuilder:
         """The output's memory order, with what reductions need moved out."""
         self.loops.sort(key=lambda lp: -value(lp.stride))
         self.loops.sort(key=lambda lp: lp.variable not in self.outer)
+        self.loops.sort(key=lambda lp: lp.variable not in self.apart)
 
     def _stride(self, load: Node, variable: Node) -> Size:
         for v, s in load.arg.terms:
@@ -231,7 +238,7 @@ class NestBuilder:
 
     def _join(self) -> None:
         """Join neighbouring loops that every access walks as one."""
-        fixed = self._elsewhere()
+        fixed = self._elsewhere() | self.apart
         i = 0
         while i + 1 < len(self.loops):
             a, b = self.loops[i], self.loops[i + 1]
@@ -337,7 +344,7 @@ class NestBuilder:
     def _square(self, vector: int) -> bool:
         """Is the nest walked in squares, because loads lie together along another loop than the
         results? Puts these two loops last."""
-        if vector < 0 or self.sums:
+        if vector < 0 or self.sums or self.apart:
             return False
         if any(len(self._moved_by(s)) < len(self.loops) for s in self.stores):
             return False

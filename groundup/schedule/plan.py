@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .. import runtime
 from ..emit import llvm
 from ..emit.fingerprint import fingerprint
-from ..emit.kernel import Kernel, Nest, Placing, Several
+from ..emit.kernel import Chain, Kernel, Nest, Placing, Several
 from ..ir.extent import product, symbolic_key
 from ..ir.node import Node, outs
 from ..ir.record import record, replace
@@ -22,6 +22,7 @@ from ..ir.verify import verify
 from ..runtime import Buffer, pool, target
 from . import kept
 from .arrange import arrange, most_alive
+from .chain import Linked, link
 from .checks import first_checks
 from .fuse import Group, fuse, stored_behind
 from .join import join
@@ -187,18 +188,31 @@ class Plan:
 
         updated = {n for n, i in self.result_of.items() if self.into[i] is not None}
         kernels = join(groups, set(self.result_of), updated, lambda g: layout(g)[1])
-        for kernel in kernels:
-            places = []
-            for g in kernel:
-                number = self.result_of.get(g.node)
-                if number is not None:
-                    places.append(_row_major(Result(number), g.node.shape))
-                else:
-                    places.append(builder.temporary(g.node.shape, g.node.dtype, layout(g)[0]))
+
+        def add(kernel: list[Group]) -> None:
+            places = [place(g) for g in kernel]
             builder.add(kernel, places)
             memory.update(
                 (g.node, p) for g, p in zip(kernel, places, strict=True) if g.node.op != "buffer"
             )
+
+        def place(g: Group) -> Memory:
+            number = self.result_of.get(g.node)
+            if number is not None:
+                return _row_major(Result(number), g.node.shape)
+            return builder.temporary(g.node.shape, g.node.dtype, layout(g)[0])
+
+        for kernel in link(kernels, set(self.result_of)):
+            if not isinstance(kernel, Linked):
+                add(kernel)
+                continue
+            targets = {g.node: place(g) for x in kernel.sinks.values() for g in x.groups}
+            if builder.chain(kernel, targets):
+                memory.update(targets)
+                continue
+            for x in kernel.links:  # one after the other
+                if x.groups[0].node not in memory:
+                    add(x.groups)
         return builder.steps, builder.temps, builder.checks
 
     def _donate(self, into: Sequence[int | None]) -> dict[int, int]:
@@ -427,7 +441,7 @@ def _reads_in_place(step: Step, target: Result, slot: Slot) -> bool:
         return False
     if slot not in step.reads:
         return True
-    if isinstance(step.kernel, Placing):  # what it writes to stands for sums meanwhile
+    if isinstance(step.kernel, (Placing, Chain)):  # it reads again when it has written
         return False
     shape = step.groups[step.writes.index(target)].shape
     for group in step.groups:

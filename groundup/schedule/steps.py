@@ -21,6 +21,7 @@ from .search import Search, search_in
 from .sizes import Size, Sym, add, mul, row_major_strides, size_of, total, value
 
 if TYPE_CHECKING:
+    from .chain import Linked
     from .contract import Choice, Copies, Gather, Near, Problem
     from .residue import Part
 
@@ -185,6 +186,27 @@ class Builder:
         sizes = tuple(size_of(s) for s in main.shape)
         built = NestBuilder(sizes, stores, groups.index(main), self.machine.width).build()
         self._append_all(*built, targets, groups, checks)
+
+    def chain(self, linked: Linked, targets: dict[Node, Memory]) -> bool:
+        """Append the step of a chain of kernels; False if it is none after all."""
+        from .blocks import Blocks
+
+        built = Blocks(linked, self, targets).build()
+        if built is None:
+            return False
+        kernel, params, parallel = built
+        groups = [x.groups[0] for x in linked.links if x.groups[0].node in targets]
+        self._append_all(kernel, params, parallel, [targets[g.node] for g in groups], groups, [])
+        step = self.steps[-1]
+        scratch = Temp(len(self.temps) - 1)
+        step.reads.discard(scratch)
+        step.scratch = scratch
+        return True
+
+    def scratch(self, size: Size) -> Temp:
+        """Memory of a step's own, for as long as it runs."""
+        self.temps.append(size)
+        return Temp(len(self.temps) - 1)
 
     def _special(self, group: Group, target: Memory) -> bool:
         """Append the steps of what has a form of its own, if the group is that."""

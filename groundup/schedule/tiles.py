@@ -5,6 +5,7 @@ gradients; costs are about cycles of one core.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import gcd, prod
 
 from ..ir.node import Node
@@ -33,16 +34,16 @@ GATHER, START = 1.6, 3000.0  # an element of any other copy, and its kernel
 NEARLY, TRIED = 1.8, 8  # what is worth timing: how much dearer it may look, and how many
 
 
-def choose(p: Problem) -> Choice | None:
-    """The cheapest way that the cost model knows, if there is any, or what timing has found to be
-    faster (see winners.py)."""
-    found = _choices(p)
+def choose(p: Problem, fits: Callable[[Choice], bool] = bool) -> Choice | None:
+    """The cheapest way that the cost model knows and that fits, if there is any, or what timing has
+    found to be faster (see winners.py)."""
+    found = [c for c in _choices(p) if fits(c)]
     if not found:
         return None
     best = min(found, key=lambda c: c.cost)
     if not best.lanes and best.repack is None:
         _arrange(p, best)
-    best = elected(p, best, candidates)
+    best = elected(p, best, lambda p: [c for c in candidates(p) if fits(c)])
     best.near = best.pack and not best.lanes and best.repack is None and _near(p, best)
     return best
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ..emit import llvm
 from ..emit.kernel import (
     Argsort,
+    Chain,
     Contraction,
     Kernel,
     Pack,
@@ -127,6 +128,10 @@ def _form(kernel: Kernel, parallel: bool) -> list[str]:
     threads = "all threads" if parallel else "one thread"
     if isinstance(kernel, Several):
         return [line for part in kernel.parts for line in _form(part, parallel)]
+    if isinstance(kernel, Chain):
+        most = max(rows for _, rows, _, _ in kernel.kinds)
+        each = [line for part in kernel.kinds[0][3] for line in _form(part.kernel, parallel)]
+        return [f"one after the other, on {most} rows at a time:", *(f"    {x}" for x in each)]
     if isinstance(kernel, Pack):
         return [f"a copy into panels of {kernel.panel[0]} lanes, {threads}"]
     if isinstance(kernel, Contraction):
