@@ -29,6 +29,7 @@ from .order import Slot, canonical
 from .signature import Signature
 from .sizes import Size, row_major_strides, size_of, value
 from .steps import Builder, Check, Machine, Result, Step, Temp, images
+from .windows import written_out
 
 _compiled: dict[Kernel, int] = {}
 ALIGN = 64
@@ -137,7 +138,13 @@ class Plan:
             targets.append(node)
         order = [n for n in toposort(targets) if n.op in ("buffer", "reshape", *COMPUTED)]
         verify(targets)
-        return fuse(targets, order)
+        groups = fuse(targets, order)
+        for group in groups:
+            body = written_out(group.body)
+            if body is not group.body:
+                group.body = body
+                group.refresh()
+        return groups
 
     def _lower(self, groups: list[Group]) -> tuple[list[Step], list[Size], list[Check]]:
         memory: dict[Node, Memory] = {}
