@@ -202,6 +202,7 @@ def narrow(shape: tuple[int, ...], spatial: tuple[int, ...]) -> bool:
 
 CHANNELS = 32
 FEW = 6  # of the 8 to 16 lanes of a vector
+WINDOW = 64  # terms of a sum over a window that goes term by term
 
 
 def _choose(
@@ -226,7 +227,7 @@ def _choose(
     if pair is not None:
         variables, order = _order_of_products(pair, variables)
         return variables, _of_halves(body, pair, variables, order) if halves(body) else order
-    if _strided(body) or any(mixes(ix) for r in reads for ix in r.src[1:]):
+    if _strided(body) or _is_window(reads, variables):
         return variables, "seq"
     names = {v[0] for v in variables}
     for r in reads:
@@ -235,6 +236,16 @@ def _choose(
             last = [v for v in variables if v[0] in inner]
             return (*(v for v in variables if v != last[-1]), last[-1]), "lanes"
     return variables, "seq"
+
+
+def _is_window(reads: list[Node], variables: tuple[tuple[int, int], ...]) -> bool:
+    """Do few terms lie in a window that slides along two axes?"""
+    count = 1
+    for _, extent in variables:
+        if isinstance(extent, Extent):
+            return False
+        count *= extent
+    return count <= WINDOW and any(sum(map(mixes, r.src[1:])) > 1 for r in reads)
 
 
 def _strided(body: Node) -> bool:

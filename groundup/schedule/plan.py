@@ -32,6 +32,7 @@ from .order import Canonical, Slot, canonical
 from .signature import Signature
 from .sizes import Size, row_major_strides, size_of, value
 from .steps import Builder, Check, Machine, Result, Step, Temp, images
+from .windows import written_out
 
 if TYPE_CHECKING:
     from .once import Once
@@ -162,7 +163,12 @@ class Plan:
                 continue
             self.result_of[node] = i
             targets.append(node)
-        return fuse(targets, graph.behind(targets), graph.form_of)
+        groups = fuse(targets, graph.behind(targets), graph.form_of)
+        for group in groups:
+            if group.reductions and (body := written_out(group.body)) is not group.body:
+                group.body = body
+                group.refresh()
+        return groups
 
     def _lower(self, groups: list[Group]) -> tuple[list[Step], list[Size], list[Check]]:
         memory: dict[Node, Memory] = {}

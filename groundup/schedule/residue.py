@@ -21,7 +21,6 @@ from .contract import as_bound, conjuncts
 from .lower import affine
 
 MOST = 16  # parts; more would be many small kernels
-FEW = 16  # terms of one residue that are written one after the other, without a loop
 
 # Of one sum: output axis → (step, its coefficient, reduction variable or None, that one's
 # coefficient, constant) of each condition "divisible by step".
@@ -131,26 +130,7 @@ def _sum(node: Node, found: _Conditions, rest: dict[int, int], at: dict[Node, No
     if 0 in extents.values():
         return const(0, node.dtype)
     term = _simple(substitute(node.src[0], mapping))
-    left = [(i, extents[i]) for i, _ in variables]
-    return _written_out(term, left, node) or reduce(kind, left, term, order)
-
-
-def _written_out(term: Node, left: list[tuple[int, int]], node: Node) -> Node | None:
-    """The sum as one addition after the other, in its order from 0.0, where the terms are few."""
-    count = 1
-    for _, extent in left:
-        if type(extent) is not int:
-            return None
-        count *= extent
-    if node.arg[2] != "seq" or node.dtype.kind == "b" or count > FEW:
-        return None
-    if any(n.op == "reduce" for n in body_nodes(term)):
-        return None
-    total = const(0, node.dtype)
-    for values in product(*(range(extent) for _, extent in left)):
-        here = {red(i): const(x, dt.int64) for (i, _), x in zip(left, values, strict=True)}
-        total = alu("add", total, _simple(substitute(term, here)))
-    return total
+    return reduce(kind, [(i, extents[i]) for i, _ in variables], term, order)
 
 
 def _line(variable: Node, step: int, start: int) -> Node:

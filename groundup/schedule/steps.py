@@ -19,6 +19,7 @@ from .nests import SERIAL, NestBuilder, Parameters, Store
 from .order import mixes, narrow
 from .search import Search, search_in
 from .sizes import Size, Sym, add, mul, row_major_strides, size_of, total, value
+from .windows import written_out
 
 if TYPE_CHECKING:
     from .chain import Linked
@@ -357,7 +358,7 @@ class Builder:
         shapes: dict[tuple[int, ...], list[Store]] = {}
         for part in parts:
             place, offset = positions(part, target)
-            low = Lowering(part.shape, part.body, self.memory, checks=checks)
+            low = Lowering(part.shape, written_out(part.body), self.memory, checks=checks)
             terms = tuple((out(i), s) for i, s in enumerate(place.strides))
             store = Store(low.result, target.ref, terms, offset)
             shapes.setdefault(part.shape, []).append(store)

@@ -122,3 +122,10 @@ def test_another_shape_compiles_nothing(form: str) -> None:
     for shape in [(41, 67), (100, 33), (512, 700), (35, 1000)]:
         run(*shape)
     assert _made() == before
+
+
+def test_runs_of_a_long_sum_go_in_lanes() -> None:
+    """Their index, start + r, is no window's."""
+    plan = _plan([B.over("sum", B.tensor(np.zeros(1 << 17, np.float32)), (0,), "lanes")])
+    orders = [r.arg[2] for s in plan.steps for g in s.groups for r in g.reductions]
+    assert orders[0] == "lanes"
