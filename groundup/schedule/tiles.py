@@ -223,6 +223,9 @@ def _tile_cycles(
     """About how many cycles the tiles of some rows take, over all columns; `loose`: the pairs of a
     and of b are put together (or their numbers held against 2⁻¹²⁶) in the tile."""
     whole, rest = divmod(columns, vectors * width)
+    # Of vectors of 256 bits two are multiplied in a cycle, and two are loaded, a repeated number
+    # like any other: then halves of a cycle are counted.
+    wide = width * p.sum.dtype.bits > 256
     terms = _terms(p)
     if p.adds_pairs:
         last = value(p.extents[p.k[-1]])
@@ -230,7 +233,7 @@ def _tile_cycles(
     cycles = 0.0
     for count, across in ((whole, vectors * width), (1 if rest else 0, rest)):
         v = -(-across // width)
-        loads = v * (1 + rows) if paired else v + rows * 0.5
+        loads = v * (1 + rows) if paired else v + rows * (0.5 if wide else 1.0)
         work = rows * v + (LOOSE_VECTOR * v if loose[1] else 0)
         if loose[0] and p.adds_pairs:
             loads += LOOSE_NUMBER * rows
@@ -240,11 +243,11 @@ def _tile_cycles(
             work += LOOSE_VECTOR * rows * v
         # Vectors of 256 bits take half the time of 512 (Zen 4 works on them in halves: AMD's
         # software optimisation guide for it).
-        if 2 * across <= width and width * p.sum.dtype.bits > 256 and not p.halves:
+        if 2 * across <= width and wide and not p.halves:
             work /= 2
-        per_step = max(work, loads, 4) + (0.5 if p.bounds else 0.2) + every
+        per_step = max(work, loads, 4 if wide else 8) + (0.5 if p.bounds else 0.2) + every
         # What a tile reads of b comes from the second level of cache; see `_arrange`.
-        per_step = max(per_step, v * width * 4 / 24)
+        per_step = max(per_step, v * width * (4 if wide else 8) / 24)
         cycles += count * (terms * per_step + rows * v * 2 + 15)
     return cycles
 

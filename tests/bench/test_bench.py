@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from groundup.cli.app import app
 from groundup.cli.bench import (
     agree,
+    deep,
     fresh,
     limit,
     loops,
@@ -366,7 +367,7 @@ def test_names_of_rows_are_exact_or_parts() -> None:
     assert names("einsum", "ab,bcc->ac") == ["ab,bcc->ac [160]", "aab,bcc->ac [160]"]
     assert names("memory", "mlp,lenet") == ["mlp", "lenet"]
     assert [p.name for p in options.parse("gemm,conv", "128³,depthwise").suites] == ["gemm", "conv"]
-    assert set(options.parse("all").figures) == {"peak", "wake", "memory", "first"}
+    assert set(options.parse("all").figures) == {"peak", "wake", "deep", "memory", "first"}
     assert options.parse("memory,peak", "gpt").suites == []
 
 
@@ -465,6 +466,17 @@ def test_the_pools_are_woken_for_the_same_work(monkeypatch: pytest.MonkeyPatch) 
     assert not (asleep.failed or beside.failed or single.failed)
     assert (beside.theirs, single.theirs) == (beside.asked, single.asked)
     assert wake.figures(1) == []
+
+
+@pytest.mark.peers
+def test_deep_networks_run_in_processes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty, warm, captured = deep.figures(1, (20,))
+    assert not (empty.failed or warm.failed or captured.failed)
+    assert 0 < warm.ours < empty.ours and captured.ours < empty.ours
+    assert captured.met is (captured.ours <= captured.theirs)
+    monkeypatch.setattr(deep, "LIMIT", 0.01)
+    (failed,) = deep.figures(1, (20,))
+    assert failed.failed == "ours: took longer than 0.01 s" and failed.met is False
 
 
 # ---- fresh processes and the page ----------------------------------------------------------------

@@ -9,7 +9,7 @@ import typer
 
 from groundup.cli.bench.record import BenchError
 
-SUITES = "gemm, conv, einsum, fused, adam, steps; peak, wake, memory, first; or all"
+SUITES = "gemm, conv, einsum, fused, adam, steps; peak, wake, deep, memory, first; or all"
 
 
 def bench(

@@ -15,7 +15,7 @@ from groundup.cli.bench.record import PEERS, BenchError, Suite
 from groundup.cli.workloads import known
 
 FRESH = ("memory", "first")  # workloads, each in processes of its own
-ALONE = ("peak", "wake")  # of the machine and the thread pool, not of workloads
+ALONE = ("peak", "wake", "deep")  # of the machine, the thread pool, depth; not of workloads
 EVERY = (*suites.NAMES, *ALONE, *FRESH)
 QUICK = measure.Effort(rounds=5, seconds=1.0)
 
@@ -25,7 +25,7 @@ class Options:
     """Everything that decides what a run measures."""
 
     suites: Sequence[Suite]
-    figures: Sequence[str]  # of "peak", "wake", "memory", "first"
+    figures: Sequence[str]  # of ALONE and FRESH
     workloads: Sequence[str]  # for the fresh ones
     peers: Sequence[str]
     threads: Sequence[int]
