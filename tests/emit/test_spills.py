@@ -75,7 +75,8 @@ def on_stack(line: str, framed: bool) -> bool:
     """Does it move a vector to or from the stack? framed: %rbp or x29 points there, too."""
     if re.search(r"%[xyz]mm", line):
         return "(%rsp" in line or (framed and "(%rbp" in line)
-    return bool(re.search(r"\[(sp|x29)\b" if framed else r"\[sp\b", line) and re.search(r"\b[qdv]\d", line))
+    stack = r"\[(sp|x29)\b" if framed else r"\[sp\b"
+    return bool(re.search(stack, line) and re.search(r"\b[qdv]\d", line))
 
 
 @pytest.mark.parametrize("what", [products, convolutions])
