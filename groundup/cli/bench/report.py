@@ -79,13 +79,13 @@ def verdict(row: Row) -> str:
 
 
 FIGURE_HEAD = (
-    f"{'':<30} {'thr':>3} {'ours':>10} {'peer':>10} {'unit':<8} {'asked':>8} {'':<8} {'n':>3}"
+    f"{'':<34} {'thr':>3} {'ours':>10} {'peer':>10} {'unit':<8} {'asked':>8} {'':<8} {'n':>3}"
 )
 
 
 def figure(f: Figure) -> str:
     """One figure, in the columns of FIGURE_HEAD."""
-    start = f"{_fit(f.name, 30)} {f.threads:>3} "
+    start = f"{_fit(f.name, 34)} {f.threads:>3} "
     if f.failed:
         return f"{start}FAILED: {f.failed}"
     return (
