@@ -118,6 +118,7 @@ def test_another_shape_compiles_nothing(form: str) -> None:
 
     Program([(runtime.function(NOTHING, "nothing"), [], 0)] * 2).run(2)  # the driver, too, is made
     run(37, 50)
+    run(37, 70)  # rows of at least partial.INNER elements are summed on their own
     before = _made()
     for shape in [(41, 67), (100, 33), (512, 700), (35, 1000)]:
         run(*shape)
