@@ -15,9 +15,10 @@ from ..ir.dtype import DType
 from ..ir.node import Node, const
 from ..ir.transform import body_nodes, substitute
 from .builder import Function, Operand, module
+from .deal import product, share, size
 from .expression import Binding, Emitter, Value
 from .kernel import Access, Bound, Contraction, Stride, Word
-from .nest import SIGNATURE, carefully, share, size
+from .nest import SIGNATURE, carefully
 from .operations import Writer, convert, storage_type
 from .panel import PanelWriter
 from .reduction import lane_mask
@@ -74,9 +75,7 @@ class ContractionWriter:
         n = size(e, k.n[1])
         n_tiles = f.div(f.add(n, tile - 1), tile)
         sizes = [size(e, extent) for _, extent in k.outer]
-        total: Operand | int = f.mul(n_tiles, m_tiles)
-        for s in sizes:
-            total = f.mul(total, s)
+        total = product(f, [n_tiles, m_tiles, *sizes])
         lo, hi = share(e, total, k.panel.slots if k.panel else None)
         panel = PanelWriter(k, k.panel, f"{f.name}.panel") if k.panel else None
 

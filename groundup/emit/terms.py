@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from ..ir.dtype import DType
 from .builder import Operand
+from .deal import size
 from .expression import Binding, Value
 from .kernel import RowBound
-from .nest import size
 from .operations import Writer, convert
 from .reduction import lane_mask
 
