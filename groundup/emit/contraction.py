@@ -24,6 +24,7 @@ from .panel import PanelWriter
 from .reduction import lane_mask
 
 BODY = 64  # nodes of finished rows written out one by one; larger ones are written in a loop
+CHAINS = 4  # vectors of such rows side by side, so that one is worked on while another waits
 
 
 def emit_contraction(kernel: Contraction, name: str) -> str:
@@ -428,34 +429,48 @@ class ContractionWriter:
         body = len(body_nodes(k.output.body))
         if height == 1 or body == 1 or height * vectors * body <= BODY:
             for i in range(height):
-                self.finish_row(sums[i * vectors :], f.add(m0, i), n0, vectors, masks)
+                self.finish_vectors(sums[i * vectors : (i + 1) * vectors], f.add(m0, i), n0, masks)
             return
         count = height * vectors
         kept = f.put(f"alloca [{self.k.rows * self.k.vectors} x {self.vt}], align 64", f.root)
         for i in range(count):
             f.do(f"store {self.vt} {sums[i]}, ptr {f.gep(kept, i, self.vt)}, align {self.align}")
 
-        def row(i: Operand, _: list[Operand]) -> None:
-            e.open(f.region)
-            here = f.gep(kept, f.mul(i, vectors), self.vt)
-            at = [f.gep(here, j, self.vt) for j in range(vectors)]
-            mine = [f.put(f"load {self.vt}, ptr {a}, align {self.align}") for a in at]
-            self.finish_row(mine, f.add(m0, i), n0, vectors, masks)
-            e.close()
+        def rows(count: int) -> Callable[[Operand, list[Operand]], None]:
+            def some(i: Operand, _: list[Operand]) -> None:
+                e.open(f.region)
+                here = f.gep(kept, f.mul(i, vectors), self.vt)
+                at = [f.gep(here, j, self.vt) for j in range(count * vectors)]
+                mine = [f.put(f"load {self.vt}, ptr {a}, align {self.align}") for a in at]
+                self.finish_vectors(mine, f.add(m0, i), n0, masks)
+                e.close()
 
-        f.counted(0, height, 1, row)
+            return some
 
-    def finish_row(
-        self, sums: list[Operand], m: Operand, n0: Operand, vectors: int,
-        masks: list[Operand | None],
-    ) -> None:  # fmt: skip
-        """The output's body for the vectors of one row."""
+        some = min(height, max(1, CHAINS // vectors))
+        whole = height // some * some
+        f.counted(0, whole, some, rows(some))
+        f.counted(whole, height, 1, rows(1))
+
+    def finish_vectors(
+        self, sums: list[Operand], m: Operand, n0: Operand, masks: list[Operand | None]
+    ) -> None:
+        """The output's body for the vectors of some rows, side by side."""
         e, f, k = self.e, self.f, self.k
-        for j in range(vectors):
+        rows = [f.add(m, i) for i in range(len(sums) // len(masks))]
+        starts = [f.add(n0, j * self.width) for j in range(len(masks))]
+
+        def vector(total: Operand, row: Operand, j: int) -> None:
             scope = e.open(f.region, masks[j])
-            e.bindings[k.n[0]] = Binding(f.add(n0, j * self.width), self.width, scope)
-            self.finish(sums[j], self.width, m)
+            e.bindings[k.n[0]] = Binding(starts[j], self.width, scope)
+            self.finish(total, self.width, row)
             e.close()
+
+        places = [(row, j) for row in rows for j in range(len(masks))]
+        f.interleaved([
+            functools.partial(vector, total, *place)
+            for total, place in zip(sums, places, strict=True)
+        ])  # fmt: skip
 
     def finish(self, total: Operand, lanes: int, m: Operand) -> None:
         """Put one sum in the place of the hole, and store what the body makes of it."""
