@@ -7,6 +7,7 @@ Must not know which tiles are chosen (see tiles.py).
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from math import prod
 
 from ..emit.contraction import affine_coefficient
@@ -103,9 +104,10 @@ class Problem:
         self, shape: tuple[int, ...], body: Node, memory: dict[Node, Memory], target: Memory,
         width: int, registers: int, copies: Copies | None = None,
         offset: Size = 0, least: int = SMALL, adds_pairs: bool = False,
-        apart: frozenset[Node] = frozenset(),
+        apart: frozenset[Node] = frozenset(), repeats: Mapping[Node, int] | None = None,
     ) -> None:  # fmt: skip
         self.apart = apart  # output loops that are not joined with others
+        self.repeats = repeats or {}  # see steps.repeats
         self.copies = copies or {}
         self.shape, self.body, self.memory, self.target = shape, body, memory, target
         self.width, self.registers, self.target_offset = width, registers, offset
@@ -233,6 +235,11 @@ class Problem:
             return False
 
     # ---- copies ----------------------------------------------------------------------------------
+
+    def shared(self, operand: Operand, cycles: float) -> float:
+        """What this contraction bears of the cost of a copy, which all that read the operand so
+        share."""
+        return cycles / self.repeats.get(operand.read, 1)
 
     def gather(self, operand: Operand, last: Node) -> Gather | None:
         """The copy of an operand in which `last` is innermost and all other loops are in order, if

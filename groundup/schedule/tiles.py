@@ -133,7 +133,8 @@ def _broadcast(
         if gather is None:
             return []
         known = gather.key in p.copies.get(b.read.src[0], {})
-        extra = 0.0 if known else START + GATHER * prod(map(int, gather.shape))
+        whole = START + GATHER * prod(map(int, gather.shape))
+        extra = 0.0 if known else p.shared(b, whole)
         ways = [(False, extra, gather)]
     return [c for way in ways for c in _tiles(p, a, b, m, n, paired, *way)]
 
@@ -298,12 +299,12 @@ def _packing(p: Problem, b: Operand, n: Node) -> list[tuple[bool, float]]:
     """Ways to read b: whether it is copied into panels first, and what that costs."""
     if not packable(p, b, n):
         return [(False, 0.0)] if b.strides[n] == 1 else []
-    elements = _elements(p, b)
+    elements = p.shared(b, _elements(p, b))
     if b.strides[n] != 1:
         return [(True, TRANSPOSE * elements)]
     if p.halves == "pairs":
         return [(False, 0.0), (True, COPY * elements)]
-    uses = p._count() // max(1, elements)  # how often each element is used
+    uses = p._count() / max(1.0, elements)  # how often each element is used
     last = b.strides.get(p.k[-1], 0)
     far = not isinstance(last, Sym) and int(last) * 4 >= 1024  # a step of the sum changes lines
     if far and uses >= 256 and _terms(p) >= 64 and not isinstance(p.extents[n], Sym):
