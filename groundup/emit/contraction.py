@@ -77,7 +77,8 @@ class ContractionWriter:
         n_tiles = f.div(f.add(n, tile - 1), tile)
         sizes = [size(e, extent) for _, extent in k.outer]
         total = product(f, [n_tiles, m_tiles, *sizes])
-        lo, hi = share(e, total, k.panel.slots if k.panel else None)
+        fast = product(f, [m_tiles, *(sizes if k.order != "rows" else [])])
+        lo, hi = self.share(total, n, n_tiles, fast)
         panel = PanelWriter(k, k.panel, f"{f.name}.panel") if k.panel else None
 
         def unit(t: Operand, _: list[Operand]) -> None:
@@ -121,6 +122,47 @@ class ContractionWriter:
         if panel is not None:
             f.helpers.append(panel.text())
             f.declared.update(panel.f.declared)
+
+    def share(
+        self, total: Operand | int, n: Operand | int, n_tiles: Operand | int, fast: Operand | int
+    ) -> tuple[Operand, Operand]:
+        """This thread's tiles [lo, hi), as much work as any other's to about a tile: one at the end
+        of n counts for its own columns only. `fast`: tiles of the same columns that follow each
+        other.
+        """
+        f, k = self.f, self.k
+        width = 1 if k.lanes else self.width
+        tile = k.vectors * width
+        most = k.panel.slots if k.panel else None
+        if isinstance(n, int):
+            rest: Operand | int = self.counted_columns(n % tile)
+            if not rest or rest == tile or n_tiles == "1":
+                return share(self.e, total, most)
+        else:
+            rest = f.mul(f.div(f.add(f.rem(n, tile), width - 1), width), width)
+        threads = "%nthreads" if most is None else f.smin("%nthreads", most)
+        wide = f.mul(fast, f.mul(f.div(n, tile), tile))
+        around = f.smax(1, f.add(wide, f.mul(fast, rest)))
+        work = f.mul(around, f.div(total, f.smax(1, f.mul(fast, n_tiles))))
+
+        def first(thread: Operand) -> Operand:
+            at = f.div(f.mul(work, thread), threads)
+            before, inside = f.mul(f.div(at, around), f.mul(fast, n_tiles)), f.rem(at, around)
+            narrow = f.div(f.smax(0, f.sub(inside, wide)), f.smax(1, rest))
+            return f.add(before, f.add(f.div(f.smin(inside, wide), tile), narrow))
+
+        hi = first(f.add("%tid", 1))
+        return first("%tid"), hi if most is None else f.smin(hi, total)
+
+    def counted_columns(self, columns: int) -> int:
+        """As how many a narrow tile's columns count: those of its vectors (see `shorten`)."""
+        if self.k.lanes or not columns:
+            return columns
+        whole = self.width, self.vt
+        self.shorten(columns)
+        width = self.width
+        self.width, self.vt = whole
+        return -(-columns // width) * width
 
     def blocks(self, depth: int, tiles: Callable[[], object]) -> None:
         """The loops over blocks of the reduction, outside those over the tiles."""

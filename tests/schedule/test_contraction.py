@@ -7,6 +7,7 @@ would not choose.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -20,11 +21,15 @@ import groundup as gu
 from groundup import runtime
 from groundup.autodiff import gradient
 from groundup.emit import python
-from groundup.emit.kernel import Contraction, Pack, Several
+from groundup.emit.builder import Function, module
+from groundup.emit.contraction import ContractionWriter
+from groundup.emit.expression import Emitter
+from groundup.emit.kernel import Contraction, Pack, Several, Word
 from groundup.ir.bounds import sum_bound
 from groundup.ir.extent import Extent, Symbol
-from groundup.ir.node import Node, alu, buffer, fresh, index, loops, outs, read, reduce, where
-from groundup.runtime import target
+from groundup.ir.node import Node, alu, buffer, fresh, index, loops, out, outs, read, reduce, where
+from groundup.ir.record import replace
+from groundup.runtime import code, target
 from groundup.schedule import Plan, Signature, contract, pack, tiles
 
 from .. import build as B
@@ -490,6 +495,47 @@ def test_threads_change_no_bit(form: str) -> None:
     for count in (2, 3, 8):
         runtime.set_num_threads(count)
         assert all(a.tobytes() == b.tobytes() for a, b in zip(run(roots), one, strict=True))
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("order", ["rows", "columns", "outer"])
+@pytest.mark.parametrize("n", [1, 5, 16, 17, 33, 48, 50, 64, 128, 211])
+def test_each_thread_has_as_many_columns_to_compute(n: int, order: str, known: bool) -> None:
+    roots = _matmul(*numbers(11, (24, 40), (40, n)))
+    kernel = kernels(Plan(Signature(roots), roots, [None]))[0]
+    outer = () if order == "rows" else ((out(7), 5),)
+    m, columns = 24, 3 * kernel.width
+    kernel = replace(
+        kernel, outer=outer, m=(out(0), m), n=(out(1), n if known else Word(1)), rows=8, vectors=3,
+        lanes=False, order=order, panel=None,
+    )  # fmt: skip
+    fn = Function("shares", "ptr %args, i64 %tid, i64 %nthreads")
+    writer = ContractionWriter(Emitter(fn, kernel.width), kernel)
+    fast = m // 8 * (1 if order == "rows" else 5)
+    tiles_of_n = -(-n // columns)
+    given = writer.e.word(Word(1)) if not known else n
+    n_tiles = fn.div(fn.add(given, columns - 1), columns)
+    ends = writer.share(fn.mul(fast, n_tiles), given, n_tiles, fast)
+    place = fn.put("load ptr, ptr %args")
+    for i, end in enumerate(ends):
+        fn.do(f"store i64 {end}, ptr {fn.gep(place, i, 'i64')}")
+    address = code.function(module([fn.text()], fn.declared), "shares")
+    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(address)
+    found = (ctypes.c_int64 * 2)()
+    words = (ctypes.c_int64 * 2)(ctypes.addressof(found), n)
+    rest, lanes = n % columns or columns, kernel.width
+    while known and 2 * rest <= lanes and lanes > 4:
+        lanes //= 2
+    weights = [columns] * (fast * (tiles_of_n - 1)) + [-(-rest // lanes) * lanes] * fast
+    for count in (1, 2, 3, 7, 16, 50):
+        end = 0
+        for thread in range(count):
+            call(ctypes.addressof(words), thread, count)
+            assert found[0] == end
+            end = found[1]
+            mine = sum(weights[found[0] : end])
+            assert abs(mine - sum(weights) / count) < columns
+        assert end == len(weights)
 
 
 # ---- other vector widths -------------------------------------------------------------------------
