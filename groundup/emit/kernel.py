@@ -154,6 +154,7 @@ class Contraction:
     order     which tiles follow each other: "rows", those along m, then n, then the outer loops;
               "columns", those along n come last, so that b's panel stays in the cache; "outer", the
               outer loops come first, which lie closest in the output
+    ahead     a's rows follow each other in memory: the next tile's are asked for early
     """
 
     outer: tuple[tuple[Node, Stride], ...]
@@ -180,6 +181,7 @@ class Contraction:
     panel: Panel | None = None  # b is copied there first: its load is of a panel
     run: tuple[Word, Word] | None = None
     diagonal: Word | None = None
+    ahead: bool = False
 
 
 @frozen

@@ -51,6 +51,8 @@ def sum_broadcast(
         e.bindings[last] = Binding(iv, 0, scope)
         a0, b0 = c.base(k.a), c.base(k.b)
         running = list(running)
+        if k.ahead and count == unroll:
+            ask_ahead(a0, iv)
         for u in range(count):
             a_u = f.gep(a0, c.offset(a_step, u), a_type.llvm)
             b_u = f.gep(b0, c.offset(b_step, u), b_type.llvm)
@@ -72,6 +74,18 @@ def sum_broadcast(
                         running[at] = w.intrinsic("fma", t, x, b[j], running[at])
         e.close()
         return running
+
+    def ask_ahead(a0: Operand, iv: Operand) -> None:
+        """Ask for some lines of the next tile's rows, which follow this one's in memory: these
+        terms' part of all that they fill. No processor sees so many short rows coming."""
+        lines = -(-height * unroll * a_type.itemsize // 64)
+        apart = lines * 64 // a_type.itemsize // unroll  # elements for each term; a0 is at term iv
+        after = f.add(c.offset(a_row, height), f.mul(iv, apart - 1))
+        start = f.put(f"getelementptr {a_type.llvm}, ptr {a0}, i64 {after}")
+        f.declare("void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        for i in range(lines):
+            at = f.put(f"getelementptr i8, ptr {start}, i64 {64 * i}")
+            f.do(f"call void @llvm.prefetch.p0(ptr {at}, i32 0, i32 2, i32 1)")
 
     def innermost(running: list[Operand]) -> list[Operand]:
         lo, hi, step = c.bounds(len(k.k) - 1, size(e, extent))

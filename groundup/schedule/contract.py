@@ -84,6 +84,7 @@ class Choice:
     pack_rows: bool = False  # copy a first, so that its rows lie apart in the cache
     block: tuple[int, int] | None = None
     order: str = "rows"  # of the tiles, see emit.kernel.Contraction
+    ahead: bool = False  # ask for the next tile's rows of a
 
 
 @record
@@ -366,6 +367,7 @@ class Problem:
             partial=params.pointer(partial) if choice.block else None,
             order=choice.order,
             output=Output(body, where_to), width=self.width, panel=panel,
+            ahead=choice.ahead,
         )  # fmt: skip
         return kernel, self._count() >= PARALLEL and self._tiles(choice) > 1
 

@@ -25,6 +25,7 @@ SCATTER, SCATTER_FAR = 1.5, 5.0
 PAGE = 4096
 APART = 4.0  # cycles a term longer, where vectors of a tile's rows lie pages apart
 NEAR_ROWS = 128  # that use a panel: fewer, and it is copied once for all users, by all threads
+AHEAD = 256 << 10  # bytes of rows: fewer soon lie in the second-level cache
 STREAMS = 8  # rows of memory that are read side by side
 FAR, WALK = 16 << 10, 1.7  # bytes between two terms, and how much longer such a walk takes
 CROWDED = 1.3  # how much longer it takes when rows push each other out of the cache
@@ -45,6 +46,7 @@ def choose(p: Problem, fits: Callable[[Choice], bool] = bool) -> Choice | None:
         _arrange(p, best)
     best = elected(p, best, lambda p: [c for c in candidates(p) if fits(c)])
     best.near = best.pack and not best.lanes and best.repack is None and _near(p, best)
+    best.ahead = _ahead(p, best)
     return best
 
 
@@ -355,6 +357,18 @@ def _near(p: Problem, c: Choice) -> bool:
         return bool(run)
     first = min(p.k.index(v) for v in run)
     return first > c.block[0] or (first == c.block[0] and len(run) == 1)
+
+
+def _ahead(p: Problem, c: Choice) -> bool:
+    """Should a tile ask for the rows of the next? If they follow its own, and there are many."""
+    if c.m is None or c.lanes or c.paired or c.pack_rows or p.halves:
+        return False
+    last = p.k[-1]
+    if c.a.strides.get(last, 0) != 1 or c.a.strides[c.m] != p.extents[last]:
+        return False
+    if c.block is not None and c.block[0] == len(p.k) - 1:
+        return False
+    return _elements(p, c.a) * p.sum.dtype.itemsize >= AHEAD
 
 
 def _arrange(p: Problem, c: Choice) -> None:

@@ -46,6 +46,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contract, "PARALLEL", 1)
     monkeypatch.setattr(pack, "PARALLEL", 1)
     monkeypatch.setattr(tiles, "NEAR_ROWS", 1)
+    monkeypatch.setattr(tiles, "AHEAD", 1)
 
 
 @pytest.fixture
@@ -528,14 +529,14 @@ def test_each_thread_has_as_many_columns_to_compute(n: int, order: str, known: b
         lanes //= 2
     weights = [columns] * (fast * (tiles_of_n - 1)) + [-(-rest // lanes) * lanes] * fast
     for count in (1, 2, 3, 7, 16, 50):
-        end = 0
+        dealt = 0
         for thread in range(count):
             call(ctypes.addressof(words), thread, count)
-            assert found[0] == end
-            end = found[1]
-            mine = sum(weights[found[0] : end])
+            assert found[0] == dealt
+            dealt = found[1]
+            mine = sum(weights[found[0] : dealt])
             assert abs(mine - sum(weights) / count) < columns
-        assert end == len(weights)
+        assert dealt == len(weights)
 
 
 # ---- other vector widths -------------------------------------------------------------------------
