@@ -90,6 +90,8 @@ class ContractionWriter:
             ]
             if k.order == "columns":
                 nest = [loops[0], *around, loops[1]]
+            elif k.order == "across":
+                nest = [loops[1], loops[0], *around]
             else:
                 nest = [*around, *loops] if k.order == "outer" else [*loops, *around]
             index: dict[object, Operand] = {}

@@ -153,7 +153,8 @@ class Contraction:
     diagonal  nobody looks at elements of n > m + diagonal: tiles of such alone are left out
     order     which tiles follow each other: "rows", those along m, then n, then the outer loops;
               "columns", those along n come last, so that b's panel stays in the cache; "outer", the
-              outer loops come first, which lie closest in the output
+              outer loops come first, which lie closest in the output; "across", those along n, then
+              m, then the outer loops, so that a is walked once
     ahead     a's rows follow each other in memory: the next tile's are asked for early
     """
 

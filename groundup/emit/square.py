@@ -68,17 +68,17 @@ class SquareWriter:
                 e.bindings[self.lane] = Binding(at, 0, scope)
                 vectors.append(e.widen(e.emit(load), w))
                 e.close()
-            t = self.type_of(load)
+            t, align = self.type_of(load), w * load.dtype.itemsize
             for i, x in enumerate(transpose(f, vectors, w, load.dtype.llvm)):
-                f.do(f"store {t} {x}, ptr {f.gep(array, i, t)}, align 64")
+                f.do(f"store {t} {x}, ptr {f.gep(array, i, t)}, align {align}")
 
         def one(j: Operand, _: list[Operand]) -> None:
             scope = e.open(f.region, across)
             e.bindings[self.row] = Binding(f.add(row, j), 0, scope)
             e.bindings[self.lane] = Binding(lane, w, scope)
             for load, array in zip(self.turned, self.arrays, strict=True):
-                t = self.type_of(load)
-                name = f.put(f"load {t}, ptr {f.gep(array, j, t)}, align 64")
+                t, align = self.type_of(load), w * load.dtype.itemsize
+                name = f.put(f"load {t}, ptr {f.gep(array, j, t)}, align {align}")
                 e.memo[load] = Value(name, load.dtype, w, scope)
                 scope.memo.append(load)
             write_outputs(e, self.k.outputs)

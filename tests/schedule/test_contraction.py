@@ -229,6 +229,61 @@ def test_every_choice_gives_the_same_bits(
         assert same, number
 
 
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("blocks", [False, True])
+@pytest.mark.parametrize("order", ["rows", "columns", "outer", "across"])
+@pytest.mark.parametrize("form", ["matmul", "AᵀB", "ABᵀ", "batched", "crossed"])
+def test_no_order_of_tiles_changes_a_bit(
+    monkeypatch: pytest.MonkeyPatch, form: str, order: str, blocks: bool
+) -> None:
+    """On one thread and on several, with a's rows copied first where that can be."""
+    build, shapes, terms = FORMS[form]
+    arrays = numbers(3, *shapes)
+    roots = build(*arrays)
+    first = run(roots)
+    check(first, reference(build, arrays), terms, form)
+    choose = tiles.choose
+
+    def ordered(p: contract.Problem, rows: bool) -> tiles.Choice | None:
+        c = choose(p)
+        if c is not None and not c.lanes and c.repack is None:
+            c.order, c.near = order, False
+            c.block = (len(p.k) - 1, 7) if blocks else None
+            assert c.m is not None
+            c.pack_rows = rows and not c.paired and tiles._rows_packable(p, c.a, c.m)
+        return c
+
+    for rows in (False, True):
+        monkeypatch.setattr(tiles, "choose", lambda p, rows=rows: ordered(p, rows))
+        for threads in (1, 3):
+            runtime.set_num_threads(threads)
+            signature = Signature(roots)
+            plan = Plan(signature, roots, [None])
+            assert [k.order for k in kernels(plan)] == [order]
+            (got,) = plan.run(signature.buffers, signature.n, [None])
+            assert B.array(got, roots[0]).tobytes() == first[0].tobytes(), (rows, threads)
+
+
+def test_a_long_operand_is_walked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the other one stays in the cache; where it does not, its panels do."""
+    monkeypatch.setattr(tiles, "NEAR_ROWS", 128)
+    for columns, once in ((50, True), (2000, False)):
+        a, b = np.zeros((5000, 784), np.float32), np.zeros((784, columns), np.float32)
+        roots = _matmul(a, b)
+        (kernel,) = kernels(Plan(Signature(roots), roots, [None]))
+        assert (kernel.order == "across") == once, columns
+
+
+def test_terms_that_push_each_other_out_of_the_cache_are_copied_first() -> None:
+    """AᵀB with terms 4 KiB apart: each would take the place of the one 32 before."""
+    for n, copies in ((1024, 1), (64, 0)):
+        a = np.zeros((1024, n), np.float32)
+        roots = _turned(a, np.zeros((1024, 1024), np.float32))
+        plan = Plan(Signature(roots), roots, [None])
+        packs = [s.kernel for s in plan.steps if isinstance(s.kernel, Pack)]
+        assert sum(not k.panel[0] for k in packs) == copies, n
+
+
 # ---- copies into panels --------------------------------------------------------------------------
 
 
