@@ -77,7 +77,8 @@ class ContractionWriter:
         n_tiles = f.div(f.add(n, tile - 1), tile)
         sizes = [size(e, extent) for _, extent in k.outer]
         total = product(f, [n_tiles, m_tiles, *sizes])
-        fast = product(f, [m_tiles, *(sizes if k.order != "rows" else [])])
+        inside = {"rows": [m_tiles], "across": []}.get(k.order, [m_tiles, *sizes])
+        fast = product(f, inside)
         lo, hi = self.share(total, n, n_tiles, fast)
         panel = PanelWriter(k, k.panel, f"{f.name}.panel") if k.panel else None
 

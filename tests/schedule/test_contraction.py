@@ -554,7 +554,7 @@ def test_threads_change_no_bit(form: str) -> None:
 
 
 @pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("order", ["rows", "columns", "outer"])
+@pytest.mark.parametrize("order", ["rows", "columns", "outer", "across"])
 @pytest.mark.parametrize("n", [1, 5, 16, 17, 33, 48, 50, 64, 128, 211])
 def test_each_thread_has_as_many_columns_to_compute(n: int, order: str, known: bool) -> None:
     roots = _matmul(*numbers(11, (24, 40), (40, n)))
@@ -567,11 +567,11 @@ def test_each_thread_has_as_many_columns_to_compute(n: int, order: str, known: b
     )  # fmt: skip
     fn = Function("shares", "ptr %args, i64 %tid, i64 %nthreads")
     writer = ContractionWriter(Emitter(fn, kernel.width), kernel)
-    fast = m // 8 * (1 if order == "rows" else 5)
+    fast, around = {"rows": (m // 8, 1), "across": (1, m // 8 * 5)}.get(order, (m // 8 * 5, 1))
     tiles_of_n = -(-n // columns)
     given = writer.e.word(Word(1)) if not known else n
     n_tiles = fn.div(fn.add(given, columns - 1), columns)
-    ends = writer.share(fn.mul(fast, n_tiles), given, n_tiles, fast)
+    ends = writer.share(fn.mul(fast * around, n_tiles), given, n_tiles, fast)
     place = fn.put("load ptr, ptr %args")
     for i, end in enumerate(ends):
         fn.do(f"store i64 {end}, ptr {fn.gep(place, i, 'i64')}")
@@ -583,6 +583,7 @@ def test_each_thread_has_as_many_columns_to_compute(n: int, order: str, known: b
     while known and 2 * rest <= lanes and lanes > 4:
         lanes //= 2
     weights = [columns] * (fast * (tiles_of_n - 1)) + [-(-rest // lanes) * lanes] * fast
+    weights *= around
     for count in (1, 2, 3, 7, 16, 50):
         dealt = 0
         for thread in range(count):
