@@ -96,12 +96,19 @@ class RowBound:
     variable: Node
     by_row: int
     by_term: int
-    constant: int
+    constant: Stride  # a word only where `diagonal`
     lo: int | None
     hi: int | None
 
+    @property
+    def diagonal(self) -> bool:
+        """Does a row's terms end (or begin) one term after those of the row before?"""
+        one_end = (self.lo is None) != (self.hi is None)
+        return one_end and (self.by_row, self.by_term) == (1, -1)
+
     def rows(self, m0: int, height: int, term: int) -> tuple[int, int]:
         """[first, end) of the rows of a tile at m0 that take part in a term."""
+        assert isinstance(self.constant, int)
         at = self.by_row * m0 + self.by_term * term + self.constant
         first = 0 if self.lo is None else max(0, -((at - self.lo) // self.by_row))
         end = height if self.hi is None else min(height, -((at - self.hi) // self.by_row))

@@ -176,6 +176,21 @@ def _convolution(stride: int, padding: int, dilation: int = 1) -> Build:
     return build
 
 
+def _triangle(op: str, first: str, shift: int = 0) -> Build:
+    """ab,bc->ac of the terms with `first` op the other one of row + shift and column alone."""
+
+    def build(a: np.ndarray, b: np.ndarray) -> list[Node]:
+        (r,), variables = fresh(0, [a.shape[1]])
+        i, j = outs(2)
+        row = B.plus(i, shift) if shift else i
+        asked = alu(op, row, r) if first == "row" else alu(op, r, row)
+        term = alu("mul", read(B.tensor(a), i, r), read(B.tensor(b), r, j))
+        term = where(asked, term, B.number(0, term))
+        return [loops((a.shape[0], b.shape[1]), reduce("sum", variables, term, "dot"))]
+
+    return build
+
+
 @pytest.fixture
 def tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every sum runs in blocks of a few terms."""
@@ -207,6 +222,9 @@ FORMS: dict[str, tuple[Build, tuple[tuple[int, ...], ...], int]] = {
     "gradients": (_gradients(1, 1), ((16, 3, 5, 5), (5, 3, 3, 3), (16, 5, 5, 5)), 400),
     "strided gradients": (_gradients(2, 2), ((2, 3, 8, 7), (16, 3, 3, 3), (2, 16, 5, 5)), 144),
     "thirds": (_gradients(3, 0), ((3, 17, 7, 7), (5, 17, 2, 2), (3, 5, 2, 2)), 20),
+    "lower triangle": (_triangle("le", "column"), ((33, 40), (40, 33)), 40),
+    "upper triangle": (_triangle("le", "row"), ((47, 31), (31, 17)), 31),
+    "strict triangle": (_triangle("lt", "column", -3), ((23, 23), (23, 65)), 23),
     "all padding": (_convolution(1, 4), ((1, 3, 2, 3), (16, 3, 3, 3)), 27),
 }
 
@@ -475,6 +493,26 @@ def test_products_of_any_operands(monkeypatch: pytest.MonkeyPatch, seed: int) ->
             patch.setattr(tiles, "LEAST_BLOCK", 3)
             blocked = run(roots, tiled=False)
         assert all(np.array_equal(x, y, equal_nan=True) for x, y in zip(blocked, first))
+
+
+@pytest.mark.parametrize("first", ["row", "column"])
+@pytest.mark.parametrize("op", ["le", "lt"])
+def test_nothing_beyond_the_diagonal_is_a_term(op: str, first: str) -> None:
+    """Not even NaN and Inf are, for any shape and place of the diagonal."""
+    rng = np.random.default_rng(7)
+    for case in range(16):
+        m, k, n = (int(e) for e in rng.choice(EXTENTS[1:], 3))
+        shift = int(rng.integers(-5, 6))
+        build = _triangle(op, first, shift)
+        a, b = numbers(case, (m, k), (k, n), dtype="float64" if case % 4 == 0 else "float32")
+        r, c = np.ogrid[:m, :k]
+        gap = (c - r - shift) * (1 if first == "column" else -1)
+        a[(gap >= 0) if op == "lt" else (gap > 0)] = rng.choice([np.nan, np.inf])
+        roots = build(a, b)
+        got = run(roots, tiled=False)
+        assert np.isfinite(got[0]).all()
+        check(got, reference(build, [a, b]), k, (case, m, k, n, shift))
+        check(got, reference(_matmul, [np.where(np.isfinite(a), a, 0), b]), k, case)
 
 
 # ---- runtime sizes, threads ----------------------------------------------------------------------
