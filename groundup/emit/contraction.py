@@ -21,6 +21,7 @@ from .nest import SIGNATURE, carefully, share, size
 from .operations import Writer, convert, storage_type
 from .panel import PanelWriter
 from .reduction import lane_mask
+from .square import transpose
 
 BODY = 64  # nodes of finished rows written out one by one; larger ones are written in a loop
 
@@ -293,10 +294,7 @@ class ContractionWriter:
     # ---- where things are ------------------------------------------------------------------------
 
     def strides(self, load: Node, variable: Node) -> Stride:
-        for v, stride in load.arg.terms:
-            if v is variable:
-                return stride  # type: ignore[no-any-return]
-        return 0
+        return dict(load.arg.terms).get(variable, 0)  # type: ignore[no-any-return]
 
     def offset(self, stride: Stride, times: int) -> Operand:
         """times · stride as an operand, in the outermost scope."""
@@ -426,6 +424,9 @@ class ContractionWriter:
         masks: list[Operand | None],
     ) -> None:  # fmt: skip
         e, f, k = self.e, self.f, self.k
+        if self.turned(height, masks):
+            self.finish_columns(sums, m0, n0, height, vectors, masks)
+            return
         body = len(body_nodes(k.output.body))
         if height == 1 or body == 1 or height * vectors * body <= BODY:
             for i in range(height):
@@ -457,6 +458,38 @@ class ContractionWriter:
             e.bindings[k.n[0]] = Binding(f.add(n0, j * self.width), self.width, scope)
             self.finish(sums[j], self.width, m)
             e.close()
+
+    def turned(self, height: int, masks: list[Operand | None]) -> bool:
+        """Are the sums the results, of which those of a column lie together, not those of a row?"""
+        k = self.k
+        strides = dict(k.output.access.terms)
+        together = k.m is not None and strides.get(k.m[0]) == 1 != strides.get(k.n[0], 1)
+        known = all(x is None or x[0] == "<" for x in masks)
+        return together and known and height > 2 and k.output.body is k.hole
+
+    def finish_columns(
+        self, sums: list[Operand], m0: Operand, n0: Operand, height: int, vectors: int,
+        masks: list[Operand | None],
+    ) -> None:  # fmt: skip
+        """Store a tile turned in registers: vectors of what lies together, not lanes apart."""
+        e, f, k, w, t = self.e, self.f, self.k, self.width, self.dtype.llvm
+        access = k.output.access
+        position, _, _, _ = e.position(access, None)
+        base = f.gep(e.pointer(access.pointer), position.name, t)
+        step = dict(access.terms)[k.n[0]]
+        for j, mask in enumerate(masks):
+            lanes = w if mask is None else mask.count("true")
+            for first in range(0, height, w):
+                rows = [sums[i * vectors + j] for i in range(first, min(height, first + w))]
+                mine = "<" + ", ".join(f"i1 {'true' if i < len(rows) else 'false'}"
+                                       for i in range(w)) + ">"  # fmt: skip
+                columns = transpose(f, rows + ["poison"] * (w - len(rows)), w, t)
+                for lane in range(lanes):
+                    at = f.gep(base, self.offset(step, j * w + lane), t)
+                    e._vector_store(
+                        self.vt, t, w, columns[lane], f.gep(at, first, t),
+                        None if len(rows) == w else mine, self.dtype.itemsize,
+                    )  # fmt: skip
 
     def finish(self, total: Operand, lanes: int, m: Operand) -> None:
         """Put one sum in the place of the hole, and store what the body makes of it."""
