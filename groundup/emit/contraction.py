@@ -424,7 +424,7 @@ class ContractionWriter:
         masks: list[Operand | None],
     ) -> None:  # fmt: skip
         e, f, k = self.e, self.f, self.k
-        if self.turned(height, masks):
+        if self.turned(height):
             self.finish_columns(sums, m0, n0, height, vectors, masks)
             return
         body = len(body_nodes(k.output.body))
@@ -459,37 +459,58 @@ class ContractionWriter:
             self.finish(sums[j], self.width, m)
             e.close()
 
-    def turned(self, height: int, masks: list[Operand | None]) -> bool:
-        """Are the sums the results, of which those of a column lie together, not those of a row?"""
-        k = self.k
-        strides = dict(k.output.access.terms)
-        together = k.m is not None and strides.get(k.m[0]) == 1 != strides.get(k.n[0], 1)
-        known = all(x is None or x[0] == "<" for x in masks)
-        return together and known and height > 2 and k.output.body is k.hole
+    def turned(self, height: int) -> bool:
+        """Do the results of a tile's column lie together, not those of a row?"""
+        k, strides = self.k, dict(self.k.output.access.terms)
+        return height > 2 and k.m is not None and strides.get(k.m[0]) == 1 != strides.get(k.n[0], 1)
 
     def finish_columns(
         self, sums: list[Operand], m0: Operand, n0: Operand, height: int, vectors: int,
         masks: list[Operand | None],
     ) -> None:  # fmt: skip
-        """Store a tile turned in registers: vectors of what lies together, not lanes apart."""
-        e, f, k, w, t = self.e, self.f, self.k, self.width, self.dtype.llvm
-        access = k.output.access
-        position, _, _, _ = e.position(access, None)
-        base = f.gep(e.pointer(access.pointer), position.name, t)
-        step = dict(access.terms)[k.n[0]]
-        for j, mask in enumerate(masks):
-            lanes = w if mask is None else mask.count("true")
-            for first in range(0, height, w):
-                rows = [sums[i * vectors + j] for i in range(first, min(height, first + w))]
-                mine = "<" + ", ".join(f"i1 {'true' if i < len(rows) else 'false'}"
-                                       for i in range(w)) + ">"  # fmt: skip
-                columns = transpose(f, rows + ["poison"] * (w - len(rows)), w, t)
-                for lane in range(lanes):
-                    at = f.gep(base, self.offset(step, j * w + lane), t)
-                    e._vector_store(
-                        self.vt, t, w, columns[lane], f.gep(at, first, t),
-                        None if len(rows) == w else mine, self.dtype.itemsize,
-                    )  # fmt: skip
+        """The output's body for every column of the tile, which is turned in registers: vectors of
+        what lies together, not lanes apart."""
+        f, w, t = self.f, self.width, self.dtype.llvm
+        count = vectors * w
+        known = all(mask is None or mask[0] == "<" for mask in masks)
+        columns: Operand | int = sum(mask.count("true") if mask else w for mask in masks)
+        if not known:
+            columns = f.smin(f.sub(size(self.e, self.k.n[1]), n0), count)
+        few = count * len(body_nodes(self.k.output.body)) <= BODY
+        kept = "" if few and known else f.put(f"alloca [{count} x {self.vt}], align 64", f.root)
+        for first in range(0, height, w):
+            left = min(w, height - first)
+            turned: list[Operand] = []
+            for j in range(vectors):
+                rows = [sums[i * vectors + j] for i in range(first, first + left)]
+                turned += transpose(f, rows + ["poison"] * (w - left), w, t)
+            m = f.add(m0, first)
+            if not kept:
+                for i in range(int(columns)):
+                    self.finish_column(turned[i], m, f.add(n0, i), left)
+                continue
+            for i, x in enumerate(turned):
+                f.do(f"store {self.vt} {x}, ptr {f.gep(kept, i, self.vt)}, align {self.align}")
+
+            def column(i: Operand, _: list[Operand], m: Operand = m, left: int = left) -> None:
+                self.e.open(f.region)
+                at = f.gep(kept, i, self.vt)
+                x = f.put(f"load {self.vt}, ptr {at}, align {self.align}")
+                self.finish_column(x, m, f.add(n0, i), left)
+                self.e.close()
+
+            f.counted(0, columns, 1, column)
+
+    def finish_column(self, total: Operand, m: Operand, n: Operand, rows: int) -> None:
+        """The output's body for some rows of one column."""
+        e, f, k, w = self.e, self.f, self.k, self.width
+        assert k.m is not None
+        bits = ", ".join(f"i1 {'true' if i < rows else 'false'}" for i in range(w))
+        scope = e.open(f.region, f"<{bits}>" if rows < w else None)
+        e.bindings[k.m[0]], e.bindings[k.n[0]] = Binding(m, w, scope), Binding(n, 0, scope)
+        e._remember(k.hole, Value(total, self.dtype, w, scope))
+        e.store(e.emit(k.output.body), k.output.access)
+        e.close()
 
     def finish(self, total: Operand, lanes: int, m: Operand) -> None:
         """Put one sum in the place of the hole, and store what the body makes of it."""

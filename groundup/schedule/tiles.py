@@ -154,7 +154,7 @@ def _tiles(
         far = value(stored) * p.sum.dtype.itemsize * 4 > PAGE
         outside = (SCATTER_FAR if far else SCATTER) * columns * height * _rest(p, m, n)
     # Emitted tiles are then turned in registers.
-    turned = m is not None and p.target_strides[m] == 1 != stored and p.rest is p.hole
+    turned = m is not None and p.target_strides[m] == 1 != stored
     found = []
     every = 0.0
     if paired and m is not None and value(a.strides[m]) * p.itemsize >= PAGE:

@@ -11,7 +11,7 @@ import pytest
 from groundup import runtime
 from groundup.emit.kernel import Contraction
 from groundup.ir.extent import Symbol
-from groundup.ir.node import Node
+from groundup.ir.node import Node, alu, fresh, loops, outs, read, reduce, where
 from groundup.runtime import allocate
 from groundup.schedule import Plan, Signature, contract, tiles
 
@@ -97,6 +97,46 @@ def test_turned_and_not_give_the_same_bits(
                 assert (c.n[0].arg == 0 or n == 1) and c.output.body is c.hole
                 seen.add((c.rows, c.vectors))
     assert seen
+
+
+BODIES = {
+    "update": lambda s, c, d, u, v, i, j: alu("sub", read(c, i, j), alu("mul", read(v, i), s)),
+    "turned": lambda s, c, d, u, v, i, j: alu("add", s, read(d, j, i)),
+    "rows and columns": lambda s, c, d, u, v, i, j: alu(
+        "mul", alu("add", s, read(u, j)), read(v, i)
+    ),
+    "long": lambda s, c, d, u, v, i, j: where(
+        alu("lt", s, read(c, i, j)), alu("exp", alu("mul", s, read(u, j))),
+        alu("add", alu("tanh", s), read(d, j, i)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("shape", [(3, 5, 17), (50, 64, 33), (31, 20, 16), (14, 1, 130)])
+def test_bodies(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int], body: str, dtype: str
+) -> None:
+    """What is done with the sum is done alike, whatever else it reads."""
+    m, k, n = shape
+    rng = np.random.default_rng(1)
+    sizes = ((k, m), (k, n), (m, n), (n, m), (n,), (m,))
+    a, b, *others = (B.tensor(rng.uniform(-1, 1, s).astype(dtype)) for s in sizes)
+    (r,), variables = fresh(0, [k])
+    i, j = outs(2)
+    total = reduce("sum", variables, alu("mul", read(a, r, i), read(b, r, j)), "dot")
+    roots = [loops((m, n), BODIES[body](total, *others, i, j))]
+    with monkeypatch.context() as patch:
+        only(patch, False)
+        expected, _ = run(roots, 1)
+    for number in range(6):
+        with monkeypatch.context() as patch:
+            only(patch, True, number)
+            for threads in (1, 3):
+                bits, kernels = run(roots, threads)
+                assert bits == expected and kernels, (number, threads)
+                assert all(c.n[0].arg == 0 for c in kernels)
 
 
 @pytest.mark.parametrize("form", ["rows", "columns"])
