@@ -22,6 +22,7 @@ from .nest import SIGNATURE, carefully
 from .operations import Writer, convert, storage_type
 from .panel import PanelWriter
 from .reduction import lane_mask
+from .square import transpose
 
 BODY = 64  # nodes of finished rows written out one by one; larger ones are written in a loop
 CHAINS = 4  # vectors of such rows side by side, so that one is worked on while another waits
@@ -338,10 +339,7 @@ class ContractionWriter:
     # ---- where things are ------------------------------------------------------------------------
 
     def strides(self, load: Node, variable: Node) -> Stride:
-        for v, stride in load.arg.terms:
-            if v is variable:
-                return stride  # type: ignore[no-any-return]
-        return 0
+        return dict(load.arg.terms).get(variable, 0)  # type: ignore[no-any-return]
 
     def offset(self, stride: Stride, times: int) -> Operand:
         """times · stride as an operand, in the outermost scope."""
@@ -471,6 +469,9 @@ class ContractionWriter:
         masks: list[Operand | None],
     ) -> None:  # fmt: skip
         e, f, k = self.e, self.f, self.k
+        if self.turned(height):
+            self.finish_columns(sums, m0, n0, height, vectors, masks)
+            return
         body = len(body_nodes(k.output.body))
         if height == 1 or body == 1 or height * vectors * body <= BODY:
             for i in range(height):
@@ -516,6 +517,59 @@ class ContractionWriter:
             functools.partial(vector, total, *place)
             for total, place in zip(sums, places, strict=True)
         ])  # fmt: skip
+
+    def turned(self, height: int) -> bool:
+        """Do the results of a tile's column lie together, not those of a row?"""
+        k, strides = self.k, dict(self.k.output.access.terms)
+        return height > 2 and k.m is not None and strides.get(k.m[0]) == 1 != strides.get(k.n[0], 1)
+
+    def finish_columns(
+        self, sums: list[Operand], m0: Operand, n0: Operand, height: int, vectors: int,
+        masks: list[Operand | None],
+    ) -> None:  # fmt: skip
+        """The output's body for every column of the tile, which is turned in registers: vectors of
+        what lies together, not lanes apart."""
+        f, w, t = self.f, self.width, self.dtype.llvm
+        count = vectors * w
+        known = all(mask is None or mask[0] == "<" for mask in masks)
+        columns: Operand | int = sum(mask.count("true") if mask else w for mask in masks)
+        if not known:
+            columns = f.smin(f.sub(size(self.e, self.k.n[1]), n0), count)
+        few = count * len(body_nodes(self.k.output.body)) <= BODY
+        kept = "" if few and known else f.put(f"alloca [{count} x {self.vt}], align 64", f.root)
+        for first in range(0, height, w):
+            left = min(w, height - first)
+            turned: list[Operand] = []
+            for j in range(vectors):
+                rows = [sums[i * vectors + j] for i in range(first, first + left)]
+                turned += transpose(f, rows + ["poison"] * (w - left), w, t)
+            m = f.add(m0, first)
+            if not kept:
+                for i in range(int(columns)):
+                    self.finish_column(turned[i], m, f.add(n0, i), left)
+                continue
+            for i, x in enumerate(turned):
+                f.do(f"store {self.vt} {x}, ptr {f.gep(kept, i, self.vt)}, align {self.align}")
+
+            def column(i: Operand, _: list[Operand], m: Operand = m, left: int = left) -> None:
+                self.e.open(f.region)
+                at = f.gep(kept, i, self.vt)
+                x = f.put(f"load {self.vt}, ptr {at}, align {self.align}")
+                self.finish_column(x, m, f.add(n0, i), left)
+                self.e.close()
+
+            f.counted(0, columns, 1, column)
+
+    def finish_column(self, total: Operand, m: Operand, n: Operand, rows: int) -> None:
+        """The output's body for some rows of one column."""
+        e, f, k, w = self.e, self.f, self.k, self.width
+        assert k.m is not None
+        bits = ", ".join(f"i1 {'true' if i < rows else 'false'}" for i in range(w))
+        scope = e.open(f.region, f"<{bits}>" if rows < w else None)
+        e.bindings[k.m[0]], e.bindings[k.n[0]] = Binding(m, w, scope), Binding(n, 0, scope)
+        e._remember(k.hole, Value(total, self.dtype, w, scope))
+        e.store(e.emit(k.output.body), k.output.access)
+        e.close()
 
     def finish(self, total: Operand, lanes: int, m: Operand) -> None:
         """Put one sum in the place of the hole, and store what the body makes of it."""

@@ -158,6 +158,8 @@ class Problem:
         self.joined: set[Node] = set()  # those others
         self._lower_rest()
         self._merge_outputs()
+        self.every_k = list(self.k)
+        self._merge_terms()
         return True
 
     def _count(self) -> int:
@@ -224,6 +226,35 @@ class Problem:
             self.extents[y] = joined
             self.parts[y] = (*self.parts.pop(x), *self.parts[y])
             del self.extents[x], self.target_strides[x]
+            for o in self.operands:
+                o.strides.pop(x, None)
+            self.gone.add(x)
+            self.joined.add(y)
+
+    def _merge_terms(self) -> None:
+        """Join reduction loops likewise: the terms keep their order, and the sums their bits. Where
+        lanes or pairs of the last loop are added its extent counts."""
+        if self.lanes or self.halves == "pairs":
+            return
+        fixed = self.guarded | self.apart
+        for o in self.operands:
+            fixed |= o.tied
+        for x, y in reversed(list(itertools.pairwise(self.k))):
+            y = self.k[self.k.index(x) + 1]
+            walks = all(
+                self._one_walk(o.strides.get(x, 0), o.strides.get(y, 0), y) and _plain(o.read, x, y)
+                for o in self.operands
+            )
+            if {x, y} & fixed or not walks:
+                continue
+            try:
+                joined = mul(self.extents[x], self.extents[y])
+            except ArithmeticError:
+                continue
+            self.extents[y] = joined
+            self.parts[y] = (*self.parts.pop(x), *self.parts[y])
+            del self.extents[x]
+            self.k.remove(x)
             for o in self.operands:
                 o.strides.pop(x, None)
             self.gone.add(x)
@@ -403,6 +434,16 @@ def without(body: Node, gone: set[Node]) -> Node:
         return make("load", node.dtype, (), node.src, replace(node.arg, terms=kept))
 
     return map_loads(body, change)
+
+
+def _plain(read: Node, *variables: Node) -> bool:
+    """Is each index that a variable decides alone that variable, plus a number? Then a copy of what
+    is read is walked as the tensor itself is."""
+    for ix in read.src[1:]:
+        terms, _ = affine(ix) or ({}, 0)
+        if len(terms) == 1 and any(terms.get(v, 1) != 1 for v in variables):
+            return False
+    return True
 
 
 def _operand(factor: Node, load: Node) -> Operand:

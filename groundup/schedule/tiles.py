@@ -23,6 +23,7 @@ LEAST_BLOCK = 512  # terms of a block: fewer, and keeping the sums between block
 # Cycles an element, where the output is not contiguous along the vector: within a few lines, and
 # where each lane has a page of its own.
 SCATTER, SCATTER_FAR = 1.5, 5.0
+TURN = 6.0  # cycles a column of a tile, where that is what lies together in the output
 PAGE = 4096
 APART = 4.0  # cycles a term longer, where vectors of a tile's rows lie pages apart
 NEAR_ROWS = 128  # that use a panel: fewer, and it is copied once for all users, by all threads
@@ -160,6 +161,8 @@ def _tiles(
     if stored != 1:
         far = value(stored) * p.sum.dtype.itemsize * 4 > PAGE
         outside = (SCATTER_FAR if far else SCATTER) * columns * height * _rest(p, m, n)
+    # Emitted tiles are then turned in registers.
+    turned = m is not None and p.target_strides[m] == 1 != stored
     found = []
     every = 0.0
     if paired and m is not None and value(a.strides[m]) * p.itemsize >= PAGE:
@@ -182,7 +185,10 @@ def _tiles(
                 count * _tile_cycles(p, r, vectors, columns, width, paired, every, loose)
                 for r, count in tiles
             )
-            cost = cycles * _rest(p, m, n) + outside + extra
+            store = outside
+            if turned and rows > 2:
+                store = TURN * columns * sum(count for _, count in tiles) * _rest(p, m, n)
+            cost = cycles * _rest(p, m, n) + min(store, outside) + extra
             c = Choice(
                 cost, a, b, m, n, rows, vectors, paired=paired, pack=pack, repack=gather
             )

@@ -169,6 +169,19 @@ def _crossed(a: np.ndarray, b: np.ndarray) -> list[Node]:
     return [loops(shape, reduce("sum", variables, term, "dot"))]
 
 
+def _over_two(first: int = 0, step: int = 1) -> Build:
+    """pqi,pqj->ij, of the second tensor from `first` on and every `step`-th q."""
+
+    def build(a: np.ndarray, b: np.ndarray) -> list[Node]:
+        (p, q), variables = fresh(0, a.shape[:2])
+        i, j = outs(2)
+        at = B.plus(p, first), alu("mul", q, index(step)) if step > 1 else q
+        term = alu("mul", read(B.tensor(a), p, q, i), read(B.tensor(b), *at, j))
+        return [loops((a.shape[2], b.shape[2]), reduce("sum", variables, term, "dot"))]
+
+    return build
+
+
 def _convolution(stride: int, padding: int, dilation: int = 1) -> Build:
     def build(x: np.ndarray, w: np.ndarray) -> list[Node]:
         return [B.conv2d(B.tensor(x), B.tensor(w), stride, padding, dilation)]
@@ -215,6 +228,10 @@ FORMS: dict[str, tuple[Build, tuple[tuple[int, ...], ...], int]] = {
     "batched": (_matmul, ((3, 5, 17), (3, 17, 33)), 17),
     "diagonal": (_diagonal, ((19, 23), (23, 33, 33)), 23),
     "crossed": (_crossed, ((3, 5, 6, 7), (5, 7, 7, 6)), 42),
+    "over two": (_over_two(), ((5, 7, 17), (5, 7, 33)), 35),
+    "over two, from one on": (_over_two(1), ((5, 7, 33), (8, 7, 20)), 35),
+    "every second": (_over_two(0, 2), ((5, 7, 17), (5, 14, 33)), 35),
+    "pixels": (_gradients(1, 0), ((3, 5, 4, 4), (17, 5, 1, 1), (3, 17, 4, 4)), 48),
     "few channels": (_convolution(1, 1), ((17, 2, 5, 6), (5, 2, 3, 3)), 18),
     "many channels": (_convolution(1, 1), ((3, 33, 5, 4), (17, 33, 3, 3)), 297),
     "strided": (_convolution(2, 1), ((2, 3, 9, 8), (16, 3, 3, 3)), 27),
@@ -666,3 +683,18 @@ def test_products_of_empty_tensors_with_work_behind_them(shape: tuple[int, int, 
     a, b = np.ones((m, k), "float32"), np.ones((k, n), "float32")
     y = (gu.from_numpy(a) @ gu.from_numpy(b)).relu() + 1
     assert np.array_equal(y.numpy(), np.maximum(a @ b, 0) + 1)
+
+
+# ---- two loops of a sum as one -------------------------------------------------------------------
+
+
+def test_loops_of_a_sum_are_joined_where_all_walk_them_as_one() -> None:
+    def terms(build: Build, *shapes: tuple[int, ...]) -> list[int]:
+        roots = build(*numbers(3, *shapes))
+        (kernel,) = kernels(Plan(Signature(roots), roots, [None]))
+        return [int(e) for _, e in kernel.k]  # type: ignore[arg-type]
+
+    assert terms(_over_two(), (5, 7, 17), (5, 7, 33)) == [35]
+    assert terms(_over_two(2), (5, 7, 17), (7, 7, 33)) == [35]
+    assert terms(_over_two(), (5, 7, 17), (5, 8, 33)) == [5, 7]  # of the second only a part
+    assert terms(_over_two(0, 2), (5, 7, 17), (5, 14, 33)) == [5, 7]
