@@ -210,7 +210,7 @@ class Pack:
     row_step that one's stride in the source: 1, or anything where the lanes' own stride is 1
     lane     extent, stride in the source, of the loop that becomes contiguous
     panel    (lanes, stride): that many lanes lie together, the next ones `stride` further on; the
-             last panel is filled up with anything. (0, 0): all lanes lie together
+             rest of the last one is anything. (0, 0): all lanes lie together
     pairs    of 16 bits: elements 2·i and 2·i + 1 of the row lie together in each lane of a panel
     normal   an element below 2⁻¹²⁶ becomes the zero of its sign, as a factor of the order dot16
     """

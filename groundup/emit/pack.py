@@ -40,11 +40,7 @@ class PackWriter:
     def write(self) -> None:
         e, f, k = self.e, self.f, self.k
         lanes = size(e, k.lane[0])
-        room: Operand | int = lanes  # lanes of the target: those of the last panel are all written
-        if k.panel[0]:
-            panel = k.panel[0]
-            room = f.mul(f.div(f.add(lanes, panel - 1), panel), panel)
-        blocks = f.div(f.add(room, self.w - 1), self.w)
+        blocks = f.div(f.add(lanes, self.w - 1), self.w)
         counts = [*(size(e, extent) for extent, _, _ in k.outer), blocks]
         lo, hi = share(e, product(f, counts))
         source = f.gep(e.pointer(k.source), e.word(k.offset), self.s)
@@ -59,14 +55,12 @@ class PackWriter:
                 a = f.gep(a, f.mul(at, e.word(from_)), self.s)
                 b = f.gep(b, f.mul(at, e.word(to)), self.t)
             a = f.gep(a, f.mul(lane, e.word(k.lane[1])), self.s)
-            ragged = not (isinstance(room, int) and isinstance(lanes, int)) or (
-                lanes % self.w or room != lanes
-            )
+            ragged = not isinstance(lanes, int) or lanes % self.w > 0
             full = f.put(f"icmp sle i64 {f.add(lane, self.w)}, {lanes}") if ragged else "true"
-            f.when(full, lambda: self.block(a, b, lane, None, None))
+            f.when(full, lambda: self.block(a, b, lane, None))
             if ragged:
                 rest_of = f.put(f"xor i1 {full}, true")
-                f.when(rest_of, lambda: self.block(a, b, lane, lanes, room))
+                f.when(rest_of, lambda: self.block(a, b, lane, lanes))
             e.close()
 
         f.counted(lo, hi, 1, unit)
@@ -80,23 +74,21 @@ class PackWriter:
         return f.add(f.mul(f.div(lane, panel), self.e.word(stride)), inside)
 
     def block(
-        self, a: Operand, b: Operand, lane: Operand, lanes: Operand | int | None,
-        room: Operand | int | None,
-    ) -> None:  # fmt: skip
+        self, a: Operand, b: Operand, lane: Operand, lanes: Operand | int | None
+    ) -> None:
         """All rows of one block of lanes; with `lanes`, only those that exist."""
         e, f, k = self.e, self.f, self.k
         e.open(f.region)
         mask = None if lanes is None else lane_mask(e, lane, str(lanes), self.w)
-        store = None
-        if not k.panel[0]:
-            store = mask
+        store = mask if not k.panel[0] else None  # a panel has room for whole vectors
+        left: Operand | None = None
+        if lanes is not None:
+            left = str(lanes % self.w) if isinstance(lanes, int) else f.sub(lanes, lane)
         if k.pairs:
-            left = None if lanes is None else f.sub(lanes, lane)
             self.pairs(a, b, mask, left)
         elif k.lane[1] == 1 or k.row_step != 1:
             self.straight(a, b, mask, store)
         else:
-            left = None if lanes is None else f.sub(lanes, lane)
             self.transposed(a, b, left, store)
         e.close()
 
@@ -215,11 +207,16 @@ class PackWriter:
 
         def block(row: Operand, count: int | None, mask: Operand | None) -> None:
             stride = self.e.word(self.k.lane[1])
-            vectors = []
+            vectors: list[Operand] = []
             for i in range(w):
-                # Lanes beyond the end repeat the last one: nobody reads them, and a masked load
-                # beyond mapped memory takes hundreds of cycles.
-                lane: Operand | int = i if left is None else f.smin(f.sub(left, 1), i)
+                # Nobody reads lanes beyond the end: they are anything, or (where the end is known
+                # only now) repeat the last one, as a masked load beyond mapped memory takes
+                # hundreds of cycles.
+                if left is not None and left[0] != "%" and i >= int(left):
+                    vectors.append("poison")
+                    continue
+                known = left is None or left[0] != "%"
+                lane: Operand | int = i if known else f.smin(f.sub(left, 1), i)  # type: ignore[arg-type]
                 at = f.gep(f.gep(a, row, self.s), f.mul(stride, lane), self.s)
                 vectors.append(self.load(at, mask))
             rows = transpose(f, vectors, w, self.t)

@@ -344,6 +344,24 @@ def test_copies_of_one_tensor_for_two_sums_are_told_apart() -> None:
 
 
 @pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rows", [1, 1 << 60])
+def test_panels_of_any_width(monkeypatch: pytest.MonkeyPatch, rows: int, dtype: str) -> None:
+    """Turned on the way, whatever is left of the last vector: the bits of what lies as it is read;
+    right before the panel is used, or before all tiles."""
+    monkeypatch.setattr(tiles, "NEAR_ROWS", rows)
+    every = tiles._choices
+    monkeypatch.setattr(tiles, "_choices", lambda p: [c for c in every(p) if c.n.arg == 1])
+    sizes = ((1, 33), (2, 16), (3, 7), (15, 33), (17, 1), (31, 20), (33, 65), (50, 40), (97, 9))
+    for n, k in sizes:
+        a, b = numbers(n, (19, k), (n, k), dtype=dtype)
+        expected = run(_matmul(a, np.ascontiguousarray(b.T)))[0].tobytes()
+        for count in (1, 3):
+            runtime.set_num_threads(count)
+            assert run(_other_turned(a, b))[0].tobytes() == expected, (n, k, count)
+
+
+@pytest.mark.usefixtures("threads")
 def test_only_what_the_conditions_allow_is_copied() -> None:
     """Terms 1 … 600 of 602 exist: nothing before or behind the operand's memory is read."""
     x, y = numbers(2, (40, 602), (300, 600))
