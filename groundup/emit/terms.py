@@ -78,7 +78,9 @@ def sum_broadcast(
     def ask_ahead(a0: Operand, iv: Operand) -> None:
         """Ask for some lines of the next tile's rows, which follow this one's in memory: these
         terms' part of all that they fill. No processor sees so many short rows coming."""
-        lines = -(-height * unroll * a_type.itemsize // 64)
+        # From one row to the next, in rows: 2 where every other pixel of an image is one.
+        across = int(c.offset(a_row, 1)) // int(size(e, extent))
+        lines = -(-height * across * unroll * a_type.itemsize // 64)
         apart = lines * 64 // a_type.itemsize // unroll  # elements for each term; a0 is at term iv
         after = f.add(c.offset(a_row, height), f.mul(iv, apart - 1))
         start = f.put(f"getelementptr {a_type.llvm}, ptr {a0}, i64 {after}")

@@ -398,7 +398,10 @@ def _ahead(p: Problem, c: Choice) -> bool:
     if c.m is None or c.lanes or c.paired or c.pack_rows or p.halves:
         return False
     last = p.k[-1]
-    if c.a.strides.get(last, 0) != 1 or c.a.strides[c.m] != p.extents[last]:
+    row, terms = c.a.strides[c.m], p.extents[last]
+    if isinstance(row, Sym) or isinstance(terms, Sym) or c.a.strides.get(last, 0) != 1:
+        return False
+    if row not in (terms, 2 * terms):  # or every other pixel of an image, of all channels
         return False
     if c.block is not None and c.block[0] == len(p.k) - 1:
         return False
