@@ -15,14 +15,17 @@ from ..ir.dtype import DType
 from ..ir.node import Node, const
 from ..ir.transform import body_nodes, substitute
 from .builder import Function, Operand, module
+from .deal import product, share, size
 from .expression import Binding, Emitter, Value
 from .kernel import Access, Bound, Contraction, Stride, Word
-from .nest import SIGNATURE, carefully, share, size
+from .nest import SIGNATURE, carefully
 from .operations import Writer, convert, storage_type
 from .panel import PanelWriter
 from .reduction import lane_mask
+from .square import transpose
 
 BODY = 64  # nodes of finished rows written out one by one; larger ones are written in a loop
+CHAINS = 4  # vectors of such rows side by side, so that one is worked on while another waits
 
 
 def emit_contraction(kernel: Contraction, name: str) -> str:
@@ -74,10 +77,10 @@ class ContractionWriter:
         n = size(e, k.n[1])
         n_tiles = f.div(f.add(n, tile - 1), tile)
         sizes = [size(e, extent) for _, extent in k.outer]
-        total: Operand | int = f.mul(n_tiles, m_tiles)
-        for s in sizes:
-            total = f.mul(total, s)
-        lo, hi = share(e, total, k.panel.slots if k.panel else None)
+        total = product(f, [n_tiles, m_tiles, *sizes])
+        inside = {"rows": [m_tiles], "across": []}.get(k.order, [m_tiles, *sizes])
+        fast = product(f, inside)
+        lo, hi = self.share(total, n, n_tiles, fast)
         panel = PanelWriter(k, k.panel, f"{f.name}.panel") if k.panel else None
 
         def unit(t: Operand, _: list[Operand]) -> None:
@@ -89,6 +92,8 @@ class ContractionWriter:
             ]
             if k.order == "columns":
                 nest = [loops[0], *around, loops[1]]
+            elif k.order == "across":
+                nest = [loops[1], loops[0], *around]
             else:
                 nest = [*around, *loops] if k.order == "outer" else [*loops, *around]
             index: dict[object, Operand] = {}
@@ -121,6 +126,47 @@ class ContractionWriter:
         if panel is not None:
             f.helpers.append(panel.text())
             f.declared.update(panel.f.declared)
+
+    def share(
+        self, total: Operand | int, n: Operand | int, n_tiles: Operand | int, fast: Operand | int
+    ) -> tuple[Operand, Operand]:
+        """This thread's tiles [lo, hi), as much work as any other's to about a tile: one at the end
+        of n counts for its own columns only. `fast`: tiles of the same columns that follow each
+        other.
+        """
+        f, k = self.f, self.k
+        width = 1 if k.lanes else self.width
+        tile = k.vectors * width
+        most = k.panel.slots if k.panel else None
+        if isinstance(n, int):
+            rest: Operand | int = self.counted_columns(n % tile)
+            if not rest or rest == tile or n_tiles == "1":
+                return share(self.e, total, most)
+        else:
+            rest = f.mul(f.div(f.add(f.rem(n, tile), width - 1), width), width)
+        threads = "%nthreads" if most is None else f.smin("%nthreads", most)
+        wide = f.mul(fast, f.mul(f.div(n, tile), tile))
+        around = f.smax(1, f.add(wide, f.mul(fast, rest)))
+        work = f.mul(around, f.div(total, f.smax(1, f.mul(fast, n_tiles))))
+
+        def first(thread: Operand) -> Operand:
+            at = f.div(f.mul(work, thread), threads)
+            before, inside = f.mul(f.div(at, around), f.mul(fast, n_tiles)), f.rem(at, around)
+            narrow = f.div(f.smax(0, f.sub(inside, wide)), f.smax(1, rest))
+            return f.add(before, f.add(f.div(f.smin(inside, wide), tile), narrow))
+
+        hi = first(f.add("%tid", 1))
+        return first("%tid"), hi if most is None else f.smin(hi, total)
+
+    def counted_columns(self, columns: int) -> int:
+        """As how many a narrow tile's columns count: those of its vectors (see `shorten`)."""
+        if self.k.lanes or not columns:
+            return columns
+        whole = self.width, self.vt
+        self.shorten(columns)
+        width = self.width
+        self.width, self.vt = whole
+        return -(-columns // width) * width
 
     def blocks(self, depth: int, tiles: Callable[[], object]) -> None:
         """The loops over blocks of the reduction, outside those over the tiles."""
@@ -293,10 +339,7 @@ class ContractionWriter:
     # ---- where things are ------------------------------------------------------------------------
 
     def strides(self, load: Node, variable: Node) -> Stride:
-        for v, stride in load.arg.terms:
-            if v is variable:
-                return stride  # type: ignore[no-any-return]
-        return 0
+        return dict(load.arg.terms).get(variable, 0)  # type: ignore[no-any-return]
 
     def offset(self, stride: Stride, times: int) -> Operand:
         """times · stride as an operand, in the outermost scope."""
@@ -426,37 +469,107 @@ class ContractionWriter:
         masks: list[Operand | None],
     ) -> None:  # fmt: skip
         e, f, k = self.e, self.f, self.k
+        if self.turned(height):
+            self.finish_columns(sums, m0, n0, height, vectors, masks)
+            return
         body = len(body_nodes(k.output.body))
         if height == 1 or body == 1 or height * vectors * body <= BODY:
             for i in range(height):
-                self.finish_row(sums[i * vectors :], f.add(m0, i), n0, vectors, masks)
+                self.finish_vectors(sums[i * vectors : (i + 1) * vectors], f.add(m0, i), n0, masks)
             return
         count = height * vectors
         kept = f.put(f"alloca [{self.k.rows * self.k.vectors} x {self.vt}], align 64", f.root)
         for i in range(count):
             f.do(f"store {self.vt} {sums[i]}, ptr {f.gep(kept, i, self.vt)}, align {self.align}")
 
-        def row(i: Operand, _: list[Operand]) -> None:
-            e.open(f.region)
-            here = f.gep(kept, f.mul(i, vectors), self.vt)
-            at = [f.gep(here, j, self.vt) for j in range(vectors)]
-            mine = [f.put(f"load {self.vt}, ptr {a}, align {self.align}") for a in at]
-            self.finish_row(mine, f.add(m0, i), n0, vectors, masks)
+        def rows(count: int) -> Callable[[Operand, list[Operand]], None]:
+            def some(i: Operand, _: list[Operand]) -> None:
+                e.open(f.region)
+                here = f.gep(kept, f.mul(i, vectors), self.vt)
+                at = [f.gep(here, j, self.vt) for j in range(count * vectors)]
+                mine = [f.put(f"load {self.vt}, ptr {a}, align {self.align}") for a in at]
+                self.finish_vectors(mine, f.add(m0, i), n0, masks)
+                e.close()
+
+            return some
+
+        some = min(height, max(1, CHAINS // vectors))
+        whole = height // some * some
+        f.counted(0, whole, some, rows(some))
+        f.counted(whole, height, 1, rows(1))
+
+    def finish_vectors(
+        self, sums: list[Operand], m: Operand, n0: Operand, masks: list[Operand | None]
+    ) -> None:
+        """The output's body for the vectors of some rows, side by side."""
+        e, f, k = self.e, self.f, self.k
+        rows = [f.add(m, i) for i in range(len(sums) // len(masks))]
+        starts = [f.add(n0, j * self.width) for j in range(len(masks))]
+
+        def vector(total: Operand, row: Operand, j: int) -> None:
+            scope = e.open(f.region, masks[j])
+            e.bindings[k.n[0]] = Binding(starts[j], self.width, scope)
+            self.finish(total, self.width, row)
             e.close()
 
-        f.counted(0, height, 1, row)
+        places = [(row, j) for row in rows for j in range(len(masks))]
+        f.interleaved([
+            functools.partial(vector, total, *place)
+            for total, place in zip(sums, places, strict=True)
+        ])  # fmt: skip
 
-    def finish_row(
-        self, sums: list[Operand], m: Operand, n0: Operand, vectors: int,
+    def turned(self, height: int) -> bool:
+        """Do the results of a tile's column lie together, not those of a row?"""
+        k, strides = self.k, dict(self.k.output.access.terms)
+        return height > 2 and k.m is not None and strides.get(k.m[0]) == 1 != strides.get(k.n[0], 1)
+
+    def finish_columns(
+        self, sums: list[Operand], m0: Operand, n0: Operand, height: int, vectors: int,
         masks: list[Operand | None],
     ) -> None:  # fmt: skip
-        """The output's body for the vectors of one row."""
-        e, f, k = self.e, self.f, self.k
-        for j in range(vectors):
-            scope = e.open(f.region, masks[j])
-            e.bindings[k.n[0]] = Binding(f.add(n0, j * self.width), self.width, scope)
-            self.finish(sums[j], self.width, m)
-            e.close()
+        """The output's body for every column of the tile, which is turned in registers: vectors of
+        what lies together, not lanes apart."""
+        f, w, t = self.f, self.width, self.dtype.llvm
+        count = vectors * w
+        known = all(mask is None or mask[0] == "<" for mask in masks)
+        columns: Operand | int = sum(mask.count("true") if mask else w for mask in masks)
+        if not known:
+            columns = f.smin(f.sub(size(self.e, self.k.n[1]), n0), count)
+        few = count * len(body_nodes(self.k.output.body)) <= BODY
+        kept = "" if few and known else f.put(f"alloca [{count} x {self.vt}], align 64", f.root)
+        for first in range(0, height, w):
+            left = min(w, height - first)
+            turned: list[Operand] = []
+            for j in range(vectors):
+                rows = [sums[i * vectors + j] for i in range(first, first + left)]
+                turned += transpose(f, rows + ["poison"] * (w - left), w, t)
+            m = f.add(m0, first)
+            if not kept:
+                for i in range(int(columns)):
+                    self.finish_column(turned[i], m, f.add(n0, i), left)
+                continue
+            for i, x in enumerate(turned):
+                f.do(f"store {self.vt} {x}, ptr {f.gep(kept, i, self.vt)}, align {self.align}")
+
+            def column(i: Operand, _: list[Operand], m: Operand = m, left: int = left) -> None:
+                self.e.open(f.region)
+                at = f.gep(kept, i, self.vt)
+                x = f.put(f"load {self.vt}, ptr {at}, align {self.align}")
+                self.finish_column(x, m, f.add(n0, i), left)
+                self.e.close()
+
+            f.counted(0, columns, 1, column)
+
+    def finish_column(self, total: Operand, m: Operand, n: Operand, rows: int) -> None:
+        """The output's body for some rows of one column."""
+        e, f, k, w = self.e, self.f, self.k, self.width
+        assert k.m is not None
+        bits = ", ".join(f"i1 {'true' if i < rows else 'false'}" for i in range(w))
+        scope = e.open(f.region, f"<{bits}>" if rows < w else None)
+        e.bindings[k.m[0]], e.bindings[k.n[0]] = Binding(m, w, scope), Binding(n, 0, scope)
+        e._remember(k.hole, Value(total, self.dtype, w, scope))
+        e.store(e.emit(k.output.body), k.output.access)
+        e.close()
 
     def finish(self, total: Operand, lanes: int, m: Operand) -> None:
         """Put one sum in the place of the hole, and store what the body makes of it."""

@@ -7,13 +7,14 @@ Must not know which tiles are chosen (see tiles.py).
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from math import prod
 
 from ..emit.contraction import affine_coefficient
 from ..emit.kernel import Access, Bound, Contraction, Output, Panel, RowBound, Stride
 from ..ir import dtype as dt
 from ..ir.dtype import DType
-from ..ir.node import Node, loops, make, out, read, red
+from ..ir.node import Node, alu, loops, make, out, read, red
 from ..ir.record import frozen, record
 from ..ir.transform import body_nodes, product_of, substitute, toposort
 from .lower import Lowering, Memory, Raw, affine
@@ -83,6 +84,7 @@ class Choice:
     pack_rows: bool = False  # copy a first, so that its rows lie apart in the cache
     block: tuple[int, int] | None = None
     order: str = "rows"  # of the tiles, see emit.kernel.Contraction
+    ahead: bool = False  # ask for the next tile's rows of a
 
 
 @record
@@ -103,9 +105,10 @@ class Problem:
         self, shape: tuple[int, ...], body: Node, memory: dict[Node, Memory], target: Memory,
         width: int, registers: int, copies: Copies | None = None,
         offset: Size = 0, least: int = SMALL, adds_pairs: bool = False,
-        apart: frozenset[Node] = frozenset(),
+        apart: frozenset[Node] = frozenset(), repeats: Mapping[Node, int] | None = None,
     ) -> None:  # fmt: skip
         self.apart = apart  # output loops that are not joined with others
+        self.repeats = repeats or {}  # see steps.repeats
         self.copies = copies or {}
         self.shape, self.body, self.memory, self.target = shape, body, memory, target
         self.width, self.registers, self.target_offset = width, registers, offset
@@ -155,6 +158,8 @@ class Problem:
         self.joined: set[Node] = set()  # those others
         self._lower_rest()
         self._merge_outputs()
+        self.every_k = list(self.k)
+        self._merge_terms()
         return True
 
     def _count(self) -> int:
@@ -226,6 +231,35 @@ class Problem:
             self.gone.add(x)
             self.joined.add(y)
 
+    def _merge_terms(self) -> None:
+        """Join reduction loops likewise: the terms keep their order, and the sums their bits. Where
+        lanes or pairs of the last loop are added its extent counts."""
+        if self.lanes or self.halves == "pairs":
+            return
+        fixed = self.guarded | self.apart
+        for o in self.operands:
+            fixed |= o.tied
+        for x, y in reversed(list(itertools.pairwise(self.k))):
+            y = self.k[self.k.index(x) + 1]
+            walks = all(
+                self._one_walk(o.strides.get(x, 0), o.strides.get(y, 0), y) and _plain(o.read, x, y)
+                for o in self.operands
+            )
+            if {x, y} & fixed or not walks:
+                continue
+            try:
+                joined = mul(self.extents[x], self.extents[y])
+            except ArithmeticError:
+                continue
+            self.extents[y] = joined
+            self.parts[y] = (*self.parts.pop(x), *self.parts[y])
+            del self.extents[x]
+            self.k.remove(x)
+            for o in self.operands:
+                o.strides.pop(x, None)
+            self.gone.add(x)
+            self.joined.add(y)
+
     def _one_walk(self, outer: Size, inner: Size, variable: Node) -> bool:
         try:
             return outer == mul(inner, self.extents[variable])
@@ -233,6 +267,11 @@ class Problem:
             return False
 
     # ---- copies ----------------------------------------------------------------------------------
+
+    def shared(self, operand: Operand, cycles: float) -> float:
+        """What this contraction bears of the cost of a copy, which all that read the operand so
+        share."""
+        return cycles / self.repeats.get(operand.read, 1)
 
     def gather(self, operand: Operand, last: Node) -> Gather | None:
         """The copy of an operand in which `last` is innermost and all other loops are in order, if
@@ -273,13 +312,16 @@ class Problem:
                 continue
             terms, constant = parts
             others = [v for v in terms if v is not m]
-            if b.step != 1 or len(others) != 1 or others[0] not in self.k or terms[m] < 0:
+            if b.step != 1 or len(others) != 1 or others[0] not in self.k:
                 return None
             v = others[0]
             if isinstance(self.extents[v], Sym) or isinstance(self.extents[m], Sym):
                 return None
             lo = None if b.lo is None else b.lo - constant
             hi = None if b.hi is None else b.hi - constant
+            if terms[m] < 0:
+                terms = {w: -by for w, by in terms.items()}
+                lo, hi = (None if x is None else 1 - x for x in (hi, lo))
             if found is None:
                 found = RowBound(v, terms[m], terms[v], 0, lo, hi)
                 continue
@@ -339,7 +381,8 @@ class Problem:
             tied = RowBound(
                 ids[tied.variable], tied.by_row, tied.by_term, tied.constant, tied.lo, tied.hi
             )
-            if k[-1][0] is tied.variable:  # the rows of a term are chosen outside its loop
+            if k[-1][0] is tied.variable and not tied.diagonal:
+                # The rows of a term are chosen outside its loop.
                 k.append((red(len(k) + 1), 1))
         kernel = Contraction(
             outer=tuple((v, stride(self.extents[v])) for v in outer),
@@ -359,6 +402,7 @@ class Problem:
             partial=params.pointer(partial) if choice.block else None,
             order=choice.order,
             output=Output(body, where_to), width=self.width, panel=panel,
+            ahead=choice.ahead,
         )  # fmt: skip
         return kernel, self._count() >= PARALLEL and self._tiles(choice) > 1
 
@@ -392,6 +436,16 @@ def without(body: Node, gone: set[Node]) -> Node:
     return map_loads(body, change)
 
 
+def _plain(read: Node, *variables: Node) -> bool:
+    """Is each index that a variable decides alone that variable, plus a number? Then a copy of what
+    is read is walked as the tensor itself is."""
+    for ix in read.src[1:]:
+        terms, _ = affine(ix) or ({}, 0)
+        if len(terms) == 1 and any(terms.get(v, 1) != 1 for v in variables):
+            return False
+    return True
+
+
 def _operand(factor: Node, load: Node) -> Operand:
     raw: Raw = load.arg
     tied = {n for s in load.src for n in toposort([s]) if n.op in ("out", "red")}
@@ -410,7 +464,7 @@ def conjuncts(guard: Node) -> list[Node]:
 
 
 def as_bound(c: Node) -> Bound | None:
-    """A comparison of an affine value (or its quotient) with a number, as a bound."""
+    """A comparison of affine values (or of a quotient with a number), as a bound."""
     if c.op in ("lt", "le") and c.src[0].dtype is dt.int64:
         x, y = c.src
         if y.op == "const":  # x < y, x ≤ y
@@ -423,7 +477,7 @@ def as_bound(c: Node) -> Bound | None:
             if y.op == "floordiv" and y.src[1].op == "const":
                 return Bound(y.src[0], lo=lo * int(y.src[1].value))
             return Bound(y, lo=lo)
-        return None
+        return Bound(alu("sub", y, x), lo=int(c.op == "lt"))
     if c.op == "not" and c.src[0].op == "lt" and c.src[0].dtype is dt.bool_:
         inner = c.src[0]
         x, y = inner.src

@@ -46,9 +46,10 @@ class Packing:
         self.normal = bool(problem.halves) and not problem.adds_pairs
         axes = [_axis(i, ix, problem, self.tensor.shape[i]) for i, ix in enumerate(indices)]
         lane = problem.k[-1] if rows else choice.n
+        every_k = problem.every_k  # also those that are walked as part of another
         self.lane = next(a for a in axes if a.variable is lane)
         self.sums = [
-            a for v in problem.k for a in axes if a.variable is v and a is not self.lane
+            a for v in every_k for a in axes if a.variable is v and a is not self.lane
         ]  # fmt: skip
         self.outer = [a for a in axes if a is not self.lane and a not in self.sums]
         targets = {out(i): s for i, s in enumerate(problem.target.strides)}

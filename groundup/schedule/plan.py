@@ -31,7 +31,7 @@ from .lower import Memory
 from .order import Canonical, Slot, canonical
 from .signature import Signature
 from .sizes import Size, row_major_strides, size_of, value
-from .steps import Builder, Check, Machine, Result, Step, Temp, images
+from .steps import Builder, Check, Machine, Result, Step, Temp, images, repeats
 from .windows import written_out
 
 if TYPE_CHECKING:
@@ -208,7 +208,9 @@ class Plan:
                 return _row_major(Result(number), g.node.shape)
             return builder.temporary(g.node.shape, g.node.dtype, layout(g)[0])
 
-        for kernel in link(kernels, set(self.result_of)):
+        linked = list(link(kernels, set(self.result_of)))
+        builder.repeats = repeats([g for k in linked if not isinstance(k, Linked) for g in k])
+        for kernel in linked:
             if not isinstance(kernel, Linked):
                 add(kernel)
                 continue

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..emit.kernel import Contraction, Kernel, Nest, Several
 from ..ir.dtype import DType
 from ..ir.extent import symbolic_key
-from ..ir.node import Node, loops, out, outs, read
+from ..ir.node import Node, loops, out, outs, read, red
 from ..ir.record import fresh, frozen, record
 from ..ir.transform import TENSOR_OPS, body_nodes, product_of, substitute, toposort
 from ..ir.verify import verify
@@ -90,6 +90,7 @@ class Builder:
     machine: Machine
     memory: dict[Node, Memory]
     images: dict[tuple[int, int], tuple[int, ...]]
+    repeats: Mapping[Node, int] = fresh(default_factory=dict)  # see `repeats`
     steps: list[Step] = fresh(default_factory=list)
     temps: list[Size] = fresh(default_factory=list)  # bytes of each
     copies: Copies = fresh(default_factory=dict)
@@ -127,7 +128,7 @@ class Builder:
             return  # there is nothing to compute
         if listener is not None and len(groups) == 1 and _has_product(groups[0].reductions):
             listener(self, groups[0], targets[0])
-        key, tensors, refs = form(groups, targets, self.memory, self.copies)
+        key, tensors, refs = form(groups, targets, self.memory, self.copies, self.repeats)
         known = self.forms.get(key)
         if known is not None:
             self._repeat(known, groups, targets, tensors, refs)
@@ -303,7 +304,7 @@ class Builder:
         for _ in range(4):
             problem = Problem(
                 part.shape, body, memory, place, width, registers, self.copies, offset,
-                0 if several else SMALL, self.machine.adds_pairs,
+                0 if several else SMALL, self.machine.adds_pairs, repeats=self.repeats,
             )  # fmt: skip
             choice = choose(problem) if problem.valid else None
             if choice is None or choice.repack is None:
@@ -471,7 +472,7 @@ def _walks_all(kernel: Kernel) -> bool:
 
 def form(
     groups: list[Group], targets: list[Memory], memory: dict[Node, Memory],
-    copies: Copies,
+    copies: Copies, repeats: Mapping[Node, int],
 ) -> tuple[object, list[Node], list[object]]:  # fmt: skip
     """(what a step depends on, apart from which memory it is; the tensors that it reads; the
     memory, as words).
@@ -505,7 +506,7 @@ def form(
                 number[place.ref], tuple(copies.get(n, ())),
             )  # fmt: skip
         else:
-            part = (n.op, n.dtype, n.arg, *[places[s] for s in n.src])
+            part = (n.op, n.dtype, n.arg, repeats.get(n, 1), *[places[s] for s in n.src])
         places[n] = len(parts) - head
         parts.append(part)
     parts.append(tuple(places[g.body] for g in groups))
@@ -540,6 +541,26 @@ def permuted(shape: tuple[Size, ...], order: list[int]) -> tuple[Size, ...]:
     for i, s in zip(order, inner):
         strides[i] = s
     return tuple(strides)
+
+
+def repeats(groups: list[Group]) -> dict[Node, int]:
+    """How many contractions read a tensor as a factor's read does, for each such read: a copy that
+    one of them asks for serves them all."""
+    ways: dict[Node, set[Node]] = {}
+    users: dict[Node, int] = {}
+    for g in groups:
+        mine: set[Node] = set()
+        for n in g.reductions:
+            if not n.arg[2].startswith("dot"):
+                continue
+            names = {red(i): red(-1 - place) for place, (i, _) in enumerate(n.arg[1])}
+            for r in product_of(n.src[0]) or ():
+                way = substitute(r, names)
+                ways.setdefault(way, set()).add(r)
+                mine.add(way)
+        for way in mine:
+            users[way] = users.get(way, 0) + 1
+    return {r: users[way] for way, reads in ways.items() for r in reads}
 
 
 def images(groups: list[Group]) -> dict[tuple[int, int], tuple[int, ...]]:

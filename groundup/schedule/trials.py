@@ -33,6 +33,7 @@ from .tiles import candidates
 
 SAMPLE = 5e-4  # seconds of one measurement: many clock ticks, few interruptions
 ROUNDS = 7
+MOST_RUNS = 16  # of a contraction after one copy that serves several
 HOPELESS = 1.5  # how much slower a candidate may be at first sight
 GAIN = 1.03  # what a winner must gain: less is noise, and not worth a file
 
@@ -51,6 +52,7 @@ class Met:
         refs: dict[object, _Outside] = {}
         self.sizes: dict[_Outside, tuple[int, DType]] = {}
         self.group, self.images, self.count = group, builder.images, 0
+        self.repeats = {n: builder.repeats[n] for n in group.nodes if n in builder.repeats}
 
         def outside(place: Memory, dtype: DType) -> Memory:
             ref = refs.setdefault(place.ref, _Outside(len(refs)))
@@ -79,7 +81,9 @@ class Meeting:
 
     def note(self, builder: Builder, group: Group, target: Memory) -> None:
         """A builder is about to add this contraction."""
-        key, tensors, _ = form([group], [target], builder.memory, builder.copies)
+        key, tensors, _ = form(
+            [group], [target], builder.memory, builder.copies, builder.repeats
+        )
         found = self.met.get(key)
         if found is None:
             found = self.met[key] = Met(builder, group, target, tensors)
@@ -122,11 +126,13 @@ class Way:
     def __init__(self, met: Met, forced: dict[str, str], outside: dict[_Outside, Buffer]) -> None:
         self.trial = winners.Trial(forced)
         copies = {t: dict(known) for t, known in met.copies.items()}
-        builder = Builder(machine(), dict(met.memory), met.images, copies=copies)
+        builder = Builder(machine(), dict(met.memory), met.images, met.repeats, copies=copies)
         with winners.trying(self.trial):
             self.valid = builder._contraction(met.group, met.target)
         self.steps, self._temps = builder.steps, builder.temps
         self.outside = outside
+        # A copy that serves several contractions is made once for as many runs.
+        self.times = min(MOST_RUNS, max(met.repeats.values(), default=1))
         self.kernels: tuple[Kernel, ...] = tuple(s.kernel for s in self.steps)
 
     def load(self) -> None:
@@ -140,12 +146,14 @@ class Way:
                 return buffer.address
             return 0 if word == "status" else value(word)  # type: ignore[arg-type]
 
+        code = dict(zip(self.kernels, compiled(self.kernels), strict=True))
+        steps = [s for s in self.steps if not s.groups]
+        steps += [s for s in self.steps if s.groups] * self.times
         table = [
-            (code, [number(w) for w in s.words], THREADS[s.parallel])
-            for s, code in zip(self.steps, compiled(self.kernels), strict=True)
-        ]  # fmt: skip
+            (code[s.kernel], [number(w) for w in s.words], THREADS[s.parallel]) for s in steps
+        ]
         self.program, self._alive = runtime.Program(table), temps
-        for i, s in enumerate(self.steps):
+        for i, s in enumerate(steps):
             for j, w in enumerate(s.words):
                 if w == "status":
                     self.program.words(i)[j] = self.program.status_address
@@ -155,7 +163,7 @@ class Way:
         run, start = self.program.run, perf_counter()
         for _ in range(runs):
             run()
-        return (perf_counter() - start) / runs
+        return (perf_counter() - start) / (runs * self.times)
 
 
 def tune(met: Sequence[Met], done: Callable[[Outcome], None], until: float = math.inf) -> int:

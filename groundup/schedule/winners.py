@@ -42,7 +42,7 @@ def form_of(p: Problem) -> str:
         raw = o.raw
         words += [o.load.dtype.name, raw.computed, raw.guarded, sorted(map(_called, o.tied))]
         words += [(_called(v), _size(s)) for v, s in o.strides.items()]
-        words.append(len(p.copies.get(o.read.src[0], ())))
+        words += [len(p.copies.get(o.read.src[0], ())), p.repeats.get(o.read, 1)]
     for b in p.bounds:
         words += [_body(b.value), b.lo, b.hi, b.step]
     words += [(_called(v), _size(s)) for v, s in p.target_strides.items()]

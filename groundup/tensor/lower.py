@@ -377,7 +377,9 @@ def _factors(reduction: Indexed) -> tuple[Indexed, ...]:
 
 
 def _product(source: Indexed) -> tuple[Indexed, ...]:
-    """The two tensors of a product of two; none of another expression."""
+    """The two tensors of a product of two, or of 0 where a condition fails; else none."""
+    if source.op == "where" and source.src[2].op == "number" and source.src[2].arg == 0:
+        source = source.src[1]
     plain = source.op == "binary" and source.arg == "mul"
     return tuple(source.src) if plain and all(s.op == "read" for s in source.src) else ()
 
