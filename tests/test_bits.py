@@ -145,3 +145,24 @@ def test_compiled_graphs_are_right_at_other_vector_widths(cpu: str) -> None:
         env={**os.environ, "GROUNDUP_CPU": cpu, "GROUNDUP_GRAPHS": "60"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int32"])
+@pytest.mark.parametrize("m, k, n", [(1, 700, 9), (8, 300, 1), (33, 257, 65), (64, 1024, 40)])
+def test_a_constant_operand_may_be_looked_at(m: int, k: int, n: int, dtype: str) -> None:
+    """A product with a tensor that is one number everywhere: pending, or in memory."""
+    kind = getattr(gu, dtype)
+    x = (gu.randn(m, k) * 8).to(kind).realize()
+    for make in (lambda: gu.full((k, n), 0.7) * 1.3, lambda: gu.ones(k, n) / 3 + 2):
+        pending, seen = (make().to(kind) for _ in range(2))
+        seen.realize()
+        both, other = gu.full((m, k), 0.3).to(kind), gu.full((m, k), 0.3).to(kind).realize()
+        i, j, r = gu.axes("i j r")
+        products = [
+            (x @ pending, x @ seen),
+            (both @ pending, other @ seen),
+            tuple((x[i, r] * y[r, j]).sum(r).order(j, i) for y in (pending, seen)),
+            (nn.functional.linear(x, pending.T), nn.functional.linear(x, seen.T)),
+        ]
+        for one, another in products:
+            assert one.tolist() == another.tolist()

@@ -174,6 +174,9 @@ def fuse(
     }
     for node in wanted | shown:
         numbers.pop(node, None)
+    for node in [n for n in numbers if any(_inside_dot(g, r) for g in users.get(n, ())
+                                           for r in g.reads[n])]:  # fmt: skip
+        del numbers[node]
     for node, number in numbers.items():
         for g in users.get(node, ()):
             g.body = substitute(g.body, dict.fromkeys(g.reads[node], number))
@@ -249,6 +252,8 @@ def _inline(node: Node, into: list[Group], facts: _Facts) -> bool:
         return facts.reads <= 1 and facts.cost == 0 and facts.size < 40
     if not facts.reductions:
         inside_dot = any(_inside_dot(g, r) for g, r in sites)
+        if inside_dot and node.op == "loops" and node.src[0].op == "const":
+            return False  # the same product, whether its operand was looked at or not
         if facts.cost == 0 and facts.reads <= 1 and not (facts.converts and inside_dot):
             return True  # a view, a constant, a padded or shifted read
         if inside_dot:

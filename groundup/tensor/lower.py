@@ -129,6 +129,9 @@ class _Lowering:
         self.tensors: list[Core] = [t.arg[0] for t in reads]
         self.tensors += [t.arg for t in self.order if t.op == "number" and isinstance(t.arg, Core)]
         self.guarded = _under_where(root)
+        # Factors are read even where they are one number everywhere: what a sum of products is
+        # decides in which order it is added, and a tensor that was looked at is the same.
+        self.factors = {id(s) for t in self.order if t.op == "reduce" for s in _factors(t)}
         self._find_sizes(reads, axes)
 
     # ---- sizes ---------------------------------------------------------------------------------
@@ -280,16 +283,11 @@ class _Lowering:
         return ir.cast(quotient, result.dtype)
 
     def _order(self, kind: str, axes: Sequence[Axis], source: Indexed) -> str:
-        term = source
-        if source.op == "where" and source.src[2].op == "number" and source.src[2].arg == 0:
-            term = source.src[1]
+        factors = _product(source) if kind == "sum" else ()
         if (
-            kind == "sum"
-            and term.op == "binary"
-            and term.arg == "mul"
-            and all(s.op == "read" for s in term.src)
+            factors
             and self.by_id[id(source)].dtype.is_float
-            and len({s.arg[0].dtype for s in term.src}) == 1
+            and len({s.arg[0].dtype for s in factors}) == 1
         ):
             return "dot"
         for tree in _postorder(source):
@@ -311,7 +309,7 @@ class _Lowering:
             index = ir.cast(index, dt.int64)
             indices.append(self._checked(tree, d, s, index, size, inside))
         node = operand(tensor)
-        constant = node.op == "loops" and node.src[0].op == "const"
+        constant = node.op == "loops" and node.src[0].op == "const" and id(tree) not in self.factors
         if constant and not any(_has_read(ix) for ix in indices):  # those are checked where read
             body = node.src[0]
         else:
@@ -371,6 +369,19 @@ class _Lowering:
         mapping = {n: ir.out(i) for i, n in enumerate(found)}
         moved = substitute(index, mapping)
         return intervals(moved, [self.size[n.arg] for n in found])[moved]
+
+
+def _factors(reduction: Indexed) -> tuple[Indexed, ...]:
+    """The two tensors of a sum of products; none of another reduction."""
+    return _product(reduction.src[0]) if reduction.arg[0] in ("sum", "mean") else ()
+
+
+def _product(source: Indexed) -> tuple[Indexed, ...]:
+    """The two tensors of a product of two, or of 0 where a condition fails; else none."""
+    if source.op == "where" and source.src[2].op == "number" and source.src[2].arg == 0:
+        source = source.src[1]
+    plain = source.op == "binary" and source.arg == "mul"
+    return tuple(source.src) if plain and all(s.op == "read" for s in source.src) else ()
 
 
 def _guards_outside(product: Node) -> Node:
