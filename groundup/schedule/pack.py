@@ -83,14 +83,15 @@ class Packing:
         return mul(step, self.panel * -(-self.lane.length // self.panel))
 
     def _rows(self) -> Size:
-        """Strides of rows, each an odd number of lines long, so that neighbouring rows fall onto
-        different sets of the cache; the elements of one."""
+        """Strides of rows, each an odd number of lines long (of a runtime size: a line longer), so
+        that neighbouring rows fall onto different sets of the cache; the elements of one."""
         step: Size = 1
         for a in reversed([*self.sums, self.lane]):
             a.stride = step
             step = mul(step, a.length)
-        assert not isinstance(step, Sym), "tiles._uncrowded"
         line = 64 // self.dtype.itemsize
+        if isinstance(step, Sym):
+            return add(step, line)
         return (-(-step // line) | 1) * line
 
     def raw(self, ref: object) -> Raw:

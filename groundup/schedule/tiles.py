@@ -31,6 +31,7 @@ AHEAD = 256 << 10  # bytes of rows: fewer soon lie in the second-level cache
 STREAMS = 8  # rows of memory that are read side by side
 FAR, WALK = 16 << 10, 1.7  # bytes between two terms, and how much longer such a walk takes
 CROWDED = 1.3  # how much longer it takes when rows push each other out of the cache
+POINTERS = 9  # rows a runtime size apart for which there are registers enough
 # Cycles a term longer, where a tile's rows lie together and each term on a page of its own; where
 # those terms push each other out of the second-level cache, too. WAY: bytes of such a cache after
 # which lines share their places, of which there are WAYS.
@@ -227,6 +228,8 @@ def _with_rows(
         count * _tile_cycles(p, r, c.vectors, columns, width, False, 0.0, loose)
         for r, count in tiles
     )
+    if isinstance(p.extents[p.k[-1]], Sym) and c.rows > POINTERS:
+        cycles *= CROWDED
     cost = cycles * _rest(p, c.m, c.n) + extra + TRANSPOSE * _elements(p, c.a)
     return replace(c, cost=cost, pack_rows=True)
 
@@ -295,9 +298,12 @@ def _uncrowded(p: Problem, a: Operand, m: Node, cost: float) -> tuple[float, boo
 
 
 def _rows_packable(p: Problem, a: Operand, m: Node) -> bool:
+    last = p.k[-1]
     if m in p.guarded or m in p.joined or len(p.k) > 1:
         return False
-    return packable(p, a, p.k[-1])
+    if isinstance(p.extents[last], Sym) and isinstance(p.extents[m], Sym):
+        return False
+    return packable(p, a, last, runtime=True)
 
 
 def _elements(p: Problem, o: Operand) -> int:
@@ -348,12 +354,12 @@ def _packing(p: Problem, b: Operand, m: Node | None, n: Node) -> list[tuple[bool
     return [(False, 0.0)]
 
 
-def packable(p: Problem, b: Operand, n: Node) -> bool:
+def packable(p: Problem, b: Operand, n: Node, runtime: bool = False) -> bool:
     """Is every index of the read affine in one variable of its own, n as it is, and inside the
-    tensor whatever the conditions of the terms say?"""
+    tensor whatever the conditions of the terms say? runtime: n may have a runtime size."""
     if b.raw.computed or b.raw.guarded:
         return False
-    if n in p.joined or isinstance(p.full[n], Sym):
+    if n in p.joined or (isinstance(p.full[n], Sym) and not runtime):
         return False
     tensor, *indices = b.read.src
     seen: set[Node] = set()

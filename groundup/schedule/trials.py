@@ -203,6 +203,8 @@ def _tune(m: Met, seen: set[str]) -> Iterator[Outcome]:
             continue
         seen.add(name)
         first = Way(m, forced, outside)
+        if name not in first.trial.asked:
+            continue  # only the model asks it, of a copy that an earlier winner does without
         ways = {first.kernels: first}
         for c in candidates(problem):
             way = Way(m, forced | {name: winners.described(problem, c)}, outside)

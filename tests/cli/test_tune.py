@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,10 +54,16 @@ def run(*args: object) -> tuple[int, str]:
     return result.exit_code, " ".join(result.output.split())
 
 
+def problems(said: str) -> int:
+    """How many it tuned: of two products, each with the copy that its best way may ask for."""
+    found = re.search(r"(\d+) problems", said)
+    return int(found[1]) if found else 0
+
+
 def test_a_program_is_run_with_its_arguments_and_its_results_keep_every_bit(place: Path) -> None:
     code, said = run("--threads", 1, place / "program.py", place / "one", "--epochs", "3")
     assert code == 0, said
-    assert "2 problems" in said and "1 threads" in said
+    assert 2 <= problems(said) <= 4 and "1 threads" in said
     before = (place / "one").read_text()
     assert before.startswith("(['--epochs', '3'], 'beside', [[[")
     # Whatever wins, and did it or not: the last candidate of each problem.
@@ -64,8 +71,9 @@ def test_a_program_is_run_with_its_arguments_and_its_results_keep_every_bit(plac
         patch.setattr(EXECUTE, "_plans", {})
         patch.setattr(trials, "_fastest", lambda ways: (len(ways) - 1, (2.0, 1.0)))
         code, said = run("--threads", 1, place / "program.py", place / "two", "--epochs", "3")
-        assert code == 0 and "2 with a winner" in said and "2.00×" in said
-    assert len(winners.table()) == 2
+        count = problems(said)
+        assert code == 0 and f"{count} with a winner" in said and "2.00×" in said
+    assert len(winners.table()) >= count >= 2
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(EXECUTE, "_plans", {})
         assert run(place / "program.py", place / "three", "--epochs", "3")[0] == 0
@@ -110,7 +118,7 @@ def test_what_a_failing_program_met_is_tuned(
     if end == "x =":  # it did not begin
         assert code == 2 and "nothing to tune" in said
         return
-    assert code == 1 and "2 problems" in said
+    assert code == 1 and problems(said) >= 2
     if "RuntimeError" in end:
         trace = said + capfd.readouterr().err
         assert "RuntimeError: late" in trace and "runpy" not in trace
@@ -124,7 +132,7 @@ def test_a_program_that_ends_well_early_is_fine(place: Path) -> None:
 def test_an_interrupted_program_is_tuned_as_far_as_it_came(place: Path) -> None:
     (place / "program.py").write_text(PROGRAM + "raise KeyboardInterrupt")
     code, said = run("--threads", 1, place / "program.py", place / "one")
-    assert code == 0 and "Interrupted the program" in said and "2 problems" in said
+    assert code == 0 and "Interrupted the program" in said and problems(said) >= 2
 
 
 def test_interrupted_tuning_keeps_what_was_won(

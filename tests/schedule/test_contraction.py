@@ -615,6 +615,40 @@ def test_a_plan_in_blocks_serves_every_runtime_size(
 
 
 @pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("form", ["over", "rows"])
+def test_rows_copied_first_serve_every_runtime_size(
+    monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """Rows as long as a runtime size, and as many: the bits of those that are read in place."""
+    choose = tiles.choose
+    symbol = Symbol("n")
+    plans = []
+    for copied in (False, True):
+
+        def packed(p: contract.Problem, copied: bool = copied) -> tiles.Choice | None:
+            c = choose(p)
+            assert c is not None and c.m is not None
+            c.pack_rows = copied
+            assert tiles._rows_packable(p, c.a, c.m)
+            return c
+
+        monkeypatch.setattr(tiles, "choose", packed)
+        roots, *_ = _runtime(symbol, 17, form)
+        plans.append(Plan(Signature(roots), roots, [None]))
+    assert sum(isinstance(s.kernel, Pack) and not s.kernel.panel[0] for s in plans[1].steps) == 1
+    for n in (17, 0, 1, 5, 16, 97, 300):
+        roots, *_ = _runtime(symbol, n, form)
+        buffers = Signature(roots).buffers
+        for count in (1, 3):
+            runtime.set_num_threads(count)
+            one, two = (
+                B.array(m, r).tobytes()
+                for plan in plans for m, r in zip(plan.run(buffers, n, [None]), roots)
+            )  # fmt: skip
+            assert one == two, n
+
+
+@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("form", FORMS)
 def test_threads_change_no_bit(form: str) -> None:
     build, shapes, _ = FORMS[form]
