@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from ..ir import dtype as dt
 from .builder import Function, Operand, module
+from .deal import deal, size
 from .expression import Binding, Emitter, Value
 from .kernel import Argsort, key_bits, scratch_words
-from .nest import SIGNATURE, carefully, size
+from .nest import SIGNATURE, carefully
 
 
 def emit_argsort(kernel: Argsort, name: str) -> str:
@@ -36,10 +37,9 @@ class _ArgsortWriter:
     def write(self) -> None:
         """Deal the rows out to the threads that have scratch memory."""
         f, k = self.f, self.k
-        threads = f.smin("%nthreads", k.slots)
-        f.when(f.less("%tid", threads), lambda: self.rows(threads))
+        f.when(f.less("%tid", k.slots), self.rows)
 
-    def rows(self, threads: Operand) -> None:
+    def rows(self) -> None:
         e, f, k = self.e, self.f, self.k
         e.open(f.region)
         head, each = scratch_words(self.dtype)
@@ -50,27 +50,14 @@ class _ArgsortWriter:
         self.first = f.gep(base, head, "i64")
         self.second = f.gep(self.first, f.mul(n, each // 2), "i64")
         self.now, self.other = (f.put("alloca ptr, align 8", f.root) for _ in range(2))
-        sizes = [size(e, extent) for _, extent in k.loops]
-        total: Operand | int = 1
-        for s in sizes:
-            total = f.mul(total, s)
-        lo = f.div(f.mul(total, "%tid"), threads)
-        hi = f.div(f.mul(total, f.add("%tid", 1)), threads)
 
-        def row(unit: Operand, _: list[Operand]) -> None:
-            scope = e.open(f.region)
-            for (variable, _extent), s in reversed(list(zip(k.loops, sizes))[1:]):
-                e.bindings[variable] = Binding(f.rem(unit, s), 0, scope)
-                unit = f.div(unit, s)
-            if k.loops:
-                e.bindings[k.loops[0][0]] = Binding(unit, 0, scope)
+        def row(_: list[Operand]) -> None:
             if k.few:
                 self.select()
             else:
                 self.sort()
-            e.close()
 
-        f.counted(lo, hi, 1, row)
+        deal(e, k.loops, row, most=k.slots)
         e.close()
 
     def store(self, i: Operand, position: Operand) -> None:

@@ -152,6 +152,24 @@ class Function:
         outer.items.append(Choice(cond, a, b, results))
         return [name for name, *_ in results]
 
+    def interleaved(self, parts: list[Callable[[], None]]) -> None:
+        """Write parts that are independent of each other; instruction by instruction in turn, where
+        none has loops or branches: while one chain waits for a result, the others go on."""
+        outer = self.region
+        regions = [Region(outer.depth) for _ in parts]
+        for region, write in zip(regions, parts, strict=True):
+            self.region = region
+            write()
+        self.region = outer
+        items = [region.items for region in regions]
+        if all(isinstance(item, str) for part in items for item in part):
+            # The k-th of n instructions comes at (k + 1) / n, so that all end together.
+            turns = [((k + 1) / len(part), i, k) for i, part in enumerate(items)
+                     for k in range(len(part))]  # fmt: skip
+            outer.items += [items[i][k] for _, i, k in sorted(turns)]
+        else:
+            outer.items += [item for part in items for item in part]
+
     # Integer arithmetic on i64 operands; numbers known now are folded.
     def add(self, a: Operand | int, b: Operand | int) -> Operand:
         a, b = str(a), str(b)

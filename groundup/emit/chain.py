@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from .builder import Function, Operand, module
 from .contraction import ContractionWriter
+from .deal import size
 from .expression import Emitter
 from .kernel import Chain, Fill, Nest, Part
-from .nest import SIGNATURE, carefully, nest_function, size
+from .nest import SIGNATURE, carefully, nest_function
 
 
 def emit_chain(kernel: Chain, name: str) -> str:

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from ..ir.node import Node, red
 from ..ir.transform import toposort
 from .builder import Operand
+from .deal import deal, size
 from .expression import Binding, Emitter, Value
 from .kernel import Nest
-from .nest import share, size, write_outputs
+from .nest import write_outputs
 from .reduction import Reduction, combined, lane_mask, nest, renamed
 
 BLOCK = 1024  # columns whose running values wait together
@@ -47,28 +48,16 @@ class ColumnsWriter:
         """Deal out the outer loops together with the blocks of columns."""
         e, f, k = self.e, self.e.fn, self.k
         leading = k.loops[:-1]
-        sizes = [size(e, extent) for _, extent in leading]
-        total: Operand | int = 1
-        for s in sizes:
-            total = f.mul(total, s)
         block: Operand | int = self.block
         if not leading and self.block > k.columns:  # as many blocks as threads, at least
             steps = self._up(self.n, f.mul(k.columns, "%nthreads"))
             block = f.smin(block, f.smax(f.mul(steps, k.columns), k.columns))
-        blocks = self._up(self.n, block)
-        lo, hi = share(e, f.mul(total, blocks))
 
-        def body(unit: Operand, _: list[Operand]) -> None:
-            scope = e.open(f.region)
-            start = f.mul(f.rem(unit, blocks), block)
-            rest = f.div(unit, blocks)
-            for (variable, _extent), s in reversed(list(zip(leading, sizes))):
-                e.bindings[variable] = Binding(f.rem(rest, s), 0, scope)
-                rest = f.div(rest, s)
+        def body(places: list[Operand]) -> None:
+            start = f.mul(places[0], block)
             self.one_block(start, f.smin(f.add(start, block), self.n))
-            e.close()
 
-        f.counted(lo, hi, 1, body)
+        deal(e, leading, body, (self._up(self.n, block),))
 
     def _up(self, a: Operand | int, b: Operand | int) -> Operand:
         """a / b, rounded up."""

@@ -15,15 +15,17 @@ from ..ir.dtype import DType
 from ..ir.node import Node, const
 from ..ir.transform import body_nodes, substitute
 from .builder import Function, Operand, module
+from .deal import product, share, size
 from .expression import Binding, Emitter, Value
 from .kernel import Access, Bound, Contraction, Stride, Word
-from .nest import SIGNATURE, carefully, share, size
+from .nest import SIGNATURE, carefully
 from .operations import Writer, convert, storage_type
 from .panel import PanelWriter
 from .reduction import lane_mask
 from .square import transpose
 
 BODY = 64  # nodes of finished rows written out one by one; larger ones are written in a loop
+CHAINS = 4  # vectors of such rows side by side, so that one is worked on while another waits
 
 
 def emit_contraction(kernel: Contraction, name: str) -> str:
@@ -75,10 +77,10 @@ class ContractionWriter:
         n = size(e, k.n[1])
         n_tiles = f.div(f.add(n, tile - 1), tile)
         sizes = [size(e, extent) for _, extent in k.outer]
-        total: Operand | int = f.mul(n_tiles, m_tiles)
-        for s in sizes:
-            total = f.mul(total, s)
-        lo, hi = share(e, total, k.panel.slots if k.panel else None)
+        total = product(f, [n_tiles, m_tiles, *sizes])
+        inside = {"rows": [m_tiles], "across": []}.get(k.order, [m_tiles, *sizes])
+        fast = product(f, inside)
+        lo, hi = self.share(total, n, n_tiles, fast)
         panel = PanelWriter(k, k.panel, f"{f.name}.panel") if k.panel else None
 
         def unit(t: Operand, _: list[Operand]) -> None:
@@ -90,6 +92,8 @@ class ContractionWriter:
             ]
             if k.order == "columns":
                 nest = [loops[0], *around, loops[1]]
+            elif k.order == "across":
+                nest = [loops[1], loops[0], *around]
             else:
                 nest = [*around, *loops] if k.order == "outer" else [*loops, *around]
             index: dict[object, Operand] = {}
@@ -122,6 +126,47 @@ class ContractionWriter:
         if panel is not None:
             f.helpers.append(panel.text())
             f.declared.update(panel.f.declared)
+
+    def share(
+        self, total: Operand | int, n: Operand | int, n_tiles: Operand | int, fast: Operand | int
+    ) -> tuple[Operand, Operand]:
+        """This thread's tiles [lo, hi), as much work as any other's to about a tile: one at the end
+        of n counts for its own columns only. `fast`: tiles of the same columns that follow each
+        other.
+        """
+        f, k = self.f, self.k
+        width = 1 if k.lanes else self.width
+        tile = k.vectors * width
+        most = k.panel.slots if k.panel else None
+        if isinstance(n, int):
+            rest: Operand | int = self.counted_columns(n % tile)
+            if not rest or rest == tile or n_tiles == "1":
+                return share(self.e, total, most)
+        else:
+            rest = f.mul(f.div(f.add(f.rem(n, tile), width - 1), width), width)
+        threads = "%nthreads" if most is None else f.smin("%nthreads", most)
+        wide = f.mul(fast, f.mul(f.div(n, tile), tile))
+        around = f.smax(1, f.add(wide, f.mul(fast, rest)))
+        work = f.mul(around, f.div(total, f.smax(1, f.mul(fast, n_tiles))))
+
+        def first(thread: Operand) -> Operand:
+            at = f.div(f.mul(work, thread), threads)
+            before, inside = f.mul(f.div(at, around), f.mul(fast, n_tiles)), f.rem(at, around)
+            narrow = f.div(f.smax(0, f.sub(inside, wide)), f.smax(1, rest))
+            return f.add(before, f.add(f.div(f.smin(inside, wide), tile), narrow))
+
+        hi = first(f.add("%tid", 1))
+        return first("%tid"), hi if most is None else f.smin(hi, total)
+
+    def counted_columns(self, columns: int) -> int:
+        """As how many a narrow tile's columns count: those of its vectors (see `shorten`)."""
+        if self.k.lanes or not columns:
+            return columns
+        whole = self.width, self.vt
+        self.shorten(columns)
+        width = self.width
+        self.width, self.vt = whole
+        return -(-columns // width) * width
 
     def blocks(self, depth: int, tiles: Callable[[], object]) -> None:
         """The loops over blocks of the reduction, outside those over the tiles."""
@@ -430,34 +475,48 @@ class ContractionWriter:
         body = len(body_nodes(k.output.body))
         if height == 1 or body == 1 or height * vectors * body <= BODY:
             for i in range(height):
-                self.finish_row(sums[i * vectors :], f.add(m0, i), n0, vectors, masks)
+                self.finish_vectors(sums[i * vectors : (i + 1) * vectors], f.add(m0, i), n0, masks)
             return
         count = height * vectors
         kept = f.put(f"alloca [{self.k.rows * self.k.vectors} x {self.vt}], align 64", f.root)
         for i in range(count):
             f.do(f"store {self.vt} {sums[i]}, ptr {f.gep(kept, i, self.vt)}, align {self.align}")
 
-        def row(i: Operand, _: list[Operand]) -> None:
-            e.open(f.region)
-            here = f.gep(kept, f.mul(i, vectors), self.vt)
-            at = [f.gep(here, j, self.vt) for j in range(vectors)]
-            mine = [f.put(f"load {self.vt}, ptr {a}, align {self.align}") for a in at]
-            self.finish_row(mine, f.add(m0, i), n0, vectors, masks)
-            e.close()
+        def rows(count: int) -> Callable[[Operand, list[Operand]], None]:
+            def some(i: Operand, _: list[Operand]) -> None:
+                e.open(f.region)
+                here = f.gep(kept, f.mul(i, vectors), self.vt)
+                at = [f.gep(here, j, self.vt) for j in range(count * vectors)]
+                mine = [f.put(f"load {self.vt}, ptr {a}, align {self.align}") for a in at]
+                self.finish_vectors(mine, f.add(m0, i), n0, masks)
+                e.close()
 
-        f.counted(0, height, 1, row)
+            return some
 
-    def finish_row(
-        self, sums: list[Operand], m: Operand, n0: Operand, vectors: int,
-        masks: list[Operand | None],
-    ) -> None:  # fmt: skip
-        """The output's body for the vectors of one row."""
+        some = min(height, max(1, CHAINS // vectors))
+        whole = height // some * some
+        f.counted(0, whole, some, rows(some))
+        f.counted(whole, height, 1, rows(1))
+
+    def finish_vectors(
+        self, sums: list[Operand], m: Operand, n0: Operand, masks: list[Operand | None]
+    ) -> None:
+        """The output's body for the vectors of some rows, side by side."""
         e, f, k = self.e, self.f, self.k
-        for j in range(vectors):
+        rows = [f.add(m, i) for i in range(len(sums) // len(masks))]
+        starts = [f.add(n0, j * self.width) for j in range(len(masks))]
+
+        def vector(total: Operand, row: Operand, j: int) -> None:
             scope = e.open(f.region, masks[j])
-            e.bindings[k.n[0]] = Binding(f.add(n0, j * self.width), self.width, scope)
-            self.finish(sums[j], self.width, m)
+            e.bindings[k.n[0]] = Binding(starts[j], self.width, scope)
+            self.finish(total, self.width, row)
             e.close()
+
+        places = [(row, j) for row in rows for j in range(len(masks))]
+        f.interleaved([
+            functools.partial(vector, total, *place)
+            for total, place in zip(sums, places, strict=True)
+        ])  # fmt: skip
 
     def turned(self, height: int) -> bool:
         """Do the results of a tile's column lie together, not those of a row?"""

@@ -161,6 +161,10 @@ class Emitter:
             chosen = self._chosen(node)
             if chosen is not None:
                 return self._remember(node, chosen)
+        if op in ("eq", "ne"):
+            lane = self._which_lane(node)
+            if lane is not None:
+                return self._remember(node, lane)
         values = [self.emit(s) for s in node.src]
         scope = self._deepest(values)
         if op == "checked":
@@ -182,6 +186,32 @@ class Emitter:
         return Value(
             self.fn.put(f"add nsw {vt} {start}, {iota}", region), dt.int64, n, binding.scope
         )
+
+    def _which_lane(self, node: Node) -> Value | None:
+        """Whether a vectorised variable is a number that is the same for all lanes: that lane's
+        number, found before the vectors. None for any other comparison."""
+        for variable, other in (node.src, node.src[::-1]):
+            binding = self.bindings.get(variable)
+            if binding is None or not binding.lanes:
+                continue
+            x = self.emit(other)
+            if x.lanes:
+                return None
+            n, fn = binding.lanes, self.fn
+            scope = binding.scope if binding.scope.depth > x.scope.depth else x.scope
+            region, vt = scope.region, f"<{n} x i32>"
+            lane = fn.put(f"sub i64 {x.name}, {binding.base}", region)
+            fn.declare("i64 @llvm.umin.i64(i64, i64)")
+            lane = fn.put(f"call i64 @llvm.umin.i64(i64 {lane}, i64 {n})", region)
+            lane = fn.put(f"trunc i64 {lane} to i32", region)
+            a = fn.put(f"insertelement {vt} poison, i32 {lane}, i64 0", region)
+            b = fn.put(
+                f"shufflevector {vt} {a}, {vt} poison, <{n} x i32> zeroinitializer", region
+            )
+            iota = "<" + ", ".join(f"i32 {i}" for i in range(n)) + ">"
+            name = fn.put(f"icmp {node.op} {vt} {b}, {iota}", region)
+            return Value(name, dt.bool_, n, scope)
+        return None
 
     def free(self, node: Node) -> frozenset[Node]:
         """Loop variables a node depends on."""

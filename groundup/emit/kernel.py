@@ -96,12 +96,19 @@ class RowBound:
     variable: Node
     by_row: int
     by_term: int
-    constant: int
+    constant: Stride  # a word only where `diagonal`
     lo: int | None
     hi: int | None
 
+    @property
+    def diagonal(self) -> bool:
+        """Does a row's terms end (or begin) one term after those of the row before?"""
+        one_end = (self.lo is None) != (self.hi is None)
+        return one_end and (self.by_row, self.by_term) == (1, -1)
+
     def rows(self, m0: int, height: int, term: int) -> tuple[int, int]:
         """[first, end) of the rows of a tile at m0 that take part in a term."""
+        assert isinstance(self.constant, int)
         at = self.by_row * m0 + self.by_term * term + self.constant
         first = 0 if self.lo is None else max(0, -((at - self.lo) // self.by_row))
         end = height if self.hi is None else min(height, -((at - self.hi) // self.by_row))
@@ -153,7 +160,9 @@ class Contraction:
     diagonal  nobody looks at elements of n > m + diagonal: tiles of such alone are left out
     order     which tiles follow each other: "rows", those along m, then n, then the outer loops;
               "columns", those along n come last, so that b's panel stays in the cache; "outer", the
-              outer loops come first, which lie closest in the output
+              outer loops come first, which lie closest in the output; "across", those along n, then
+              m, then the outer loops, so that a is walked once
+    ahead     a's rows follow each other in memory: the next tile's are asked for early
     """
 
     outer: tuple[tuple[Node, Stride], ...]
@@ -180,6 +189,7 @@ class Contraction:
     panel: Panel | None = None  # b is copied there first: its load is of a panel
     run: tuple[Word, Word] | None = None
     diagonal: Word | None = None
+    ahead: bool = False
 
 
 @frozen

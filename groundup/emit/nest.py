@@ -10,27 +10,12 @@ from collections.abc import Callable
 
 from ..ir.transform import toposort
 from .builder import Function, Operand, module
+from .deal import deal, share, size
 from .expression import Binding, Emitter
-from .kernel import ROW, Nest, Output, Stride, Word
+from .kernel import ROW, Nest, Output, Word
 from .reduction import lane_mask
 
 SIGNATURE = "ptr %args, i64 %tid, i64 %nthreads"
-
-
-def size(e: Emitter, extent: Stride) -> Operand | int:
-    """An extent as a number known now or a parameter's value."""
-    return e.word(extent) if isinstance(extent, Word) else int(extent)
-
-
-def share(e: Emitter, total: Operand | int, most: int | None = None) -> tuple[Operand, Operand]:
-    """This thread's part [lo, hi) of `total` units; at most so many threads have one."""
-    f = e.fn
-    threads: Operand = "%nthreads"
-    if most is not None:
-        threads = f.smin(threads, most)
-    lo = f.div(f.mul(total, "%tid"), threads)
-    hi = f.div(f.mul(total, f.add("%tid", 1)), threads)
-    return lo, hi if most is None else f.smin(hi, total)
 
 
 def emit_nest(kernel: Nest, name: str) -> str:
@@ -110,24 +95,7 @@ class _NestWriter:
             lo, hi = share(e, blocks)
             self.vector_loop(0, f.mul(lo, k.width), f.smin(f.mul(hi, k.width), n), n)
             return
-        leading = k.loops[: k.parallel]
-        sizes = [size(e, extent) for _, extent in leading]
-        total: Operand | int = 1
-        for s in sizes:
-            total = f.mul(total, s)
-        lo, hi = share(e, total)
-
-        def body(unit: Operand, _: list[Operand]) -> None:
-            scope = e.open(f.region)
-            rest: Operand = unit
-            for (variable, _extent), s in reversed(list(zip(leading, sizes))[1:]):
-                e.bindings[variable] = Binding(f.rem(rest, s), 0, scope)
-                rest = f.div(rest, s)
-            e.bindings[leading[0][0]] = Binding(rest, 0, scope)
-            self.loops(k.parallel)
-            e.close()
-
-        f.counted(lo, hi, 1, body)
+        deal(e, k.loops[: k.parallel], lambda _: self.loops(k.parallel))
 
     def loops(self, i: int) -> None:
         """Write loop i and everything inside it."""

@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 from ..ir.dtype import int64
 from .builder import Function, Operand, module
+from .deal import digits, product, share, size
 from .expression import Emitter, Value
 from .kernel import Pack
-from .nest import SIGNATURE, carefully, share, size
+from .nest import SIGNATURE, carefully
 from .operations import Writer, convert, storage_type
 from .reduction import lane_mask
 from .square import transpose
@@ -40,20 +41,17 @@ class PackWriter:
         e, f, k = self.e, self.f, self.k
         lanes = size(e, k.lane[0])
         blocks = f.div(f.add(lanes, self.w - 1), self.w)
-        sizes = [size(e, extent) for extent, _, _ in k.outer]
-        total: Operand | int = blocks
-        for n in sizes:
-            total = f.mul(total, n)
-        lo, hi = share(e, total)
+        counts = [*(size(e, extent) for extent, _, _ in k.outer), blocks]
+        lo, hi = share(e, product(f, counts))
         source = f.gep(e.pointer(k.source), e.word(k.offset), self.s)
         target = e.pointer(k.target)
 
         def unit(i: Operand, _: list[Operand]) -> None:
             e.open(f.region)
-            lane, rest = f.mul(f.rem(i, blocks), self.w), f.div(i, blocks)
+            *places, block = digits(f, i, counts)
+            lane = f.mul(block, self.w)
             a, b = source, f.gep(target, self.lane_place(lane), self.t)
-            for (_extent, from_, to), count in reversed(list(zip(k.outer, sizes))):
-                at, rest = f.rem(rest, count), f.div(rest, count)
+            for (_extent, from_, to), at in zip(k.outer, places):
                 a = f.gep(a, f.mul(at, e.word(from_)), self.s)
                 b = f.gep(b, f.mul(at, e.word(to)), self.t)
             a = f.gep(a, f.mul(lane, e.word(k.lane[1])), self.s)

@@ -10,9 +10,9 @@ import functools
 
 from ..ir.node import Node, make
 from .builder import Function, Operand
+from .deal import size
 from .expression import Binding, Emitter
 from .kernel import Access, Contraction, Pack, Panel, Stride
-from .nest import size
 from .operations import storage_type
 from .pack import PackWriter
 

@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 from ..ir.node import make
 from .builder import Function, Operand, module
+from .deal import deal, size
 from .expression import Binding, Emitter, Value
 from .kernel import Placing
-from .nest import SIGNATURE, carefully, share, size
+from .nest import SIGNATURE, carefully
 from .operations import Writer, literal, write_operation
 from .reduction import COMBINE, identity, lane_mask, nest
 
@@ -34,29 +35,17 @@ class _PlacingWriter:
         self.held = make("load", self.dtype, (), (), kernel.output.access)
 
     def write(self) -> None:
-        e, f, k = self.e, self.f, self.k
-        sizes = [size(e, extent) for _, extent in k.loops]
-        total: Operand | int = 1
-        for s in sizes:
-            total = f.mul(total, s)
-        lo, hi = share(e, total)
+        e, k = self.e, self.k
 
-        def unit(rest: Operand, _: list[Operand]) -> None:
-            scope = e.open(f.region)
-            for (variable, _extent), s in reversed(list(zip(k.loops, sizes))[1:]):
-                e.bindings[variable] = Binding(f.rem(rest, s), 0, scope)
-                rest = f.div(rest, s)
-            if k.loops:
-                e.bindings[k.loops[0][0]] = Binding(rest, 0, scope)
+        def unit(_: list[Operand]) -> None:
             text = literal(identity(k.kind, self.dtype), self.dtype)
             self.sweep(lambda: Value(text, self.dtype, 0, e.scope))
             variables: list[tuple[object, object]] = list(k.variables)
             nest(e, variables, [], self.position)  # type: ignore[arg-type]
             if k.output.body is not k.hole:
                 self.sweep(self.finished)
-            e.close()
 
-        f.counted(lo, hi, 1, unit)
+        deal(e, k.loops, unit)
 
     def position(self, _: list[Operand]) -> list[Operand]:
         """Combine one position's term with what its element holds."""

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from ..ir.node import Node, make
 from ..ir.transform import rebuild, toposort
 from .builder import Function, Operand, module
+from .deal import deal, digits, product, share, size
 from .expression import Binding, Emitter, Value
 from .kernel import Access, Scan
-from .nest import SIGNATURE, carefully, share, size
+from .nest import SIGNATURE, carefully
 from .operations import literal
 from .reduction import lane_mask
 from .square import transpose
@@ -97,10 +98,7 @@ class _ScanWriter:
     def rows(self) -> None:
         e, f, k = self.e, self.e.fn, self.k
         sizes = [size(e, extent) for _, extent in k.loops]
-        total: Operand | int = 1
-        for s in sizes:
-            total = f.mul(total, s)
-        lo, hi = share(e, total)
+        lo, hi = share(e, product(f, sizes))
 
         def several(copies: int, lo: Operand, run: Callable[[int], None]) -> Operand:
             """Rows from lo on, so many at once, as long as there are so many."""
@@ -108,12 +106,8 @@ class _ScanWriter:
             def body(unit: Operand, _: list[Operand]) -> None:
                 scope = e.open(f.region)
                 for c in range(copies):
-                    rest = f.add(unit, c)
-                    for (v, _extent), s in reversed(list(zip(k.loops, sizes))[1:]):
-                        e.bindings[self.names[c][v]] = Binding(f.rem(rest, s), 0, scope)
-                        rest = f.div(rest, s)
-                    if k.loops:
-                        e.bindings[self.names[c][k.loops[0][0]]] = Binding(rest, 0, scope)
+                    for (v, _extent), place in zip(k.loops, digits(f, f.add(unit, c), sizes)):
+                        e.bindings[self.names[c][v]] = Binding(place, 0, scope)
                 run(copies)
                 e.close()
 
@@ -198,20 +192,9 @@ class _ScanWriter:
         *leading, (variable, extent) = k.loops
         n, wide = size(e, extent), k.copies * k.width
         blocks = f.div(f.add(n, wide - 1), wide)
-        sizes = [size(e, extent) for _, extent in leading]
-        total: Operand | int = blocks
-        for s in sizes:
-            total = f.mul(total, s)
 
-        def unit(number: Operand, _: list[Operand]) -> None:
-            scope = e.open(f.region)
-            base = f.mul(f.rem(number, blocks), wide)
-            rest = f.div(number, blocks)
-            for (v, _extent), s in reversed(list(zip(leading, sizes))[1:]):
-                e.bindings[v] = Binding(f.rem(rest, s), 0, scope)
-                rest = f.div(rest, s)
-            if leading:
-                e.bindings[leading[0][0]] = Binding(rest, 0, scope)
+        def unit(places: list[Operand]) -> None:
+            base = f.mul(places[0], wide)
             end = f.smin(f.add(base, wide), n)
             whole = f.put(f"icmp eq i64 {f.sub(end, base)}, {wide}")
             f.when(whole, lambda: self.vectors(variable, base, k.copies, None))
@@ -220,9 +203,8 @@ class _ScanWriter:
             f.counted(start, full, k.width, lambda b, _: self.vectors(variable, b, 1, None))
             f.counted(full, end, k.width, lambda b, _: self.vectors(
                 variable, b, 1, lane_mask(e, b, str(n), k.width)))  # fmt: skip
-            e.close()
 
-        f.counted(*share(e, total), 1, unit)
+        deal(e, leading, unit, (blocks,))
 
     def vectors(self, variable: Node, base: Operand, copies: int, mask: Operand | None) -> None:
         e, f, k = self.e, self.e.fn, self.k

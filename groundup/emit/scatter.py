@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from ..ir.node import Node, make
 from .builder import Function, Operand, module
+from .deal import deal, digits, product, size
 from .expression import Binding, Emitter, Scope, Value
 from .kernel import Ranks, Segments, Stride
-from .nest import SIGNATURE, carefully, share, size
+from .nest import SIGNATURE, carefully
 from .operations import Writer, literal, write_operation
 from .reduction import COMBINE, identity, lane_mask
 
@@ -132,35 +133,14 @@ class _SegmentsWriter:
         rows = size(e, k.rows)
         self.order = f.gep(self.ends, f.add(f.add(rows, 2), size(e, k.positions)), "i32")
         count = len(k.loops) - 1 if k.vector or len(k.loops) > 1 else len(k.loops)
-        leading = k.loops[:count]
-        sizes = [size(e, extent) for _, extent in leading]
-        total: Operand | int = 1
-        for s in sizes:
-            total = f.mul(total, s)
-        lo, hi = share(e, total)
 
-        def body(unit: Operand, _: list[Operand]) -> None:
-            scope = e.open(f.region)
-            self.unravel(unit, leading, sizes, scope)
+        def body(_: list[Operand]) -> None:
             if count == len(k.loops) or k.vector:
                 self.row()
             else:
                 self.last()
-            e.close()
 
-        f.counted(lo, hi, 1, body)
-
-    def unravel(
-        self, unit: Operand, variables: tuple[tuple[Node, Stride], ...],
-        sizes: list[Operand | int], scope: Scope,
-    ) -> None:  # fmt: skip
-        """Bind variables to the digits of a row-major number."""
-        e, f = self.e, self.e.fn
-        for (variable, _), s in reversed(list(zip(variables, sizes))[1:]):
-            e.bindings[variable] = Binding(f.rem(unit, s), 0, scope)
-            unit = f.div(unit, s)
-        if variables:
-            e.bindings[variables[0][0]] = Binding(unit, 0, scope)
+        deal(e, k.loops[:count], body)
 
     def last(self) -> None:
         e, f = self.e, self.e.fn
@@ -247,9 +227,7 @@ class _SegmentsWriter:
         e, f, k = self.e, self.e.fn, self.k
         sizes = [size(e, extent) for _, extent in k.variables]
         if k.batch:
-            count: Operand | int = 1
-            for s in sizes:
-                count = f.mul(count, s)
             batch = _row_major(e, k.row[: k.batch])
-            position = f.sub(position, f.mul(batch, count))
-        self.unravel(position, k.variables, sizes, scope)
+            position = f.sub(position, f.mul(batch, product(f, sizes)))
+        for (variable, _), place in zip(k.variables, digits(f, position, sizes)):
+            e.bindings[variable] = Binding(place, 0, scope)

@@ -11,9 +11,10 @@ from __future__ import annotations
 from ..ir.node import Node
 from ..ir.transform import toposort
 from .builder import Function, Operand
+from .deal import deal, size
 from .expression import Binding, Emitter, Value
 from .kernel import Nest
-from .nest import share, size, write_outputs
+from .nest import write_outputs
 from .reduction import lane_mask
 
 
@@ -40,27 +41,16 @@ class SquareWriter:
         """Deal the squares out, along the results' rows first."""
         e, f, k, w = self.e, self.e.fn, self.k, self.w
         down, across = (f.div(f.add(n, w - 1), w) for n in (self.rows, self.lanes))
-        sizes = [*(size(e, extent) for _, extent in k.loops[:-2]), down, across]
-        total: Operand | int = 1
-        for s in sizes:
-            total = f.mul(total, s)
-        lo, hi = share(e, total)
 
-        def body(unit: Operand, _: list[Operand]) -> None:
-            scope = e.open(f.region)
-            lane, rest = f.mul(f.rem(unit, across), w), f.div(unit, across)
-            row, rest = f.mul(f.rem(rest, down), w), f.div(rest, down)
-            for (variable, _extent), s in reversed(list(zip(k.loops[:-2], sizes))):
-                e.bindings[variable] = Binding(f.rem(rest, s), 0, scope)
-                rest = f.div(rest, s)
+        def body(places: list[Operand]) -> None:
+            row, lane = (f.mul(place, w) for place in places)
             inside = f.put(f"icmp sle i64 {f.add(lane, w)}, {self.lanes}")
             below = f.put(f"icmp sle i64 {f.add(row, w)}, {self.rows}")
             whole = f.put(f"and i1 {inside}, {below}")
             f.when(whole, lambda: self.square(row, lane, True))
             f.when(f.put(f"xor i1 {whole}, true"), lambda: self.square(row, lane, False))
-            e.close()
 
-        f.counted(lo, hi, 1, body)
+        deal(e, k.loops[:-2], body, (down, across))
 
     def square(self, row: Operand, lane: Operand, whole: bool) -> None:
         """One square; one that is not whole ends with the loops."""
@@ -78,17 +68,17 @@ class SquareWriter:
                 e.bindings[self.lane] = Binding(at, 0, scope)
                 vectors.append(e.widen(e.emit(load), w))
                 e.close()
-            t = self.type_of(load)
+            t, align = self.type_of(load), w * load.dtype.itemsize
             for i, x in enumerate(transpose(f, vectors, w, load.dtype.llvm)):
-                f.do(f"store {t} {x}, ptr {f.gep(array, i, t)}, align 64")
+                f.do(f"store {t} {x}, ptr {f.gep(array, i, t)}, align {align}")
 
         def one(j: Operand, _: list[Operand]) -> None:
             scope = e.open(f.region, across)
             e.bindings[self.row] = Binding(f.add(row, j), 0, scope)
             e.bindings[self.lane] = Binding(lane, w, scope)
             for load, array in zip(self.turned, self.arrays, strict=True):
-                t = self.type_of(load)
-                name = f.put(f"load {t}, ptr {f.gep(array, j, t)}, align 64")
+                t, align = self.type_of(load), w * load.dtype.itemsize
+                name = f.put(f"load {t}, ptr {f.gep(array, j, t)}, align {align}")
                 e.memo[load] = Value(name, load.dtype, w, scope)
                 scope.memo.append(load)
             write_outputs(e, self.k.outputs)

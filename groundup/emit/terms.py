@@ -8,14 +8,14 @@ finished sums become.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ..ir.dtype import DType
 from .builder import Operand
+from .deal import size
 from .expression import Binding, Value
 from .kernel import RowBound
-from .nest import size
 from .operations import Writer, convert
 from .reduction import lane_mask
 
@@ -51,6 +51,8 @@ def sum_broadcast(
         e.bindings[last] = Binding(iv, 0, scope)
         a0, b0 = c.base(k.a), c.base(k.b)
         running = list(running)
+        if k.ahead and count == unroll:
+            ask_ahead(a0, iv)
         for u in range(count):
             a_u = f.gep(a0, c.offset(a_step, u), a_type.llvm)
             b_u = f.gep(b0, c.offset(b_step, u), b_type.llvm)
@@ -73,8 +75,37 @@ def sum_broadcast(
         e.close()
         return running
 
+    def ask_ahead(a0: Operand, iv: Operand) -> None:
+        """Ask for some lines of the next tile's rows, which follow this one's in memory: these
+        terms' part of all that they fill. No processor sees so many short rows coming."""
+        lines = -(-height * unroll * a_type.itemsize // 64)
+        apart = lines * 64 // a_type.itemsize // unroll  # elements for each term; a0 is at term iv
+        after = f.add(c.offset(a_row, height), f.mul(iv, apart - 1))
+        start = f.put(f"getelementptr {a_type.llvm}, ptr {a0}, i64 {after}")
+        f.declare("void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        for i in range(lines):
+            at = f.put(f"getelementptr i8, ptr {start}, i64 {64 * i}")
+            f.do(f"call void @llvm.prefetch.p0(ptr {at}, i32 0, i32 2, i32 1)")
+
+    def some(
+        lo: Operand | int, hi: Operand | int, these: tuple[int, int], running: list[Operand]
+    ) -> list[Operand]:
+        """Terms in which the same rows take part."""
+        nonlocal rows
+        rows = these
+        count = unroll if these == (0, height) else 1
+        values = unrolled(c, lo, hi, 1, count, terms, [(vt, v) for v in running])
+        rows = (0, height)
+        return values
+
     def innermost(running: list[Operand]) -> list[Operand]:
         lo, hi, step = c.bounds(len(k.k) - 1, size(e, extent))
+        if k.row_bound is not None and k.row_bound.variable is last:
+            assert step == 1 and k.halves != "pairs"
+            for start, end, these in _along_diagonal(c, k.row_bound, m0, height):
+                first = lo if start is None else f.smax(lo, start)
+                running = some(first, hi if end is None else f.smin(hi, end), these, running)
+            return running
         if k.halves == "pairs":
             return PairTerms(c, height, vectors, masks, rows).write(lo, hi, running)
         return unrolled(c, lo, hi, step, unroll, terms, [(vt, v) for v in running])
@@ -113,6 +144,26 @@ def sum_broadcast(
     return c.reduction_loops([(vt, s) for s in start], innermost, narrowed)
 
 
+def _along_diagonal(
+    c: ContractionWriter, bound: RowBound, m0: Operand, height: int
+) -> Iterator[tuple[Operand | int | None, Operand | int | None, tuple[int, int]]]:
+    """(first term, end, rows that take part) of the terms of a tile: row r ends (or begins) with
+    term T + r."""
+    f = c.f
+    at = f.add(m0, c.e.word(bound.constant))
+    if bound.lo is not None:
+        turn = f.sub(at, bound.lo)
+        yield None, f.add(turn, 1), (0, height)
+        for r in range(1, height):
+            yield f.add(turn, r), f.add(turn, r + 1), (r, height)
+        return
+    assert bound.hi is not None
+    turn = f.sub(at, bound.hi - 1)
+    for r in range(height - 1):
+        yield f.add(turn, r), f.add(turn, r + 1), (0, r + 1)
+    yield f.add(turn, height - 1), None, (0, height)
+
+
 def row_cases(bound: RowBound, kind: Rows, extent: int) -> list[tuple[int, int]]:
     """Which runs of rows take part in some term of some tile, the whole tile first."""
     start, height, count = (int(x) for x in kind)
@@ -128,7 +179,7 @@ def _rows_at(
 ) -> tuple[Operand, Operand]:
     """RowBound.rows for a tile and a term that are known when the kernel runs."""
     f, by = c.f, bound.by_row
-    at = f.add(f.add(f.mul(m0, by), f.mul(term, bound.by_term)), bound.constant)
+    at = f.add(f.add(f.mul(m0, by), f.mul(term, bound.by_term)), c.e.word(bound.constant))
     first, end = "0", str(height)
     if bound.lo is not None:
         first = f.smax(0, c.floor(f.add(f.sub(bound.lo, at), by - 1), by))

@@ -11,7 +11,7 @@ from groundup.tensor.errors import at_line
 from . import functional as F
 from . import init
 from .functional.checks import shapes_at_line
-from .functional.products import attention_weights
+from .functional.products import attention_weights, causal_sum
 from .layers import Linear
 from .module import Module, Parameter
 
@@ -100,7 +100,8 @@ class MultiheadAttention(Module):
         causal = is_causal and attn_mask is None
         weights = attention_weights(q, k, mask, causal)
         weights = F.dropout(weights, self.dropout, self.training)
-        y = (weights @ v).transpose(1, 2).flatten(2)  # (n, l, e)
+        y = causal_sum(weights, v) if causal else weights @ v
+        y = y.transpose(1, 2).flatten(2)  # (n, l, e)
         y = self.out_proj(y if self.batch_first else y.transpose(0, 1))
         if not need_weights:
             return y, None

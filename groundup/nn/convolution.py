@@ -12,10 +12,12 @@ from groundup.tensor.errors import at_line
 
 from . import functional as F
 from . import init
-from .functional.checks import Pair, Several, Single, Triple, several, shapes_at_line
+from .functional.checks import Several, several, shapes_at_line
 from .module import Module, Parameter
 
 _IMAGES = {1: "sequences (n, {}, l)", 2: "images (n, {}, h, w)", 3: "volumes (n, {}, d, h, w)"}
+_FUNCTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 _MODES = ("zeros", "reflect", "replicate", "circular")
 
 
@@ -82,7 +84,22 @@ class _Convolution(Module):
 
 
 class _Conv(_Convolution):
-    def _set_padding(self, padding: Several | str, padding_mode: str) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Several,
+        stride: Several = 1,
+        padding: Several | str = 0,
+        dilation: Several = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        dtype: DType = float32,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, dilation, groups, bias, dtype
+        )
         if padding_mode not in _MODES:
             known = ", ".join(map(repr, _MODES))
             raise ValueError(
@@ -93,6 +110,13 @@ class _Conv(_Convolution):
             padding if isinstance(padding, str) else several(padding, "padding", self.dims, 0)
         )
         self.padding_mode = padding_mode
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, in_channels, …) to (n, out_channels, …), with one to three axes of the image."""
+        self.check(x)
+        x, rest = self._padded(x)
+        args = (self.stride, rest, self.dilation, self.groups)
+        return _FUNCTIONS[self.dims](x, self.weight, self.bias, *args)
 
     def _padded(self, x: Tensor) -> tuple[Tensor, Several | str]:
         """(the input, what is left to pad with zeros)."""
@@ -122,31 +146,6 @@ class Conv1d(_Conv):
 
     dims = 1
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Single,
-        stride: Single = 1,
-        padding: Single | str = 0,
-        dilation: Single = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        dtype: DType = float32,
-    ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, dilation, groups, bias, dtype
-        )
-        self._set_padding(padding, padding_mode)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, in_channels, l) to (n, out_channels, l')."""
-        self.check(x)
-        x, rest = self._padded(x)
-        args = (self.stride, rest, self.dilation, self.groups)
-        return F.conv1d(x, self.weight, self.bias, *args)
-
 
 class Conv2d(_Conv):
     """y[n,o,p,q] = Σ_{c,u,v} x[n, c, s·p + d·u − pad, s·q + d·v − pad] · w[o,c,u,v] + b[o]
@@ -163,31 +162,6 @@ class Conv2d(_Conv):
 
     dims = 2
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Pair,
-        stride: Pair = 1,
-        padding: Pair | str = 0,
-        dilation: Pair = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        dtype: DType = float32,
-    ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, dilation, groups, bias, dtype
-        )
-        self._set_padding(padding, padding_mode)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, in_channels, h, w) to (n, out_channels, h', w')."""
-        self.check(x)
-        x, rest = self._padded(x)
-        args = (self.stride, rest, self.dilation, self.groups)
-        return F.conv2d(x, self.weight, self.bias, *args)
-
 
 class Conv3d(_Conv):
     """y[n,o,p,q,r] = Σ_{c,u,v,w} x[n, c, s·p + d·u − pad, …, …] · w[o,c,u,v,w] + b[o]
@@ -200,31 +174,6 @@ class Conv3d(_Conv):
 
     dims = 3
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Triple,
-        stride: Triple = 1,
-        padding: Triple | str = 0,
-        dilation: Triple = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        dtype: DType = float32,
-    ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, dilation, groups, bias, dtype
-        )
-        self._set_padding(padding, padding_mode)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, in_channels, d, h, w) to (n, out_channels, d', h', w')."""
-        self.check(x)
-        x, rest = self._padded(x)
-        args = (self.stride, rest, self.dilation, self.groups)
-        return F.conv3d(x, self.weight, self.bias, *args)
-
 
 # ---- transposed ----------------------------------------------------------------------------------
 
@@ -232,9 +181,30 @@ class Conv3d(_Conv):
 class _Transposed(_Convolution):
     transposed = True
 
-    def _set_padding(self, padding: Several, output_padding: Several) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Several,
+        stride: Several = 1,
+        padding: Several = 0,
+        output_padding: Several = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Several = 1,
+        dtype: DType = float32,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, dilation, groups, bias, dtype
+        )
         self.padding = several(padding, "padding", self.dims, 0)
         self.output_padding = several(output_padding, "output_padding", self.dims, 0)
+
+    def forward(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        """(n, in_channels, …) to (n, out_channels, …), with one to three axes of the image."""
+        self.check(x)
+        args = (self.stride, self.padding, self._extra(x, output_size), self.groups, self.dilation)
+        return _TRANSPOSED[self.dims](x, self.weight, self.bias, *args)
 
     def _extra(self, x: Tensor, output_size: Sequence[int] | None) -> tuple[int, ...]:
         """The output padding that gives an output of `output_size`."""
@@ -273,30 +243,6 @@ class ConvTranspose1d(_Transposed):
 
     dims = 1
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Single,
-        stride: Single = 1,
-        padding: Single = 0,
-        output_padding: Single = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Single = 1,
-        dtype: DType = float32,
-    ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, dilation, groups, bias, dtype
-        )
-        self._set_padding(padding, output_padding)
-
-    def forward(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        """(n, in_channels, l) to (n, out_channels, l')."""
-        self.check(x)
-        args = (self.stride, self.padding, self._extra(x, output_size), self.groups, self.dilation)
-        return F.conv_transpose1d(x, self.weight, self.bias, *args)
-
 
 class ConvTranspose2d(_Transposed):
     """The adjoint of Conv2d: y[n,o,t,…] = Σ x[n,c,p,…] · w[c,o,u,…] + b[o], s·p + d·u − pad = t
@@ -313,30 +259,6 @@ class ConvTranspose2d(_Transposed):
 
     dims = 2
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Pair,
-        stride: Pair = 1,
-        padding: Pair = 0,
-        output_padding: Pair = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Pair = 1,
-        dtype: DType = float32,
-    ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, dilation, groups, bias, dtype
-        )
-        self._set_padding(padding, output_padding)
-
-    def forward(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        """(n, in_channels, h, w) to (n, out_channels, h', w')."""
-        self.check(x)
-        args = (self.stride, self.padding, self._extra(x, output_size), self.groups, self.dilation)
-        return F.conv_transpose2d(x, self.weight, self.bias, *args)
-
 
 class ConvTranspose3d(_Transposed):
     """The adjoint of Conv3d; arguments as for ConvTranspose2d, with three axes.
@@ -346,27 +268,3 @@ class ConvTranspose3d(_Transposed):
     """
 
     dims = 3
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Triple,
-        stride: Triple = 1,
-        padding: Triple = 0,
-        output_padding: Triple = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Triple = 1,
-        dtype: DType = float32,
-    ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, dilation, groups, bias, dtype
-        )
-        self._set_padding(padding, output_padding)
-
-    def forward(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        """(n, in_channels, d, h, w) to (n, out_channels, d', h', w')."""
-        self.check(x)
-        args = (self.stride, self.padding, self._extra(x, output_size), self.groups, self.dilation)
-        return F.conv_transpose3d(x, self.weight, self.bias, *args)

@@ -7,9 +7,9 @@ import ctypes
 import weakref
 from collections.abc import Callable, Sequence
 
-from . import memory, pool
+from . import driver, memory, pool
 
-_HEADER = 8  # words: steps, table, status block, pool, threads (see pool.py), padding
+_HEADER = 8  # words: steps, table, status block, pool, threads (see driver.py), padding
 _STATUS = 8
 _OFTEN = 50  # runs of a single step after which the driver's compilation pays
 # Chunks for each thread of a step. With more, a thread that is held up leaves less undone; but each
@@ -102,17 +102,17 @@ class Program:
         if team > 1:
             self._block[3] = pool.pool(team).address
             self._block[4] = team
-            self._call = _RUN(pool.entry_points()[0])
-        elif len(self) == 1 and not pool.serial_is_there():
+            self._call = _RUN(driver.entry_points()[0])
+        elif len(self) == 1 and not driver.serial_is_there():
             # The driver takes 4 ms to compile: a first result should not wait for it.
             self._call = self._alone()
         else:
-            self._call = _RUN(pool.serial_entry())
+            self._call = _RUN(driver.serial_entry())
         return pool.setting()
 
     def _alone(self) -> Callable[[ctypes.c_void_p], int]:
         """What runs the only step without a driver, in a thread that computes as the driver would
-        have it (see `pool._float_mode_ir`). One that runs often is worth a driver."""
+        have it (see `driver._float_mode_ir`). One that runs often is worth a driver."""
         block = self._block
         step, arguments = _STEP(block[_HEADER + _STATUS]), block[_HEADER + _STATUS + 1]
         runs, program = 0, weakref.ref(self)
@@ -121,7 +121,7 @@ class Program:
             nonlocal runs
             runs += 1
             if runs > _OFTEN or not _floats_are_plain():
-                entry = pool.serial_entry()
+                entry = driver.serial_entry()
                 alive = program()
                 if alive is not None:
                     alive._prepared = None  # the next run finds the driver

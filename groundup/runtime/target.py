@@ -55,8 +55,8 @@ def _find() -> Target:
     fma = bool(features.get("fma")) or triple.startswith(("aarch64", "arm64"))
     text = features.flatten()
     if forced:
-        native, cpu, text = bits, forced, ""
-        bits, fma = _probe(triple, forced)
+        native, cpu = bits, forced
+        bits, fma, text = _probe(triple, forced)
         if bits > native:
             raise ValueError(
                 f"GROUNDUP_CPU={forced} has vectors of {bits} bits, this machine of {native}: "
@@ -74,14 +74,18 @@ define void @probe(ptr %p, float %x) nounwind {
   store <16 x float> %b, ptr %p, align 64
   %y = call float @llvm.fma.f32(float %x, float %x, float %x)
   store float %y, ptr %p
+  %h = load <8 x half>, ptr %p, align 16
+  %w = fpext <8 x half> %h to <8 x float>
+  store <8 x float> %w, ptr %p, align 32
   ret void
 }
 declare float @llvm.fma.f32(float, float, float)
 """
 
 
-def _probe(triple: str, cpu: str) -> tuple[int, bool]:
-    """Vector bits and fused multiply-add of a named CPU, as the code generator itself sees it."""
+def _probe(triple: str, cpu: str) -> tuple[int, bool, str]:
+    """Vector bits, fused multiply-add and features of a named CPU, as far as the code generator's
+    own choices show them: it does not list what it knows of a processor that is not this one."""
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
@@ -89,4 +93,6 @@ def _probe(triple: str, cpu: str) -> tuple[int, bool]:
     machine = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, opt=1)
     text = machine.emit_assembly(llvm.parse_assembly(_PROBE))
     bits = 512 if "zmm" in text else 256 if "ymm" in text else 128
-    return bits, "fmadd" in text
+    shown = {"f16c": "vcvtph2ps", "avx512f": "zmm"}
+    features = ",".join(f"+{name}" for name, sign in shown.items() if sign in text)
+    return bits, "fmadd" in text, features

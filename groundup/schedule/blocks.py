@@ -9,12 +9,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..emit.contraction import split
-from ..emit.kernel import Access, Chain, Contraction, Fill, Nest, Output, Part, Stride, Word
+from ..emit.kernel import (
+    Access,
+    Chain,
+    Contraction,
+    Fill,
+    Nest,
+    Output,
+    Part,
+    RowBound,
+    Stride,
+    Word,
+)
 from ..ir import dtype as dt
 from ..ir.node import Node, alu, const, make
 from ..ir.record import frozen, replace
 from ..ir.transform import substitute
-from .chain import Link, Linked, Role, long_axes, unseen
+from .chain import Link, Linked, Role, long_axes, short, unseen
 from .join import loops_of
 from .lower import Lowering, Memory
 from .nests import NestBuilder, Parameters, Store, map_all
@@ -107,7 +118,7 @@ class Blocks:
             parts = []
             for whole in wholes:
                 assert whole is not None
-                kernel, fills = whole.block(rows)
+                kernel, fills = whole.block(rows, start + rows * count)
                 parts.append(Part(kernel, tuple(fill(x) for x in fills)))
             kinds.append((start, rows, count, tuple(parts)))
         units = [size_of(self.linked.shape[i]) for i in self.axes]
@@ -144,7 +155,7 @@ class Blocks:
         kernel, params, _ = nest.build()
         if kernel.columns or kernel.loops[-1][0] in apart:
             return None
-        return _Whole(kernel, params, names)
+        return _Whole(kernel, params, names, lower=short(self.linked, link), columns=self.columns)
 
     def product(self, link: Link, names: dict[Node, Role]) -> _Whole | None:
         """A sum of products of the chain."""
@@ -157,7 +168,7 @@ class Blocks:
             group.shape, group.body, self.memory, target, machine.width, machine.registers,
             None, 0, 0, machine.adds_pairs, frozenset(link.roles),
         )  # fmt: skip
-        choice = self.choice(p, names) if p.valid and not p.checks and not p.bounds else None
+        choice = self.choice(p, names) if p.valid and not p.checks else None
         if choice is None:
             return None
         panels = self.builder.pack(p, choice, False) if choice.pack else None
@@ -188,6 +199,9 @@ class Blocks:
         def fits(c: Choice) -> bool:
             tiled = not c.lanes and not c.paired and c.repack is None and c.m is not None
             tiled = tiled and not {c.m, c.n} & units
+            if p.bounds:  # of the diagonal alone
+                bound = p.row_bound(c.m) if len(p.bounds) == 1 and c.m is not None else None
+                tiled = tiled and bound is not None and bound.diagonal
             rows = c.n is not row and (row.op == "red" or c.m is row)
             return tiled and rows and not (c.pack and isinstance(c.b.raw.ref, Scratch))
 
@@ -216,15 +230,18 @@ class _Whole:
 
     def __init__(
         self, kernel: Nest | Contraction, params: Parameters, names: dict[Node, Role],
-        sums: Scratch | None = None, lower: bool = False,
+        sums: Scratch | None = None, lower: bool = False, columns: int = 0,
     ) -> None:  # fmt: skip
         self.kernel, self.names, self.sums, self.lower = kernel, names, sums, lower
+        self.columns = columns
         self.words = params.words
         (self.row,) = [v for v, r in names.items() if r == "row"]
 
-    def block(self, rows: int) -> tuple[Nest | Contraction, list[Filled]]:
-        """The kernel on one block of rows, and how its words are filled."""
+    def block(self, rows: int, end: int) -> tuple[Nest | Contraction, list[Filled]]:
+        """The kernel on one block of rows, and how its words are filled; `end`: the end of the last
+        block of this kind."""
         self.rows = rows
+        self.short = self.lower and end <= self.columns
         self.fills = [self.plain(w) for w in self.words]
         self.made: dict[Filled, Word] = {}
         k = self.kernel
@@ -250,6 +267,13 @@ class _Whole:
     def number(self, s: Stride) -> Stride:
         known = self.size(s)
         return known if type(known) is int else s
+
+    def along(self, s: Stride) -> Stride:
+        """The elements of a row that a block needs: up to the diagonal in its last row."""
+        known = self.number(s)
+        if not self.short or known != self.columns:
+            return known
+        return self.word(Filled(None, False, self.rows, (("row", 1),)))
 
     # ---- what a block reads and writes -----------------------------------------------------------
 
@@ -288,7 +312,7 @@ class _Whole:
             return const(known, dt.int64) if type(known) is int else n
         if n.op == "reduce":
             kind, variables, order = n.arg[:3]
-            known_ = tuple((v, self.number(e)) for v, e in variables)
+            known_ = tuple((v, self.along(e)) for v, e in variables)
             return make("reduce", n.dtype, (), n.src, (kind, known_, order))
         return n
 
@@ -297,7 +321,7 @@ class _Whole:
         for v, extent in k.loops:
             role = self.names.get(v)
             if role is None or role == "row":
-                loops.append((v, self.rows if role == "row" else self.number(extent)))
+                loops.append((v, self.rows if role == "row" else self.along(extent)))
         pairs = [n for pair in k.kept for n in pair]
         done = self.bodies([*(o.body for o in k.outputs), *pairs])
         n = len(k.outputs)
@@ -329,9 +353,18 @@ class _Whole:
             output=Output(body, self.access(k.output.access, _bytes(k.output.body))),
             partial=None if self.sums is None else self.word(
                 Filled(None, True, self.sums.offset)),
-            run=ends, order="rows",
+            run=ends, order="rows", row_bound=self.diagonal(k),
             diagonal=self.word(Filled(terms=(("row", 1),))) if self.lower else None,
         )  # fmt: skip
+
+    def diagonal(self, k: Contraction) -> RowBound | None:
+        """Which terms a row has: rows and terms are counted from the block's first."""
+        b = k.row_bound
+        if b is None:
+            return None
+        assert k.m is not None and b.constant == 0
+        by = b.by_row if k.m[0] is self.row else b.by_term
+        return replace(b, constant=self.word(Filled(terms=(("row", by),))))
 
 
 def _bytes(node: Node) -> int:

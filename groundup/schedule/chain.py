@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from heapq import heappop, heappush
 
+from ..emit.reduction import identity
 from ..ir.extent import Extent
-from ..ir.node import Node, out
+from ..ir.node import Node, out, red
 from ..ir.record import fresh, record
 from ..ir.transform import body_nodes, product_of
 from .fuse import Group, stored_behind
@@ -144,7 +145,7 @@ class _Finder:
         if len(kernel) != 1 or len(reads) != 1 or len(reads[0][2]) != 1:
             return None
         group, t, (site,) = reads[0]
-        pair = _pair(group)
+        pair = _pair(group, True)
         if pair is None or site not in pair or t not in self.place:
             return None
         if t.shape != self.shape_of(t):
@@ -292,14 +293,15 @@ def _plain(g: Group) -> bool:
     ) and not any(n.op in ("checked", "carry") for n in body_nodes(g.body))
 
 
-def _pair(group: Group) -> tuple[Node, Node] | None:
-    """The factors of the only sum of a body, if that is a plain sum of products of matrices."""
+def _pair(group: Group, asked: bool = False) -> tuple[Node, Node] | None:
+    """The factors of the only sum of a body, if that is a plain sum of products of matrices; asked:
+    terms may depend on a condition."""
     if len(group.reductions) != 1 or group.node.op != "loops" or not _plain(group):
         return None
     (r,) = group.reductions
     if r.arg[2] != "dot" or not shares_terms(r) or r.dtype.name not in ("float32", "float64"):
         return None
-    return product_of(r.src[0]) if r.src[0].op == "mul" else None
+    return product_of(r.src[0]) if asked or r.src[0].op == "mul" else None
 
 
 def _depends(pair: tuple[Node, Node], roles: dict[Node, Role]) -> bool:
@@ -326,10 +328,38 @@ def _by_row(rows: int, group: Group, t: Node, site: Node) -> bool:
 def unseen(linked: Linked, t: Node) -> bool:
     """Does nobody in a chain look at what a matrix holds beyond its diagonal (column > row)?"""
     rows = len(long_axes(linked.shape)) - 1
+
+    def row(x: Link, g: Group) -> Node:
+        if x.product:
+            return next(v for v, role in x.roles.items() if role == "row")
+        return out(long_axes(g.shape)[rows - 1])
+
     return all(
-        _under(g.body, t, out(long_axes(g.shape)[rows - 1]))
-        for x in linked.links for g in x.groups if t in g.reads
+        _under(g.body, t, row(x, g)) for x in linked.links for g in x.groups if t in g.reads
     )  # fmt: skip
+
+
+def short(linked: Linked, link: Link) -> bool:
+    """May a kernel that works in rows end each of them at the diagonal? If nobody looks at what it
+    makes beyond, and no term of its sums and extremes counts there."""
+    rows = len(long_axes(linked.shape)) - 1
+    for g in link.groups:
+        axes = long_axes(g.shape)
+        if len(axes) > rows and not unseen(linked, g.node):
+            return False
+        if not all(_ends(r, out(axes[rows - 1])) for r in g.reductions):
+            return False
+    return True
+
+
+def _ends(r: Node, row: Node) -> bool:
+    """Is every term of a reduction along a row the neutral element beyond the diagonal?"""
+    body = r.src[0]
+    if body.op != "where" or body.src[2].op != "const":
+        return False
+    asked, _, beyond = body.src
+    before = asked.op in ("le", "lt") and asked.src == (red(r.arg[1][0][0]), row)
+    return before and beyond.value == identity(r.arg[0], r.dtype)
 
 
 def _under(body: Node, t: Node, row: Node) -> bool:

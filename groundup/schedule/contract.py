@@ -14,7 +14,7 @@ from ..emit.contraction import affine_coefficient
 from ..emit.kernel import Access, Bound, Contraction, Output, Panel, RowBound, Stride
 from ..ir import dtype as dt
 from ..ir.dtype import DType
-from ..ir.node import Node, loops, make, out, read, red
+from ..ir.node import Node, alu, loops, make, out, read, red
 from ..ir.record import frozen, record
 from ..ir.transform import body_nodes, product_of, substitute, toposort
 from .lower import Lowering, Memory, Raw, affine
@@ -84,6 +84,7 @@ class Choice:
     pack_rows: bool = False  # copy a first, so that its rows lie apart in the cache
     block: tuple[int, int] | None = None
     order: str = "rows"  # of the tiles, see emit.kernel.Contraction
+    ahead: bool = False  # ask for the next tile's rows of a
 
 
 @record
@@ -311,13 +312,16 @@ class Problem:
                 continue
             terms, constant = parts
             others = [v for v in terms if v is not m]
-            if b.step != 1 or len(others) != 1 or others[0] not in self.k or terms[m] < 0:
+            if b.step != 1 or len(others) != 1 or others[0] not in self.k:
                 return None
             v = others[0]
             if isinstance(self.extents[v], Sym) or isinstance(self.extents[m], Sym):
                 return None
             lo = None if b.lo is None else b.lo - constant
             hi = None if b.hi is None else b.hi - constant
+            if terms[m] < 0:
+                terms = {w: -by for w, by in terms.items()}
+                lo, hi = (None if x is None else 1 - x for x in (hi, lo))
             if found is None:
                 found = RowBound(v, terms[m], terms[v], 0, lo, hi)
                 continue
@@ -377,7 +381,8 @@ class Problem:
             tied = RowBound(
                 ids[tied.variable], tied.by_row, tied.by_term, tied.constant, tied.lo, tied.hi
             )
-            if k[-1][0] is tied.variable:  # the rows of a term are chosen outside its loop
+            if k[-1][0] is tied.variable and not tied.diagonal:
+                # The rows of a term are chosen outside its loop.
                 k.append((red(len(k) + 1), 1))
         kernel = Contraction(
             outer=tuple((v, stride(self.extents[v])) for v in outer),
@@ -397,6 +402,7 @@ class Problem:
             partial=params.pointer(partial) if choice.block else None,
             order=choice.order,
             output=Output(body, where_to), width=self.width, panel=panel,
+            ahead=choice.ahead,
         )  # fmt: skip
         return kernel, self._count() >= PARALLEL and self._tiles(choice) > 1
 
@@ -458,7 +464,7 @@ def conjuncts(guard: Node) -> list[Node]:
 
 
 def as_bound(c: Node) -> Bound | None:
-    """A comparison of an affine value (or its quotient) with a number, as a bound."""
+    """A comparison of affine values (or of a quotient with a number), as a bound."""
     if c.op in ("lt", "le") and c.src[0].dtype is dt.int64:
         x, y = c.src
         if y.op == "const":  # x < y, x ≤ y
@@ -471,7 +477,7 @@ def as_bound(c: Node) -> Bound | None:
             if y.op == "floordiv" and y.src[1].op == "const":
                 return Bound(y.src[0], lo=lo * int(y.src[1].value))
             return Bound(y, lo=lo)
-        return None
+        return Bound(alu("sub", y, x), lo=int(c.op == "lt"))
     if c.op == "not" and c.src[0].op == "lt" and c.src[0].dtype is dt.bool_:
         inner = c.src[0]
         x, y = inner.src

@@ -26,7 +26,7 @@ from ..ir.transform import (
 )
 from .lower import affine
 from .partial import shares_terms
-from .search import search, sites_once
+from .search import picked, search, sites_once
 
 MAX_BODY = 128  # nodes of one kernel's body
 CHEAP = 3  # operations that are rather repeated than stored
@@ -178,7 +178,13 @@ def fuse(
         for g in users.get(node, ()):
             g.body = substitute(g.body, dict.fromkeys(g.reads[node], number))
             g.refresh()
-    return [g for g in reversed(groups) if g.node not in numbers]
+    groups = [g for g in reversed(groups) if g.node not in numbers]
+    for g in groups:
+        body = picked(g.body) if g.reductions else g.body
+        if body is not g.body:
+            g.body = body
+            g.refresh()
+    return groups
 
 
 def stored_behind(node: Node) -> Node:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..ir import dtype as dt
 from ..ir.extent import Extent
-from ..ir.node import Node, buffer, const, make, red, reduce
+from ..ir.node import Node, buffer, const, make, red, reduce, where
 from ..ir.record import frozen
 from ..ir.transform import (
     TENSOR_OPS,
@@ -170,7 +170,24 @@ def ordered(body: Node) -> Node:
                 units = {red(v[0]): zero for v in variables if v not in chosen}
                 inner = substitute(substitute(node.src[0], mapping), units)
                 mapping[node] = reduce(kind, chosen, inner, kept_order)
+            asked = _asked_before(node)
+            if asked is not None:
+                total = mapping.get(node, node)
+                _, inner, zero = total.src[0].src
+                kind, variables, order = total.arg[:3]
+                mapping[node] = where(asked, reduce(kind, variables, inner, order), zero)
     return substitute(body, mapping) if mapping else body
+
+
+def _asked_before(node: Node) -> Node | None:
+    """The condition of a sum of products that is the same for all its terms: where it does not
+    hold, the sum is 0."""
+    body, names = node.src[0], {red(v[0]) for v in node.arg[1]}
+    if node.arg[2] != "dot" or body.op != "where" or product_of(body) is None:
+        return None
+    inside = body_nodes(body.src[0])
+    alone = names.isdisjoint(inside) and all(n.op not in ("read", "reduce") for n in inside)
+    return body.src[0] if alone else None
 
 
 def _reads(body: Node) -> list[Node]:

@@ -7,9 +7,10 @@ histogram. Knows how such a reduction looks; must not know how it is run.
 from __future__ import annotations
 
 from ..ir import dtype as dt
-from ..ir.node import Node, red
+from ..ir.extent import Extent
+from ..ir.node import Node, alu, const, red, where
 from ..ir.record import frozen
-from ..ir.transform import body_nodes, free_variables
+from ..ir.transform import body_nodes, free_variables, substitute
 
 
 @frozen
@@ -98,3 +99,34 @@ def sites_once(body: Node, reading: Node) -> bool:
     return all(
         reading not in body_nodes(c) for c in (*found.conditions, *(i for _, i in found.rows))
     )
+
+
+def picked(body: Node) -> Node:
+    """The body with each sum of zeros but for one term as that term.
+
+    `sum over i < n of (v if i == label else 0)` is `v + 0 if 0 <= label < n else 0`, to the bit:
+    what the derivative of a cross-entropy asks of its labels.
+    """
+    mapping = {n: term for n in body_nodes(body) if (term := _only_term(n)) is not None}
+    return substitute(body, mapping) if mapping else body
+
+
+def _only_term(node: Node) -> Node | None:
+    if node.op != "reduce" or node.arg[0] != "sum" or len(node.arg[1]) != 1:
+        return None
+    ((uid, size),) = node.arg[1]
+    term, variable = node.src[0], red(uid)
+    conditions = [n for n in body_nodes(term) if n.op == "eq" and variable in n.src]
+    if len(conditions) != 1 or isinstance(size, Extent) or node.dtype.kind == "b":
+        return None
+    (condition,) = conditions
+    label = condition.src[condition.src[0] is variable]
+    absent = substitute(term, {condition: const(False, dt.bool_)})
+    chosen = substitute(term, {condition: const(True, dt.bool_)})
+    if absent.op != "const" or absent.value != 0:
+        return None
+    if variable in free_variables(chosen) | free_variables(label):
+        return None
+    first, end, zero = const(0, dt.int64), const(int(size), dt.int64), const(0, node.dtype)
+    inside = alu("and", alu("le", first, label), alu("lt", label, end))
+    return where(inside, alu("add", chosen, zero), zero)

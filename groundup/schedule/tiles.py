@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import gcd, prod
 
+from ..emit.contraction import split
 from ..ir.node import Node
 from ..ir.record import replace
 from .contract import Choice, Gather, Operand, Problem
@@ -26,10 +27,16 @@ TURN = 6.0  # cycles a column of a tile, where that is what lies together in the
 PAGE = 4096
 APART = 4.0  # cycles a term longer, where vectors of a tile's rows lie pages apart
 NEAR_ROWS = 128  # that use a panel: fewer, and it is copied once for all users, by all threads
+AHEAD = 256 << 10  # bytes of rows: fewer soon lie in the second-level cache
 STREAMS = 8  # rows of memory that are read side by side
 FAR, WALK = 16 << 10, 1.7  # bytes between two terms, and how much longer such a walk takes
 CROWDED = 1.3  # how much longer it takes when rows push each other out of the cache
+# Cycles a term longer, where a tile's rows lie together and each term on a page of its own; where
+# those terms push each other out of the second-level cache, too. WAY: bytes of such a cache after
+# which lines share their places, of which there are WAYS.
+NEW_PAGE, PUSHED_OUT, WAY, WAYS = 0.7, 2.0, 128 << 10, 8
 TRANSPOSE, COPY = 0.8, 0.4  # cycles an element of a copy into panels
+LARGE, AWAY = 4 << 20, 1.5  # bytes of a copy that leaves the caches; what an element costs then
 LOOSE_VECTOR, LOOSE_NUMBER = 2.0, 1.5  # cycles to put a pair together from two reads
 GATHER, START = 1.6, 3000.0  # an element of any other copy, and its kernel
 NEARLY, TRIED = 1.8, 8  # what is worth timing: how much dearer it may look, and how many
@@ -46,6 +53,7 @@ def choose(p: Problem, fits: Callable[[Choice], bool] = bool) -> Choice | None:
         _arrange(p, best)
     best = elected(p, best, lambda p: [c for c in candidates(p) if fits(c)])
     best.near = best.pack and not best.lanes and best.repack is None and _near(p, best)
+    best.ahead = _ahead(p, best)
     return best
 
 
@@ -59,7 +67,7 @@ def candidates(p: Problem) -> list[Choice]:
     for c in tiled:
         _arrange(p, c)
     for c in tiled[:2]:
-        orders = [o for o in ("rows", "columns", "outer") if o != c.order]
+        orders = [o for o in ("rows", "columns", "outer", "across") if o != c.order]
         more += [replace(c, order=o) for o in orders]
         if c.block is not None:
             more.append(replace(c, block=None))
@@ -127,7 +135,7 @@ def _broadcast(
     p: Problem, a: Operand, b: Operand, m: Node | None, n: Node, paired: bool
 ) -> list[Choice]:
     ways: list[tuple[bool, float, Gather | None]] = [
-        (pack, extra, None) for pack, extra in _packing(p, b, n)
+        (pack, extra, None) for pack, extra in _packing(p, b, m, n)
     ]
     if not ways:
         gather = p.gather(b, n)
@@ -160,6 +168,7 @@ def _tiles(
     if paired and m is not None and value(a.strides[m]) * p.itemsize >= PAGE:
         every = APART
     loose = _apart(p, a, paired), p.halves == "pairs" and not pack
+    walk = 0.0 if m is None or paired else _walk(p, a, m)
     for vectors in (1, 2, 3, 4, 6, 8) if m is None else (1, 2, 3, 4):
         if vectors > 1 and (vectors - 1) * width >= columns:
             break
@@ -169,9 +178,9 @@ def _tiles(
         runtime = m is not None and isinstance(p.extents[m], Sym)
         for rows in range(1, rows + 1) if runtime else (even(height, rows),):
             # A runtime number of rows ends in single rows, others in equal tiles.
-            tiles = [(rows, height // rows), (1, height % rows)] if runtime else [
-                (rows, -(-height // rows))
-            ]
+            tiles = [(rows, height // rows), (1, height % rows)]
+            if not runtime:
+                tiles = [(size, count) for _, size, count in split(height, rows)]
             cycles = sum(
                 count * _tile_cycles(p, r, vectors, columns, width, paired, every, loose)
                 for r, count in tiles
@@ -185,10 +194,14 @@ def _tiles(
             )
             if m is not None and not paired and _walks_far(p, a) and _terms(p) >= 64:
                 c.cost += (WALK - 1) * cycles * _rest(p, m, n)
+            elif walk:
+                c.cost += walk * _terms(p) * sum(count for _, count in tiles) * -(
+                    -columns // (vectors * width)) * _rest(p, m, n)
             if gather is None and m is not None and _crowded(p, a, m, rows):
                 c.cost, c.pack_rows = _uncrowded(p, a, m, cost)
             found.append(c)
-            if gather is None and m is not None and loose[0] and _rows_packable(p, a, m):
+            together = (loose[0] or c.cost > cost) and not c.pack_rows
+            if gather is None and m is not None and together and _rows_packable(p, a, m):
                 found.append(_with_rows(p, c, tiles, columns, width, outside + extra))
     return found
 
@@ -208,13 +221,14 @@ def _most_rows(registers: int, vectors: int, paired: bool) -> int:
 def _with_rows(
     p: Problem, c: Choice, tiles: list[tuple[int, int]], columns: int, width: int, extra: float
 ) -> Choice:
-    """The choice with a copied first, so that its pairs lie together."""
+    """The choice with a copied first, so that its pairs, or the terms of a row, lie together."""
+    loose = False, p.halves == "pairs" and not c.pack
     cycles = sum(
-        count * _tile_cycles(p, r, c.vectors, columns, width, False, 0.0, (False, not c.pack))
+        count * _tile_cycles(p, r, c.vectors, columns, width, False, 0.0, loose)
         for r, count in tiles
     )
     cost = cycles * _rest(p, c.m, c.n) + extra + TRANSPOSE * _elements(p, c.a)
-    return Choice(cost, c.a, c.b, c.m, c.n, c.rows, c.vectors, pack=c.pack, pack_rows=True)
+    return replace(c, cost=cost, pack_rows=True)
 
 
 def _apart(p: Problem, a: Operand, paired: bool) -> bool:
@@ -301,13 +315,29 @@ def _walks_far(p: Problem, o: Operand) -> bool:
     return not isinstance(step, Sym) and int(step) * p.itemsize >= FAR
 
 
-def _packing(p: Problem, b: Operand, n: Node) -> list[tuple[bool, float]]:
+def _walk(p: Problem, a: Operand, m: Node) -> float:
+    """How much longer each term takes because it lies on another page than the one before, with
+    the other rows beside it."""
+    step = a.strides.get(p.k[-1], 0)
+    if a.strides.get(m) != 1 or isinstance(step, Sym) or int(step) * p.itemsize < PAGE // 2:
+        return 0.0
+    bytes_ = int(step) * p.itemsize
+    pushed = _terms(p) > WAYS * (WAY // gcd(WAY, bytes_))
+    # Of vectors of 256 bits halves of a cycle are counted (see `_tile_cycles`); those of 512 take
+    # long enough to hide the next page.
+    wide = p.lane_count * p.sum.dtype.bits > 256
+    return (PUSHED_OUT if pushed else 0.0) if wide else 2 * (PUSHED_OUT if pushed else NEW_PAGE)
+
+
+def _packing(p: Problem, b: Operand, m: Node | None, n: Node) -> list[tuple[bool, float]]:
     """Ways to read b: whether it is copied into panels first, and what that costs."""
     if not packable(p, b, n):
         return [(False, 0.0)] if b.strides[n] == 1 else []
     elements = p.shared(b, _elements(p, b))
     if b.strides[n] != 1:
-        return [(True, TRANSPOSE * elements)]
+        whole = m is None or value(p.extents[m]) < NEAR_ROWS  # see `_near`
+        away = AWAY if whole and elements * p.itemsize > LARGE else 0.0
+        return [(True, (TRANSPOSE + away) * elements)]
     if p.halves == "pairs":
         return [(False, 0.0), (True, COPY * elements)]
     uses = p._count() / max(1.0, elements)  # how often each element is used
@@ -350,7 +380,7 @@ def _near(p: Problem, c: Choice) -> bool:
         rows *= _rest(p, c.m, c.n)
         if varies:
             return False
-    if rows < NEAR_ROWS or c.paired or p.halves:
+    if rows < NEAR_ROWS or c.order == "across" or c.paired or p.halves:
         return False
     if any(by != 1 for ix in c.b.read.src[1:] for by in (affine(ix) or ({}, 0))[0].values()):
         return False
@@ -361,6 +391,18 @@ def _near(p: Problem, c: Choice) -> bool:
         return bool(run)
     first = min(p.k.index(v) for v in run)
     return first > c.block[0] or (first == c.block[0] and len(run) == 1)
+
+
+def _ahead(p: Problem, c: Choice) -> bool:
+    """Should a tile ask for the rows of the next? If they follow its own, and there are many."""
+    if c.m is None or c.lanes or c.paired or c.pack_rows or p.halves:
+        return False
+    last = p.k[-1]
+    if c.a.strides.get(last, 0) != 1 or c.a.strides[c.m] != p.extents[last]:
+        return False
+    if c.block is not None and c.block[0] == len(p.k) - 1:
+        return False
+    return _elements(p, c.a) * p.sum.dtype.itemsize >= AHEAD
 
 
 def _arrange(p: Problem, c: Choice) -> None:
@@ -377,8 +419,11 @@ def _arrange(p: Problem, c: Choice) -> None:
     repeated = _rest(p, c.m, c.n) * -(-columns // (c.vectors * p.lane_count))
     outer = [v for v in p.extents if v.op == "out" and v is not c.m and v is not c.n]
     shared = not any(v.op == "out" and v is not c.n and s for v, s in c.b.strides.items())
+    tile = c.vectors * p.lane_count
     if terms * columns * itemsize > PANEL and panel <= 2 * PANEL and shared:
         c.order = "columns"
+    elif not outer and columns > tile and terms * rows * itemsize > NEAR and not c.paired:
+        c.order = "across"  # a is read once, the whole of b from the second-level cache
     elif outer and all(value(p.target_strides[v]) < value(p.target_strides[c.n]) for v in outer):
         c.order = "outer"
     if len(p.k) == 0 or repeated == 0:

@@ -5,23 +5,19 @@ Functions ask here, like they ask for grad mode. Must not know what they compute
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..ir import dtype as dt
 from ..ir.dtype import DType
 from . import pointwise as pw
 from .core import Core
 from .errors import at_line
-from .mode import state
+from .mode import Block, state
 
-F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
-class autocast:
+class autocast(Block):
     """Mixed precision inside a `with` block or decorated function, in this thread.
 
         products (matmul, einsum, linear, convolution)     operands → `dtype`, summed in float32,
@@ -47,31 +43,7 @@ class autocast:
         if not isinstance(dtype, DType) or not dtype.is_float or dtype.bits != 16:
             name = dtype.name if isinstance(dtype, DType) else repr(dtype)
             raise TypeError(f"autocast: dtype is bfloat16 or float16, not {name}" + at_line())
-        self._value = dtype if enabled else None
-        self._before: list[DType | None] = []
-
-    def __enter__(self) -> None:
-        self._before.append(state.autocast)
-        state.autocast = self._value
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        state.autocast = self._before.pop()
-
-    def __call__(self, function: F) -> F:
-        @wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            before, state.autocast = state.autocast, self._value
-            try:
-                return function(*args, **kwargs)
-            finally:
-                state.autocast = before
-
-        return wrapped  # type: ignore[return-value]
+        super().__init__("autocast", dtype if enabled else None)
 
 
 def lowered(x: T) -> T:

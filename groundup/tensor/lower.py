@@ -280,13 +280,16 @@ class _Lowering:
         return ir.cast(quotient, result.dtype)
 
     def _order(self, kind: str, axes: Sequence[Axis], source: Indexed) -> str:
+        term = source
+        if source.op == "where" and source.src[2].op == "number" and source.src[2].arg == 0:
+            term = source.src[1]
         if (
             kind == "sum"
-            and source.op == "binary"
-            and source.arg == "mul"
-            and all(s.op == "read" for s in source.src)
+            and term.op == "binary"
+            and term.arg == "mul"
+            and all(s.op == "read" for s in term.src)
             and self.by_id[id(source)].dtype.is_float
-            and len({s.arg[0].dtype for s in source.src}) == 1
+            and len({s.arg[0].dtype for s in term.src}) == 1
         ):
             return "dot"
         for tree in _postorder(source):

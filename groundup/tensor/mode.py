@@ -25,7 +25,35 @@ class _State(threading.local):
 state = _State()
 
 
-class set_grad_enabled:
+class Block:
+    """Sets one of this thread's modes inside a `with` block or a decorated function."""
+
+    def __init__(self, name: str, value: object) -> None:
+        self._name, self._value = name, value
+        self._before: list[object] = []
+
+    def __enter__(self) -> None:
+        self._before.append(getattr(state, self._name))
+        setattr(state, self._name, self._value)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        setattr(state, self._name, self._before.pop())
+
+    def __call__(self, function: F) -> F:
+        @wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with Block(self._name, self._value):
+                return function(*args, **kwargs)
+
+        return wrapped  # type: ignore[return-value]
+
+
+class set_grad_enabled(Block):
     """Switch grad mode: at once, for a `with` block, or for a decorated function.
 
     >>> with gu.set_grad_enabled(False):
@@ -33,54 +61,19 @@ class set_grad_enabled:
     False
     """
 
-    _value: bool
-
     def __init__(self, mode: bool) -> None:
-        self._value = bool(mode)
-        self._before: list[bool] = [state.grad]
-        state.grad = self._value
+        super().__init__("grad", bool(mode))
+        super().__enter__()
 
     def __enter__(self) -> None:
-        state.grad = self._value
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        state.grad = self._before.pop()
+        state.grad = bool(self._value)
 
     def __call__(self, function: F) -> F:
-        state.grad = self._before.pop()  # a decorator switches nothing by itself
-        return _decorate(function, self._value)
+        self.__exit__(None, None, None)  # a decorator switches nothing by itself
+        return super().__call__(function)
 
 
-class _Block:
-    """A `with` block or decorator that sets grad mode."""
-
-    _value: bool
-
-    def __init__(self) -> None:
-        self._before: list[bool] = []
-
-    def __enter__(self) -> None:
-        self._before.append(state.grad)
-        state.grad = self._value
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        state.grad = self._before.pop()
-
-    def __call__(self, function: F) -> F:
-        return _decorate(function, self._value)
-
-
-class no_grad(_Block):
+class no_grad(Block):
     """Operations inside the block (or decorated function) remember nothing for derivatives.
 
     >>> w = gu.ones(2, requires_grad=True)
@@ -89,26 +82,15 @@ class no_grad(_Block):
     False
     """
 
-    _value = False
+    def __init__(self) -> None:
+        super().__init__("grad", False)
 
 
-class enable_grad(_Block):
+class enable_grad(Block):
     """Operations inside the block (or decorated function) remember derivatives again."""
 
-    _value = True
-
-
-def _decorate(function: F, value: bool) -> F:
-    @wraps(function)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        before = state.grad
-        state.grad = value
-        try:
-            return function(*args, **kwargs)
-        finally:
-            state.grad = before
-
-    return wrapped  # type: ignore[return-value]
+    def __init__(self) -> None:
+        super().__init__("grad", True)
 
 
 def is_grad_enabled() -> bool:

@@ -234,7 +234,8 @@ def softmax(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
 def _softmax(x: Core, dim: int) -> Tensor:
     dims = _for_softmax("softmax", x, dim)
     e = pw.exp(pw.binary("sub", x, _greatest(x, dims)))
-    return pw.binary("div", e, sum_(e, dims or None, True))
+    # As a product with 1 / Σ, so that a row has one division, and so has its derivative.
+    return pw.binary("mul", e, pw.reciprocal(sum_(e, dims or None, True)))
 
 
 def log_softmax(a: Core, dim: int, dtype: DType | None = None) -> Tensor:

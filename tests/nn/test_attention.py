@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import groundup as gu
-from groundup.emit.kernel import Chain
+from groundup.emit.kernel import Chain, Contraction, Word
 from groundup.nn import functional as F
 from groundup.schedule import Plan, Signature, chain, kept
 from groundup.tensor import Tensor
@@ -233,6 +233,60 @@ def test_not_finite(monkeypatch: pytest.MonkeyPatch, mask: str) -> None:
     plain, chained = both(monkeypatch, lambda: attend(inputs, **options))
     for a, b in zip(plain, chained, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("tokens", [40, 130])
+def test_nothing_of_later_tokens_counts(
+    monkeypatch: pytest.MonkeyPatch, tokens: int, value: float
+) -> None:
+    """Results and gradients of what precedes keys and values that are not finite have the bits that
+    they have with finite ones; so says the reference."""
+    shape, first = (1, 2, tokens, tokens, 9, 12), tokens - 7
+    clean = ready(shape)
+    clean[3] = gu.where((gu.arange(tokens) < first)[:, None], clean[3], 0.0).realize()
+    spoilt = list(clean)
+    for i in (1, 2):
+        a = clean[i].numpy().copy()
+        a[:, :, first:] = value
+        spoilt[i] = gu.from_numpy(a)
+
+    def before(made: Arrays) -> Arrays:
+        return [made[0][:, :, :first], made[1][:, :, :first]]  # the result, the gradient of q
+
+    plain, chained = both(monkeypatch, lambda: attend(spoilt, is_causal=True))
+    wanted, _ = both(monkeypatch, lambda: attend(clean, is_causal=True))
+    assert all(np.isfinite(x).all() for x in before(wanted))
+    same(before(plain), before(wanted))
+    same(before(chained), before(wanted))
+    if tokens < 100:
+        with gu.debug():
+            assert all(np.isfinite(x).all() for x in before(arrays(attend(spoilt, is_causal=True))))
+
+
+@pytest.mark.parametrize("leads", [((), (2, 3)), ((2, 1), (3,)), ((1,), (4,))])
+def test_causal_with_leads_that_broadcast(leads: tuple[tuple[int, ...], ...]) -> None:
+    torch = pytest.importorskip("torch")
+    q, k, v = tensors((*leads[0], 11, 4), (*leads[1], 9, 4), (*leads[1], 9, 5))
+    got = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    s = torch.tensor(q.numpy()) @ torch.tensor(k.numpy()).mT / 2
+    s = s.masked_fill(~torch.ones(11, 9, dtype=torch.bool).tril(), -np.inf)
+    want = torch.softmax(s, -1) @ torch.tensor(v.numpy())
+    np.testing.assert_allclose(got.numpy(), want.numpy(), 1e-5, 1e-6)
+
+
+def test_no_product_is_computed_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every product and every row of the causal form ends at the diagonal."""
+    monkeypatch.setattr(chain, "LARGE", 1)
+    inputs = ready((2, 2, 192, 192, 16, 16))
+    (kernel,) = (k for s in plan(attend(inputs, is_causal=True)).steps
+                 if isinstance(k := s.kernel, Chain))  # fmt: skip
+    for *_, parts in kernel.kinds:
+        for part in parts:
+            if isinstance(part.kernel, Contraction):
+                assert part.kernel.diagonal is not None or part.kernel.row_bound is not None
+            else:
+                assert isinstance(part.kernel.loops[-1][1], Word)
 
 
 def test_second_derivatives(monkeypatch: pytest.MonkeyPatch) -> None:

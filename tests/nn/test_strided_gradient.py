@@ -11,9 +11,10 @@ import pytest
 
 import groundup as gu
 from groundup.emit import llvm
-from groundup.emit.kernel import Contraction, Nest, Several
+from groundup.emit.kernel import Nest, Several
 from groundup.ir.transform import toposort
 from groundup.nn import functional as F
+from groundup.schedule.plan import Plan
 
 from .support import compare, numbers, torch
 
@@ -111,9 +112,9 @@ def test_same_bits(kind: str, window: tuple[int, ...]) -> None:
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", POOLS)
-def test_no_divisibility_test_is_left_in_a_loop(kind: str) -> None:
-    x, g = gu.from_numpy(numbers(2, 9, 9, 64)), gu.from_numpy(numbers(2, 64, 5, 5))
+def gradient_plan(kind: str, shape: tuple[int, ...], pooled: tuple[int, ...]) -> Plan:
+    """The plan of the gradient of a pool of 3 by 3 with stride 2, of images (n, h, w, c)."""
+    x, g = gu.from_numpy(numbers(*shape)), gu.from_numpy(numbers(*pooled))
     pool = getattr(F, kind)
 
     def f(x: gu.Tensor, g: gu.Tensor) -> gu.Tensor:
@@ -125,7 +126,14 @@ def test_no_divisibility_test_is_left_in_a_loop(kind: str) -> None:
     captured = gu.jit(f)
     for _ in range(3):
         captured(x, g)
-    _, plan = captured.latest()
+    plan = captured.latest()[1]
+    assert isinstance(plan, Plan)
+    return plan
+
+
+@pytest.mark.parametrize("kind", POOLS)
+def test_no_divisibility_test_is_left_in_a_loop(kind: str) -> None:
+    plan = gradient_plan(kind, (2, 9, 9, 64), (2, 64, 5, 5))
     (kernel,) = [s.kernel for s in plan.steps if isinstance(s.kernel, Several)]
     assert len(kernel.parts) == 4 and all(isinstance(p, Nest) for p in kernel.parts)
     text = llvm.emit(kernel)
@@ -136,57 +144,6 @@ def test_no_divisibility_test_is_left_in_a_loop(kind: str) -> None:
 @pytest.mark.parametrize("kind", POOLS)
 def test_residues_of_one_shape_share_their_loops(kind: str) -> None:
     """What neighbours read is read once: one kernel, a result for each residue."""
-    x, g = gu.from_numpy(numbers(2, 10, 8, 64)), gu.from_numpy(numbers(2, 64, 5, 4))
-    pool = getattr(F, kind)
-
-    def f(x: gu.Tensor, g: gu.Tensor) -> gu.Tensor:
-        x = x.permute(0, 3, 1, 2).detach().requires_grad_()
-        pool(x, 3, 2, 1).backward(g)
-        assert x.grad is not None
-        return x.grad.permute(0, 2, 3, 1)
-
-    captured = gu.jit(f)
-    for _ in range(3):
-        captured(x, g)
-    _, plan = captured.latest()
-    kernel = plan.steps[-1].kernel
+    kernel = gradient_plan(kind, (2, 10, 8, 64), (2, 64, 5, 4)).steps[-1].kernel
     assert isinstance(kernel, Nest) and len(kernel.outputs) == 4
     assert not any(n.op == "reduce" for o in kernel.outputs for n in toposort([o.body]))
-
-
-@pytest.mark.parametrize("stride", [2, 3])
-@pytest.mark.parametrize("size", [(8, 8), (7, 9), (1, 5), (2, 1)])
-def test_windows_of_one_position_equal_torch(stride: int, size: tuple[int, int]) -> None:
-    """Most positions are in no window: their gradient is 0."""
-    t = torch().nn.functional
-    compare(
-        lambda x, w: F.conv2d(x.relu(), w, stride=stride),
-        lambda x, w: t.conv2d(x.relu(), w, stride=stride),
-        [numbers(3, 17, *size), numbers(33, 17, 1, 1, seed=1)],
-    )
-
-
-def test_positions_in_no_window_are_plain_loops_beside_the_tiles() -> None:
-    x, w = gu.from_numpy(numbers(16, 32, 8, 8)), gu.from_numpy(numbers(64, 32, 1, 1, seed=1))
-    g = gu.from_numpy(numbers(16, 64, 4, 4, seed=2))
-
-    def f(x: gu.Tensor, w: gu.Tensor, g: gu.Tensor) -> gu.Tensor:
-        x = x.detach().requires_grad_()
-        F.conv2d(x.relu(), w, stride=2).backward(g)
-        assert x.grad is not None
-        return x.grad
-
-    captured = gu.jit(f)
-    bits = set()
-    for threads in (1, 2, 3, 8):
-        gu.set_num_threads(threads)
-        bits.add(f(x, w, g).numpy().tobytes())
-        bits.add(captured(x, w, g).numpy().tobytes())
-    assert len(bits) == 1
-    _, plan = captured.latest()
-    (kernel,) = [s.kernel for s in plan.steps if isinstance(s.kernel, Several)]
-    assert [type(p) for p in kernel.parts] == [Contraction, Nest]
-    assert len(kernel.parts[1].outputs) == 3
-    with gu.debug():
-        wanted = f(x, w, g).numpy()
-    np.testing.assert_allclose(captured(x, w, g).numpy(), wanted, rtol=1e-5, atol=1e-4)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from groundup.runtime import cache, memory, pool, system
+from groundup.runtime import cache, driver, memory, pool, system
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,9 +35,9 @@ def each_system(
     monkeypatch.setattr(system, "current", lambda: chosen)
     monkeypatch.setattr(pool, "_setting", None)
     memory.trim()
-    pool.entry_points.cache_clear()
+    driver.entry_points.cache_clear()
     yield chosen
-    pool.entry_points.cache_clear()
+    driver.entry_points.cache_clear()
 
 
 @pytest.fixture

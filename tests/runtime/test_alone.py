@@ -4,7 +4,7 @@ import ctypes
 
 import pytest
 
-from groundup.runtime import Program, allocate, functions, pool
+from groundup.runtime import Program, allocate, driver, functions
 
 KERNELS = """
 ; words: status block, where the code comes from
@@ -53,13 +53,13 @@ def no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> int:
         raise AssertionError("the driver was asked for")
 
-    monkeypatch.setattr(pool, "serial_is_there", lambda: False)
-    monkeypatch.setattr(pool, "serial_entry", refuse)
+    monkeypatch.setattr(driver, "serial_is_there", lambda: False)
+    monkeypatch.setattr(driver, "serial_entry", refuse)
 
 
 @pytest.fixture(scope="module")
 def kernels() -> dict[str, int]:
-    if not pool.target.host().triple.startswith("x86_64"):
+    if not driver.target.host().triple.startswith("x86_64"):
         pytest.skip("reads and sets the control register of x86")
     names = ("fail", "times", "put", "get")
     return dict(zip(names, functions(KERNELS, names), strict=True))
@@ -98,12 +98,12 @@ def test_a_thread_in_another_float_mode_gets_the_driver(
     kernels: dict[str, int], mode: int, x: float, y: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr(pool, "serial_is_there", lambda: False)
+    monkeypatch.setattr(driver, "serial_is_there", lambda: False)
     expected = x * y
     put, get = (ctypes.CFUNCTYPE(None, ctypes.c_void_p)(kernels[n]) for n in ("put", "get"))
     out = allocate(8)
     program = Program([(kernels["times"], [bits(x), bits(y), out.address], 1)])
-    pool.serial_entry()
+    driver.serial_entry()
     old, odd = ctypes.c_uint32(), ctypes.c_uint32()
     get(ctypes.addressof(old))
     odd.value = old.value | mode

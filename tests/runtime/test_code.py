@@ -119,20 +119,27 @@ def test_the_host_is_described() -> None:
     assert host.has("avx512f") == (host.vector_bits == 512)
 
 
-@pytest.mark.parametrize(("cpu", "bits", "fma"), [("x86-64", 128, False), ("haswell", 256, True)])
-def test_a_forced_cpu(monkeypatch: pytest.MonkeyPatch, cpu: str, bits: int, fma: bool) -> None:
+@pytest.mark.parametrize(
+    ("cpu", "bits", "fma", "features"),
+    [("x86-64", 128, False, ""), ("ivybridge", 256, False, "+f16c"),
+     ("haswell", 256, True, "+f16c")],
+)  # fmt: skip
+def test_a_forced_cpu(
+    monkeypatch: pytest.MonkeyPatch, cpu: str, bits: int, fma: bool, features: str
+) -> None:
     if not target.host().has("avx2"):
         pytest.skip("this machine cannot run haswell's code")
     monkeypatch.setenv("GROUNDUP_CPU", cpu)
     forced = target.host.__wrapped__()
-    assert (forced.cpu, forced.features, forced.vector_bits, forced.fma) == (cpu, "", bits, fma)
+    assert forced[1:5] == (cpu, features, bits, fma)
+    assert forced.has("f16c") == bool(features)
     assert forced.key != target.host().key
 
 
 def test_a_forced_cpu_beyond_this_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GROUNDUP_CPU", "haswell")
     small = target.host.__wrapped__()._replace(vector_bits=128)
-    monkeypatch.setattr(target, "_probe", lambda triple, cpu: (1024, True))
+    monkeypatch.setattr(target, "_probe", lambda triple, cpu: (1024, True, ""))
     assert small.vector_bits == 128
     with pytest.raises(ValueError, match="would not run here"):
         target.host.__wrapped__()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from groundup.runtime import code, pool, system, target
+from groundup.runtime import code, driver, system, target
 
 TRIPLES = [
     "x86_64-unknown-linux-gnu",
@@ -33,8 +33,8 @@ def test_the_driver_compiles_for_other_processors(
         return tuple(range(1, 1 + len(symbols)))
 
     monkeypatch.setattr(code, "functions", compile_only)
-    pool.serial_entry.__wrapped__()
-    pool.entry_points.__wrapped__()
+    driver.serial_entry.__wrapped__()
+    driver.entry_points.__wrapped__()
     assert len(texts) == 2
 
     llvm.initialize_all_targets()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from groundup.runtime import code, pool, system, target
+from groundup.runtime import code, driver, system, target
 
 from .interleave import ALWAYS, Memory, Thread, World, Wrong
 
@@ -15,7 +15,7 @@ POOL, PROGRAM, STATUS, NOTES = 1 << 20, 1 << 24, 1 << 28, 1 << 50
 Steps = list[tuple[int, int]]  # threads (0: all), chunks a thread
 
 
-def driver(monkeypatch: pytest.MonkeyPatch, name: str) -> str:
+def driver_ir(monkeypatch: pytest.MonkeyPatch, name: str) -> str:
     """The driver's text, without the instructions that set the mode of floats."""
     host = system.LinuxSystem() if name == "linux" else system.PortableSystem()
     texts: list[str] = []
@@ -27,7 +27,7 @@ def driver(monkeypatch: pytest.MonkeyPatch, name: str) -> str:
     monkeypatch.setattr(system, "current", lambda: host)
     monkeypatch.setattr(target, "host", lambda: target.Target("none", "", "", 0, False, ""))
     monkeypatch.setattr(code, "functions", keep)
-    pool.entry_points.__wrapped__()
+    driver.entry_points.__wrapped__()
     return texts[0]
 
 
@@ -181,7 +181,7 @@ CASES: dict[str, tuple[list[tuple[int, Steps]], int]] = {
 @pytest.mark.parametrize("host", ["linux", "portable"])
 def test_every_order(monkeypatch: pytest.MonkeyPatch, host: str, name: str) -> None:
     runs, switches = CASES[name]
-    states = Runs(driver(monkeypatch, host), runs, ALWAYS_LATE).all_orders(switches)
+    states = Runs(driver_ir(monkeypatch, host), runs, ALWAYS_LATE).all_orders(switches)
     assert states > 100  # several threads took part
 
 
@@ -190,12 +190,12 @@ def test_every_order(monkeypatch: pytest.MonkeyPatch, host: str, name: str) -> N
 @pytest.mark.parametrize("host", ["linux", "portable"])
 def test_more_orders(monkeypatch: pytest.MonkeyPatch, host: str, name: str) -> None:
     runs, switches = CASES[name]
-    Runs(driver(monkeypatch, host), runs, ALWAYS_LATE).all_orders(switches + 1)
+    Runs(driver_ir(monkeypatch, host), runs, ALWAYS_LATE).all_orders(switches + 1)
 
 
 @pytest.mark.parametrize("host", ["linux", "portable"])
 def test_every_order_with_patience(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    Runs(driver(monkeypatch, host), CASES["two steps"][0], 1).all_orders(2)
+    Runs(driver_ir(monkeypatch, host), CASES["two steps"][0], 1).all_orders(2)
 
 
 COUNTED = "  %x = atomicrmw add ptr %sleepers, i64 1 seq_cst\n"
@@ -237,7 +237,7 @@ ERRORS: dict[str, tuple[str, str, str, str]] = {
 def test_an_error_is_found(monkeypatch: pytest.MonkeyPatch, host: str, name: str) -> None:
     """Each of these has been in a version of the driver, or might have been."""
     case, right, wrong, message = ERRORS[name]
-    text = driver(monkeypatch, host)
+    text = driver_ir(monkeypatch, host)
     assert text.count(right) == 1
     runs, switches = CASES[case]
     with pytest.raises(Wrong, match=message):

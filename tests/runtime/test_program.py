@@ -9,7 +9,15 @@ import time
 
 import pytest
 
-from groundup.runtime import Program, allocate, functions, get_num_threads, pool, set_num_threads
+from groundup.runtime import (
+    Program,
+    allocate,
+    driver,
+    functions,
+    get_num_threads,
+    pool,
+    set_num_threads,
+)
 from groundup.runtime import program as program_of
 from groundup.runtime.system import PortableSystem
 
@@ -291,7 +299,7 @@ def test_runs_from_several_python_threads(kernels: dict[str, int]) -> None:
 def test_denormals_survive_a_caller_that_flushes_them(
     kernels: dict[str, int], threads: int
 ) -> None:
-    if not pool.target.host().triple.startswith("x86_64"):
+    if not driver.target.host().triple.startswith("x86_64"):
         pytest.skip("sets the control register of x86")
     text = (
         "declare void @llvm.x86.sse.ldmxcsr(ptr)\n"

@@ -7,6 +7,7 @@ would not choose.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -20,11 +21,15 @@ import groundup as gu
 from groundup import runtime
 from groundup.autodiff import gradient
 from groundup.emit import python
-from groundup.emit.kernel import Contraction, Pack, Several
+from groundup.emit.builder import Function, module
+from groundup.emit.contraction import ContractionWriter
+from groundup.emit.expression import Emitter
+from groundup.emit.kernel import Contraction, Pack, Several, Word
 from groundup.ir.bounds import sum_bound
 from groundup.ir.extent import Extent, Symbol
-from groundup.ir.node import Node, alu, buffer, fresh, index, loops, outs, read, reduce, where
-from groundup.runtime import target
+from groundup.ir.node import Node, alu, buffer, fresh, index, loops, out, outs, read, reduce, where
+from groundup.ir.record import replace
+from groundup.runtime import code, target
 from groundup.schedule import Plan, Signature, contract, pack, tiles
 
 from .. import build as B
@@ -41,6 +46,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contract, "PARALLEL", 1)
     monkeypatch.setattr(pack, "PARALLEL", 1)
     monkeypatch.setattr(tiles, "NEAR_ROWS", 1)
+    monkeypatch.setattr(tiles, "AHEAD", 1)
 
 
 @pytest.fixture
@@ -183,6 +189,21 @@ def _convolution(stride: int, padding: int, dilation: int = 1) -> Build:
     return build
 
 
+def _triangle(op: str, first: str, shift: int = 0) -> Build:
+    """ab,bc->ac of the terms with `first` op the other one of row + shift and column alone."""
+
+    def build(a: np.ndarray, b: np.ndarray) -> list[Node]:
+        (r,), variables = fresh(0, [a.shape[1]])
+        i, j = outs(2)
+        row = B.plus(i, shift) if shift else i
+        asked = alu(op, row, r) if first == "row" else alu(op, r, row)
+        term = alu("mul", read(B.tensor(a), i, r), read(B.tensor(b), r, j))
+        term = where(asked, term, B.number(0, term))
+        return [loops((a.shape[0], b.shape[1]), reduce("sum", variables, term, "dot"))]
+
+    return build
+
+
 @pytest.fixture
 def tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every sum runs in blocks of a few terms."""
@@ -218,6 +239,9 @@ FORMS: dict[str, tuple[Build, tuple[tuple[int, ...], ...], int]] = {
     "gradients": (_gradients(1, 1), ((16, 3, 5, 5), (5, 3, 3, 3), (16, 5, 5, 5)), 400),
     "strided gradients": (_gradients(2, 2), ((2, 3, 8, 7), (16, 3, 3, 3), (2, 16, 5, 5)), 144),
     "thirds": (_gradients(3, 0), ((3, 17, 7, 7), (5, 17, 2, 2), (3, 5, 2, 2)), 20),
+    "lower triangle": (_triangle("le", "column"), ((33, 40), (40, 33)), 40),
+    "upper triangle": (_triangle("le", "row"), ((47, 31), (31, 17)), 31),
+    "strict triangle": (_triangle("lt", "column", -3), ((23, 23), (23, 65)), 23),
     "all padding": (_convolution(1, 4), ((1, 3, 2, 3), (16, 3, 3, 3)), 27),
 }
 
@@ -238,6 +262,61 @@ def test_every_choice_gives_the_same_bits(
     for number, got in every_way(monkeypatch, roots, 12):
         same = all(a.tobytes() == b.tobytes() for a, b in zip(got, first, strict=True))
         assert same, number
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("blocks", [False, True])
+@pytest.mark.parametrize("order", ["rows", "columns", "outer", "across"])
+@pytest.mark.parametrize("form", ["matmul", "AᵀB", "ABᵀ", "batched", "crossed"])
+def test_no_order_of_tiles_changes_a_bit(
+    monkeypatch: pytest.MonkeyPatch, form: str, order: str, blocks: bool
+) -> None:
+    """On one thread and on several, with a's rows copied first where that can be."""
+    build, shapes, terms = FORMS[form]
+    arrays = numbers(3, *shapes)
+    roots = build(*arrays)
+    first = run(roots)
+    check(first, reference(build, arrays), terms, form)
+    choose = tiles.choose
+
+    def ordered(p: contract.Problem, rows: bool) -> tiles.Choice | None:
+        c = choose(p)
+        if c is not None and not c.lanes and c.repack is None:
+            c.order, c.near = order, False
+            c.block = (len(p.k) - 1, 7) if blocks else None
+            assert c.m is not None
+            c.pack_rows = rows and not c.paired and tiles._rows_packable(p, c.a, c.m)
+        return c
+
+    for rows in (False, True):
+        monkeypatch.setattr(tiles, "choose", lambda p, rows=rows: ordered(p, rows))
+        for threads in (1, 3):
+            runtime.set_num_threads(threads)
+            signature = Signature(roots)
+            plan = Plan(signature, roots, [None])
+            assert [k.order for k in kernels(plan)] == [order]
+            (got,) = plan.run(signature.buffers, signature.n, [None])
+            assert B.array(got, roots[0]).tobytes() == first[0].tobytes(), (rows, threads)
+
+
+def test_a_long_operand_is_walked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the other one stays in the cache; where it does not, its panels do."""
+    monkeypatch.setattr(tiles, "NEAR_ROWS", 128)
+    for columns, once in ((50, True), (2000, False)):
+        a, b = np.zeros((5000, 784), np.float32), np.zeros((784, columns), np.float32)
+        roots = _matmul(a, b)
+        (kernel,) = kernels(Plan(Signature(roots), roots, [None]))
+        assert (kernel.order == "across") == once, columns
+
+
+def test_terms_that_push_each_other_out_of_the_cache_are_copied_first() -> None:
+    """AᵀB with terms 4 KiB apart: each would take the place of the one 32 before."""
+    for n, copies in ((1024, 1), (64, 0)):
+        a = np.zeros((1024, n), np.float32)
+        roots = _turned(a, np.zeros((1024, 1024), np.float32))
+        plan = Plan(Signature(roots), roots, [None])
+        packs = [s.kernel for s in plan.steps if isinstance(s.kernel, Pack)]
+        assert sum(not k.panel[0] for k in packs) == copies, n
 
 
 # ---- copies into panels --------------------------------------------------------------------------
@@ -451,6 +530,26 @@ def test_products_of_any_operands(monkeypatch: pytest.MonkeyPatch, seed: int) ->
         assert all(np.array_equal(x, y, equal_nan=True) for x, y in zip(blocked, first))
 
 
+@pytest.mark.parametrize("first", ["row", "column"])
+@pytest.mark.parametrize("op", ["le", "lt"])
+def test_nothing_beyond_the_diagonal_is_a_term(op: str, first: str) -> None:
+    """Not even NaN and Inf are, for any shape and place of the diagonal."""
+    rng = np.random.default_rng(7)
+    for case in range(16):
+        m, k, n = (int(e) for e in rng.choice(EXTENTS[1:], 3))
+        shift = int(rng.integers(-5, 6))
+        build = _triangle(op, first, shift)
+        a, b = numbers(case, (m, k), (k, n), dtype="float64" if case % 4 == 0 else "float32")
+        r, c = np.ogrid[:m, :k]
+        gap = (c - r - shift) * (1 if first == "column" else -1)
+        a[(gap >= 0) if op == "lt" else (gap > 0)] = rng.choice([np.nan, np.inf])
+        roots = build(a, b)
+        got = run(roots, tiled=False)
+        assert np.isfinite(got[0]).all()
+        check(got, reference(build, [a, b]), k, (case, m, k, n, shift))
+        check(got, reference(_matmul, [np.where(np.isfinite(a), a, 0), b]), k, case)
+
+
 # ---- runtime sizes, threads ----------------------------------------------------------------------
 
 
@@ -525,6 +624,48 @@ def test_threads_change_no_bit(form: str) -> None:
     for count in (2, 3, 8):
         runtime.set_num_threads(count)
         assert all(a.tobytes() == b.tobytes() for a, b in zip(run(roots), one, strict=True))
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("order", ["rows", "columns", "outer", "across"])
+@pytest.mark.parametrize("n", [1, 5, 16, 17, 33, 48, 50, 64, 128, 211])
+def test_each_thread_has_as_many_columns_to_compute(n: int, order: str, known: bool) -> None:
+    roots = _matmul(*numbers(11, (24, 40), (40, n)))
+    kernel = kernels(Plan(Signature(roots), roots, [None]))[0]
+    outer = () if order == "rows" else ((out(7), 5),)
+    m, columns = 24, 3 * kernel.width
+    kernel = replace(
+        kernel, outer=outer, m=(out(0), m), n=(out(1), n if known else Word(1)), rows=8, vectors=3,
+        lanes=False, order=order, panel=None,
+    )  # fmt: skip
+    fn = Function("shares", "ptr %args, i64 %tid, i64 %nthreads")
+    writer = ContractionWriter(Emitter(fn, kernel.width), kernel)
+    fast, around = {"rows": (m // 8, 1), "across": (1, m // 8 * 5)}.get(order, (m // 8 * 5, 1))
+    tiles_of_n = -(-n // columns)
+    given = writer.e.word(Word(1)) if not known else n
+    n_tiles = fn.div(fn.add(given, columns - 1), columns)
+    ends = writer.share(fn.mul(fast * around, n_tiles), given, n_tiles, fast)
+    place = fn.put("load ptr, ptr %args")
+    for i, end in enumerate(ends):
+        fn.do(f"store i64 {end}, ptr {fn.gep(place, i, 'i64')}")
+    address = code.function(module([fn.text()], fn.declared), "shares")
+    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(address)
+    found = (ctypes.c_int64 * 2)()
+    words = (ctypes.c_int64 * 2)(ctypes.addressof(found), n)
+    rest, lanes = n % columns or columns, kernel.width
+    while known and 2 * rest <= lanes and lanes > 4:
+        lanes //= 2
+    weights = [columns] * (fast * (tiles_of_n - 1)) + [-(-rest // lanes) * lanes] * fast
+    weights *= around
+    for count in (1, 2, 3, 7, 16, 50):
+        dealt = 0
+        for thread in range(count):
+            call(ctypes.addressof(words), thread, count)
+            assert found[0] == dealt
+            dealt = found[1]
+            mine = sum(weights[found[0] : dealt])
+            assert abs(mine - sum(weights) / count) < columns
+        assert dealt == len(weights)
 
 
 # ---- other vector widths -------------------------------------------------------------------------

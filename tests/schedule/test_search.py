@@ -136,3 +136,36 @@ def test_the_order_is_that_of_positions_after_fusion() -> None:
         if 0 <= at < 4:
             want[at] += row
     assert B.array(m, root).tobytes() == (want + np.float32(1)).tobytes()
+
+
+@pytest.mark.parametrize("order", ["seq", "lanes"])
+@pytest.mark.parametrize("size", [1, 2, 15, 16, 17, 33, 1000])
+def test_a_sum_of_one_term_is_that_term(size: int, order: str) -> None:
+    """Whatever it is: infinite, not a number, minus zero; and nothing for a label beyond."""
+    labels = B.tensor(np.array([0, size - 1, size // 2, -1, size, 2**63 - 1, -(2**63)] * 2))
+    values = B.tensor(np.array([1.5, np.inf, np.nan, 2, -np.inf, 3, 4] + 7 * [-0.0], np.float32))
+    v, label = read(values, out(0)), read(labels, out(0))
+    zero = const(0.0, dt.float32)
+    for turned in (False, True):
+        found = alu("eq", *((label, red(1)) if turned else (red(1), label)))
+        term = alu("neg", where(found, v, zero))
+        root = loops((14,), reduce("sum", [(1, size)], term, order))
+        (step,) = Plan(Signature([root]), [root], [None]).steps
+        assert not step.groups[0].reductions
+        (got,) = (B.array(m, root) for m in execute([root]))
+        (want,) = (B.array(m, root) for m in python.evaluate([root]))
+        np.testing.assert_array_equal(got, want)
+        zeros = want == 0
+        assert not np.signbit(got[zeros]).any() and not np.signbit(want[zeros]).any()
+
+
+@pytest.mark.parametrize("op", ["eq", "ne"])
+@pytest.mark.parametrize("size", [1, 7, 16, 33, 64])
+def test_a_label_among_lanes(op: str, size: int) -> None:
+    far = [0, size - 1, size // 2, size, -1, -size, 2**31, 2**32, 2**32 + 1, 2**63 - 1, -(2**63)]
+    label = read(B.tensor(np.array(far)), out(0))
+    one, other = const(1.0, dt.float32), read(_floats(len(far), size), out(0), out(1))
+    root = loops((len(far), size), where(alu(op, out(1), label), one, other))
+    _same(root)
+    turned = loops((size, size), where(alu(op, out(0), out(1)), one, const(0.0, dt.float32)))
+    _same(turned)

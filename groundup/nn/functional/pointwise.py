@@ -68,10 +68,13 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
 
 
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
-    """s[…,k] = exp(x[…,k] − m[…]) / Σ_k exp(x[…,k] − m[…]), m the maximum over k = axis `dim`."""
+    """s[…,k] = exp(x[…,k] − m[…]) / Σ_k exp(x[…,k] − m[…]), m the maximum over k = axis `dim`.
+
+    As a product with 1 / Σ, so that a row has one division, and so has its derivative.
+    """
     x = full(x)
     shifted = (x - x.detach().amax(dim, keepdim=True)).exp()
-    return shifted / shifted.sum(dim, keepdim=True)
+    return shifted * shifted.sum(dim, keepdim=True).reciprocal()
 
 
 def log_softmax(x: Tensor, dim: int = -1) -> Tensor:

@@ -9,8 +9,9 @@ import math
 from typing import Any
 
 from groundup.tensor import ShapeError, Tensor, axes, where
-from groundup.tensor.autocast import lowered
+from groundup.tensor.autocast import full, lowered
 from groundup.tensor.errors import at_line
+from groundup.tensor.pointwise import broadcast
 
 from .checks import known_indices, one_type, shapes_at_line
 from .pointwise import dropout, softmax
@@ -91,7 +92,8 @@ def scaled_dot_product_attention(
     attn_mask: (…, l, s), True where a query may see a key, or numbers that are added to the scores.
     A query that may see nothing gets zeros.
     dropout_p: the probability that a weight is dropped (here as in PyTorch whenever it is given).
-    is_causal: query i sees the keys j ≤ i only. scale: in the place of 1/√d.
+    is_causal: query i sees the keys j ≤ i only: its sums end there, so nothing of later keys and
+    values, not even NaN, reaches it. scale: in the place of 1/√d.
     enable_gqa: each key and value head serves a run of query heads (Ainslie et al. 2023).
     Source: Vaswani et al., "Attention is all you need", 2017, eq. 1.
 
@@ -103,7 +105,8 @@ def scaled_dot_product_attention(
     _check_attention(query, key, value, attn_mask, is_causal)
     if enable_gqa:
         key, value = _for_each_query_head(query, key), _for_each_query_head(query, value)
-    return dropout(attention_weights(query, key, attn_mask, is_causal, scale), dropout_p) @ value
+    weights = dropout(attention_weights(query, key, attn_mask, is_causal, scale), dropout_p)
+    return causal_sum(weights, value) if is_causal else weights @ value
 
 
 def attention_weights(
@@ -115,6 +118,8 @@ def attention_weights(
 ) -> Tensor:
     """softmax(Q·Kᵀ / √d), (…, l, s); arguments as for scaled_dot_product_attention."""
     factor = 1.0 / math.sqrt(int(query.shape[-1])) if scale is None else scale
+    if causal and mask is None:
+        return _causal_weights(query, key, factor)
     scores = (query @ key.mT) * factor
     if causal:
         *lead, i, j = axes(scores.ndim)
@@ -125,6 +130,44 @@ def attention_weights(
     scores = scores + mask if mask.dtype.is_float else where(mask, scores, -math.inf)
     blind = scores.detach().amax(-1, keepdim=True) == -math.inf
     return where(blind, 0.0, softmax(where(blind, 0.0, scores), -1))
+
+
+def _causal_weights(query: Tensor, key: Tensor, factor: float) -> Tensor:
+    """w[…, i, j] = exp(s[…, i, j] − m[…, i]) / Σ_{j ≤ i} exp(s[…, i, j] − m[…, i]) for j ≤ i, else
+    0; m the greatest of the scores s that query i sees.
+
+    Every sum and every read asks for j ≤ i, so that derivatives do, too."""
+    query, key = _with_equal_leads(lowered(query), lowered(key))
+    *lead, i, j, k = axes(query.ndim + 1)
+
+    def seen(x: Any, beyond: float = 0.0) -> Any:
+        return where(j <= i, x, beyond)
+
+    products: Any = (query[*lead, i, k] * key[*lead, j, k]).sum(k)
+    s: Tensor = full(seen(products).order(*lead, i, j) * factor)
+    m: Tensor = seen(s.detach()[*lead, i, j], -math.inf).max(j).order(*lead, i)
+    e: Any = (s[*lead, i, j] - m[*lead, i]).exp()
+    share: Tensor = 1.0 / seen(e).sum(j).order(*lead, i)
+    w: Tensor = seen(e * share[*lead, i]).order(*lead, i, j)
+    return w
+
+
+def causal_sum(weights: Tensor, value: Tensor) -> Tensor:
+    """y[…, i, e] = Σ_{j ≤ i} w[…, i, j] · v[…, j, e]"""
+    weights, value = _with_equal_leads(lowered(weights), lowered(value))
+    *lead, i, j, e = axes(weights.ndim + 1)
+    terms: Any = where(j <= i, weights[*lead, i, j] * value[*lead, j, e], 0.0)
+    y: Tensor = terms.sum(j).order(*lead, i, e)
+    return y
+
+
+def _with_equal_leads(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Two stacks of matrices with the leading axes of both."""
+    one, other = tuple(a.shape[:-2]), tuple(b.shape[:-2])
+    if one == other:
+        return a, b
+    lead = broadcast("scaled_dot_product_attention", one, other)
+    return a.expand(*lead, *a.shape[-2:]), b.expand(*lead, *b.shape[-2:])
 
 
 def _for_each_query_head(query: Tensor, shared: Tensor) -> Tensor:
