@@ -1,8 +1,8 @@
 """Writes a `Contraction` kernel: matmul, convolution and their gradients, by one tiled path.
 
 A tile is `rows` × `vectors` running vectors in registers. This room cuts the output into tiles,
-walks the reduction's loops and finishes each tile; the terms themselves are in `terms`. Must not
-know why the tiles are what they are.
+walks the reduction's loops; the terms are in `terms`, what is made of the sums in `finish`. Must
+not know why the tiles are what they are.
 """
 
 from __future__ import annotations
@@ -16,16 +16,13 @@ from ..ir.node import Node, const
 from ..ir.transform import body_nodes, substitute
 from .builder import Function, Operand, module
 from .deal import product, share, size
-from .expression import Binding, Emitter, Value
+from .expression import Binding, Emitter
+from .finish import finish_tile
 from .kernel import Access, Bound, Contraction, Stride, Word
 from .nest import SIGNATURE, carefully
 from .operations import Writer, convert, storage_type
 from .panel import PanelWriter
 from .reduction import lane_mask
-from .square import transpose
-
-BODY = 64  # nodes of finished rows written out one by one; larger ones are written in a loop
-CHAINS = 4  # vectors of such rows side by side, so that one is worked on while another waits
 
 
 def emit_contraction(kernel: Contraction, name: str) -> str:
@@ -286,7 +283,7 @@ class ContractionWriter:
             masks = self.masks(n0, columns, vectors, ragged)
             start = self.waiting(height * vectors)
             sums = terms.sum_broadcast(self, kind, m0, vectors, masks, start)
-            f.when(self.last, lambda: self.finish_tile(sums, m0, n0, height, vectors, masks))
+            f.when(self.last, lambda: finish_tile(self, sums, m0, n0, height, masks))
             if self.k.partial is not None:
                 more = f.put(f"xor i1 {self.last}, true")
                 f.when(more, lambda: self.wait(sums))
@@ -451,135 +448,6 @@ class ContractionWriter:
         return self.f.sub(self.f.div(self.f.add(x, by << 32), by), 1 << 32)
 
     _residue: Operand = "0"
-
-    # ---- finished tiles --------------------------------------------------------------------------
-
-    def finish_tile(
-        self, sums: list[Operand], m0: Operand, n0: Operand, height: int, vectors: int,
-        masks: list[Operand | None],
-    ) -> None:  # fmt: skip
-        """The output's body for every vector of the tile; row by row in a loop when it is long."""
-        e, f = self.e, self.f
-        e.open(f.region)
-        self.finish_rows(sums, m0, n0, height, vectors, masks)
-        e.close()
-
-    def finish_rows(
-        self, sums: list[Operand], m0: Operand, n0: Operand, height: int, vectors: int,
-        masks: list[Operand | None],
-    ) -> None:  # fmt: skip
-        e, f, k = self.e, self.f, self.k
-        if self.turned(height):
-            self.finish_columns(sums, m0, n0, height, vectors, masks)
-            return
-        body = len(body_nodes(k.output.body))
-        if height == 1 or body == 1 or height * vectors * body <= BODY:
-            for i in range(height):
-                self.finish_vectors(sums[i * vectors : (i + 1) * vectors], f.add(m0, i), n0, masks)
-            return
-        count = height * vectors
-        kept = f.put(f"alloca [{self.k.rows * self.k.vectors} x {self.vt}], align 64", f.root)
-        for i in range(count):
-            f.do(f"store {self.vt} {sums[i]}, ptr {f.gep(kept, i, self.vt)}, align {self.align}")
-
-        def rows(count: int) -> Callable[[Operand, list[Operand]], None]:
-            def some(i: Operand, _: list[Operand]) -> None:
-                e.open(f.region)
-                here = f.gep(kept, f.mul(i, vectors), self.vt)
-                at = [f.gep(here, j, self.vt) for j in range(count * vectors)]
-                mine = [f.put(f"load {self.vt}, ptr {a}, align {self.align}") for a in at]
-                self.finish_vectors(mine, f.add(m0, i), n0, masks)
-                e.close()
-
-            return some
-
-        some = min(height, max(1, CHAINS // vectors))
-        whole = height // some * some
-        f.counted(0, whole, some, rows(some))
-        f.counted(whole, height, 1, rows(1))
-
-    def finish_vectors(
-        self, sums: list[Operand], m: Operand, n0: Operand, masks: list[Operand | None]
-    ) -> None:
-        """The output's body for the vectors of some rows, side by side."""
-        e, f, k = self.e, self.f, self.k
-        rows = [f.add(m, i) for i in range(len(sums) // len(masks))]
-        starts = [f.add(n0, j * self.width) for j in range(len(masks))]
-
-        def vector(total: Operand, row: Operand, j: int) -> None:
-            scope = e.open(f.region, masks[j])
-            e.bindings[k.n[0]] = Binding(starts[j], self.width, scope)
-            self.finish(total, self.width, row)
-            e.close()
-
-        places = [(row, j) for row in rows for j in range(len(masks))]
-        f.interleaved([
-            functools.partial(vector, total, *place)
-            for total, place in zip(sums, places, strict=True)
-        ])  # fmt: skip
-
-    def turned(self, height: int) -> bool:
-        """Do the results of a tile's column lie together, not those of a row?"""
-        k, strides = self.k, dict(self.k.output.access.terms)
-        return height > 2 and k.m is not None and strides.get(k.m[0]) == 1 != strides.get(k.n[0], 1)
-
-    def finish_columns(
-        self, sums: list[Operand], m0: Operand, n0: Operand, height: int, vectors: int,
-        masks: list[Operand | None],
-    ) -> None:  # fmt: skip
-        """The output's body for every column of the tile, which is turned in registers: vectors of
-        what lies together, not lanes apart."""
-        f, w, t = self.f, self.width, self.dtype.llvm
-        count = vectors * w
-        known = all(mask is None or mask[0] == "<" for mask in masks)
-        columns: Operand | int = sum(mask.count("true") if mask else w for mask in masks)
-        if not known:
-            columns = f.smin(f.sub(size(self.e, self.k.n[1]), n0), count)
-        few = count * len(body_nodes(self.k.output.body)) <= BODY
-        kept = "" if few and known else f.put(f"alloca [{count} x {self.vt}], align 64", f.root)
-        for first in range(0, height, w):
-            left = min(w, height - first)
-            turned: list[Operand] = []
-            for j in range(vectors):
-                rows = [sums[i * vectors + j] for i in range(first, first + left)]
-                turned += transpose(f, rows + ["poison"] * (w - left), w, t)
-            m = f.add(m0, first)
-            if not kept:
-                for i in range(int(columns)):
-                    self.finish_column(turned[i], m, f.add(n0, i), left)
-                continue
-            for i, x in enumerate(turned):
-                f.do(f"store {self.vt} {x}, ptr {f.gep(kept, i, self.vt)}, align {self.align}")
-
-            def column(i: Operand, _: list[Operand], m: Operand = m, left: int = left) -> None:
-                self.e.open(f.region)
-                at = f.gep(kept, i, self.vt)
-                x = f.put(f"load {self.vt}, ptr {at}, align {self.align}")
-                self.finish_column(x, m, f.add(n0, i), left)
-                self.e.close()
-
-            f.counted(0, columns, 1, column)
-
-    def finish_column(self, total: Operand, m: Operand, n: Operand, rows: int) -> None:
-        """The output's body for some rows of one column."""
-        e, f, k, w = self.e, self.f, self.k, self.width
-        assert k.m is not None
-        bits = ", ".join(f"i1 {'true' if i < rows else 'false'}" for i in range(w))
-        scope = e.open(f.region, f"<{bits}>" if rows < w else None)
-        e.bindings[k.m[0]], e.bindings[k.n[0]] = Binding(m, w, scope), Binding(n, 0, scope)
-        e._remember(k.hole, Value(total, self.dtype, w, scope))
-        e.store(e.emit(k.output.body), k.output.access)
-        e.close()
-
-    def finish(self, total: Operand, lanes: int, m: Operand) -> None:
-        """Put one sum in the place of the hole, and store what the body makes of it."""
-        e, f, k = self.e, self.f, self.k
-        scope = e.open(f.region)
-        if k.m:
-            e.bindings[k.m[0]] = Binding(m, 0, scope)
-        e._remember(k.hole, Value(total, self.dtype, lanes, scope))
-        e.store(e.emit(k.output.body), k.output.access)
-        e.close()
 
 
 Inner = Callable[[list[Operand]], list[Operand]]

@@ -15,6 +15,7 @@ from ..ir.dtype import DType
 from .builder import Operand
 from .deal import size
 from .expression import Binding, Value
+from .finish import finish
 from .kernel import RowBound
 from .operations import Writer, convert
 from .reduction import lane_mask
@@ -301,7 +302,7 @@ def finish_lanes(
         lanes = padded if padded > 1 else 0
         scope = e.open(f.region, mask)
         e.bindings[k.n[0]] = Binding(n0, lanes, scope)
-        c.finish(total, lanes, f.add(m0, i))
+        finish(c, total, lanes, f.add(m0, i))
         e.close()
 
 
