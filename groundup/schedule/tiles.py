@@ -431,8 +431,12 @@ def _arrange(p: Problem, c: Choice) -> None:
     tile = c.vectors * p.lane_count
     if terms * columns * itemsize > PANEL and panel <= 2 * PANEL and shared:
         c.order = "columns"
-    elif not outer and columns > tile and terms * rows * itemsize > NEAR and not c.paired:
-        c.order = "across"  # a is read once, the whole of b from the second-level cache
+    elif not outer and c.m is not None and columns > tile and not c.paired and (
+        terms * rows * itemsize > NEAR or isinstance(p.extents[c.m], Sym)
+    ):  # fmt: skip
+        # a is read once, the whole of b from the second-level cache. A plan for a few rows of a
+        # runtime number serves any.
+        c.order = "across"
     elif outer and all(value(p.target_strides[v]) < value(p.target_strides[c.n]) for v in outer):
         c.order = "outer"
     if len(p.k) == 0 or repeated == 0:
