@@ -219,17 +219,8 @@ class Problem:
             accesses += [o.strides for o in self.operands] + [self.target_strides]
             if not all(self._one_walk(s.get(x, 0), s.get(y, 0), y) for s in accesses):
                 continue
-            try:
-                joined = mul(self.extents[x], self.extents[y])
-            except ArithmeticError:
-                continue
-            self.extents[y] = joined
-            self.parts[y] = (*self.parts.pop(x), *self.parts[y])
-            del self.extents[x], self.target_strides[x]
-            for o in self.operands:
-                o.strides.pop(x, None)
-            self.gone.add(x)
-            self.joined.add(y)
+            if self._join(x, y):
+                del self.target_strides[x]
 
     def _merge_terms(self) -> None:
         """Join reduction loops likewise: the terms keep their order, and the sums their bits. Where
@@ -247,18 +238,23 @@ class Problem:
             )
             if {x, y} & fixed or not walks:
                 continue
-            try:
-                joined = mul(self.extents[x], self.extents[y])
-            except ArithmeticError:
-                continue
-            self.extents[y] = joined
-            self.parts[y] = (*self.parts.pop(x), *self.parts[y])
-            del self.extents[x]
-            self.k.remove(x)
-            for o in self.operands:
-                o.strides.pop(x, None)
-            self.gone.add(x)
-            self.joined.add(y)
+            if self._join(x, y):
+                self.k.remove(x)
+
+    def _join(self, x: Node, y: Node) -> bool:
+        """From now on y walks both loops, if one number counts their steps."""
+        try:
+            joined = mul(self.extents[x], self.extents[y])
+        except ArithmeticError:
+            return False
+        self.extents[y] = joined
+        self.parts[y] = (*self.parts.pop(x), *self.parts[y])
+        del self.extents[x]
+        for o in self.operands:
+            o.strides.pop(x, None)
+        self.gone.add(x)
+        self.joined.add(y)
+        return True
 
     def _one_walk(self, outer: Size, inner: Size, variable: Node) -> bool:
         try:
