@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from .. import runtime
@@ -92,7 +94,7 @@ class Bound:
     arena: int  # bytes
     live: int  # bytes: the largest sum of temporaries alive at once
     results: list[int]  # bytes of each
-    addresses: list[int]  # now in the words, in the order of `patches`
+    addresses: list[int]  # of all inputs, results and kept memory, as they are in the words now
     arena_at: int  # the arena's address now in the words
 
 
@@ -338,7 +340,7 @@ class Plan:
                 patches.append((int(isinstance(ref, Result)), ref.index, at))
         return Bound(
             program, patches, homes, temps, sizes, arena, live,
-            [value(size, n) for size in self.bytes], [0] * len(patches), 0,
+            [value(size, n) for size in self.bytes], [], 0,
         )  # fmt: skip
 
     def _arrange(
@@ -366,7 +368,7 @@ class Plan:
                 old = free[i] if i in donated else None
                 results.append(old if old is not None else Buffer(size))
         else:
-            results = [Buffer(size) for size in bound.results]
+            results = list(map(Buffer, bound.results))
         with pool.lock:
             kept: Sequence[Buffer] = ()
             if once is not None:
@@ -393,9 +395,9 @@ def run_bound(bound: Bound, given: Sequence[Sequence[Buffer]]) -> tuple[int, ...
     """Run a program on its inputs, results and kept memory; its status block where that says
     something. The caller holds the pool's lock."""
     arena = _arena(bound.arena) if bound.homes else None
-    addresses = [given[kind][index].address for kind, index, _ in bound.patches]
+    addresses = list(map(_address, chain.from_iterable(given)))
     if addresses != bound.addresses:
-        _patch(bound, addresses)
+        _patch(bound, addresses, given)
     if arena is not None and bound.arena_at != arena.address:
         bound.arena_at = arena.address
         for offset, places in bound.homes:
@@ -404,16 +406,19 @@ def run_bound(bound: Bound, given: Sequence[Sequence[Buffer]]) -> tuple[int, ...
     return bound.program.status if bound.program.run() else ()
 
 
-def _patch(bound: Bound, addresses: list[int]) -> None:
+def _patch(bound: Bound, addresses: list[int], given: Sequence[Sequence[Buffer]]) -> None:
     """Write the addresses that are others than in the last run."""
-    before = bound.addresses
-    for k, address in enumerate(addresses):
-        if before[k] != address:
-            for array, j in bound.patches[k][2]:
-                array[j] = address
+    before = bound.addresses or [0] * len(addresses)
+    first = (0, len(given[0]), len(given[0]) + len(given[1]))
+    for kind, index, places in bound.patches:
+        at = first[kind] + index
+        if before[at] != addresses[at]:
+            for array, j in places:
+                array[j] = addresses[at]
     bound.addresses = addresses
 
 
+_address = attrgetter("address")
 _small: list[Buffer] = []
 
 

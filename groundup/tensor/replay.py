@@ -138,6 +138,8 @@ class Replay:
                 held = Storage((), capture.shapes[0][1], buffer=source)
                 self.sources.append((2, len(self.constants)))
                 self.constants.append(Tensor._make(held))
+        count = len(self.sources)
+        self.all_given = count if self.sources == [(0, i) for i in range(count)] else -1
         slot = {source: k for k, source in enumerate(self.sources)}
         # What is written in place: (root, kind, number, which input holds its old value).
         self.writes = [
@@ -145,6 +147,12 @@ class Replay:
             for kind, root, where in capture.outputs if kind == "write"
         ]  # fmt: skip
         self.others = [o for o in capture.outputs if o.kind != "write"]
+        place = capture.result
+        # The usual results, a tensor or a tuple of new ones: no walk through them at each call.
+        self.one = place.number if type(place) is Returned and place.kind == "result" else None
+        self.row = place if type(place) is tuple and all(
+            type(p) is Returned and p.kind == "result" for p in place
+        ) else None  # fmt: skip
         self.nothing: list[Buffer | None] = [None] * len(capture.shapes)
         self.grad, self.autocast, self.count = True, state.autocast, -1
         self.forms: list[tuple[Any, ...]] = []  # (shape, dtype, strides), or (None, None, value)
@@ -209,11 +217,14 @@ class Replay:
 
     def run(self, given: Sequence[Core]) -> Any:
         """The result for the tensors among arguments that fit."""
-        c, reach = self.capture, self.reach
+        c = self.capture
         for f in c.foreign:
             f.check()
-        groups = (given, reach.tensors, self.constants)
-        buffers = [groups[kind][number]._storage.buffer for kind, number in self.sources]
+        groups = (given, self.reach.tensors, self.constants)
+        if len(given) == self.all_given:
+            buffers = [t._storage.buffer for t in given]
+        else:
+            buffers = [groups[kind][number]._storage.buffer for kind, number in self.sources]
         if self.viewed or None in buffers:
             buffers = [memory_of(groups[kind][number]) if kind == 0
                        else settled(groups[kind][number]._storage)
@@ -237,10 +248,11 @@ class Replay:
                     _assign(t._storage, results[root])
         if self.others:
             self._put(results)
-        place = c.result
-        if type(place) is Returned and place.kind == "result":
-            return self._wrap(place.number, results)
-        return self._give(place, results, given)
+        if self.one is not None:
+            return self._wrap(self.one, results)
+        if self.row is not None:
+            return tuple([self._wrap(p.number, results) for p in self.row])
+        return self._give(c.result, results, given)
 
     def _once(self, groups: _Groups, buffers: Sequence[Buffer]) -> Once | None:
         """What need not be computed again in this call, if there is something."""
