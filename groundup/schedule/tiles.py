@@ -428,7 +428,7 @@ def _slides(p: Problem, c: Choice) -> bool:
     steps = [c.a.strides.get(v, 0) for v in (below, p.k[0], c.m)]
     if any(isinstance(s, Sym) for s in (*steps, p.extents[p.k[0]])) or not steps[1]:
         return False
-    new, rest = divmod(int(steps[0]), int(steps[1]))
+    new, rest = divmod(value(steps[0]), value(steps[1]))
     return not rest and 0 < new <= value(p.extents[p.k[0]]) <= WINDOW
 
 
