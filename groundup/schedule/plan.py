@@ -375,12 +375,13 @@ class Plan:
                 bound, kept = once.rest(n), once.filled(buffers)
             status = run_bound(bound, (buffers, results, kept))
         if status:
-            raise IndexError(self._explain(status))
+            raise IndexError(self.explain(status))
         for i, j in self.copies:
             results[i].memoryview()[:] = results[j].memoryview()
         return results
 
-    def _explain(self, status: tuple[int, ...]) -> str:
+    def explain(self, status: tuple[int, ...]) -> str:
+        """What a run's status block says."""
         number, index, size = status[0], status[1], status[2]
         check = self.checks[number - 1]
         line = f" (at {check.line})" if check.line else ""
@@ -394,10 +395,15 @@ class Plan:
 def run_bound(bound: Bound, given: Sequence[Sequence[Buffer]]) -> tuple[int, ...]:
     """Run a program on its inputs, results and kept memory; its status block where that says
     something. The caller holds the pool's lock."""
-    arena = _arena(bound.arena) if bound.homes else None
     addresses = list(map(_address, chain.from_iterable(given)))
+    return run_at(bound, addresses, (len(given[0]), len(given[1])))
+
+
+def run_at(bound: Bound, addresses: list[int], counts: tuple[int, int]) -> tuple[int, ...]:
+    """The same with the addresses of all these, so many of inputs and of results first."""
+    arena = _arena(bound.arena) if bound.homes else None
     if addresses != bound.addresses:
-        _patch(bound, addresses, given)
+        _patch(bound, addresses, counts)
     if arena is not None and bound.arena_at != arena.address:
         bound.arena_at = arena.address
         for offset, places in bound.homes:
@@ -406,10 +412,10 @@ def run_bound(bound: Bound, given: Sequence[Sequence[Buffer]]) -> tuple[int, ...
     return bound.program.status if bound.program.run() else ()
 
 
-def _patch(bound: Bound, addresses: list[int], given: Sequence[Sequence[Buffer]]) -> None:
+def _patch(bound: Bound, addresses: list[int], counts: tuple[int, int]) -> None:
     """Write the addresses that are others than in the last run."""
     before = bound.addresses or [0] * len(addresses)
-    first = (0, len(given[0]), len(given[0]) + len(given[1]))
+    first = (0, counts[0], sum(counts))
     for kind, index, places in bound.patches:
         at = first[kind] + index
         if before[at] != addresses[at]:
