@@ -14,6 +14,7 @@ from ..ir.extent import Extent, symbolic_key
 from ..ir.node import Node, alu, loops, out, outs, read, reshape
 from ..ir.recipe import Form, form
 from ..ir.transform import TENSOR_OPS, body_nodes
+from .factors import taken_out
 from .running import through_scan
 from .scalar import Opened, contributions
 from .solve import adjoint
@@ -125,7 +126,7 @@ class _Reverse:
         elif tensor.op == "loops":
             self.slices.note(tensor)
             for source, part in fill(tensor, self.forms[tensor], total, through_loops):
-                self.add(source, part)
+                self.add(source, taken_out(part))
 
 
 def through_loops(

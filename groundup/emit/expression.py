@@ -17,6 +17,7 @@ from .builder import Function, If, Operand, Region
 from .kernel import Access, Stride, Word
 from .operations import Writer, literal, storage_type, suffix, write_operation
 
+ASK = 1 << 16  # bytes from what is read to what is asked for: nearer, and it comes too late
 _CHOICES = 4  # loads of which one is chosen by its address
 
 
@@ -61,6 +62,7 @@ class Emitter:
         self.reductions: dict[object, list[Node]] = {}
         self.kept: list[tuple[Node, Node, Operand]] = []  # see Nest.kept; with an array for each
         self.stream = False  # whole vectors go past the caches, to aligned places
+        self.ahead: frozenset[Word] = frozenset()  # pointers to tensors larger than the caches
         self._params: dict[Word, Operand] = {}
         self._free: dict[Node, frozenset[Node]] = {}
 
@@ -368,6 +370,8 @@ class Emitter:
         if per_lane is None and stride == 1:
             address = self._gep(base, position.name, ty, region)
             name = self._vector_load(vt, ty, lanes, address, mask, dtype.itemsize, region)
+            if mask is None and access.pointer in self.ahead:
+                self._ask(address, lanes * dtype.itemsize, region)
         elif per_lane is None and stride == 0:
             # The guard alone varies between lanes: read once, if any lane reads.
             name = self._gather(base, self._lane_indices(position, 0, lanes, None, region), vt, ty,
@@ -492,6 +496,14 @@ class Emitter:
             f"{vt} zeroinitializer)",
             region,
         )
+
+    def _ask(self, address: Operand, nbytes: int, region: Region) -> None:
+        """Ask for what lies further on. Each pass over a row does: one that only adds is over
+        before memory can answer, and most of what it asks for is forgotten."""
+        self.fn.declare("void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        for line in range(ASK, ASK + nbytes, 64):
+            at = self.fn.put(f"getelementptr i8, ptr {address}, i64 {line}", region)
+            self.fn.do(f"call void @llvm.prefetch.p0(ptr {at}, i32 0, i32 2, i32 1)", region)
 
     def _vector_store(
         self, vt: str, ty: str, lanes: int, value: Operand, address: Operand, mask: Operand | None,

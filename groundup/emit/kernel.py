@@ -61,6 +61,7 @@ class Nest:
               the reduction, and kept for a row of at most ROW elements
     square    walk the last two loops in squares as wide as a vector, in which loads that lie
               together along the last but one are turned (see emit/square.py)
+    ahead     pointers to large tensors that reductions read: what lies further on is asked for
     """
 
     loops: tuple[tuple[Node, Stride], ...]
@@ -72,6 +73,7 @@ class Nest:
     columns: int = 0
     kept: tuple[tuple[Node, Node], ...] = ()
     square: bool = False
+    ahead: tuple[Word, ...] = ()
 
 
 @frozen

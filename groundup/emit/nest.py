@@ -37,6 +37,7 @@ def write_nest(e: Emitter, kernel: Nest) -> None:
     for node in toposort([output.body for output in kernel.outputs]):
         if node.op == "reduce":
             e.reductions.setdefault(node.arg[1], []).append(node)
+    e.ahead = frozenset(kernel.ahead)
     for inside, outside in kernel.kept:
         room = f"[{ROW + kernel.width} x {inside.dtype.llvm}]"
         e.kept.append((inside, outside, fn.put(f"alloca {room}, align 64", fn.root)))

@@ -18,6 +18,7 @@ from .lower import Raw
 from .sizes import Size, Sym, mul, size_of, value
 
 STREAM = 1 << 24  # bytes of an output that is written past the caches: it would not stay in them
+AHEAD = 1 << 22  # bytes of a tensor that reductions read: parts of it come from far away
 COSTLY = frozenset((*ULPS, "div", "sqrt"))
 SERIAL = 30_000  # below this many element-operations one thread is faster than waking another
 
@@ -418,6 +419,24 @@ class NestBuilder:
             for part in ((s.a, s.b) if isinstance(s, Sym) else (s,))
         )
 
+    def _ahead(self) -> list[object]:
+        """The large tensors that reductions read, if they do more than to add elements up: a
+        processor expects that walk, and has room for it."""
+        sizes = {lp.variable: value(lp.extent) for lp in self.loops}
+        sizes.update((red(i), int(e)) for s in self.sums for i, e in s.arg[1])
+        if all(s.src[0].op == "load" for s in self.sums):
+            return []
+        found: dict[object, None] = {}
+        for load in toposort([s.src[0] for s in self.sums]):
+            if load.op != "load" or load.arg.computed:
+                continue
+            count = load.dtype.itemsize
+            for v, stride in load.arg.terms:
+                count *= 1 if stride == 0 else sizes.get(v, 1)
+            if count >= AHEAD:
+                found[load.arg.ref] = None
+        return list(found)
+
     def _parallel(self, vector: int) -> int:
         """How many leading loops are dealt out together: one or two, whatever their sizes, so that
         another shape is the same kernel."""
@@ -468,6 +487,7 @@ class NestBuilder:
             places.append(access(Raw(store.ref, store.offset, terms, False, False), params))
         loops = tuple((lp.variable, params.size(lp.extent)) for lp in self.loops)
         kept = self._kept(vector) if not columns and not square else []
+        ahead = tuple(params.pointer(ref) for ref in self._ahead())
         pairs = [n for pair in kept for n in pair]
         n = len(self.stores)
         bodies = finished([*(s.body for s in self.stores), *pairs], params)
@@ -477,7 +497,7 @@ class NestBuilder:
         )
         nest = Nest(
             loops, vector, parallel, outputs, self.width, columns=columns,
-            kept=tuple(zip(bodies[n::2], bodies[n + 1 :: 2])), square=square,
+            kept=tuple(zip(bodies[n::2], bodies[n + 1 :: 2])), square=square, ahead=ahead,
         )  # fmt: skip
         return nest, params, bool(parallel) and self.work() >= SERIAL
 

@@ -143,11 +143,23 @@ def var(a: Core, dim: Dims = None, correction: int = 1, keepdim: bool = False) -
     """Σ (x − mean)² / (n − correction) over `dim`"""
     _floating("var", a)
     dims = axes_of("var", dim, a.ndim)
-    centred = pw.binary("sub", a, mean(a, dims if a.ndim else None, True))
+    about = mean(a, dims if a.ndim else None, True)
+    fixed = about.detach()
+    centred = pw.binary("sub", a, fixed)
     total = reduced("sum", operand(pw.square(centred)), dims, keepdim)
     count = ir.extent(product([a._shape[d] for d in dims]))
+    if about.tracked():
+        # Σ (x − c)² − n·(mean − c)², for any c: what is taken away is 0 for this one, and so is its
+        # derivative, but not the derivative of that. Through the mean itself there would be one
+        # more sum over all elements, of Σ (x − mean), which is 0.
+        zero = operand(pw.square(pw.binary("sub", about, fixed)))
+        rest = iter(range(total.ndim))
+        own = [next(rest) if keepdim or d not in dims else None for d in range(a.ndim)]
+        at = [ir.index(0) if d in dims or i is None else ir.out(i) for d, i in enumerate(own)]
+        away = ir.alu("mul", ir.cast(count, total.dtype), ir.read(zero, *at))
+        total = ir.loops(total.shape, ir.alu("sub", total.src[0], away))
     free = ir.alu("maximum", ir.alu("sub", count, ir.index(correction)), ir.index(0))
-    return finish(_divided(total, free), centred)
+    return finish(_divided(total, free), a)
 
 
 @in_float32

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+import groundup as gu
 from groundup import runtime
 from groundup.autodiff import gradient
 from groundup.emit import python
@@ -15,7 +16,7 @@ from groundup.emit.kernel import ROW, Nest
 from groundup.ir.bounds import sum_bound
 from groundup.ir.extent import Extent
 from groundup.ir.node import Node, alu, buffer, const, loops, outs, read
-from groundup.schedule import Plan, Signature, execute
+from groundup.schedule import Plan, Signature, execute, nests
 
 from .. import build as B
 
@@ -139,6 +140,23 @@ def test_joining_changes_no_bit(form: str) -> None:
     assert [execute([r])[0].read_bytes() for r in roots] == together
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_asking_for_what_lies_ahead_changes_no_bit(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large tensors are asked for early where a reduction does more than to add elements up: also
+    beyond their end, where nothing may be read."""
+    roots = FORMS[form]()
+    wanted = [m.read_bytes() for m in execute(roots)]
+    monkeypatch.setattr(nests, "AHEAD", 1)
+    plan = _plan(roots)
+    signature = Signature(roots)
+    got = plan.run(signature.buffers, signature.n, [None] * len(roots))
+    assert [m.read_bytes() for m in got] == wanted
+    asked = any(isinstance(s.kernel, Nest) and s.kernel.ahead for s in plan.steps)
+    assert asked == (form not in ("channels", "all", "a long row", "a long column"))
+
+
 @pytest.mark.parametrize("rows", [1, 7, 8, 9, 64, 131])
 @pytest.mark.parametrize("columns", [1, 2, 15, 16, 17, 33, 63, 64, 65, 1030])
 def test_sums_down_columns(rows: int, columns: int) -> None:
@@ -225,3 +243,15 @@ def test_a_runtime_size_joins_too() -> None:
                     B.over("sum", plain, [0])])  # fmt: skip
     for a, b in zip(got, want, strict=True):
         assert np.array_equal(a, b)
+
+
+def test_the_derivatives_of_a_batch_norm_are_two_sums() -> None:
+    """What the mean and the bias have for a derivative is one sum; what comes through the mean in
+    the variance is none, for the deviations from it add up to 0."""
+    shape = (32, 40, 12, 12)
+    x, w, b = (gu.randn(*s).realize().requires_grad_() for s in (shape, (40,), (40,)))
+    y = gu.nn.functional.batch_norm(x, None, None, w, b, True)
+    grads = gu.derivatives(y, [x, w, b], gu.randn(*shape).realize())
+    plan = _plan([y.node, *(g.node for g in grads if g is not None)])
+    sums = [sum(g.shape == (32, 40) for g in s.groups) for s in plan.steps]
+    assert [n for n in sums if n] == [1, 1, 2]  # mean, variance; these two, in one walk

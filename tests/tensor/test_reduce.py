@@ -177,3 +177,17 @@ def test_long_sums_stay_exact(engine: str, n: int) -> None:
     w = gu.from_numpy(a[0]).requires_grad_()
     (w.sum() * 3).backward()
     assert w.grad is not None and w.grad.tolist() == [3.0] * n
+
+
+def test_the_second_derivative_of_a_variance() -> None:
+    """∂²var/∂x∂x is (2/m)·(identity − 1/n), also where the mean stays out of the first one."""
+    n = 7
+    for correction in (0, 1):
+        x = gu.from_numpy(np.random.default_rng(1).normal(size=n)).requires_grad_()
+        (first,) = gu.derivatives(x.var(0, correction=correction), [x], create_graph=True)
+        assert first is not None
+        for i in range(n):
+            (row,) = gu.derivatives(first[i], [x], create_graph=True)
+            assert row is not None
+            wanted = 2 / (n - correction) * (np.eye(n)[i] - 1 / n)
+            np.testing.assert_allclose(row.detach().numpy(), wanted, 1e-12, 1e-12)
