@@ -134,8 +134,9 @@ def mean(a: Core, dim: Dims = None, keepdim: bool = False) -> Tensor:
 
 
 def _divided(total: Node, count: Node) -> Node:
-    body = ir.alu("div", total.src[0], ir.cast(count, total.dtype))
-    return ir.loops(total.shape, body)
+    """A tensor of its own: its derivative is then divided before it is spread over all terms."""
+    sums = ir.read(total, *ir.outs(total.ndim))
+    return ir.loops(total.shape, ir.alu("div", sums, ir.cast(count, total.dtype)))
 
 
 @in_float32
