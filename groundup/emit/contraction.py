@@ -82,21 +82,12 @@ class ContractionWriter:
         fast = product(f, inside)
         lo, hi = self.share(total, n, n_tiles, fast)
         panel = PanelWriter(k, k.panel, f"{f.name}.panel") if k.panel else None
-        prologue = PrologueWriter(k, k.prologue, f"{f.name}.rows") if k.prologue else None
+        prologue = PrologueWriter(k, k.prologue, f"{f.name}.part") if k.prologue else None
+        nest = self.order(m_tiles, n_tiles, sizes)
 
         def unit(t: Operand, _: list[Operand]) -> None:
             scope = e.open(f.region)
             rest: Operand | int = t
-            loops: list[tuple[object, Operand | int]] = [("m", m_tiles), ("n", n_tiles)]
-            around: list[tuple[object, Operand | int]] = [
-                (v, s) for (v, _), s in reversed(list(zip(k.outer, sizes)))
-            ]
-            if k.order == "columns":
-                nest = [loops[0], *around, loops[1]]
-            elif k.order == "across":
-                nest = [loops[1], loops[0], *around]
-            else:
-                nest = [*around, *loops] if k.order == "outer" else [*loops, *around]
             index: dict[object, Operand] = {}
             for i, (name, count) in enumerate(nest):
                 last = i == len(nest) - 1
@@ -107,21 +98,20 @@ class ContractionWriter:
             m_index, n_index = index["m"], index["n"]
             n0 = f.mul(n_index, tile)
             self.place(t)
+            begins = f.put(f"icmp eq i64 {t}, {lo}") if panel or prologue else ""
             if prologue is not None and prologue.loop is k.n[0]:
-                begins = f.put(f"icmp eq i64 {t}, {lo}")
                 self.compute_columns(prologue, begins, m_index, n, n0, tile)
             if panel is not None:
                 names = [name for name, _ in nest]
                 first = [index[name] for name in names[: names.index("n")]]
-                self.copy(panel, f.put(f"icmp eq i64 {t}, {lo}"), first, n0)
+                self.copy(panel, begins, first, n0)
             before: Operand | int = 0
             for kind in rows:
                 local = f.sub(m_index, before)
                 m0 = f.add(f.mul(local, kind[1]), kind[0])
                 cond = f.put(f"icmp ult i64 {local}, {kind[2]}") if len(rows) > 1 else "true"
                 go_on = functools.partial(self.columns, n, n0, tile, m0, kind)
-                if prologue is not None and k.m is not None and prologue.loop is k.m[0]:
-                    begins = f.put(f"icmp eq i64 {t}, {lo}")
+                if prologue is not None and prologue.loop is not k.n[0]:
                     go_on = functools.partial(
                         self.compute_rows, prologue, begins, n_index, local, kind, go_on
                     )
@@ -137,6 +127,18 @@ class ContractionWriter:
             if helper is not None:
                 f.helpers.append(helper.text())
                 f.declared.update(helper.f.declared)
+
+    def order(
+        self, m_tiles: Operand | int, n_tiles: Operand | int, outer: list[Operand | int]
+    ) -> list[tuple[object, Operand | int]]:
+        """(loop, how often) of the loops over tiles, the fastest first."""
+        m, n = ("m", m_tiles), ("n", n_tiles)
+        around = [(v, s) for (v, _), s in reversed(list(zip(self.k.outer, outer)))]
+        if self.k.order == "columns":
+            return [m, *around, n]
+        if self.k.order == "across":
+            return [n, m, *around]
+        return [*around, m, n] if self.k.order == "outer" else [m, n, *around]
 
     def share(
         self, total: Operand | int, n: Operand | int, n_tiles: Operand | int, fast: Operand | int

@@ -26,13 +26,14 @@ from .chain import Linked, link
 from .checks import first_checks
 from .fuse import Group, fuse, stored_behind
 from .join import join
+from .layout import images
 from .line import in_order, lives_of
 from .lower import Memory
 from .order import Canonical, Slot, canonical
 from .prologue import candidates
 from .signature import Signature
 from .sizes import Size, row_major_strides, size_of, value
-from .steps import Builder, Check, Machine, Result, Step, Temp, images, repeats
+from .steps import Builder, Check, Machine, Result, Step, Temp, repeats
 from .windows import written_out
 
 if TYPE_CHECKING:
