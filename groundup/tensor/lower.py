@@ -168,21 +168,27 @@ class Lowering:
             return self._read(tree)
         if tree.op in ("carry", "scan", "running"):
             return self._along(tree)
-        nodes = [self.by_id[id(s)] for s in tree.src]
         if tree.op == "binary":
             dtype = self._common(tree.src)
             if tree.arg == "div" and not dtype.is_float:
                 dtype = dt.float32
-            return pw.combine(tree.arg, ir.cast(nodes[0], dtype), ir.cast(nodes[1], dtype))
+            return pw.combine(tree.arg, *[self._typed(s, dtype) for s in tree.src])
         if tree.op == "where":
-            if nodes[0].dtype is not dt.bool_:
+            condition = self.by_id[id(tree.src[0])]
+            if condition.dtype is not dt.bool_:
                 raise self.closing.refused(
-                    tree.src[0], f"where needs a bool condition, not {nodes[0].dtype.name}",
+                    tree.src[0], f"where needs a bool condition, not {condition.dtype.name}",
                     "write x != 0",
                 )  # fmt: skip
             dtype = self._common(tree.src[1:])
-            return ir.where(nodes[0], ir.cast(nodes[1], dtype), ir.cast(nodes[2], dtype))
-        return tree.arg[0](*nodes)  # type: ignore[no-any-return]
+            return ir.where(condition, *[self._typed(s, dtype) for s in tree.src[1:]])
+        return tree.arg[0](self.by_id[id(tree.src[0])])  # type: ignore[no-any-return]
+
+    def _typed(self, tree: Indexed, dtype: DType) -> Node:
+        """An operand in the type of an operation; a number is rounded once, to that type."""
+        if tree.op == "number" and not isinstance(tree.arg, Core):
+            return ir.const(tree.arg, dtype)
+        return ir.cast(self.by_id[id(tree)], dtype)
 
     def _unreduced(self, tree: Indexed) -> TypeError:
         return self.closing.refused(
@@ -297,6 +303,11 @@ class Lowering:
                 raise self.closing.leaves(tree, d, bounds, int(size), self.size, v.example)
         if facts and all(v.inside for v in found):
             return index
+        if facts is not None and len(facts) == 1:  # said in the index too: the derivative asks it
+            for condition, holds in facts[0]:
+                given = self.by_id[id(condition)]
+                zero = ir.index(0)
+                index = ir.where(given, index, zero) if holds else ir.where(given, zero, index)
         return ir.checked(index, d, tree.arg[0]._shape, user_line())
 
     def interval(self, index: Node) -> tuple[int, int]:
