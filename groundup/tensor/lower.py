@@ -303,11 +303,6 @@ class Lowering:
                 raise self.closing.leaves(tree, d, bounds, int(size), self.size, v.example)
         if facts and all(v.inside for v in found):
             return index
-        if facts is not None and len(facts) == 1:  # said in the index too: the derivative asks it
-            for condition, holds in facts[0]:
-                given = self.by_id[id(condition)]
-                zero = ir.index(0)
-                index = ir.where(given, index, zero) if holds else ir.where(given, zero, index)
         return ir.checked(index, d, tree.arg[0]._shape, user_line())
 
     def interval(self, index: Node) -> tuple[int, int]:

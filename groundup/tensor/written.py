@@ -24,7 +24,7 @@ Pieces = list[tuple[str, bool]]
 E = TypeVar("E", bound=Exception)
 
 _LEVELS = {
-    "or": 1, "xor": 2, "and": 3, "lt": 4, "le": 4, "eq": 4, "ne": 4, "shl": 5, "shr": 5, "add": 6,
+    "lt": 1, "le": 1, "eq": 1, "ne": 1, "or": 2, "xor": 3, "and": 4, "shl": 5, "shr": 5, "add": 6,
     "sub": 6, "mul": 7, "div": 7, "floordiv": 7, "mod": 7, "pow": 9,
 }  # fmt: skip
 _ATOM, _SIGN = 10, 8

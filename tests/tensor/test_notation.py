@@ -412,8 +412,10 @@ def test_errors_underline_the_culprit() -> None:
 def test_what_an_expression_is_called_and_how_it_is_written() -> None:
     x, labels = gu.zeros(3, 4), gu.tensor([0, 1, 1])
     c = gu.axis("c", 2)
-    shown = repr((-(x[i, k] + 1) ** 2 * 3 - (x[i, k] - (2 - k))).max(k) & ~(i > 2))
-    assert "(-(x[i, k] + 1) ** 2 * 3 - (x[i, k] - (2 - k))).max(k) & ~(2 < i)" in shown
+    shown = repr((-(x[i, k] + 1) ** 2 * 3 - (x[i, k] - (2 - k))).max(k) * (i > 2))
+    assert "(-(x[i, k] + 1) ** 2 * 3 - (x[i, k] - (2 - k))).max(k) * (2 < i)" in shown
+    both = repr((i > 0) & (x[i, k] <= 2) | ~(i < 1))
+    assert "(0 < i) & (x[i, k] <= 2) | ~(i < 1)" in both
     assert "indexed by i" in shown
     assert "x[i, k].at(c, labels[i]).sum(i)" in repr(x[i, k].at(c, labels[i]).sum(i))
     assert "gu.scan(k, lambda h: h + x[i, k])" in repr(gu.scan(k, lambda h: h + x[i, k]))
