@@ -210,6 +210,7 @@ if TYPE_CHECKING:
         result_type as result_type,
         round as round,
         rsqrt as rsqrt,
+        scan as scan,
         scatter as scatter,
         scatter_add as scatter_add,
         seed as seed,

@@ -21,6 +21,7 @@ from ..ir.node import (
     extent,
     fresh,
     out,
+    red,
     reduce,
     where,
 )  # fmt: skip
@@ -268,8 +269,10 @@ class _System:
         # Ranges first: the others may read at a solution, and a larger solution at a smaller one.
         conditions = self._ranges()
         # A derived condition says where `rename` is right, so it is not renamed itself.
-        conditions += [substitute(c, self.solution) for c in self.derived]
+        derived = [substitute(c, self.solution) for c in self.derived]
+        conditions += [c for c in derived if not self._exposed(c)]
         conditions += [substitute(c, mapping) for c in self.conditions]
+        conditions += [c for c in derived if self._exposed(c)]
         core = substitute(core, mapping)
         term = self._guarded(core, conditions)
         if term is None:
@@ -317,13 +320,29 @@ class _System:
             if c.op == "const":
                 if not c.value:
                     return None
-            elif not index_only(c):
+            elif not index_only(c) or any(n.op == "checked" for n in body_nodes(c)):
                 later.append(c)
             elif not self._holds(c):
                 first = c if first is None else alu("and", first, c)
         zero = number(0, core)
         core = guarded(later, core)
         return core if first is None else where(first, core, zero)
+
+    def _exposed(self, condition: Node) -> bool:
+        """Does a condition read where only the conditions that were given keep it inside?"""
+        nodes = body_nodes(condition)
+        sizes = dict(self.sizes)
+        for n in nodes:
+            if n.op == "reduce":
+                sizes.update({red(uid): size for uid, size in n.arg[1]})
+        for n in nodes:
+            if n.op == "checked":
+                return True
+            if n.op == "read":
+                for ix, size in zip(n.src[1:], n.src[0].shape):
+                    if not all(within(Affine.of(ix), size, sizes)):
+                        return True
+        return False
 
     def _holds(self, condition: Node) -> bool:
         """Is a condition on positions certainly true?"""
