@@ -199,9 +199,9 @@ def _tiles(
             elif walk:
                 c.cost += walk * _terms(p) * sum(count for _, count in tiles) * -(
                     -columns // (vectors * width)) * _rest(p, m, n)
-            if gather is None and m is not None and _crowded(p, a, m, rows):
-                c.cost, c.pack_rows = _uncrowded(p, a, m, cost)
-            elif gather is None and m is not None and _scattered(p, a, m, columns):
+            if gather is None and m is not None and (
+                _crowded(p, a, m, rows) or _scattered(p, a, m, columns)
+            ):  # fmt: skip
                 c.cost, c.pack_rows = _uncrowded(p, a, m, cost)
             found.append(c)
             together = (loose[0] or c.cost > cost) and not c.pack_rows
