@@ -360,7 +360,9 @@ def _packing(p: Problem, b: Operand, m: Node | None, n: Node) -> list[tuple[bool
         return [(False, 0.0), (True, COPY * elements)]
     uses = p._count() / max(1.0, elements)  # how often each element is used
     last = b.strides.get(p.k[-1], 0)
-    far = not isinstance(last, Sym) and int(last) * 4 >= 1024  # a step of the sum changes lines
+    # A step of the sum changes lines. (The rows of a chain's unit are near soon, and a copy of them
+    # would leave the caches.)
+    far = not isinstance(last, Sym) and int(last) * 4 >= 1024 and not p.apart
     if far and uses >= 256 and _terms(p) >= 64 and not isinstance(p.extents[n], Sym):
         return [(True, COPY * elements)]
     return [(False, 0.0)]
