@@ -97,7 +97,9 @@ class Builder:
     packed: dict[tuple[Any, ...], Temp] = fresh(default_factory=dict)
     checks: list[Check] = fresh(default_factory=list)
     forms: dict[object, list[Lowered]] = fresh(default_factory=dict)
-    room: Temp | None = None  # for panels that threads copy on their way
+    room: Temp | None = None  # for what threads copy or compute on their way
+    # Tensors that their reader may compute itself (see prologue.py), with their places if not.
+    waiting: dict[Node, tuple[Group, Memory]] = fresh(default_factory=dict)
     shared: int = 0  # copies of whole tensors, and earlier packed copies, that were asked for
 
     def layout(self, shape: tuple[int, ...]) -> tuple[Size, ...]:
@@ -126,6 +128,12 @@ class Builder:
         """
         if all(0 in g.shape and any(type(s) is int and s == 0 for s in g.shape) for g in groups):
             return  # there is nothing to compute
+        for t in [t for g in groups for t in map(stored_behind, g.reads) if t in self.waiting]:
+            mine, home = self.waiting.pop(t)
+            if self._computes(groups[0], targets[0], mine, home):
+                return
+            self.add([mine], [home])
+            self.memory[t] = home
         if listener is not None and len(groups) == 1 and _has_product(groups[0].reductions):
             listener(self, groups[0], targets[0])
         key, tensors, refs = form(groups, targets, self.memory, self.copies, self.repeats)
@@ -293,6 +301,35 @@ class Builder:
         self._append(kernel_, params, parallel, target, group, checks)
         return True
 
+    def _computes(
+        self, group: Group, target: Memory, mine: Group, place: Memory
+    ) -> bool:  # fmt: skip
+        """Append the step of a product that computes one of its operands itself, if that pays."""
+        from .contract import Problem
+        from .prologue import chosen, computed, room
+        from .residue import residues
+
+        (site,) = group.reads[mine.node]
+        body = computed(mine, site, self.memory)
+        if body is None or len(residues(group.shape, group.body)) > 1:
+            return False
+        problem = Problem(
+            group.shape, group.body, {**self.memory, mine.node: place}, target,
+            self.machine.width, self.machine.registers, self.copies,
+            adds_pairs=self.machine.adds_pairs, repeats=self.repeats, prologue=(site, body),
+        )  # fmt: skip
+        choice = chosen(problem) if problem.valid else None
+        if choice is None:
+            return False
+        params = Parameters()
+        made = room(problem, choice, self._room(0), self.machine.slots)
+        self._room(made.size * made.slots)
+        panels = self.pack(problem, choice, False) if choice.pack else None
+        waiting = self._waiting(problem, choice) if choice.block else None
+        kernel, several = problem.build(choice, None, panels, params, waiting, made=made)
+        self._append_all(kernel, params, several, [target], [group, mine], problem.checks)
+        return True
+
     def _choose(
         self, part: Part, target: Memory, several: bool
     ) -> tuple[Problem, Choice] | None:
@@ -321,20 +358,25 @@ class Builder:
         return None
 
     def _near(self, problem: Problem, choice: Choice) -> Near:
-        """Memory for the panels that threads copy on their way: one place for all steps, of which
-        one runs at a time."""
+        """Memory for the panels that threads copy on their way."""
         from .pack import near
 
-        if self.room is None:
-            self.temps.append(0)
-            self.room = Temp(len(self.temps) - 1)
-        found = near(problem, choice, self.room, self.machine.slots)
+        found = near(problem, choice, self._room(0), self.machine.slots)
         whole = mul(found.size, found.slots)
         if isinstance(whole, Sym):  # no larger one is known
             self.temps.append(whole)
             return near(problem, choice, Temp(len(self.temps) - 1), self.machine.slots)
-        self.temps[self.room.index] = max(value(self.temps[self.room.index]), whole)
+        self._room(whole)
         return found
+
+    def _room(self, size: int) -> Temp:
+        """Memory for what threads copy or compute on their way, of at least so many bytes: one
+        place for all steps, of which one runs at a time."""
+        if self.room is None:
+            self.temps.append(0)
+            self.room = Temp(len(self.temps) - 1)
+        self.temps[self.room.index] = max(value(self.temps[self.room.index]), size)
+        return self.room
 
     def _residues(self, group: Group, target: Memory) -> bool:
         """Append the step of a strided sum that is none of products, if it is one: plain loops for

@@ -14,7 +14,7 @@ from ..ir.record import replace
 from .contract import Choice, Gather, Operand, Problem
 from .lower import affine
 from .pack import turned
-from .sizes import Sym, size_of, value
+from .sizes import Size, Sym, size_of, value
 from .winners import elected
 
 PANEL = 320 << 10  # bytes of b that one tile walks: they stay in the second-level cache
@@ -417,9 +417,14 @@ def _ahead(p: Problem, c: Choice) -> bool:
     """Should a tile ask for the rows of the next? If they follow its own, and there are many."""
     if c.m is None or c.lanes or c.paired or c.pack_rows or p.halves:
         return False
-    last = p.k[-1]
-    row, terms = c.a.strides[c.m], p.extents[last]
-    if isinstance(row, Sym) or isinstance(terms, Sym) or c.a.strides.get(last, 0) != 1:
+    return follows(p, c, c.a.strides[c.m], c.a.strides.get(p.k[-1], 0))
+
+
+def follows(p: Problem, c: Choice, row: Size, term: Size) -> bool:
+    """Do rows that are so far apart, as their terms, follow each other in memory, and are there
+    many?"""
+    terms = p.extents[p.k[-1]]
+    if isinstance(row, Sym) or isinstance(terms, Sym) or term != 1:
         return False
     if row not in (terms, 2 * terms):  # or every other pixel of an image, of all channels
         return False
