@@ -232,6 +232,8 @@ class Builder:
             return True
         if any(n.op == "mod" for n in body_nodes(group.body)) and self._residues(group, target):
             return True
+        if group.body.op == "where" and self._beside(group, target):
+            return True
         found = search_in(group.body)
         return found is not None and self._scatter(found, group, target)
 
@@ -377,12 +379,27 @@ class Builder:
         parts = residues(group.shape, group.body)
         if len(parts) == 1 or any(n.arg[2].startswith("dot") for n in group.reductions):
             return False
+        self._apart(parts, group, target)
+        return True
+
+    def _beside(self, group: Group, target: Memory) -> bool:
+        """Append the step of what is put together along its fastest axis, if it is one: plain loops
+        for the pieces; those of one shape share them."""
+        from .beside import pieces
+
+        axis = next((i for i, s in enumerate(target.strides) if s == 1), None)
+        parts = [] if axis is None else pieces(group.shape, group.body, axis)
+        if parts:
+            self._apart(parts, group, target)
+        return bool(parts)
+
+    def _apart(self, parts: list[Part], group: Group, target: Memory) -> None:
+        """Append the step that computes a tensor in parts."""
         params = Parameters()
         checks: list[tuple[int, tuple[int, ...], str | None]] = []
         kernels, parallel = self._nests(parts, target, params, checks)
         kernel = kernels[0] if len(kernels) == 1 else Several(tuple(kernels))
         self._append(kernel, params, parallel, target, group, checks)
-        return True
 
     def _nests(
         self, parts: list[Part], target: Memory, params: Parameters,
