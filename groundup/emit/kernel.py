@@ -184,7 +184,8 @@ class Contraction:
               "columns", those along n come last, so that b's panel stays in the cache; "outer", the
               outer loops come first, which lie closest in the output; "across", those along n, then
               m, then the outer loops, so that a is walked once
-    ahead     a's rows follow each other in memory: the next tile's are asked for early
+    ahead     a's rows follow each other in memory: the next tile's are asked for early; paired: so
+              is what a window of the last outer loop's next step will see
     """
 
     outer: tuple[tuple[Node, Stride], ...]

@@ -52,7 +52,7 @@ def sum_broadcast(
         e.bindings[last] = Binding(iv, 0, scope)
         a0, b0 = c.base(k.a), c.base(k.b)
         running = list(running)
-        if k.ahead and count == unroll:
+        if k.ahead and not k.paired and count == unroll:
             ask_ahead(iv)
         for u in range(count):
             a_u = f.gep(a0, c.offset(a_step, u), a_type.llvm)
@@ -93,6 +93,25 @@ def sum_broadcast(
         for i in range(lines):
             at = f.put(f"getelementptr i8, ptr {start}, i64 {64 * i}")
             f.do(f"call void @llvm.prefetch.p0(ptr {at}, i32 0, i32 2, i32 1)")
+
+    def ask_below() -> None:
+        """Ask for what the tile below will read that this one does not: the next rows of an image
+        under a window, a column of which comes from memory a few lines at a time."""
+        below, (window, count) = k.outer[-1][0], k.k[0]
+        step = int(c.offset(c.strides(k.a, window), 1))
+        new = int(c.offset(c.strides(k.a, below), 1)) // step
+        scope = e.open(f.region)
+        for variable, _ in k.k:
+            e.bindings[variable] = Binding("0", 0, scope)
+        start = c.base(k.a)
+        f.declare("void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        for row in range(int(size(e, count)), int(size(e, count)) + new):
+            for r in a_rows:
+                first = (row * step + int(r)) * a_type.itemsize
+                for line in range(0, vectors * c.width * a_type.itemsize, 64):
+                    at = f.put(f"getelementptr i8, ptr {start}, i64 {first + line}")
+                    f.do(f"call void @llvm.prefetch.p0(ptr {at}, i32 0, i32 2, i32 1)")
+        e.close()
 
     def some(
         lo: Operand | int, hi: Operand | int, these: tuple[int, int], running: list[Operand]
@@ -148,6 +167,8 @@ def sum_broadcast(
             [these for these in cases if these != (0, 0)]
         )
 
+    if k.ahead and k.paired:
+        ask_below()
     return c.reduction_loops([(vt, s) for s in start], innermost, narrowed)
 
 

@@ -28,6 +28,8 @@ PAGE = 4096
 APART = 4.0  # cycles a term longer, where vectors of a tile's rows lie pages apart
 NEAR_ROWS = 128  # that use a panel: fewer, and it is copied once for all users, by all threads
 AHEAD = 256 << 10  # bytes of rows: fewer soon lie in the second-level cache
+WINDOW = 8  # rows of a window that slides over an image
+FIRST = 16 << 10  # bytes: half of a first-level cache
 STREAMS = 8  # rows of memory that are read side by side
 FAR, WALK = 16 << 10, 1.7  # bytes between two terms, and how much longer such a walk takes
 MANY, LEVEL2 = 512, 1 << 20  # columns; bytes of a second-level cache
@@ -415,8 +417,10 @@ def _near(p: Problem, c: Choice) -> bool:
 
 def _ahead(p: Problem, c: Choice) -> bool:
     """Should a tile ask for the rows of the next? If they follow its own, and there are many."""
-    if c.m is None or c.lanes or c.paired or c.pack_rows or p.halves:
+    if c.m is None or c.lanes or c.pack_rows or p.halves:
         return False
+    if c.paired:
+        return c.order == "across" and _slides(p, c) and _elements(p, c.a) * p.itemsize >= AHEAD
     return follows(p, c, c.a.strides[c.m], c.a.strides.get(p.k[-1], 0))
 
 
@@ -431,6 +435,20 @@ def follows(p: Problem, c: Choice, row: Size, term: Size) -> bool:
     if c.block is not None and c.block[0] == len(p.k) - 1:
         return False
     return _elements(p, c.a) * p.sum.dtype.itemsize >= AHEAD
+
+
+def _slides(p: Problem, c: Choice) -> bool:
+    """Does a window slide over a along the outer loop whose steps are next to each other, a few
+    rows at a time?"""
+    outer = [v for v in p.extents if v.op == "out" and v is not c.m and v is not c.n]
+    if not outer or c.m is None or not p.k:
+        return False
+    below = min(outer, key=lambda v: value(p.target_strides[v]))
+    steps = [c.a.strides.get(v, 0) for v in (below, p.k[0], c.m)]
+    if any(isinstance(s, Sym) for s in (*steps, p.extents[p.k[0]])) or not steps[1]:
+        return False
+    new, rest = divmod(value(steps[0]), value(steps[1]))
+    return not rest and 0 < new <= value(p.extents[p.k[0]]) <= WINDOW
 
 
 def _arrange(p: Problem, c: Choice) -> None:
@@ -456,6 +474,8 @@ def _arrange(p: Problem, c: Choice) -> None:
         # a is read once, the whole of b from the second-level cache. A plan for a few rows of a
         # runtime number serves any.
         c.order = "across"
+    elif c.paired and _slides(p, c) and _elements(p, c.b) * itemsize <= FIRST:
+        c.order = "across"  # pixels are read and written whole, b lies in the first-level cache
     elif outer and all(value(p.target_strides[v]) < value(p.target_strides[c.n]) for v in outer):
         c.order = "outer"
     if len(p.k) == 0 or repeated == 0:

@@ -309,6 +309,25 @@ def test_a_long_operand_is_walked_once(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (kernel.order == "across") == once, columns
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_a_window_asks_for_the_rows_below(stride: int) -> None:
+    """Each channel by itself: pixels are walked whole, and what the next line of the window will
+    see is asked for early, also beyond the end of the last image."""
+
+    def build(x: np.ndarray, w: np.ndarray) -> list[Node]:
+        image = gu.from_numpy(x).permute(0, 3, 1, 2)
+        y = gu.nn.functional.conv2d(
+            image, gu.from_numpy(w), stride=stride, padding=1, groups=x.shape[3]
+        )
+        return [y.permute(0, 2, 3, 1).node]
+
+    arrays = numbers(11, (2, 9, 30, 37), (37, 1, 3, 3))
+    roots = build(*arrays)
+    found = [k for k in kernels(Plan(Signature(roots), roots, [None])) if k.paired]
+    assert [(k.order, k.ahead) for k in found] == [("across", True)]
+    check(run(roots), reference(build, arrays), 9, stride)
+
+
 def test_terms_that_push_each_other_out_of_the_cache_are_copied_first() -> None:
     """AᵀB with terms 4 KiB apart: each would take the place of the one 32 before."""
     for n, copies in ((1024, 1), (64, 0)):
