@@ -13,6 +13,7 @@ from ..ir import node as ir
 from ..ir.dtype import DType, promote
 from ..ir.extent import Extent, product
 from ..ir.interval import intervals
+from ..ir.names import remember
 from ..ir.node import Node
 from ..ir.recipe import Recipe, facts, placeholder, record
 from ..ir.transform import TENSOR_OPS, body_nodes, substitute
@@ -35,7 +36,9 @@ def close(expression: Indexed, axes: Sequence[Axis]) -> Tensor:
     if form is not None:
         known = _closed.get(form[0])
         if known is not None:
-            return finish(known.follow(form[2])[0], *form[1])
+            node = known[0].follow(form[2])[0]
+            remember(node, [a.name for a in axes], known[1])
+            return finish(node, *form[1])
     for a in axes:
         if not isinstance(a, Axis):
             raise TypeError(f"order takes axes, not {a!r}" + at_line())
@@ -51,6 +54,8 @@ def close(expression: Indexed, axes: Sequence[Axis]) -> Tensor:
     body = lowering.lower(expression)
     mapping = {ir.axis(a): ir.out(n) for n, a in enumerate(axes)}
     node = ir.loops(tuple(lowering.size[a] for a in axes), substitute(body, mapping))
+    names = tuple(lowering.names[i] for i in sorted(lowering.names))
+    remember(node, [a.name for a in axes], names)
     tensors = lowering.tensors
     if not tensors:
         from .tensor import Tensor
@@ -65,12 +70,12 @@ def close(expression: Indexed, axes: Sequence[Axis]) -> Tensor:
             del _closed[next(iter(_closed))]
         holders = [placeholder(i, t) for i, t in enumerate(form[2])]
         body = substitute(node.src[0], dict(zip(form[2], holders, strict=True)))
-        _closed[form[0]] = record(holders, [ir.loops(node.shape, body)])
+        _closed[form[0]] = record(holders, [ir.loops(node.shape, body)]), names
     return finish(node, *tensors)
 
 
 _KEPT = 4096  # forms remembered
-_closed: dict[tuple[Any, ...], Recipe] = {}
+_closed: dict[tuple[Any, ...], tuple[Recipe, tuple[str, ...]]] = {}
 
 
 def _form(
@@ -125,6 +130,7 @@ class _Lowering:
         self.order = _postorder(root)
         self.size: dict[Axis, int] = {}
         self.by_id: dict[int, Node] = {}
+        self.names: dict[int, str] = {}  # of reduction variables, "" where two share an id
         reads = [t for t in self.order if t.op == "read"]
         self.tensors: list[Core] = [t.arg[0] for t in reads]
         self.tensors += [t.arg for t in self.order if t.op == "number" and isinstance(t.arg, Core)]
@@ -272,6 +278,8 @@ class _Lowering:
         if order == "dot":
             body = _guards_outside(body)
         variables, pairs = ir.fresh(body.depth, sizes)
+        for (uid, _), a in zip(pairs, axes, strict=True):
+            self.names[uid] = a.name if self.names.get(uid, a.name) == a.name else ""
         mapping = {ir.axis(a): v for a, v in zip(axes, variables, strict=True)}
         result = ir.reduce(kind, pairs, substitute(body, mapping), order)
         if not mean:
