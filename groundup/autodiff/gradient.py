@@ -126,7 +126,9 @@ class _Reverse:
         elif tensor.op == "loops":
             self.slices.note(tensor)
             for source, part in fill(tensor, self.forms[tensor], total, through_loops):
-                self.add(source, taken_out(part))
+                part = taken_out(part)
+                part.line = part.line or tensor.line
+                self.add(source, part)
 
 
 def through_loops(

@@ -28,12 +28,14 @@ from .chain import Linked, link
 from .checks import first_checks
 from .fuse import Group, fuse, stored_behind
 from .join import join
+from .layout import images
 from .line import in_order, lives_of
 from .lower import Memory
 from .order import Canonical, Slot, canonical
+from .prologue import candidates
 from .signature import Signature
 from .sizes import Size, row_major_strides, size_of, value
-from .steps import Builder, Check, Machine, Result, Step, Temp, images, repeats
+from .steps import Builder, Check, Machine, Result, Step, Temp, repeats
 from .windows import written_out
 
 if TYPE_CHECKING:
@@ -211,10 +213,14 @@ class Plan:
             return builder.temporary(g.node.shape, g.node.dtype, layout(g)[0])
 
         linked = list(link(kernels, set(self.result_of)))
+        computable = candidates(linked, set(self.result_of))
         builder.repeats = repeats([g for k in linked if not isinstance(k, Linked) for g in k])
         for kernel in linked:
             if not isinstance(kernel, Linked):
-                add(kernel)
+                if kernel[0].node in computable:
+                    builder.waiting[kernel[0].node] = kernel[0], place(kernel[0])
+                else:
+                    add(kernel)
                 continue
             targets = {g.node: place(g) for x in kernel.sinks.values() for g in x.groups}
             if builder.chain(kernel, targets):
@@ -463,6 +469,9 @@ def _reads_in_place(step: Step, target: Result, slot: Slot) -> bool:
     if isinstance(step.kernel, (Placing, Chain)):  # it reads again when it has written
         return False
     shape = step.groups[step.writes.index(target)].shape
+    if any(t for g in step.groups[len(step.writes) :] for t in g.reads
+           if stored_behind(t).value == slot):  # fmt: skip
+        return False  # what is computed on the way is read in other places
     for group in step.groups:
         nodes = group.nodes
         inside = {r for n in nodes if n.op == "reduce" for r in body_nodes(n.src[0])}

@@ -145,11 +145,12 @@ from .realize import realize
 from .tensor import Tensor
 
 if TYPE_CHECKING:
+    from .broadcast import explain_broadcast
     from .contract import bmm, dot, einsum, matmul, mm, mv, outer
     from .explain import explain
     from .find import first_nonfinite
     from .jit import jit
-    from .notation import Axis, Indexed, axes, axis, outside
+    from .notation import Axis, Indexed, axes, axis, outside, scan
     from .ordering import argsort, kthvalue, median, sort, topk
     from .placing import index_add, index_put, scatter, scatter_add
     from .random import (
@@ -173,11 +174,12 @@ if TYPE_CHECKING:
 
 # The same names, by the module that is imported when one of them is used (PEP 562).
 _LATER = {
+    "broadcast": ("explain_broadcast",),
     "contract": ("bmm", "dot", "einsum", "matmul", "mm", "mv", "outer"),
     "explain": ("explain",),
     "find": ("first_nonfinite",),
     "jit": ("jit",),
-    "notation": ("Axis", "Indexed", "axes", "axis", "outside"),
+    "notation": ("Axis", "Indexed", "axes", "axis", "outside", "scan"),
     "ordering": ("argsort", "kthvalue", "median", "sort", "topk"),
     "placing": ("index_add", "index_put", "scatter", "scatter_add"),
     "running": (
@@ -218,6 +220,7 @@ short, int, long = int16, int32, int64
 __all__ = [
     "JitError",
     "explain",
+    "explain_broadcast",
     "get_num_threads",
     "jit",
     "set_num_threads",
@@ -364,6 +367,7 @@ __all__ = [
     "result_type",
     "round",
     "rsqrt",
+    "scan",
     "scatter",
     "scatter_add",
     "seed",

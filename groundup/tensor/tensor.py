@@ -6,7 +6,7 @@ Thin methods only; each operation lives in its own room. Must not hold any meani
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
 from ..ir import node as ir
 from ..ir.dtype import DType
@@ -26,7 +26,16 @@ from .reductions import Reductions
 from .storage import Storage
 
 if TYPE_CHECKING:
+    from types import EllipsisType
+
     import numpy as np
+
+    from .info import StorageInfo
+    from .notation import Indexed
+
+    Plain: TypeAlias = (
+        int | slice | EllipsisType | Core | list[Any] | range | "np.ndarray[Any, Any]" | None
+    )
 
 
 class Tensor(Methods, Reductions, Along, Conversions):
@@ -77,6 +86,21 @@ class Tensor(Methods, Reductions, Along, Conversions):
     def storage_offset(self) -> int:
         """The position of the first element in its memory."""
         return self.layout()[1]
+
+    def storage_info(self) -> StorageInfo:
+        """Strides, offset, what is stored and who shares the memory, to be looked at.
+
+        >>> c = gu.tensor([10.0, 20.0, 30.0])
+        >>> rows = c.expand(4, 3)
+        >>> print(rows.storage_info())
+        float32 of shape (4, 3): strides (0, 1), offset 0, in elements
+        12 elements, 3 stored (12 bytes): axis 0 repeats one copy 4 times
+        memory: 12 bytes, computed
+        shared with c of shape (3,)
+        """
+        from .info import storage_info
+
+        return storage_info(self)
 
     def is_contiguous(self) -> bool:
         """Do the elements lie in row-major order, without gaps?"""
@@ -285,6 +309,14 @@ class Tensor(Methods, Reductions, Along, Conversions):
 
     # ---- indexing --------------------------------------------------------------------------------
 
+    @overload
+    def __getitem__(self, key: Indexed) -> Indexed: ...
+    @overload
+    def __getitem__(  # type: ignore[overload-overlap]  # a tuple without axes is the narrower one
+        self, key: Plain | tuple[Plain, ...]
+    ) -> Tensor: ...
+    @overload
+    def __getitem__(self, key: tuple[Plain | Indexed, ...]) -> Indexed: ...
     def __getitem__(self, key: Any) -> Any:
         if type(key) is tuple and len(key) == len(self._shape):
             for k in key:

@@ -338,6 +338,43 @@ def test_terms_that_push_each_other_out_of_the_cache_are_copied_first() -> None:
         assert sum(not k.panel[0] for k in packs) == copies, n
 
 
+def test_rows_on_pages_of_their_own_are_copied_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a recurrent layer left time by time, read sequence by sequence, each row by many tiles;
+    with the bits of rows that are read where they lie."""
+    symbol = Symbol("n")
+
+    def build(x: np.ndarray, w: np.ndarray) -> list[Node]:
+        size = Extent.of(x.shape[1], 1, symbol)
+        (r,), variables = fresh(0, [x.shape[2]])
+        i, t, j = outs(3)
+        node = B.tensor(x)
+        rows = buffer(node.value, (x.shape[0], size, x.shape[2]), node.dtype)
+        term = alu("mul", read(rows, t, i, r), read(B.tensor(w), j, r))
+        return [loops((size, x.shape[0], len(w)), reduce("sum", variables, term, "dot"))]
+
+    def plan(roots: list[Node]) -> tuple[Plan, int]:
+        made = Plan(Signature(roots), roots, [None])
+        return made, sum(isinstance(s.kernel, Pack) and not s.kernel.panel[0] for s in made.steps)
+
+    large = np.zeros((33, 23, 700), np.float32)
+    for columns, copied in ((1024, 1), (64, 0)):
+        assert plan(build(large, np.zeros((columns, 700), np.float32)))[1] == copied, columns
+    x, w = numbers(8, (33, 23, 70), (600, 70))
+    (plain,) = run(build(x, w))
+    monkeypatch.setattr(tiles, "PAGE", 300)
+    monkeypatch.setattr(tiles, "LEVEL2", 300)
+    made, copied = plan(build(x, w))
+    assert copied == 1
+    want = np.einsum("tbk,nk->btn", x.astype(np.float64), w.astype(np.float64))
+    size = np.einsum("tbk,nk->btn", np.abs(x), np.abs(w)).astype(np.float64)
+    for n in (23, 1, 7, 0):
+        roots = build(np.ascontiguousarray(x[:, :n]), w)
+        (got,) = (B.array(m, r) for m, r in zip(
+            made.run(Signature(roots).buffers, n, [None]), roots))  # fmt: skip
+        assert (np.abs(got - want[:n]) <= sum_bound(70, 2.0**-23, size[:n])).all(), n
+        assert got.tobytes() == plain[:n].tobytes(), n
+
+
 # ---- copies into panels --------------------------------------------------------------------------
 
 
