@@ -24,7 +24,6 @@ from groundup.cli.bench import (
     machine,
     measure,
     options,
-    peak,
     report,
     rows,
     run,
@@ -45,6 +44,7 @@ from groundup.cli.bench.record import (
     Suite,
     mean,
 )
+from groundup.glass import peak
 from groundup.runtime import get_num_threads, set_num_threads
 
 RUNNER = CliRunner()

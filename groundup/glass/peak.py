@@ -13,8 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from groundup.cli.bench.record import Figure
-from groundup.runtime import Buffer, function, target
+from ..runtime import Buffer, function, target
 
 # Independent chains of multiply-adds: more than latency × units of any processor we know (Zen 4:
 # 4 cycles × 1 unit of 512 bits; Golden Cove: 4 × 2), and few enough for 16 registers.
@@ -23,8 +22,6 @@ STREAMS = 8  # vectors in flight in the kernels of memory
 SECONDS = 0.02  # of one measurement
 TRIES = 5
 LEAST_BYTES = 1 << 16  # a smaller working set than 64 KiB has the bandwidth of that
-
-SIZES = tuple(1 << n for n in (16, 18, 20, 22, 24, 26, 28))  # from the second cache to memory
 
 KINDS = ("read", "copy", "stream", "fill")  # stream: a copy whose stores go past the caches
 
@@ -78,16 +75,10 @@ def floor(threads: int, flop: float, read: float, written: float) -> float:
     return max(arithmetic, bandwidth(threads, moved).seconds(read, written) if moved else 0.0)
 
 
-def figures(threads: int) -> list[Figure]:
-    """The roofline as rows."""
-    found = [Figure("peak", "f32 multiply-adds", threads, "GFLOP/s", flops(threads) / 1e9)]
-    for size in SIZES:
-        measured = _bandwidth(threads, size)
-        name = f"{size >> 10} KiB" if size < 1 << 20 else f"{size >> 20} MiB"
-        for kind in ("read", "copy", "fill"):
-            value = getattr(measured, kind) / 1e9
-            found.append(Figure("peak", f"{kind}, {name}", threads, "GB/s", value))
-    return found
+def forget() -> None:
+    """Measure anew when asked again."""
+    flops.cache_clear()
+    _bandwidth.cache_clear()
 
 
 # ---- measuring -----------------------------------------------------------------------------------
