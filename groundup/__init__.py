@@ -17,7 +17,7 @@ _ROOMS = (
     "autodiff", "cli", "data", "datasets", "emit", "glass", "ir", "nn", "optim", "runtime",
     "schedule", "train", "vision",
 )  # fmt: skip
-_GLASS = ("explain",)  # the names of `groundup.glass` that are found here, too
+_GLASS = ("explain", "profile")  # the names of `groundup.glass` that are found here, too
 
 
 def __getattr__(name: str) -> Any:
@@ -217,6 +217,7 @@ if TYPE_CHECKING:
         result_type as result_type,
         round as round,
         rsqrt as rsqrt,
+        scan as scan,
         scatter as scatter,
         scatter_add as scatter_add,
         seed as seed,
@@ -262,3 +263,4 @@ if TYPE_CHECKING:
     from groundup.tensor.jit import jit as jit
     from groundup.tensor.realize import realize as realize
     from groundup.glass import explain as explain
+    from groundup.glass import profile as profile

@@ -22,7 +22,7 @@ MADE_IN = {
     "realize": "realize",
 }
 
-GLASS = ("explain",)
+GLASS = ("explain", "profile")
 
 
 def main() -> None:

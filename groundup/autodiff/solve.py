@@ -21,6 +21,7 @@ from ..ir.node import (
     extent,
     fresh,
     out,
+    red,
     reduce,
     where,
 )  # fmt: skip
@@ -268,9 +269,16 @@ class _System:
         # Ranges first: the others may read at a solution, and a larger solution at a smaller one.
         conditions = self._ranges()
         # A derived condition says where `rename` is right, so it is not renamed itself.
-        conditions += [substitute(c, self.solution) for c in self.derived]
+        derived = [substitute(c, self.solution) for c in self.derived]
+        conditions += [c for c in derived if not self._exposed(c)]
         conditions += [substitute(c, mapping) for c in self.conditions]
+        conditions += [c for c in derived if self._exposed(c)]
         core = substitute(core, mapping)
+        # A variable of one possible value is no sum: which of many tensors was stacked here.
+        only = {v: x for v in self.open if (x := self._only_value(v, conditions)) is not None}
+        if only:
+            self.open = [v for v in self.open if v not in only]
+            core, *conditions = (substitute(x, only) for x in (core, *conditions))
         term = self._guarded(core, conditions)
         if term is None:
             return None
@@ -286,6 +294,22 @@ class _System:
         return reduce(
             "sum", variables, substitute(term, dict(zip(summed, names, strict=True))), order
         )
+
+    def _only_value(self, v: Node, conditions: Sequence[Node]) -> Node | None:
+        """The value of an open variable, if comparisons with numbers leave but one."""
+        if isinstance(self.sizes[v], Extent):
+            return None
+        first, last = 0, self.sizes[v] - 1
+        for c in conditions:
+            if c.op not in ("lt", "le") or c.src[0].dtype is not dt.int64:
+                continue
+            gap = Affine.of(c.src[1]).plus(Affine.of(c.src[0]), -1)  # ≥ 0, or > 0
+            least = int(c.op == "lt")
+            if gap.terms == {v: 1}:
+                first = max(first, least - gap.constant)
+            elif gap.terms == {v: -1}:
+                last = min(last, gap.constant - least)
+        return const(first, dt.int64) if first == last and self.sizes[v] > 1 else None
 
     def _ranges(self) -> list[Node]:
         """The conditions that the solved variables stay within their extents."""
@@ -317,13 +341,29 @@ class _System:
             if c.op == "const":
                 if not c.value:
                     return None
-            elif not index_only(c):
+            elif not index_only(c) or any(n.op == "checked" for n in body_nodes(c)):
                 later.append(c)
             elif not self._holds(c):
                 first = c if first is None else alu("and", first, c)
         zero = number(0, core)
         core = guarded(later, core)
         return core if first is None else where(first, core, zero)
+
+    def _exposed(self, condition: Node) -> bool:
+        """Does a condition read where only the conditions that were given keep it inside?"""
+        nodes = body_nodes(condition)
+        sizes = dict(self.sizes)
+        for n in nodes:
+            if n.op == "reduce":
+                sizes.update({red(uid): size for uid, size in n.arg[1]})
+        for n in nodes:
+            if n.op == "checked":
+                return True
+            if n.op == "read":
+                for ix, size in zip(n.src[1:], n.src[0].shape):
+                    if not all(within(Affine.of(ix), size, sizes)):
+                        return True
+        return False
 
     def _holds(self, condition: Node) -> bool:
         """Is a condition on positions certainly true?"""

@@ -4,5 +4,6 @@ Looks into plans, kernels and their code; nothing that computes knows of it.
 """
 
 from groundup.glass.explanation import Explanation, explain
+from groundup.glass.profiling import Profile, profile
 
-__all__ = ["Explanation", "explain"]
+__all__ = ["Explanation", "Profile", "explain", "profile"]

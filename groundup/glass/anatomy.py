@@ -14,7 +14,7 @@ from ..ir.names import names_of
 from ..ir.node import Node, out
 from ..ir.transform import COMPUTED, TENSOR_OPS, body_nodes, toposort
 from ..schedule import Plan, Signature
-from ..schedule.fuse import stored_behind
+from ..schedule.fuse import Group, stored_behind
 from ..schedule.order import canonical
 from ..schedule.steps import Result, Step
 from ..schedule.work import Work, elements, flop, read_by
@@ -181,12 +181,12 @@ class Anatomy:
 
     def _owned(self) -> list[list[tuple[Node, str | None]]]:
         """Of each step, the loop nests that it computes and their source lines; of a copy, none."""
-        stored = {g.node for step in self.plan.steps for g in step.groups}
+        stored = {g.node for step in self.plan.steps for g in results(step)}
         result: list[list[tuple[Node, str | None]]] = []
         for step in self.plan.steps:
             found: dict[Node, str | None] = {}
-            stack = [(g.node, self.line(g.node)) for g in step.groups]
-            own = {g.node for g in step.groups}
+            stack = [(g.node, self.line(g.node)) for g in results(step)]
+            own = {g.node for g in results(step)}
             while stack:
                 node, line = stack.pop()
                 if node in found:
@@ -203,10 +203,10 @@ class Anatomy:
     def lines(self, number: int) -> list[str]:
         """The source lines that a step computes, that of its result first."""
         found = dict.fromkeys(line for _, line in self.own[number] if line)
-        if not found and not self.plan.steps[number].groups:
+        if not found:  # a copy, or a part of a sum: it belongs to what reads it
             wanted = set(self.plan.steps[number].writes)
-            for i, other in enumerate(self.plan.steps):
-                if other.groups and wanted & other.reads:
+            for i in range(number + 1, len(self.plan.steps)):
+                if wanted & self.plan.steps[i].reads:
                     return self.lines(i)
         return list(found)
 
@@ -215,14 +215,15 @@ class Anatomy:
         step = self.plan.steps[number]
         done = sum(flop(node, n) for node, _ in self.own[number])
         if step.groups:
-            results = [g.node for g in step.groups]
+            written = sum(elements(g.node, n) * g.node.dtype.itemsize for g in results(step))
             if isinstance(step.kernel, Chain):
                 inside = [node for node, _ in self.own[number]]
                 nests = [(t.src[0], t.shape) for t in inside if t.op == "loops"]
                 read = read_by(nests, inside, n)
             else:
-                read = read_by([(g.body, g.shape) for g in step.groups], results, n)
-            return Work(done, read, sum(elements(t, n) * t.dtype.itemsize for t in results))
+                made = [g.node for g in step.groups]
+                read = read_by([(g.body, g.shape) for g in step.groups], made, n)
+            return Work(done, read, written)
         from ..schedule.sizes import value
 
         size = sum(value(self._size(w), n) for w in step.writes)
@@ -245,7 +246,12 @@ class Anatomy:
 
     def written(self, step: Step) -> list[str]:
         """The names of what a step writes."""
-        return [self.name(g.node) for g in step.groups]
+        return [self.name(g.node) for g in results(step)]
+
+
+def results(step: Step) -> tuple[Group, ...]:
+    """What a step stores; its other groups are computed on the way."""
+    return step.groups[: len(step.writes)]
 
 
 def _ids(body: Node) -> list[int]:

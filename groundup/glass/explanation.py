@@ -19,7 +19,7 @@ from ..schedule.fuse import Group
 from ..tensor.core import Core
 from ..tensor.jit import Jit
 from . import loops as pseudo
-from .anatomy import Anatomy
+from .anatomy import Anatomy, results
 from .machine import Code
 from .text import mark, plain
 from .times import Timing, step_seconds, timings
@@ -241,7 +241,7 @@ class Explanation:
         step = self.plan.steps[number]
         return ", ".join(
             f"{self._anatomy.name(g.node)}[{', '.join(str(int(s)) for s in g.node.shape)}]"
-            for g in step.groups
+            for g in results(step)
         ) or "copy"  # fmt: skip
 
     def _memory(self) -> str:

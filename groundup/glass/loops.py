@@ -28,7 +28,7 @@ from ..ir.transform import TENSOR_OPS, body_nodes
 from ..schedule.fuse import Group
 from ..schedule.sizes import size_of, value
 from ..schedule.steps import Step
-from .anatomy import Anatomy
+from .anatomy import Anatomy, results
 from .text import expression, mark
 
 TAB = "    "
@@ -88,13 +88,13 @@ class _Listing:
     def element(self, group: Group) -> str:
         """The element that a group computes: C[i, j]."""
         where = ", ".join(self.variables.get(out(i), mark("·")) for i in range(len(group.shape)))
-        return f"{self.a.name(group.node)}[{where}]"
+        return f"{self.a.name(group.node)}[{where}]" if where else self.a.name(group.node)
 
     # ---- kernels -------------------------------------------------------------------------------
 
     def lines(self) -> list[str]:
         """The whole kernel."""
-        return self.kernel(self.step.kernel, self.step.groups)
+        return self.kernel(self.step.kernel, results(self.step))
 
     def kernel(self, kernel: Kernel, groups: Sequence[Group]) -> list[str]:
         if isinstance(kernel, Several):
@@ -201,6 +201,14 @@ class _Listing:
         if kernel.panel is not None:
             lines.append(f"{indent}panel = the tile's {kernel.panel.columns} columns of one factor"
                          "    # copied by the thread that uses it, once for many rows")  # fmt: skip
+        if kernel.prologue is not None:
+            what = "rows" if kernel.prologue.loop is not kernel.n[0] else "columns"
+            for group in self.step.groups[len(self.step.writes) :]:
+                self._named(group)
+                text = self.whole(group)
+                lines.append(f"{indent}{self.element(group)} = {text}    # {what} of a factor, "
+                             "computed by the thread that uses them")  # fmt: skip
+                self._named(groups[0])
         along = self.variable(kernel.k[-1][0]) if kernel.lanes else names[-1]
         registers = kernel.rows * kernel.vectors
         lines.append(

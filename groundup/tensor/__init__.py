@@ -149,7 +149,7 @@ if TYPE_CHECKING:
     from .contract import bmm, dot, einsum, matmul, mm, mv, outer
     from .find import first_nonfinite
     from .jit import jit
-    from .notation import Axis, Indexed, axes, axis, outside
+    from .notation import Axis, Indexed, axes, axis, outside, scan
     from .ordering import argsort, kthvalue, median, sort, topk
     from .placing import index_add, index_put, scatter, scatter_add
     from .random import (
@@ -177,7 +177,7 @@ _LATER = {
     "contract": ("bmm", "dot", "einsum", "matmul", "mm", "mv", "outer"),
     "find": ("first_nonfinite",),
     "jit": ("jit",),
-    "notation": ("Axis", "Indexed", "axes", "axis", "outside"),
+    "notation": ("Axis", "Indexed", "axes", "axis", "outside", "scan"),
     "ordering": ("argsort", "kthvalue", "median", "sort", "topk"),
     "placing": ("index_add", "index_put", "scatter", "scatter_add"),
     "running": (
@@ -364,6 +364,7 @@ __all__ = [
     "result_type",
     "round",
     "rsqrt",
+    "scan",
     "scatter",
     "scatter_add",
     "seed",

@@ -53,7 +53,7 @@ class Deferred:
 
     __slots__ = ()
 
-    def mapped(self, body: Callable[[Node], Node], floating: bool) -> Any:
+    def mapped(self, body: Callable[[Node], Node], floating: bool, name: str) -> Any:
         """A pointwise function of it; `floating` makes integers float32 first."""
         raise NotImplementedError
 

@@ -14,27 +14,31 @@ from typing import TYPE_CHECKING, Any
 
 from ..ir import dtype as dt
 from ..ir import node as ir
-from ..ir.dtype import DType
 from ..ir.node import Node
 from . import pointwise as pw
-from .core import Core, Deferred
+from .core import Core
+from .elementwise import Elementwise
 from .errors import at_line
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
-_of: Any = pw  # its functions give an Indexed for an Indexed
 
-
-class Indexed(Deferred):
+class Indexed(Elementwise):
     """A value for each combination of some axes; `.order(i, j)` makes it a Tensor.
 
-    op      src                 arg
-    axis                        (this is an Axis)
-    number                      a Python number or 0-d tensor
-    read    index for each axis (tensor, value beyond its edge or None)
-    map     operands            function of nodes
-    reduce  (body,)             (kind, axes)
+    op       src                 arg
+    axis                         (this is an Axis)
+    number                       a Python number or 0-d tensor
+    read     index for each axis (tensor, value beyond its edge or None)
+    map      (x,)                (function of a node, its name)
+    binary   (a, b)              name
+    where    (condition, a, b)
+    reduce   (body,)             (kind, axes)
+    at       (x, index)          axis that is `index`: where it is not, there is no term
+    carry                        (in a scan: its value before)
+    scan     (first?, body)      (axis, the carry, its start or None, reverse)
+    running  (x,)                (kind, axis, reverse)
     """
 
     __slots__ = ("arg", "free", "op", "src")
@@ -56,7 +60,12 @@ class Indexed(Deferred):
         """The tensor whose axes are these, in this order.
 
         Raises IndexError for an access that can leave its tensor, ValueError for an axis that is
-        left over, missing, or of unknown size.
+        left over, missing, or of unknown size, TypeError for an index that is no integer.
+
+        >>> i, j = gu.axes("i j")
+        >>> x = gu.arange(6.0).reshape(2, 3)
+        >>> x[i, j].order(j, i).tolist()
+        [[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]]
         """
         from .lower import close
 
@@ -65,147 +74,150 @@ class Indexed(Deferred):
     # ---- reductions ----------------------------------------------------------------------------
 
     def _reduce(self, kind: str, axes: tuple[Axis, ...]) -> Indexed:
-        if not axes:
-            raise ValueError(f"{kind} needs the axes to reduce over, as in .{kind}(k)" + at_line())
-        for axis in axes:
-            if not isinstance(axis, Axis):
-                raise TypeError(
-                    f"{kind} reduces over axes, not {type(axis).__name__}: {axis!r}" + at_line()
-                )
-            if axis not in self.free:
-                raise ValueError(
-                    f"{kind}({axis.name}): the expression does not depend on axis {axis.name}; it "
-                    f"has {_names(self.free)}" + at_line()
-                )
-        if len(set(axes)) != len(axes):
-            raise ValueError(f"{kind}: an axis is named twice: {_names(axes)}" + at_line())
         result = Indexed("reduce", (self,), (kind, axes))
+        known = axes and all(isinstance(a, Axis) and a in self.free for a in axes)
+        if not known or len(set(axes)) != len(axes):
+            from .mistakes import cannot_reduce
+
+            raise cannot_reduce(result)
         result.free = {a: None for a in self.free if a not in axes}
         return result
 
     def sum(self, *axes: Axis) -> Indexed:
-        """Σ over axes; integers sum in int64."""
+        """Σ over axes; integers sum in int64.
+
+        >>> i, j = gu.axes("i j")
+        >>> gu.ones(2, 3)[i, j].sum(j).order(i).tolist()
+        [3.0, 3.0]
+        """
         return self._reduce("sum", axes)
 
     def prod(self, *axes: Axis) -> Indexed:
-        """Π over axes."""
+        """Π over axes; integers multiply in int64"""
         return self._reduce("prod", axes)
 
     def max(self, *axes: Axis) -> Indexed:
-        """The greatest over axes; NaN wins."""
+        """The greatest over axes; NaN wins. Of equals, the first takes the derivative."""
         return self._reduce("max", axes)
 
     def min(self, *axes: Axis) -> Indexed:
-        """The least over axes; NaN wins."""
+        """The least over axes; NaN wins. Of equals, the first takes the derivative."""
         return self._reduce("min", axes)
 
     def argmax(self, *axes: Axis) -> Indexed:
-        """The row-major position of the first greatest over axes."""
+        """The row-major position of the first greatest over axes, an int64"""
         return self._reduce("argmax", axes)
 
     def argmin(self, *axes: Axis) -> Indexed:
-        """The row-major position of the first least over axes."""
+        """The row-major position of the first least over axes, an int64"""
         return self._reduce("argmin", axes)
 
     def mean(self, *axes: Axis) -> Indexed:
-        """Σ / n over axes"""
+        """Σ / n over axes, of a floating type; after `at`, n is how many terms there are"""
         return self._reduce("mean", axes)
 
+    def any(self, *axes: Axis) -> Indexed:
+        """Is one of them true (not 0)? Of none: False
+
+        >>> i, j = gu.axes("i j")
+        >>> (gu.eye(2)[i, j] > 0).any(j).order(i).tolist()
+        [True, True]
+        """
+        return self._reduce("any", axes)
+
+    def all(self, *axes: Axis) -> Indexed:
+        """Are all of them true (not 0)? Of none: True"""
+        return self._reduce("all", axes)
+
     def logsumexp(self, *axes: Axis) -> Indexed:
-        """log Σ e^x over axes, as m + log Σ e^(x − m), m the maximum (0 where infinite)"""
-        greatest = self.max(*axes)
-        shift = _of.where(_of.isfinite(greatest), greatest, 0.0)
-        return _of.exp(self - shift).sum(*axes).log() + shift  # type: ignore[no-any-return]
+        """log Σ e^x over axes, as m + log Σ e^(x − m), m the maximum (0 where infinite)
 
-    # ---- pointwise -----------------------------------------------------------------------------
+        >>> i = gu.axis("i")
+        >>> gu.zeros(4)[i].logsumexp(i).exp().order().item()
+        4.0
+        """
+        placed: list[Indexed] = []
+        terms = self
+        while terms.op == "at":
+            placed.append(terms)
+            terms = terms.src[0]
+        greatest = self.max(*axes).detach()
+        shift = pw.where(pw.isfinite(greatest), greatest, 0.0)
+        powers = pw.exp(terms - shift)
+        for p in reversed(placed):
+            powers = powers.at(p.arg, p.src[1])
+        return powers.sum(*axes).log() + shift
 
-    def mapped(self, body: Callable[[Node], Node], floating: bool) -> Indexed:
+    # ---- to a position, along an axis ------------------------------------------------------------
+
+    def at(self, axis: Axis, index: Any) -> Indexed:
+        """x where `axis` is `index`, and no term elsewhere: what y[index] += x writes on the left.
+
+            y[label[i], f] += x[i, f]     is     x[i, f].at(c, label[i]).sum(i).order(c, f)
+
+        index: an integer expression, usually read from a tensor; several `at` for several axes.
+        A reduction follows at once: sum, prod, max, min, mean, any, all, logsumexp of the terms
+        that go to each position, in their order. To a position where nothing goes it gives its
+        neutral element: 0, 1, −∞ (or the type's least), ∞, 0/0, False, True, −∞.
+        The axis needs a size of its own or from another use. An index counts from the back where
+        it is negative; IndexError if it leaves the axis.
+
+        >>> i, b = gu.axis("i"), gu.axis("b", 4)
+        >>> x = gu.tensor([0, 3, 3, 1])
+        >>> gu.ones(4)[i].at(b, x[i]).sum(i).order(b).tolist()   # a histogram
+        [1.0, 1.0, 0.0, 2.0]
+        """
+        if not isinstance(axis, Axis):
+            raise TypeError(f"at takes an axis and its index, not {axis!r}" + at_line())
+        place = _tree(index)
+        result = Indexed("at", (self, place), axis)
+        result.free[axis] = None
+        if axis in place.free:
+            from .mistakes import own_axis
+
+            raise own_axis(result)
+        return result
+
+    def _running(self, kind: str, axis: Axis, reverse: bool) -> Indexed:
+        result = Indexed("running", (self,), (kind, axis, reverse))
+        if not isinstance(axis, Axis) or axis not in self.free:
+            from .mistakes import cannot_reduce
+
+            raise cannot_reduce(result)
+        return result
+
+    def cumsum(self, axis: Axis, reverse: bool = False) -> Indexed:
+        """Σ up to each position of an axis (reverse: from there on); integers sum in int64
+
+        >>> i = gu.axis("i")
+        >>> gu.tensor([1.0, 2.0, 4.0])[i].cumsum(i).order(i).tolist()
+        [1.0, 3.0, 7.0]
+        """
+        return self._running("cumsum", axis, reverse)
+
+    def cumprod(self, axis: Axis, reverse: bool = False) -> Indexed:
+        """Π up to each position of an axis (reverse: from there on)"""
+        return self._running("cumprod", axis, reverse)
+
+    def cummax(self, axis: Axis, reverse: bool = False) -> Indexed:
+        """The greatest up to each position of an axis (reverse: from there on); NaN wins"""
+        return self._running("cummax", axis, reverse)
+
+    def cummin(self, axis: Axis, reverse: bool = False) -> Indexed:
+        """The least up to each position of an axis (reverse: from there on); NaN wins"""
+        return self._running("cummin", axis, reverse)
+
+    # ---- what it is made of ----------------------------------------------------------------------
+
+    def detach(self) -> Indexed:
+        """The same value, through which no derivative flows."""
+        return _detached(self)
+
+    def mapped(self, body: Callable[[Node], Node], floating: bool, name: str) -> Indexed:
         def call(x: Node) -> Node:
             return body(ir.cast(x, dt.float32) if floating and not x.dtype.is_float else x)
 
-        return Indexed("map", (self,), call)
-
-    def __add__(self, other: Any) -> Indexed:
-        return combined("add", self, other)
-
-    def __radd__(self, other: Any) -> Indexed:
-        return combined("add", other, self)
-
-    def __sub__(self, other: Any) -> Indexed:
-        return combined("sub", self, other)
-
-    def __rsub__(self, other: Any) -> Indexed:
-        return combined("sub", other, self)
-
-    def __mul__(self, other: Any) -> Indexed:
-        return combined("mul", self, other)
-
-    def __rmul__(self, other: Any) -> Indexed:
-        return combined("mul", other, self)
-
-    def __truediv__(self, other: Any) -> Indexed:
-        return combined("div", self, other)
-
-    def __rtruediv__(self, other: Any) -> Indexed:
-        return combined("div", other, self)
-
-    def __floordiv__(self, other: Any) -> Indexed:
-        return combined("floordiv", self, other)
-
-    def __rfloordiv__(self, other: Any) -> Indexed:
-        return combined("floordiv", other, self)
-
-    def __mod__(self, other: Any) -> Indexed:
-        return combined("mod", self, other)
-
-    def __pow__(self, other: Any) -> Indexed:
-        return combined("pow", self, other)
-
-    def __lt__(self, other: Any) -> Indexed:
-        return combined("lt", self, other)
-
-    def __le__(self, other: Any) -> Indexed:
-        return combined("le", self, other)
-
-    def __gt__(self, other: Any) -> Indexed:
-        return combined("lt", other, self)
-
-    def __ge__(self, other: Any) -> Indexed:
-        return combined("le", other, self)
-
-    def eq(self, other: Any) -> Indexed:
-        """x == y for each element (axes themselves compare by identity)."""
-        return combined("eq", self, other)
-
-    def ne(self, other: Any) -> Indexed:
-        """x != y for each element."""
-        return combined("ne", self, other)
-
-    def __eq__(self, other: object) -> Any:
-        return combined("eq", self, other)
-
-    def __ne__(self, other: object) -> Any:
-        return combined("ne", self, other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __and__(self, other: Any) -> Indexed:
-        return combined("and", self, other)
-
-    def __or__(self, other: Any) -> Indexed:
-        return combined("or", self, other)
-
-    def __xor__(self, other: Any) -> Indexed:
-        return combined("xor", self, other)
-
-    def __invert__(self) -> Indexed:
-        return Indexed("map", (self,), lambda x: ir.alu("not", x))
-
-    def __neg__(self) -> Indexed:
-        return Indexed("map", (self,), lambda x: ir.alu("neg", x))
-
-    def __abs__(self) -> Indexed:
-        return self.abs()
+        return Indexed("map", (self,), (call, name))
 
     def __bool__(self) -> bool:
         raise TypeError(
@@ -218,59 +230,6 @@ class Indexed(Deferred):
             "an indexed expression cannot be iterated; close it by .order()" + at_line()
         )
 
-    def exp(self) -> Indexed:
-        """e^x"""
-        return _of.exp(self)  # type: ignore[no-any-return]
-
-    def log(self) -> Indexed:
-        """log x"""
-        return _of.log(self)  # type: ignore[no-any-return]
-
-    def sqrt(self) -> Indexed:
-        """√x"""
-        return _of.sqrt(self)  # type: ignore[no-any-return]
-
-    def rsqrt(self) -> Indexed:
-        """1 / √x"""
-        return _of.rsqrt(self)  # type: ignore[no-any-return]
-
-    def tanh(self) -> Indexed:
-        """tanh x"""
-        return _of.tanh(self)  # type: ignore[no-any-return]
-
-    def sigmoid(self) -> Indexed:
-        """1 / (1 + e^−x)"""
-        return _of.sigmoid(self)  # type: ignore[no-any-return]
-
-    def relu(self) -> Indexed:
-        """max(x, 0)"""
-        return _of.relu(self)  # type: ignore[no-any-return]
-
-    def abs(self) -> Indexed:
-        """|x|"""
-        return Indexed("map", (self,), lambda x: ir.alu("abs", x))
-
-    def clamp(self, low: float | None = None, high: float | None = None) -> Indexed:
-        """min(max(x, low), high)"""
-        result = self
-        if low is not None:
-            result = _of.where(result < low, low, result)
-        if high is not None:
-            result = _of.where(result > high, high, result)
-        return result
-
-    def to(self, dtype: DType) -> Indexed:
-        """x converted to a type."""
-        return Indexed("map", (self,), lambda x: ir.cast(x, dtype))
-
-    def float(self) -> Indexed:
-        """x as float32"""
-        return self.to(dt.float32)
-
-    def long(self) -> Indexed:
-        """x as int64"""
-        return self.to(dt.int64)
-
     def combined(self, op: str, a: Any, b: Any) -> Indexed:
         return combined(op, a, b)
 
@@ -278,7 +237,9 @@ class Indexed(Deferred):
         return chosen(condition, a, b)
 
     def __repr__(self) -> str:
-        return f"<indexed by {_names(self.free)}; .order(…) makes it a tensor>"
+        from .written import text
+
+        return f"<{text(self)}, indexed by {_names(self.free)}; .order(…) makes it a tensor>"
 
 
 class Axis(Indexed):
@@ -346,6 +307,40 @@ def _tree(value: Any) -> Indexed:
     raise TypeError(f"expected an indexed expression or a number, not {value!r}" + at_line())
 
 
+def _detached(root: Indexed) -> Indexed:
+    """A tree whose tensors have no history."""
+    new: dict[int, Indexed] = {}
+    for tree in postorder(root):
+        src = tuple([new[id(s)] for s in tree.src])
+        arg = tree.arg
+        held = arg[0] if tree.op == "read" else arg
+        if isinstance(held, Core) and held.tracked():
+            bare: Core = held.detach()  # type: ignore[attr-defined]
+            arg = (bare, arg[1]) if tree.op == "read" else bare
+        changed = arg is not tree.arg or any(a is not b for a, b in zip(src, tree.src, strict=True))
+        new[id(tree)] = Indexed(tree.op, src, arg) if changed else tree
+        new[id(tree)].free = tree.free
+    return new[id(root)]
+
+
+def postorder(root: Indexed) -> list[Indexed]:
+    """The trees of an expression, operands first, each object once."""
+    order: list[Indexed] = []
+    seen: set[int] = set()
+    stack: list[tuple[Indexed, bool]] = [(root, False)]
+    while stack:
+        tree, ready = stack.pop()
+        if ready:
+            order.append(tree)
+            continue
+        if id(tree) in seen:
+            continue
+        seen.add(id(tree))
+        stack.append((tree, True))
+        stack.extend((s, False) for s in reversed(tree.src))
+    return order
+
+
 def combined(op: str, a: Any, b: Any) -> Indexed:
     """A pointwise operation of two operands of which one is indexed."""
     return Indexed("binary", (_tree(a), _tree(b)), op)
@@ -362,11 +357,72 @@ def indexed(tensor: Core, key: Any, beyond: float | None = None) -> Indexed:
     if len(items) != tensor.ndim or any(
         i is None or i is Ellipsis or isinstance(i, slice) for i in items
     ):
-        raise IndexError(
-            f"with axes, a tensor needs one index for each of its {tensor.ndim} axes (axes, "
-            f"arithmetic of axes, integers, other indexed tensors)" + at_line()
-        )
-    return Indexed("read", tuple(_tree(i) for i in items), (tensor, beyond))
+        from .mistakes import one_index_each
+
+        raise one_index_each(tensor, items)
+    result = Indexed("read", tuple([_tree(i) for i in items]), (tensor, beyond))
+    for n, index in enumerate(result.src):
+        if index.op != "axis" and index.op != "number":
+            reason = _no_index(index)
+            if reason:
+                from .mistakes import not_affine
+
+                raise not_affine(result, n, reason)
+    return result
+
+
+def _no_index(tree: Indexed) -> str:
+    """Why an expression of axes is no index, or nothing: only sums of multiples of axes, and these
+    divided by constants, are known to stay in range. What is read is checked when it runs."""
+    if tree.op == "number" and isinstance(tree.arg, float):
+        return f"{tree.arg} is no integer"
+    if tree.op != "binary":
+        return ""
+    a, b = tree.src
+    reason = _no_index(a) or _no_index(b)
+    if reason or any(s.op in ("read", "reduce", "where") for t in tree.src for s in postorder(t)):
+        return reason
+    if tree.arg == "mul" and a.free and b.free:
+        return "a product of axes is not affine"
+    if tree.arg in ("floordiv", "mod", "pow") and b.free:
+        return f"{'//' if tree.arg == 'floordiv' else pw.SIGNS[tree.arg]} by an axis is not affine"
+    if tree.arg == "pow" and a.free:
+        return "a power of an axis is not affine"
+    if tree.arg == "div":
+        return "/ gives a fraction"
+    return ""
+
+
+def scan(
+    axis: Axis, step: Callable[[Indexed], Any], start: Any = 0.0, reverse: bool = False
+) -> Indexed:
+    """h[t] = step(h[t − 1]) along an axis, with h[−1] = `start`: a recurrence, element by element.
+
+    step: a function of the value before that gives the value here; it may read anything at `axis`
+    and further axes, but sums over neither the value before it nor other elements of it.
+    start: a number, a 0-d tensor, or an expression without `axis`. reverse: from the last position
+    to the first. Differentiable by all that `step` and `start` read.
+
+    >>> t = gu.axis("t")
+    >>> a, x = gu.full((3,), 0.5), gu.ones(3)
+    >>> gu.scan(t, lambda h: a[t] * h + x[t]).order(t).tolist()
+    [1.0, 1.5, 1.75]
+    """
+    if not isinstance(axis, Axis):
+        raise TypeError(f"scan runs along an axis, not {axis!r}" + at_line())
+    carry = Indexed("carry", (), None)
+    source: tuple[Indexed, ...] = (_tree(step(carry)),)  # the first value, then the others
+    number = isinstance(start, int | float)
+    if not number:
+        source = (_tree(step(_tree(start))), *source)
+        if axis in _tree(start).free:
+            raise ValueError(
+                f"scan: the start is what there is before axis {axis.name}; it cannot depend on it"
+                + at_line()
+            )
+    result = Indexed("scan", source, (axis, carry, start if number else None, reverse))
+    result.free[axis] = None
+    return result
 
 
 class Outside:

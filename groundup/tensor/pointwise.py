@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from ..ir import dtype as dt
 from ..ir import node as ir
@@ -22,7 +22,25 @@ from .storage import Storage
 from .view import Shape, same_size
 
 if TYPE_CHECKING:
+    from .elementwise import Elementwise
+    from .notation import Indexed
     from .tensor import Tensor
+
+
+class Pointwise(Protocol):
+    """A function of each element: of a tensor, or of an expression that is closed later."""
+
+    @overload
+    def __call__(self, a: Core) -> Tensor: ...
+    @overload
+    def __call__(self, a: Elementwise) -> Indexed: ...
+
+
+def pointwise(f: Callable[[Any], Any]) -> Pointwise:
+    """The function itself, known as one that takes both."""
+    known: Any = f
+    return known  # type: ignore[no-any-return]
+
 
 COMPARISONS = frozenset(("lt", "le", "eq", "ne"))
 SIGNS = {
@@ -297,10 +315,14 @@ def _float_power(x: Node, y: Node) -> Node:
 # ---- one operand --------------------------------------------------------------------------------
 
 
-def unary(a: Core | Deferred, body: Callable[[Node], Node], floating: bool = False) -> Tensor:
-    """One pointwise function of a tensor; `floating` makes integers float32 first."""
+def unary(
+    a: Any, body: Callable[[Node], Node], floating: bool = False, name: str = ""
+) -> Tensor:
+    """One pointwise function of a tensor; `floating` makes integers float32 first; `name`: what an
+    error calls it, unless it is that of the function around the body."""
     if isinstance(a, Deferred):
-        return a.mapped(body, floating)  # type: ignore[no-any-return]
+        name = name or body.__qualname__.partition(".")[0]
+        return a.mapped(body, floating, name)  # type: ignore[no-any-return]
     node = operand(a)
     x = read_at(node, a._shape)
     if floating and not x.dtype.is_float:
@@ -308,14 +330,14 @@ def unary(a: Core | Deferred, body: Callable[[Node], Node], floating: bool = Fal
     return finish(ir.loops(a._shape, body(x)), a)
 
 
-def function(name: str, floating: bool = True) -> Callable[[Core], Tensor]:
+def function(name: str, floating: bool = True) -> Pointwise:
     """The function that applies one operation of the scalar table."""
 
     def call(a: Core) -> Tensor:
-        return unary(a, lambda x: ir.alu(name, x), floating)
+        return unary(a, lambda x: ir.alu(name, x), floating, name)
 
     call.__name__ = name
-    return call
+    return pointwise(call)
 
 
 exp, expm1, log, log1p = (function(n) for n in ("exp", "expm1", "log", "log1p"))
@@ -327,36 +349,42 @@ def _one(x: Node) -> Node:
     return ir.const(1, x.dtype)
 
 
-def rsqrt(a: Core) -> Tensor:
+@pointwise
+def rsqrt(a: Any) -> Any:
     """1 / √x"""
     return unary(a, lambda x: ir.alu("div", _one(x), ir.alu("sqrt", x)), True)
 
 
-def reciprocal(a: Core) -> Tensor:
+@pointwise
+def reciprocal(a: Any) -> Any:
     """1 / x"""
     return unary(a, lambda x: ir.alu("div", _one(x), x), True)
 
 
-def log2(a: Core) -> Tensor:
+@pointwise
+def log2(a: Any) -> Any:
     """log x / log 2"""
     return unary(
         a, lambda x: ir.alu("mul", ir.alu("log", x), ir.const(1 / math.log(2), x.dtype)), True
     )
 
 
-def log10(a: Core) -> Tensor:
+@pointwise
+def log10(a: Any) -> Any:
     """log x / log 10"""
     return unary(
         a, lambda x: ir.alu("mul", ir.alu("log", x), ir.const(1 / math.log(10), x.dtype)), True
     )
 
 
-def square(a: Core) -> Tensor:
+@pointwise
+def square(a: Any) -> Any:
     """x · x"""
     return unary(a, lambda x: combine("mul", x, x))
 
 
-def sigmoid(a: Core) -> Tensor:
+@pointwise
+def sigmoid(a: Any) -> Any:
     """1 / (1 + e^−x), written with e^−|x| so that neither it nor its derivative overflows."""
 
     def body(x: Node) -> Node:
@@ -368,7 +396,8 @@ def sigmoid(a: Core) -> Tensor:
     return unary(a, body, True)
 
 
-def relu(a: Core) -> Tensor:
+@pointwise
+def relu(a: Any) -> Any:
     """max(x, 0); NaN stays NaN, the derivative at 0 is 0."""
 
     def body(x: Node) -> Node:
@@ -378,8 +407,11 @@ def relu(a: Core) -> Tensor:
     return unary(a, body)
 
 
-def neg(a: Core) -> Tensor:
+@pointwise
+def neg(a: Any) -> Any:
     """−x"""
+    if isinstance(a, Deferred):
+        return unary(a, _negated, name="neg")
     if a._storage.dtype.kind == "b":
         raise TypeError("- of a bool tensor has no meaning; use ~" + at_line())
     if not a._shape:
@@ -387,17 +419,23 @@ def neg(a: Core) -> Tensor:
         if known is not None:
             value = apply("neg", a._storage.dtype, (known,))
             return a._make(Storage((), a._storage.dtype, number=value))
-    return unary(a, lambda x: ir.alu("neg", x))
+    return unary(a, _negated)
 
 
-def absolute(a: Core) -> Tensor:
+def _negated(x: Node) -> Node:
+    if x.dtype.kind == "b":
+        raise TypeError("- of a bool value has no meaning; use ~" + at_line())
+    return ir.alu("neg", x)
+
+
+@pointwise
+def absolute(a: Any) -> Any:
     """|x|"""
-    if a._storage.dtype.kind in "bu":
-        return unary(a, lambda x: x)
-    return unary(a, lambda x: ir.alu("abs", x))
+    return unary(a, lambda x: x if x.dtype.kind in "bu" else ir.alu("abs", x), name="abs")
 
 
-def sign(a: Core) -> Tensor:
+@pointwise
+def sign(a: Any) -> Any:
     """−1, 0 or 1; NaN gives 0, as in PyTorch."""
 
     def body(x: Node) -> Node:
@@ -412,57 +450,70 @@ def sign(a: Core) -> Tensor:
     return unary(a, body)
 
 
-def rounding(name: str) -> Callable[[Core], Tensor]:
+def rounding(name: str) -> Pointwise:
     """floor, ceil, trunc or round; integers stay as they are."""
 
     def call(a: Core) -> Tensor:
-        if not a._storage.dtype.is_float:
-            return unary(a, lambda x: x)
-        return unary(a, lambda x: ir.alu(name, x))
+        return unary(a, lambda x: ir.alu(name, x) if x.dtype.is_float else x, name=name)
 
     call.__name__ = name
-    return call
+    return pointwise(call)
 
 
 floor, ceil, trunc, round_ = (rounding(n) for n in ("floor", "ceil", "trunc", "round"))
 
 
-def invert(a: Core) -> Tensor:
+@pointwise
+def invert(a: Any) -> Any:
     """~x: the bits of an integer, or `not` of a bool."""
-    _check_operation("not", a._storage.dtype)
-    return unary(a, lambda x: ir.alu("not", x))
+
+    def body(x: Node) -> Node:
+        _check_operation("not", x.dtype)
+        return ir.alu("not", x)
+
+    return unary(a, body)
 
 
 def logical(op: str, a: Core, b: Any) -> Tensor:
     """and, or, xor of truth values."""
-    return binary(op, to_bool(a), to_bool(b) if isinstance(b, Core) else bool(b))
+    return binary(op, to_bool(a), to_bool(b) if isinstance(b, Core | Deferred) else bool(b))
 
 
-def to_bool(a: Core) -> Tensor:
+def to_bool(a: Any) -> Any:
     """x != 0"""
     return cast(a, dt.bool_)
 
 
-def logical_not(a: Core) -> Tensor:
+@pointwise
+def logical_not(a: Any) -> Any:
     """x == 0"""
     return binary("eq", a, 0)
 
 
-def cast(a: Core, dtype: DType) -> Tensor:
+@overload
+def cast(a: Core, dtype: DType) -> Tensor: ...
+@overload
+def cast(a: Elementwise, dtype: DType) -> Indexed: ...
+def cast(a: Any, dtype: DType) -> Any:
     """x converted to another type; the tensor itself if it has that type."""
+    if isinstance(a, Deferred):
+        name = f"to[{dtype.name}]"
+        return a.mapped(lambda x: ir.cast(x, dtype), False, name)
     if a._storage.dtype is dtype:
-        return a  # type: ignore[return-value]
+        return a
     history = dtype.is_float
     node = operand(a) if history else value_of(a)
     return finish(ir.loops(a._shape, ir.cast(read_at(node, a._shape), dtype)), a)
 
 
-def isnan(a: Core) -> Tensor:
+@pointwise
+def isnan(a: Any) -> Any:
     """x != x"""
     return _test(a, lambda x: ir.alu("ne", x, x))
 
 
-def isinf(a: Core) -> Tensor:
+@pointwise
+def isinf(a: Any) -> Any:
     """|x| == ∞"""
 
     def body(x: Node) -> Node:
@@ -473,7 +524,8 @@ def isinf(a: Core) -> Tensor:
     return _test(a, body)
 
 
-def isfinite(a: Core) -> Tensor:
+@pointwise
+def isfinite(a: Any) -> Any:
     """neither NaN nor ±∞"""
 
     def body(x: Node) -> Node:
@@ -484,20 +536,26 @@ def isfinite(a: Core) -> Tensor:
     return _test(a, body)
 
 
-def _test(a: Core | Deferred, body: Callable[[Node], Node]) -> Tensor:
+def _test(a: Any, body: Callable[[Node], Node]) -> Tensor:
     if isinstance(a, Deferred):
-        return a.mapped(body, False)  # type: ignore[no-any-return]
+        return unary(a, body)
     return finish(ir.loops(a._shape, body(read_at(value_of(a), a._shape))), a)
 
 
 # ---- more operands ------------------------------------------------------------------------------
 
 
-def where(condition: Any, a: Any, b: Any) -> Tensor:
+@overload
+def where(condition: Elementwise, a: Any, b: Any) -> Indexed: ...
+@overload
+def where(condition: Core, a: Elementwise, b: Any) -> Indexed: ...
+@overload
+def where(condition: Core, a: Any, b: Any) -> Tensor: ...
+def where(condition: Any, a: Any, b: Any) -> Any:
     """a where the condition holds, else b; all three broadcast."""
     for v in (condition, a, b):
         if isinstance(v, Deferred):
-            return v.chosen(condition, a, b)  # type: ignore[no-any-return]
+            return v.chosen(condition, a, b)
     tensors = [v for v in (condition, a, b) if isinstance(v, Core)]
     if not isinstance(condition, Core) or condition._storage.dtype.kind != "b":
         kind = (
@@ -515,11 +573,20 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
     return finish(ir.loops(shape, body), tensors[0], *tensors[1:])
 
 
-def clamp(a: Core, low: Any = None, high: Any = None, name: str = "clamp") -> Tensor:
+@overload
+def clamp(a: Core, low: Any = None, high: Any = None, name: str = "clamp") -> Tensor: ...
+@overload
+def clamp(a: Elementwise, low: Any = None, high: Any = None, name: str = "clamp") -> Indexed: ...
+def clamp(a: Any, low: Any = None, high: Any = None, name: str = "clamp") -> Any:
     """min(max(x, low), high); NaN stays NaN."""
     bounds = [v for v in (low, high) if v is not None]
     if not bounds:
         raise ValueError(f"{name} needs a bound" + at_line())
+    if any(isinstance(v, Deferred) for v in (a, *bounds)):
+        y: Any = a
+        if low is not None:
+            y = where(binary("lt", y, low), low, y)
+        return y if high is None else where(binary("lt", high, y), high, y)
     dtype = result_type(a, *bounds)
     tensors = [v for v in (a, *bounds) if isinstance(v, Core)]
     shape = broadcast(name, *(t._shape for t in tensors))
@@ -535,6 +602,9 @@ def clamp(a: Core, low: Any = None, high: Any = None, name: str = "clamp") -> Te
 
 def masked_fill(a: Core, mask: Core, value: Any) -> Tensor:
     """value where the mask holds, else x; the result has x's type."""
+    if any(isinstance(v, Deferred) for v in (a, mask, value)):
+        chosen: Any = where(mask, value, a)
+        return chosen  # type: ignore[no-any-return]
     dtype = a._storage.dtype
     shape = broadcast("masked_fill", a._shape, mask._shape)
     if mask._storage.dtype.kind != "b":

@@ -45,16 +45,37 @@ def _cast(node: Node, dtype: DType) -> Node:
     return ir.loops(node.shape, ir.cast(ir.read(node, *ir.outs(node.ndim)), dtype))
 
 
-def _scanned(name: str, op: str, a: Core, dim: int, dtype: DType | None, start: int) -> Tensor:
+def _scanned(name: str, a: Core, dim: int, dtype: DType | None) -> Tensor:
     axis = check_dim(name, dim, a.ndim)
     x, result = _typed(a, dtype)
     if not a.ndim:
         return pw.cast(a, result)
-    runs = _in_runs(x, axis) if op == "add" else None
+    return finish(_cast(_combined(name, x, axis), result), a)
+
+
+def _combined(name: str, x: Node, axis: int, reverse: bool = False) -> Node:
+    """Running sums, products or extremes of a tensor node, in its type."""
+    runs = _in_runs(x, axis) if name == "cumsum" and not reverse else None
     if runs is not None:
-        return finish(_cast(runs, result), a)
+        return runs
+    op, start = {
+        "cumsum": ("add", 0), "cumprod": ("mul", 1),
+        "cummax": ("maximum", _least(x.dtype)), "cummin": ("minimum", _greatest(x.dtype)),
+    }[name]  # fmt: skip
     body = ir.alu(op, ir.carry(x.dtype), ir.read(x, *ir.outs(x.ndim)))
-    return finish(_cast(ir.scan(x.shape, axis, body, ir.const(start, x.dtype)), result), a)
+    return ir.scan(x.shape, axis, body, ir.const(start, x.dtype), reverse)
+
+
+def along(name: str, x: Node, axis: int, reverse: bool = False) -> Node:
+    """cumsum, cumprod, cummax or cummin of a tensor node (reverse: from the other end): integers
+    sum and multiply in int64, 16-bit floats in float32."""
+    own = x.dtype
+    if name in ("cumsum", "cumprod"):
+        own = own if own.is_float else dt.int64
+        wide = dt.float32 if is_half(own) else own
+    else:
+        wide = dt.uint8 if own.kind == "b" else own
+    return _cast(_combined(name, _cast(x, wide), axis, reverse), own)
 
 
 LONG, FEW = 1 << 15, 16  # a long axis, of few rows: sums of runs first, then of what is before them
@@ -95,7 +116,7 @@ def cumsum(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     >>> gu.cumsum(gu.tensor([1.0, 2.0, 3.0]), 0).tolist()
     [1.0, 3.0, 6.0]
     """
-    return _scanned("cumsum", "add", a, dim, dtype, 0)
+    return _scanned("cumsum", a, dim, dtype)
 
 
 def cumprod(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
@@ -104,7 +125,7 @@ def cumprod(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     >>> gu.cumprod(gu.tensor([1.0, 2.0, 3.0]), 0).tolist()
     [1.0, 2.0, 6.0]
     """
-    return _scanned("cumprod", "mul", a, dim, dtype, 1)
+    return _scanned("cumprod", a, dim, dtype)
 
 
 def cummax(a: Core, dim: int) -> Running:
@@ -115,7 +136,7 @@ def cummax(a: Core, dim: int) -> Running:
     >>> values.tolist(), indices.tolist()
     ([1.0, 3.0, 3.0], [0, 1, 1])
     """
-    return _extreme("cummax", "maximum", a, dim)
+    return _extreme("cummax", a, dim)
 
 
 def cummin(a: Core, dim: int) -> Running:
@@ -126,10 +147,10 @@ def cummin(a: Core, dim: int) -> Running:
     >>> values.tolist(), indices.tolist()
     ([2.0, 1.0, 1.0], [0, 1, 1])
     """
-    return _extreme("cummin", "minimum", a, dim)
+    return _extreme("cummin", a, dim)
 
 
-def _extreme(name: str, op: str, a: Core, dim: int) -> Running:
+def _extreme(name: str, a: Core, dim: int) -> Running:
     axis = check_dim(name, dim, a.ndim)
     if not a.ndim:
         zero = finish(ir.loops((), ir.const(0, dt.int64)), a)
@@ -138,8 +159,7 @@ def _extreme(name: str, op: str, a: Core, dim: int) -> Running:
     small = dt.uint8 if x.dtype.kind == "b" else x.dtype
     outs = ir.outs(x.ndim)
     here = ir.read(_cast(x, small), *outs)
-    start = ir.const(_least(small) if op == "maximum" else _greatest(small), small)
-    best = ir.scan(x.shape, axis, ir.alu(op, ir.carry(small), here), start)
+    best = _combined(name, _cast(x, small), axis)
     new = ir.alu("eq", here, ir.read(best, *outs))
     if small.is_float:
         new = ir.where(new, ir.const(True, dt.bool_), ir.alu("ne", here, here))

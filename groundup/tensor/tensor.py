@@ -6,7 +6,7 @@ Thin methods only; each operation lives in its own room. Must not hold any meani
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
 from ..ir import node as ir
 from ..ir.dtype import DType
@@ -26,9 +26,16 @@ from .reductions import Reductions
 from .storage import Storage
 
 if TYPE_CHECKING:
+    from types import EllipsisType
+
     import numpy as np
 
     from .info import StorageInfo
+    from .notation import Indexed
+
+    Plain: TypeAlias = (
+        int | slice | EllipsisType | Core | list[Any] | range | "np.ndarray[Any, Any]" | None
+    )
 
 
 class Tensor(Methods, Reductions, Along, Conversions):
@@ -302,6 +309,14 @@ class Tensor(Methods, Reductions, Along, Conversions):
 
     # ---- indexing --------------------------------------------------------------------------------
 
+    @overload
+    def __getitem__(self, key: Indexed) -> Indexed: ...
+    @overload
+    def __getitem__(  # type: ignore[overload-overlap]  # a tuple without axes is the narrower one
+        self, key: Plain | tuple[Plain, ...]
+    ) -> Tensor: ...
+    @overload
+    def __getitem__(self, key: tuple[Plain | Indexed, ...]) -> Indexed: ...
     def __getitem__(self, key: Any) -> Any:
         if type(key) is tuple and len(key) == len(self._shape):
             for k in key:

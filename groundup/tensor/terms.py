@@ -1,0 +1,185 @@
+"""Reductions of indexed expressions: their order, their mean, and terms that go to positions.
+
+Must not know sizes or ranges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..ir import dtype as dt
+from ..ir import node as ir
+from ..ir.extent import product
+from ..ir.node import Node
+from ..ir.transform import body_nodes, substitute
+from ..schedule.search import neutral
+from .errors import user_line
+from .notation import Axis, Indexed, postorder
+
+if TYPE_CHECKING:
+    from .lower import Lowering
+
+_TRUTH = {"any": "max", "all": "min"}
+
+
+def reduction(low: Lowering, tree: Indexed) -> Node:
+    """The body of x.sum(k) and its like, from that of x."""
+    kind, axes = tree.arg
+    source = tree.src[0]
+    placed: list[Indexed] = []
+    while source.op == "at":
+        placed.append(source)
+        source = source.src[0]
+    body = _terms(low, tree, low.by_id[id(source)])
+    sizes = [low.size[a] for a in axes]
+    count = product(sizes)
+    choose = _TRUTH.get(kind, kind)
+    if placed:
+        return _placed(low, tree, body, placed)
+    if choose in ("max", "min", "argmax", "argmin") and count == 0:
+        if kind in _TRUTH:
+            return ir.const(kind == "all", dt.bool_)
+        raise low.closing.nothing_to_choose(tree)
+    order = _order(low, kind, axes, source)
+    if order == "dot":
+        body = _guards_outside(body)
+    total = _over(low, "sum" if kind == "mean" else choose, axes, body, order)
+    return total if kind != "mean" else _divided(total, ir.extent(count))
+
+
+def _terms(low: Lowering, tree: Indexed, body: Node) -> Node:
+    """The terms in the type in which they are combined."""
+    kind = tree.arg[0]
+    if kind == "mean" and not body.dtype.is_float:
+        raise low.closing.refused(
+            tree, f"mean needs a floating type, not {body.dtype.name}", "write x.float().mean(…)"
+        )
+    if kind in ("sum", "prod") and not body.dtype.is_float:
+        return ir.cast(body, dt.int64)
+    return ir.cast(body, dt.bool_) if kind in _TRUTH else body
+
+
+def _over(low: Lowering, kind: str, axes: Sequence[Axis], body: Node, order: str) -> Node:
+    variables, pairs = ir.fresh(body.depth, [low.size[a] for a in axes])
+    for (uid, _), a in zip(pairs, axes, strict=True):
+        low.names[uid] = a.name if low.names.get(uid, a.name) == a.name else ""
+    mapping = {ir.axis(a): v for a, v in zip(axes, variables, strict=True)}
+    return ir.reduce(kind, pairs, substitute(body, mapping), order)
+
+
+def _divided(total: Node, count: Node) -> Node:
+    dtype = total.dtype
+    if dtype.bits == 16 and total.op == "cast":  # divided before the one rounding
+        total = total.src[0]
+    return ir.cast(ir.alu("div", total, ir.cast(count, total.dtype)), dtype)
+
+
+# ---- terms that go to positions ------------------------------------------------------------------
+
+
+def _placed(low: Lowering, tree: Indexed, body: Node, placed: Sequence[Indexed]) -> Node:
+    """Σ of the terms whose index is this position: a search by data, which the compiler runs as a
+    sort; so it is a tensor of its own."""
+    from .recur import refuse_carry, stored
+
+    kind, axes = tree.arg
+    refuse_carry(low, tree)
+    if kind.startswith("arg"):
+        raise low.closing.refused(
+            tree, f"{kind} after at(…): there may be no term to choose",
+            f"write gu.where(gu.eq(index, b), x, −∞).{kind}(…)",
+        )  # fmt: skip
+    here: Node | None = None
+    for p in placed:
+        equal = ir.alu("eq", _index(low, p), ir.axis(p.arg))
+        here = equal if here is None else ir.alu("and", here, equal)
+    assert here is not None
+    if kind == "mean":
+        one, none = ir.const(1, dt.int64), ir.const(0, dt.int64)
+        count = stored(low, _over(low, "sum", axes, ir.where(here, one, none), "seq"))
+        return stored(low, _divided(_at(low, "sum", axes, here, body), count))
+    if kind in _TRUTH:
+        found = _at(low, _TRUTH[kind], axes, here, ir.cast(body, dt.uint8))
+        return stored(low, ir.cast(found, dt.bool_))
+    return _at(low, kind, axes, here, body)
+
+
+def _at(low: Lowering, kind: str, axes: Sequence[Axis], here: Node, body: Node) -> Node:
+    from .recur import stored
+
+    absent = ir.const(neutral(kind, body.dtype), body.dtype)
+    if body.dtype is dt.bool_:  # max or min of truth values
+        return ir.cast(_at(low, kind, axes, here, ir.cast(body, dt.uint8)), dt.bool_)
+    if any(int(low.size[a]) == 0 for a in axes):
+        return absent
+    return stored(low, _over(low, kind, axes, ir.where(here, body, absent), "seq"))
+
+
+def _index(low: Lowering, tree: Indexed) -> Node:
+    """The position that x.at(b, index) names, inside its axis, or an error when it runs."""
+    source, size = tree.src[1], low.size[tree.arg]
+    index = low.by_id[id(source)]
+    if index.dtype.is_float or index.dtype.kind == "b":
+        raise low.closing.wrong_index_type(tree, 1, index.dtype.name)
+    index = ir.cast(index, dt.int64)
+    bounds = low.interval(index)
+    if bounds[0] >= 0 and bounds[1] < size:
+        return index
+    if not any(n.op == "read" for n in body_nodes(index)):
+        raise low.closing.leaves(tree, 1, bounds, int(size), low.size)
+    place = low.data_index(source, index, size)
+    if place is index and source.op == "read":  # looked at already
+        return place
+    return ir.checked(place, 0, (size,), user_line())
+
+
+# ---- the order of a sum --------------------------------------------------------------------------
+
+
+def _order(low: Lowering, kind: str, axes: Sequence[Axis], source: Indexed) -> str:
+    found = _product(source) if kind == "sum" else ()
+    if (
+        found
+        and low.by_id[id(source)].dtype.is_float
+        and len({s.arg[0].dtype for s in found}) == 1
+    ):
+        return "dot"
+    for tree in postorder(source):
+        last = tree.src[-1] if tree.op == "read" and tree.src else None
+        if isinstance(last, Axis) and last in axes:
+            return "lanes"
+    return "seq"
+
+
+def factors(reduction: Indexed) -> tuple[Indexed, ...]:
+    """The two tensors of a sum of products; none of another reduction."""
+    return _product(reduction.src[0]) if reduction.arg[0] in ("sum", "mean") else ()
+
+
+def _product(source: Indexed) -> tuple[Indexed, ...]:
+    """The two tensors of a product of two, or of 0 where a condition fails; else none."""
+    if source.op == "where" and source.src[2].op == "number" and source.src[2].arg == 0:
+        source = source.src[1]
+    plain = source.op == "binary" and source.arg == "mul"
+    return tuple(source.src) if plain and all(s.op == "read" for s in source.src) else ()
+
+
+def _guards_outside(product: Node) -> Node:
+    """A product whose factor is zero beyond an edge is no term there: where(c, x, 0)·w becomes
+    where(c, x·w, 0), so that the loops need not run there at all."""
+    if product.op != "mul":
+        return product
+    conditions: list[Node] = []
+    plain = []
+    for factor in product.src:
+        while factor.op == "where" and factor.src[2].op == "const" and factor.src[2].value == 0:
+            conditions.append(factor.src[0])
+            factor = factor.src[1]
+        plain.append(factor)
+    if not conditions:
+        return product
+    inside = conditions[0]
+    for c in conditions[1:]:
+        inside = ir.alu("and", inside, c)
+    return ir.where(inside, ir.alu("mul", *plain), ir.const(0, product.dtype))

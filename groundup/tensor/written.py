@@ -1,0 +1,210 @@
+"""An indexed expression as the text that a user would write, with the culprit underlined.
+
+Looks up what the user calls a tensor, when an error is worded and never before. Must not know sizes
+or how an expression is lowered.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .core import Core
+from .errors import _PACKAGE, at_line, lined_up
+from .pointwise import SIGNS
+
+if TYPE_CHECKING:
+    from .notation import Axis, Indexed
+
+# What is underlined: a part of the tree (its id), or the n-th index or axis of one (id, n).
+Mark = int | tuple[int, int]
+Pieces = list[tuple[str, bool]]
+E = TypeVar("E", bound=Exception)
+
+_LEVELS = {
+    "lt": 1, "le": 1, "eq": 1, "ne": 1, "or": 2, "xor": 3, "and": 4, "shl": 5, "shr": 5, "add": 6,
+    "sub": 6, "mul": 7, "div": 7, "floordiv": 7, "mod": 7, "pow": 9,
+}  # fmt: skip
+_ATOM, _SIGN = 10, 8
+_DEEP, _LONG = 40, 150  # what lies deeper is …; a longer line is cut around what is underlined
+
+
+def mistake(
+    kind: type[E],
+    what: str,
+    root: Indexed,
+    marks: Collection[Mark],
+    instead: str,
+    order: Sequence[Axis] | None = None,
+    tensors: Sequence[Core] = (),
+) -> E:
+    """The error of an expression: what is wrong, the expression with the marked parts underlined,
+    the shapes of the tensors that matter, what to write instead, the user's line.
+
+    order: the axes of the `.order()` that was asked for.
+    """
+    names = _names(root)
+    pieces = _Writer(names, marks).write(root, _ATOM if order is not None else 0)
+    if order is not None:
+        pieces = _calls(pieces, "order", [(a.name, id(a) in marks) for a in order])
+    shapes = {names[id(t)]: t._shape for t in tensors}
+    return kind(
+        what
+        + _underlined(pieces)
+        + (lined_up(**shapes) if shapes else "")
+        + (f"\n  {instead}" if instead else "")
+        + at_line()
+    )
+
+
+def text(root: Indexed) -> str:
+    """The expression in one line."""
+    return "".join(piece for piece, _ in _Writer(_names(root), ()).write(root, 0))
+
+
+def _underlined(pieces: Pieces) -> str:
+    line = "".join(piece for piece, _ in pieces)
+    under = "".join(("^" if marked else " ") * len(piece) for piece, marked in pieces)
+    if len(line) > _LONG:
+        first = max(0, under.find("^"))
+        start = max(0, min(first - _LONG // 2, len(line) - _LONG))
+        line, under = line[start : start + _LONG], under[start : start + _LONG]
+        line = ("…" if start else "") + line + "…"
+        under = (" " if start else "") + under
+    return f"\n  {line}" + (f"\n  {under.rstrip()}" if "^" in under else "")
+
+
+# ---- names ---------------------------------------------------------------------------------------
+
+
+def _names(root: Indexed) -> dict[int, str]:
+    """What each tensor of an expression is called where it is used, else x0, x1, …"""
+    tensors: dict[int, Core] = {}
+    stack, seen = [root], set()
+    while stack:
+        tree = stack.pop()
+        if id(tree) in seen:
+            continue
+        seen.add(id(tree))
+        stack += reversed(tree.src)
+        held = tree.arg[0] if tree.op == "read" else tree.arg if tree.op == "number" else None
+        if isinstance(held, Core):
+            tensors[id(held)] = held
+    found: dict[int, str] = {}
+    frame: FrameType | None = sys._getframe(1)
+    own = _PACKAGE + "tensor"
+    while frame is not None and len(found) < len(tensors):
+        if not frame.f_code.co_filename.startswith(own):
+            _look(frame.f_locals, tensors, found)
+            _look(frame.f_globals, tensors, found)
+        frame = frame.f_back
+    return {key: found.get(key, f"x{n}") for n, key in enumerate(tensors)}
+
+
+def _look(names: Any, tensors: dict[int, Core], found: dict[int, str]) -> None:
+    for name, value in list(names.items()):
+        if id(value) in tensors and not name.startswith("_"):
+            found.setdefault(id(value), name)
+    attributes = getattr(names.get("self"), "__dict__", None)
+    for name, value in list(attributes.items()) if isinstance(attributes, dict) else ():
+        if id(value) in tensors:
+            found.setdefault(id(value), f"self.{name}")
+
+
+# ---- writing -------------------------------------------------------------------------------------
+
+
+def _calls(pieces: Pieces, name: str, arguments: Pieces) -> Pieces:
+    """pieces.name(arguments)"""
+    return [*pieces, (f".{name}(", False), *_listed([[a] for a in arguments]), (")", False)]
+
+
+def _listed(parts: Sequence[Pieces]) -> Pieces:
+    result: Pieces = []
+    for n, part in enumerate(parts):
+        result += [(", ", False), *part] if n else part
+    return result
+
+
+class _Writer:
+    """Writes trees, with brackets where Python needs them."""
+
+    def __init__(self, names: dict[int, str], marks: Collection[Mark]) -> None:
+        self.names, self.marks, self.depth = names, set(marks), 0
+
+    def write(self, tree: Indexed, level: int) -> Pieces:
+        """The text of a tree where operators that bind less than `level` need brackets."""
+        if self.depth > _DEEP:
+            return [("…", id(tree) in self.marks)]
+        self.depth += 1
+        own, pieces = self._plain(tree)
+        self.depth -= 1
+        if own < level:
+            pieces = [("(", False), *pieces, (")", False)]
+        return self._marked(pieces, id(tree))
+
+    def _marked(self, pieces: Pieces, mark: Mark) -> Pieces:
+        return [(piece, True) for piece, _ in pieces] if mark in self.marks else pieces
+
+    def _plain(self, tree: Indexed) -> tuple[int, Pieces]:
+        op, src, arg = tree.op, tree.src, tree.arg
+        if op == "axis":
+            return _ATOM, [(tree.name, False)]  # type: ignore[attr-defined]
+        if op == "number":
+            return _ATOM, [(self._number(arg), False)]
+        if op == "binary":
+            return self._binary(tree)
+        if op == "read":
+            return _ATOM, self._read(tree)
+        if op == "map":
+            return self._map(tree)
+        if op == "where":
+            inside = _listed([self.write(s, 0) for s in src])
+            return _ATOM, [("gu.where(", False), *inside, (")", False)]
+        if op in ("reduce", "running"):
+            axes = arg[1] if op == "reduce" else (arg[1],)
+            listed = [(a.name, (id(tree), n) in self.marks) for n, a in enumerate(axes)]
+            return _ATOM, _calls(self.write(src[0], _ATOM), arg[0], listed)
+        if op == "at":
+            index = self._marked(self.write(src[1], 0), (id(tree), 1))
+            where = [(f".at({arg.name}, ", False), *index, (")", False)]
+            return _ATOM, [*self.write(src[0], _ATOM), *where]
+        if op == "scan":
+            head = [(f"gu.scan({arg[0].name}, lambda h: ", False)]
+            return _ATOM, [*head, *self.write(src[-1], 0), (")", False)]
+        return _ATOM, [("h", False)]
+
+    def _number(self, value: Any) -> str:
+        return self.names.get(id(value), "x") if isinstance(value, Core) else repr(value)
+
+    def _binary(self, tree: Indexed) -> tuple[int, Pieces]:
+        sign = SIGNS.get(tree.arg)
+        if sign is None:
+            inside = _listed([self.write(s, 0) for s in tree.src])
+            return _ATOM, [(f"gu.{tree.arg}(", False), *inside, (")", False)]
+        level = _LEVELS[tree.arg]
+        left, right = (level + 1, level) if tree.arg == "pow" else (level, level + 1)
+        if level == _LEVELS["lt"]:
+            left = level + 1
+        a, b = (self.write(s, at) for s, at in zip(tree.src, (left, right), strict=True))
+        return level, [*a, (f" {sign} ", False), *b]
+
+    def _map(self, tree: Indexed) -> tuple[int, Pieces]:
+        name = tree.arg[1]
+        if name in ("neg", "invert"):
+            return _SIGN, [("-" if name == "neg" else "~", False), *self.write(tree.src[0], _SIGN)]
+        name, _, dtype = name.partition("[")
+        given = f"(gu.{dtype[:-1]})" if dtype else "()"
+        return _ATOM, [*self.write(tree.src[0], _ATOM), (f".{name}{given}", False)]
+
+    def _read(self, tree: Indexed) -> Pieces:
+        tensor, beyond = tree.arg
+        name = self.names[id(tensor)]
+        if beyond is not None:
+            name = f"gu.outside({name}, {beyond!r})"
+        indices = [
+            self._marked(self.write(s, 0), (id(tree), n)) for n, s in enumerate(tree.src)
+        ]
+        return [(name + "[", False), *_listed(indices), ("]", False)]

@@ -1,0 +1,264 @@
+"""Random index expressions: the compiler, the plain Python loops, and their meaning written out.
+
+All numbers are small integers held in float64, so sums and products are exact and every comparison
+is for equality, whatever the order of the terms.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+import groundup as gu
+
+EXAMPLES = int(os.environ.get("GROUNDUP_GRAPHS", "60"))
+SIZES = (1, 2, 3, 4, 5, 7)
+EXACT = 2.0**45
+
+Env = dict[gu.Axis, int]
+Value = Callable[[Env], Any]
+Part = tuple[Any, Value]  # an indexed expression, and what it is at a position
+
+
+class Maker:
+    """Grows an expression by drawn parts, and beside it the function that says what it means."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.leaves: list[gu.Tensor] = []
+        self.count = 0
+
+    def pick(self, options: Any) -> Any:
+        options = list(options)
+        return options[int(self.rng.integers(len(options)))]
+
+    def axis(self) -> gu.Axis:
+        self.count += 1
+        return gu.axis(f"a{self.count}", self.pick(SIZES))
+
+    # ---- indices ---------------------------------------------------------------------------------
+
+    def index(self, axes: list[gu.Axis]) -> tuple[Any, Value, int]:
+        """(index, its value, the size of the axis that it stays in)."""
+        kind = self.pick(("plain", "plain", "affine", "back", "divided", "rest", "gather", "fixed"))
+        a, b = self.pick(axes), self.pick(axes)
+        n, m = a.size or 1, b.size or 1
+        if kind == "affine":
+            s, r, c = (int(v) for v in self.rng.integers(1, 3, 3))
+            size = s * (n - 1) + r * (m - 1) + c + 1
+            return s * a + r * b + c, lambda e: s * e[a] + r * e[b] + c, size
+        if kind == "back":
+            return n - 1 - a, lambda e: n - 1 - e[a], n
+        if kind == "divided":
+            return (a + 1) // 2, lambda e: (e[a] + 1) // 2, n // 2 + 1
+        if kind == "rest":
+            return (a - b) % 3, lambda e: (e[a] - e[b]) % 3, 3
+        if kind == "gather":
+            size = self.pick(SIZES)
+            table = self.rng.integers(0, size, n)
+            return gu.from_numpy(table)[a], lambda e: int(table[e[a]]), size
+        if kind == "fixed":
+            return 1, lambda e: 1, 2
+        return a, lambda e: e[a], n
+
+    # ---- expressions -----------------------------------------------------------------------------
+
+    def read(self, axes: list[gu.Axis]) -> Part:
+        first = self.pick(axes)
+        found: list[tuple[Any, Value, int]] = [(first, lambda e: e[first], first.size or 1)]
+        found += [self.index(axes) for _ in range(self.pick((0, 1, 1, 2)))]
+        shape = tuple(size for _, _, size in found)
+        data = self.rng.integers(-2, 3, shape).astype(np.float64)
+        x = gu.from_numpy(data).requires_grad_()
+        self.leaves.append(x)
+        a, shift = self.pick(axes), int(self.rng.integers(-2, 3))
+        size = int(self.rng.integers(1, 6))
+        kind = self.pick(("plain", "plain", "plain", "outside", "guarded"))
+        if kind == "plain":
+            values = [v for _, v, _ in found]
+            return x[tuple(ix for ix, _, _ in found)], lambda e: data[tuple(v(e) for v in values)]
+        row = self.rng.integers(-2, 3, size).astype(np.float64)
+        y = gu.from_numpy(row).requires_grad_()
+        self.leaves.append(y)
+
+        def value(e: Env) -> float:
+            at = e[a] + shift
+            return float(row[at]) if 0 <= at < size else 2.0
+
+        if kind == "outside":
+            return gu.outside(y, 2.0)[a + shift], value
+        inside = (a >= -shift) & (a < size - shift)
+        return gu.where(inside, y[a + shift], 2.0), value
+
+    def condition(self, axes: list[gu.Axis], depth: int) -> Part:
+        a, b = self.pick(axes), self.pick(axes)
+        kind = self.pick(("lt", "le", "eq", "values", "both"))
+        if kind == "lt":
+            return a < b + 1, lambda e: e[a] < e[b] + 1
+        if kind == "le":
+            return a >= b, lambda e: e[a] >= e[b]
+        if kind == "eq":
+            return gu.eq(a % 2, 0), lambda e: e[a] % 2 == 0
+        x, u = self.part(axes, depth - 1)
+        if kind == "values":
+            return x > 0, lambda e: u(e) > 0
+        return (x > 0) & ~(a > b), lambda e: u(e) > 0 and not e[a] > e[b]
+
+    def part(self, axes: list[gu.Axis], depth: int) -> Part:
+        if depth <= 0:
+            return self.read(axes)
+        kind = self.pick(
+            ("read", "add", "sub", "mul", "greater", "where", "reduce", "reduce", "axis", "truth",
+             "at", "running")
+        )  # fmt: skip
+        if kind == "read":
+            return self.read(axes)
+        if kind == "axis":
+            a = self.pick(axes)
+            return a.to(gu.float64), lambda e: float(e[a])
+        if kind == "where":
+            (c, holds), (x, u), (y, v) = (
+                self.condition(axes, depth - 1), self.part(axes, depth - 1), self.part(axes, 0),
+            )  # fmt: skip
+            return gu.where(c, x, y), lambda e: u(e) if holds(e) else v(e)
+        if kind in ("reduce", "truth", "at", "running"):
+            return getattr(self, kind)(axes, depth)
+        (x, u), (y, v) = self.part(axes, depth - 1), self.part(axes, depth - 1)
+        if kind == "add":
+            return x + y, lambda e: u(e) + v(e)
+        if kind == "sub":
+            return x - 2 * y, lambda e: u(e) - 2 * v(e)
+        if kind == "mul":
+            return x * y, lambda e: u(e) * v(e)
+        return gu.maximum(x, y), lambda e: max(u(e), v(e))
+
+    def reduce(self, axes: list[gu.Axis], depth: int) -> Part:
+        own = [self.axis() for _ in range(self.pick((1, 1, 2)))]
+        x, u = self.part([*own, *self.some(axes)], depth - 1)
+        own = [a for a in own if a in x.free]
+        if not own:
+            return x, u
+        kind = self.pick(("sum", "sum", "max", "min", "argmax"))
+        take = {"sum": sum, "max": max, "min": min, "argmax": lambda t: float(np.argmax(t))}[kind]
+
+        def value(e: Env) -> float:
+            return take([u({**e, **inner}) for inner in positions(own)])
+
+        y = getattr(x, kind)(*own)
+        return (y.to(gu.float64) if kind == "argmax" else y), value
+
+    def truth(self, axes: list[gu.Axis], depth: int) -> Part:
+        own = self.axis()
+        x, u = self.condition([own, *self.some(axes)], depth)
+        if own not in x.free:
+            return gu.where(x, 1.0, 0.0).to(gu.float64), lambda e: float(u(e))
+        kind = self.pick(("any", "all"))
+        take = {"any": any, "all": all}[kind]
+        y = gu.where(getattr(x, kind)(own), 1.0, -1.0).to(gu.float64)
+        return y, lambda e: 1.0 if take([u({**e, **n}) for n in positions([own])]) else -1.0
+
+    def at(self, axes: list[gu.Axis], depth: int) -> Part:
+        own, place = self.axis(), self.pick(axes)
+        labels = self.rng.integers(0, place.size, own.size)
+        x, u = self.part([own, *(a for a in self.some(axes) if a is not place)], depth - 1)
+        if own not in x.free or place in x.free:
+            return x, u
+        kind, none = self.pick((("sum", 0.0), ("max", None)))
+
+        def value(e: Env) -> float:
+            terms = [u({**e, **n}) for n in positions([own]) if labels[n[own]] == e[place]]
+            if kind == "max":
+                return max(terms, default=-3.0)
+            return sum(terms, none)
+
+        y = getattr(x.at(place, gu.from_numpy(labels)[own]), kind)(own)
+        return (y if kind == "sum" else gu.where(y.isinf(), -3.0, y)), value
+
+    def running(self, axes: list[gu.Axis], depth: int) -> Part:
+        a = self.pick(axes)
+        x, u = self.part(axes, depth - 1)
+        if a not in x.free:
+            return x, u
+        if self.rng.random() < 0.5:
+            return x.cumsum(a), lambda e: sum(u({**e, a: n}) for n in range(e[a] + 1))
+
+        def value(e: Env) -> float:
+            h = 1.0
+            for n in range(e[a] + 1):
+                h = max(h, u({**e, a: n})) - 1
+            return h
+
+        return gu.scan(a, lambda h: gu.maximum(h, x) - 1, start=1.0), value
+
+    def some(self, axes: list[gu.Axis]) -> list[gu.Axis]:
+        kept = [a for a in axes if self.rng.random() < 0.7]
+        return kept or axes[:1]
+
+
+def positions(axes: list[gu.Axis]) -> list[Env]:
+    """All combinations of values of axes, in row-major order."""
+    found: list[Env] = [{}]
+    for a in axes:
+        found = [{**e, a: n} for e in found for n in range(a.size or 0)]
+    return found
+
+
+def run(result: gu.Tensor, leaves: list[gu.Tensor]) -> list[np.ndarray]:
+    """The value and its derivatives by all leaves that it has any by, and those of these."""
+    values = [result.detach().numpy()]
+    total = (result * gu.arange(float(result.numel())).reshape(result.shape).double()).sum()
+    for _ in range(2):
+        if not total.requires_grad:
+            break
+        found = gu.derivatives(total, leaves, create_graph=True, allow_unused=True)
+        used = [g for g in found if g is not None]
+        values += [g.detach().numpy() for g in used]
+        total = sum(((g * g).sum() for g in used), gu.tensor(0.0, dtype=gu.float64))
+    return values
+
+
+@settings(
+    max_examples=EXAMPLES, deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
+)  # fmt: skip
+@given(st.integers(0, 2**64 - 1), st.integers(0, 4))
+def test_random_comprehensions(engine: str, seed: int, depth: int) -> None:
+    if engine == "python":
+        return  # both are run below
+    maker = Maker(seed)
+    outer = [maker.axis() for _ in range(maker.pick((1, 2, 3)))]
+    x, value = maker.part(outer, depth)
+    free = [a for a in outer if a in x.free]
+    expected = np.array([value(e) for e in positions(free)])
+    expected = expected.reshape(tuple(a.size or 0 for a in free))
+    assume(np.all(np.abs(expected) < EXACT))
+    compiled = run(x.order(*free), maker.leaves)
+    np.testing.assert_array_equal(compiled[0], expected, err_msg=repr(x))
+    assume(all(np.all(np.abs(c) < EXACT) for c in compiled))
+    with gu.debug():
+        plain = run(x.order(*free), maker.leaves)
+    assert len(plain) == len(compiled)
+    for a, b in zip(compiled, plain, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=repr(x))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_made_reads_as_python(engine: str, seed: int) -> None:
+    """The text of an expression is an expression: it evaluates to equal values."""
+    if engine == "python":
+        return
+    maker = Maker(seed)
+    outer = [maker.axis() for _ in range(2)]
+    x, _ = maker.part(outer, 2)
+    text = repr(x)[1:].rpartition(", indexed by")[0]
+    if "…" in text or ".at(" in text:
+        return
+    assert text.count("(") == text.count(")")
+    assert text.count("[") == text.count("]")
+    compile(text, "expression", "eval")
