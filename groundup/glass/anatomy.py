@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 
 from ..emit.kernel import Chain
+from ..ir.extent import Extent
 from ..ir.names import names_of
 from ..ir.node import Node, out
 from ..ir.transform import COMPUTED, TENSOR_OPS, body_nodes, toposort
@@ -43,6 +44,10 @@ class Anatomy:
         self.inner: dict[Node, dict[int, str]] = {}
         self._name_axes()
         self.own = self._owned()
+        inputs = {graph.of[n] for n in signature.order if n in graph.of}
+        self.stored: dict[object, Node] = {n.value: n for n in inputs if n.op == "buffer"}
+        for step in plan.steps:  # which tensor lies where
+            self.stored.update((r, g.node) for r, g in zip(step.writes, results(step)))
 
     # ---- tensors -------------------------------------------------------------------------------
 
@@ -88,6 +93,9 @@ class Anatomy:
         given, inner = names_of(node) if node.op in COMPUTED else ((), {})
         outs = list(given) or [""] * node.ndim
         self.axes[node] = outs
+        for i, size in enumerate(node.shape):  # the batch of a captured function
+            if isinstance(size, Extent) and size.coef == 1 and size.symbol.name not in outs:
+                outs[i] = outs[i] or size.symbol.name
         if node.op not in ("loops", "scan"):
             if node.src and node.ndim == node.src[0].ndim:
                 self.axes[node] = list(self.axes[node.src[0]])
@@ -95,8 +103,14 @@ class Anatomy:
                 self._through(node.src[0], node)
             return
         self.inner[node] = dict(inner)
+        for n in body_nodes(node.src[0]):
+            for uid, size in n.arg[1] if n.op == "reduce" else ():
+                if isinstance(size, Extent) and size.coef == 1 and size.symbol.name not in outs:
+                    self.inner[node].setdefault(uid, size.symbol.name)
         for index, name in self._plain_reads(node):
-            if index.op == "out" and not outs[index.arg] and name not in outs:
+            if name in outs or name in self.inner[node].values():
+                continue
+            if index.op == "out" and not outs[index.arg]:
                 outs[index.arg] = name
             elif index.op == "red":
                 self.inner[node].setdefault(index.arg, name)
@@ -114,15 +128,17 @@ class Anatomy:
         for n in body_nodes(node.src[0]):
             if n.op != "read":
                 continue
-            names = self.axes.setdefault(n.src[0], [""] * n.src[0].ndim)
+            names = self.axes[n.src[0]]
+            taken = {*names, *self.inner.get(n.src[0], {}).values()}
             for d, index in enumerate(n.src[1:]):
                 found = ""
                 if index.op == "out":
                     found = outs[index.arg]
                 elif index.op == "red":
                     found = inner[index.arg]
-                if found and found != "·" and not names[d] and found not in names:
+                if found and found != "·" and not names[d] and found not in taken:
                     names[d] = found
+                    taken.add(found)
 
     def _through(self, source: Node, target: Node) -> None:
         """A reshape that only adds or removes axes of size 1 keeps the others' names."""
@@ -132,7 +148,9 @@ class Anatomy:
         mine, rest = self.axes[target], iter(names)
         for i, s in enumerate(target.shape):
             if s != 1:
-                mine[i] = mine[i] or next(rest)
+                name = next(rest)
+                if not mine[i] and name not in mine:
+                    mine[i] = name
 
     def variables(self, tensor: Node, body: Node, shape: Sequence[int]) -> dict[Node, str]:
         """The name of each variable of a kernel's body, whose results are elements of `tensor`."""
@@ -243,6 +261,10 @@ class Anatomy:
     def _size(self, ref: object) -> int:
         plan = self.plan
         return plan.bytes[ref.index] if isinstance(ref, Result) else plan.temps[ref.index]  # type: ignore[attr-defined,return-value]
+
+    def copied(self, step: Step) -> list[Node]:
+        """The tensors that a copy reads, as far as it is known."""
+        return [self.stored[r] for r in step.reads if r in self.stored]
 
     def written(self, step: Step) -> list[str]:
         """The names of what a step writes."""

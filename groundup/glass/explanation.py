@@ -149,13 +149,16 @@ class Explanation:
         """The user's tensors that a kernel computes, and those that it reads, sources first."""
         a = self._anatomy
         wanted = {a.user.get(node) for node, _ in a.own[number]}
-        wanted |= {a.user.get(t) for g in self.plan.steps[number].groups for t in g.reads}
+        step = self.plan.steps[number]
+        wanted |= {a.user.get(t) for g in step.groups for t in g.reads}
+        if not step.groups:
+            wanted |= {a.user.get(t) for t in a.copied(step)}
         return [t for t in a.order if t in wanted]
 
     def kernel(self, number: int) -> str:
         """What a kernel computes, from what, and where that was written."""
         step = self.plan.steps[number]
-        writes = ", ".join(self._anatomy.written(step)) or "a copy into another layout"
+        writes = ", ".join(self._anatomy.written(step)) or f"a {self.what(number)}, laid out anew"
         reads = dict.fromkeys(
             self._anatomy.name(t) for g in step.groups for t in g.reads if t not in
             {g.node for g in step.groups}
@@ -238,11 +241,11 @@ class Explanation:
 
     def what(self, number: int) -> str:
         """What a kernel writes, in a few words."""
-        step = self.plan.steps[number]
+        step, a = self.plan.steps[number], self._anatomy
         return ", ".join(
-            f"{self._anatomy.name(g.node)}[{', '.join(str(int(s)) for s in g.node.shape)}]"
+            f"{a.name(g.node)}[{', '.join(str(int(s)) for s in g.node.shape)}]"
             for g in results(step)
-        ) or "copy"  # fmt: skip
+        ) or " ".join(["copy", *(f"of {a.name(t)}" for t in a.copied(step))])  # fmt: skip
 
     def _memory(self) -> str:
         plan, memory = self.plan, self.memory
@@ -313,7 +316,9 @@ def seconds_text(seconds: float) -> str:
 
 def written_at(line: str) -> str:
     """A source line in words: train.py:12: y = …"""
-    name, _, number = line.rpartition(":")
+    name, colon, number = line.rpartition(":")
+    if not colon:
+        return line
     text = linecache.getline(name, int(number)).strip()
     return f"{Path(name).name}:{number}" + (f": {text}" if text else "")
 

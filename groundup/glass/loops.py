@@ -23,6 +23,7 @@ from ..emit.kernel import (
     Stride,
     Word,
 )
+from ..ir.extent import product
 from ..ir.node import Node, out
 from ..ir.transform import TENSOR_OPS, body_nodes
 from ..schedule.fuse import Group
@@ -47,6 +48,7 @@ class _Listing:
         self.a, self.step, self.n = anatomy, step, n
         self.variables: dict[Node, str] = {}
         self.temporaries = count(1)
+        self.done: dict[Node, str] = {}  # reductions that have been written, and their names
         self.threads = "all threads" if step.parallel else "one thread"
         self.first = step.groups[0] if step.groups else None
         if self.first is not None:
@@ -115,7 +117,11 @@ class _Listing:
 
     def copy(self, kernel: Nest) -> list[str]:
         lines = self.headers(kernel, [v for v, _ in kernel.loops], ())
-        return [*lines, TAB * len(lines) + "copy = source    # the same elements, laid out anew"]
+        return [*lines, f"{TAB * len(lines)}copy = {self.source()}    # laid out anew"]
+
+    def source(self) -> str:
+        """What a copy reads."""
+        return ", ".join(map(self.a.name, self.a.copied(self.step))) or "source"
 
     def headers(self, kernel: Nest, among: Sequence[Node], shape: Sequence[int]) -> list[str]:
         """The lines of a nest's loops."""
@@ -141,8 +147,9 @@ class _Listing:
 
     def nest(self, kernel: Nest, groups: Sequence[Group]) -> list[str]:
         loops = [v for v, _ in kernel.loops]
-        shape = groups[0].shape
-        heads = self.headers(kernel, loops, shape)
+        widest = max(groups, key=lambda g: product(g.shape))
+        self._named(widest)
+        heads = self.headers(kernel, loops, widest.shape)
         at: dict[int, list[str]] = {}
         for group in groups:
             self._named(group)
@@ -169,12 +176,16 @@ class _Listing:
             outs = [level.get(v, 0) for v in blocks.free[node] if v.op == "out"]
             depth_of[node] = max(outs, default=0)
         for reduction in blocks.outermost:
+            if reduction in self.done:  # another result has asked for it
+                blocks.known[reduction] = self.done[reduction]
+                continue
+            self.done[reduction] = blocks.known[reduction]
             depth = depth_of[reduction]
             at.setdefault(depth, []).extend(blocks.block(reduction))
         before, text = expression(group.body, blocks.known, self.a.name, self.temporary)
         stream = "    # past the caches" if any(o.stream for o in kernel.outputs) else ""
         target = f"{self.element(group)} = {text}{stream}"
-        deepest = max((level[out(i)] for i in range(len(group.shape))), default=0)
+        deepest = max((level[out(i)] for i, s in enumerate(group.shape) if s != 1), default=0)
         deepest = max(deepest, depth_of.get(group.body, 0))
         at.setdefault(deepest, []).extend([*before, target])
 
@@ -262,7 +273,7 @@ class _Listing:
         return [
             f"{word} {around} rows, {self.size(kernel.lane[0])} lanes in {lanes}{what}:"
             f"    # {self.threads}, blocks of {kernel.width} turned in registers",
-            f"{TAB}copy = source    # so that vectors lie along the lanes",
+            f"{TAB}copy = {self.source()}    # so that vectors lie along the lanes",
         ]
 
     def chain(self, kernel: Chain) -> list[str]:

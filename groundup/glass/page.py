@@ -123,7 +123,7 @@ def _times(e: Explanation) -> str:
 
 
 def _kernel(e: Explanation, number: int, colours: Colours) -> str:
-    coded = number < CODED
+    coded, groups = number < CODED, e.plan.steps[number].groups
     texts = (
         "\n".join(x for t in e.own_tensors(number) for x in e.tensor(t)),
         e.kernel(number),
@@ -137,7 +137,7 @@ def _kernel(e: Explanation, number: int, colours: Colours) -> str:
     )
     time = seconds_text(e.timings[number].seconds) if number < len(e.timings) else ""
     return (
-        f"<details{' open' if number < OPEN else ''}><summary>kernel {number}: "
+        f"<details{' open' if number < OPEN and groups else ''}><summary>kernel {number}: "
         f"{html.escape(e.what(number))}<em>{time}</em></summary>"
         f'<div class="stages">{columns}</div></details>'
     )

@@ -106,14 +106,15 @@ class Profile:
         assert plan is not None
         key = id(plan), bound.n
         if key not in self._known:
-            roots = next((c.roots for c in list(captures) if c.plan is plan), None)
-            self._look(plan, roots, bound.n)
+            found = [c for c in list(captures) if c.plan is plan]
+            found.sort(key=lambda c: c.n != plan.hint)  # the one that was scheduled
+            self._look(plan, found[0].roots if found else None, bound.n)
         steps = self._known[key]
         thread = threading.get_ident()
         for number, (start, end) in zip(bound.numbers, times, strict=True):
-            found = self._calls.setdefault((*key, number), [0, 0.0])
-            found[0] += 1
-            found[1] += end - start
+            call = self._calls.setdefault((*key, number), [0, 0.0])
+            call[0] += 1
+            call[1] += end - start
             if len(self.events) >= MOST:
                 self.dropped += 1
                 continue
@@ -298,7 +299,7 @@ def _described(plan: Plan, roots: Sequence[Node], n: int | None) -> list[_Step] 
         whole = plan.whole(roots)
     finally:
         plans.watcher = outside
-    if whole.addresses != plan.addresses:
+    if [(s.writes, s.reads) for s in whole.steps] != [(s.writes, s.reads) for s in plan.steps]:
         return None
     anatomy = Anatomy(roots, whole)
     steps = []
