@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .explanation import Explanation
 
 OPEN = 6  # kernels whose stages are open at first
-CODED = 200  # kernels whose IR and assembly the page holds
+CODED = 80  # kernels whose IR and assembly the page holds
 COLUMNS = ("as written", "fused kernel", "loops", "LLVM IR", "assembly")
 
 _STYLE = """

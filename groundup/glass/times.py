@@ -23,6 +23,7 @@ from . import peak
 
 SECONDS = 0.3  # of measuring, once a plan has run
 ROUNDS = 30
+SOON = 0.004  # seconds of one measurement of the roofline: somebody waits
 AGAIN = 3  # measurements of the roofline, at most
 
 
@@ -86,9 +87,9 @@ def step_seconds(plan: Plan, roots: Sequence[Node]) -> list[float]:
 def timings(seconds: Sequence[float], works: Sequence[Work]) -> list[Timing]:
     """Times beside the roofline of this machine, which is measured when first asked for, and again
     where something is faster than it: then the machine was busy."""
-    least = [math.inf] * len(seconds)
+    least, threads = [math.inf] * len(seconds), get_num_threads()
     for _ in range(AGAIN):
-        now = [peak.floor(get_num_threads(), w.flop, w.read, w.written) for w in works]
+        now = [peak.floor(threads, w.flop, w.read, w.written, SOON) for w in works]
         least = list(map(min, least, now))
         if all(a <= b for a, b in zip(least, seconds, strict=True)):
             break

@@ -6,11 +6,14 @@ cache counts as read. Must not know how a kernel runs.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..ir.node import Node
-from ..ir.transform import TENSOR_OPS, body_nodes
+from ..ir.scalar import Number, apply
+from ..ir.transform import TENSOR_OPS, body_nodes, toposort
 from .fuse import stored_behind
 from .sizes import size_of, value
 
@@ -42,7 +45,8 @@ def flop(nest: Node, n: int | None = None) -> float:
     """Floating-point operations of a loop nest: each operation once for each combination of the
     variables that it depends on, each term of a reduction once more.
 
-    n: the value of the runtime size. Where a term is asked for at column ≤ row only, half count.
+    n: the value of the runtime size. Terms beyond an edge or a diagonal, for which nobody asks, do
+    not count.
     """
     if nest.op not in ("loops", "scan"):
         return 0.0
@@ -64,11 +68,11 @@ def flop(nest: Node, n: int | None = None) -> float:
     for node in reversed(order):
         here = share.get(node, 1.0)
         for i, s in enumerate(node.src):
-            half = _triangle(node, extent) if i == 1 else 1.0
-            share[s] = max(share.get(s, 0.0), here * half)
+            asked = _asked(node, extent) if i == 1 else 1.0
+            share[s] = max(share.get(s, 0.0), here * asked)
         if node.op == "reduce" and node.src[0].dtype.is_float:
             terms = free[node.src[0]] | {("red", uid) for uid, _ in node.arg[1]}
-            total += _product(extent, terms) * here * _triangle(node.src[0], extent)
+            total += _product(extent, terms) * here * _asked(node.src[0], extent)
         elif node.op in _COUNTED and node.dtype.is_float:
             total += _product(extent, free[node]) * here
     return total
@@ -94,15 +98,64 @@ def _product(extent: dict[object, float], variables: Iterable[object]) -> float:
     return count
 
 
-def _triangle(choice: Node, extent: dict[object, float]) -> float:
-    """1/2 for a choice that asks for one side of a diagonal (compares two variables of one
-    extent), else 1."""
+def _asked(choice: Node, extent: dict[object, float]) -> float:
+    """The share of combinations for which a choice asks for its first branch, where that follows
+    from variables alone: an edge, a diagonal, a step."""
     if choice.op != "where":
         return 1.0
-    condition = choice.src[0]
-    names = [(s.op, s.arg) for s in condition.src]
-    plain = condition.op in ("lt", "le") and all(op in ("out", "red") for op, _ in names)
-    return 0.5 if plain and extent.get(names[0]) == extent.get(names[1]) != 1 else 1.0
+    conditions: list[Node] = []
+    stack = [choice.src[0]]
+    while stack:
+        c = stack.pop()
+        if c.op == "and":
+            stack += c.src
+        elif all(n.op in _PLAIN for n in body_nodes(c)):
+            conditions.append(c)
+    share = 1.0
+    groups: list[tuple[set[Node], list[Node]]] = []  # (variables, conditions on them)
+    for c in conditions:
+        variables, together = {n for n in body_nodes(c) if n.op in ("out", "red")}, [c]
+        apart = []
+        for group in groups:
+            if group[0].isdisjoint(variables):
+                apart.append(group)
+            else:
+                variables, together = variables | group[0], together + group[1]
+        groups = [*apart, (variables, together)]
+    for variables, together in groups:
+        share *= _share(sorted(variables, key=lambda v: (v.op, v.arg)), together, extent)
+    return share
+
+
+_PLAIN = {
+    "out", "red", "const", "add", "sub", "mul", "floordiv", "mod", "neg", "lt", "le", "eq", "ne",
+    "or", "not",
+}  # fmt: skip
+_FEW = 20_000  # combinations that are tried one by one
+
+
+def _share(
+    variables: list[Node], conditions: list[Node], extent: dict[object, float]
+) -> float:
+    """The share of the variables' combinations for which all conditions hold."""
+    sizes = [int(extent.get((v.op, v.arg), 1)) for v in variables]
+    count = math.prod(sizes)
+    (first, *rest) = conditions
+    pair = not rest and len(variables) == 2 and set(first.src) == set(variables)
+    if pair and first.op in ("lt", "le") and sizes[0] == sizes[1] > 0:  # one side of a diagonal
+        return (sizes[0] + (1 if first.op == "le" else -1)) / (2 * sizes[0])
+    if not 0 < count <= _FEW:
+        return 1.0
+    order = [n for n in toposort(conditions) if n not in variables]
+    held = 0
+    for place in itertools.product(*map(range, sizes)):
+        known: dict[Node, Number] = dict(zip(variables, place, strict=True))
+        for n in order:
+            values = tuple(known[s] for s in n.src)
+            dtype = n.src[0].dtype if n.src else n.dtype
+            known[n] = n.value if n.op == "const" else apply(n.op, dtype, values)
+        held += all(known[c] for c in conditions)
+    return held / count
 
 
 def read_by(

@@ -43,8 +43,8 @@ sys.exit(0)
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with a program; a roofline that need not be measured."""
-    monkeypatch.setattr(peak, "flops", lambda threads: 1e18)
-    monkeypatch.setattr(peak, "_bandwidth", lambda threads, size: peak.Bandwidth(1e18, 1e18, 1e18))
+    monkeypatch.setattr(peak, "flops", lambda *_: 1e18)
+    monkeypatch.setattr(peak, "_bandwidth", lambda *_: peak.Bandwidth(1e18, 1e18, 1e18))
     (tmp_path / "helper.py").write_text("")
     (tmp_path / "program.py").write_text(PROGRAM)
     threads = gu.get_num_threads()

@@ -20,8 +20,8 @@ from groundup.tensor import JitError
 @pytest.fixture(autouse=True)
 def roofline(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose roofline is known, and not measured in each test."""
-    monkeypatch.setattr(peak, "flops", lambda threads: 1e18)
-    monkeypatch.setattr(peak, "_bandwidth", lambda threads, size: peak.Bandwidth(1e18, 1e18, 1e18))
+    monkeypatch.setattr(peak, "flops", lambda *_: 1e18)
+    monkeypatch.setattr(peak, "_bandwidth", lambda *_: peak.Bandwidth(1e18, 1e18, 1e18))
 
 
 def product(m: int = 64, n: int = 32, k: int = 128) -> gu.Tensor:
@@ -235,7 +235,7 @@ def test_a_roofline_that_something_exceeds_is_measured_again(
     from groundup.schedule.work import Work
 
     speeds = iter([1e9, 4e9, 4e9])
-    monkeypatch.setattr(peak, "flops", lambda threads: next(speeds))
+    monkeypatch.setattr(peak, "flops", lambda *_: next(speeds))
     monkeypatch.setattr(peak, "forget", lambda: None)
     (found,) = times.timings([0.5], [Work(1e9, 0.0, 0.0)])
     assert found.least == 0.25 and found.share == 0.5
