@@ -9,14 +9,14 @@ import linecache
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..emit.kernel import Kernel
 from ..ir.node import Node, loops
 from ..ir.show import paragraph
 from ..schedule import Plan, Signature
 from ..schedule.fuse import Group
-from ..tensor.core import Core
+from ..tensor.core import Core, Deferred
 from ..tensor.jit import Jit
 from . import loops as pseudo
 from .anatomy import Anatomy, results
@@ -257,7 +257,7 @@ class Explanation:
         )
 
 
-def explain(x: Core | Jit[..., object]) -> Explanation:
+def explain(x: Core | Jit[..., Any]) -> Explanation:
     """What a tensor that is not computed yet, or a captured function that has been called, becomes.
 
     The graph as it was written; the kernels; their loops with tiles, vectors and threads; the time
@@ -277,8 +277,11 @@ def explain(x: Core | Jit[..., object]) -> Explanation:
         roots, plan = x.latest()
         return Explanation(roots, plan, x.kept())
     if not isinstance(x, Core):
+        given: Any = x
+        hint = "; close it by .order(…)" if isinstance(given, Deferred) else ""
+        kind = type(given).__name__
         raise TypeError(
-            f"explain takes a tensor or a function that gu.jit captured, not {type(x).__name__}"
+            f"explain takes a tensor or a function that gu.jit captured, not {kind}{hint}"
         )
     node = x.node
     return Explanation([node], Plan(Signature([node]), [node], [None]))

@@ -159,6 +159,9 @@ def test_an_index_that_is_out_of_range_is_found_when_it_runs_not_when_it_is_expl
 def test_only_tensors_and_captured_functions_are_explained() -> None:
     with pytest.raises(TypeError, match="explain takes a tensor"):
         gu.explain(3)  # type: ignore[arg-type]
+    i = gu.axis("i")
+    with pytest.raises(TypeError, match=r"close it by \.order"):
+        gu.explain(gu.ones(3)[i] * 2)
 
 
 # ---- pages and terminals -------------------------------------------------------------------------
