@@ -277,17 +277,21 @@ def explain(x: Core | Jit[..., Any]) -> Explanation:
         roots, plan = x.latest()
         return Explanation(roots, plan, x.kept())
     if not isinstance(x, Core):
-        given: Any = x
-        hint = "; close it by .order(…)" if isinstance(given, Deferred) else ""
-        kind = type(given).__name__
-        raise TypeError(
-            f"explain takes a tensor or a function that gu.jit captured, not {kind}{hint}"
-        )
+        raise _refusal(x)
     node = x.node
     return Explanation([node], Plan(Signature([node]), [node], [None]))
 
 
 # ---- small parts ---------------------------------------------------------------------------------
+
+
+def _refusal(x: object) -> TypeError:
+    hint = "; close it by .order(…)" if isinstance(x, Deferred) else ""
+    return TypeError(
+        "explain takes a tensor or a function that gu.jit captured, not "
+        f"{type(x).__name__}{hint}"
+    )
+
 
 HEADS = ("kernel", "writes", "time", "GFLOP/s", "GB/s", "of the roofline")
 
