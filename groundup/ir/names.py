@@ -5,18 +5,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from weakref import WeakKeyDictionary
 
 from .node import Node
 from .transform import body_nodes
 
-_given: WeakKeyDictionary[Node, tuple[tuple[str, ...], tuple[str, ...]]] = WeakKeyDictionary()
+Names = tuple[Sequence[str], Sequence[str]]
 
 
-def remember(node: Node, outs: Sequence[str], reductions: Sequence[str]) -> None:
+def remember(node: Node, given: Names) -> None:
     """Note the names of a loop nest's output variables, and of its reductions' variables in the
     order of their ids ("": unknown)."""
-    _given[node] = tuple(outs), tuple(reductions)
+    node.names = given
 
 
 def _name(given: str) -> str:
@@ -30,7 +29,7 @@ _NUMBERED = re.compile(r"a\d+")
 def names_of(node: Node) -> tuple[tuple[str, ...], dict[int, str]]:
     """(names of the output variables, "" where one has none; name of each reduction variable by
     id); empty where nobody gave names."""
-    found = _given.get(node)
+    found: Names | None = getattr(node, "names", None)
     if found is None:
         return (), {}
     reductions = (n for n in body_nodes(node.src[0]) if n.op == "reduce")
