@@ -18,7 +18,7 @@ from groundup.glass import peak
 PROGRAM = """
 import sys
 import groundup as gu
-import helper
+import explained_helper
 
 assert __name__ == "__main__" and sys.argv[1:] == []
 i, j, k = gu.axes("i j k")
@@ -45,11 +45,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with a program; a roofline that need not be measured."""
     monkeypatch.setattr(peak, "flops", lambda *_: 1e18)
     monkeypatch.setattr(peak, "_bandwidth", lambda *_: peak.Bandwidth(1e18, 1e18, 1e18))
-    (tmp_path / "helper.py").write_text("")
+    (tmp_path / "explained_helper.py").write_text("")
     (tmp_path / "program.py").write_text(PROGRAM)
     threads = gu.get_num_threads()
     yield tmp_path
     gu.set_num_threads(threads)
+    sys.modules.pop("explained_helper", None)
 
 
 def run(*args: object) -> tuple[int, str]:
