@@ -14,15 +14,19 @@ from groundup._version import __version__ as __version__
 # The rooms a user enters by name. `tensor` is not among them: `gu.tensor` is the function that
 # makes a Tensor; its room is reached as `from groundup.tensor import …`.
 _ROOMS = (
-    "autodiff", "cli", "data", "datasets", "emit", "ir", "nn", "optim", "runtime", "schedule",
-    "train", "vision",
+    "autodiff", "cli", "data", "datasets", "emit", "glass", "ir", "nn", "optim", "runtime",
+    "schedule", "train", "vision",
 )  # fmt: skip
+_GLASS = ("explain", "profile")  # the names of `groundup.glass` that are found here, too
 
 
 def __getattr__(name: str) -> Any:
     """Open the door `name`: a room, or one of the public names of `groundup.tensor`."""
     if name in _ROOMS:
         return import_module(f"groundup.{name}")
+    if name in _GLASS:
+        value = globals()[name] = getattr(import_module("groundup.glass"), name)
+        return value
     if not name.startswith("_"):
         floor = import_module("groundup.tensor")
         if name in floor.__all__:
@@ -34,7 +38,8 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     names = {name for name in globals() if not name.startswith("_")} - _PRIVATE
-    return sorted({"__version__", *names, *_ROOMS, *import_module("groundup.tensor").__all__})
+    public = import_module("groundup.tensor").__all__
+    return sorted({"__version__", *names, *_ROOMS, *_GLASS, *public})
 
 
 class _Package(ModuleType):
@@ -57,6 +62,7 @@ if TYPE_CHECKING:
     from groundup import data as data
     from groundup import datasets as datasets
     from groundup import emit as emit
+    from groundup import glass as glass
     from groundup import ir as ir
     from groundup import nn as nn
     from groundup import optim as optim
@@ -254,6 +260,7 @@ if TYPE_CHECKING:
     )
     from groundup.tensor.autocast import autocast as autocast
     from groundup.tensor.create import tensor as tensor
-    from groundup.tensor.explain import explain as explain
     from groundup.tensor.jit import jit as jit
     from groundup.tensor.realize import realize as realize
+    from groundup.glass import explain as explain
+    from groundup.glass import profile as profile

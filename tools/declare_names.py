@@ -11,17 +11,18 @@ from groundup.tensor import __all__ as names
 
 TARGET = Path(__file__).parent.parent / "groundup" / "__init__.py"
 ROOMS = [
-    "autodiff", "data", "datasets", "emit", "ir", "nn", "optim", "runtime", "schedule", "train",
-    "vision",
+    "autodiff", "data", "datasets", "emit", "glass", "ir", "nn", "optim", "runtime", "schedule",
+    "train", "vision",
 ]  # fmt: skip
 # A function named as a room beside it: type checkers need to be told where it is made.
 MADE_IN = {
     "autocast": "autocast",
     "tensor": "create",
-    "explain": "explain",
     "jit": "jit",
     "realize": "realize",
 }
+
+GLASS = ("explain", "profile")
 
 
 def main() -> None:
@@ -33,6 +34,7 @@ def main() -> None:
     lines += [
         f"    from groundup.tensor.{room} import {name} as {name}" for name, room in MADE_IN.items()
     ]
+    lines += [f"    from groundup.glass import {name} as {name}" for name in GLASS]
     TARGET.write_text(head + mark + "\n".join(lines) + "\n")
 
 

@@ -159,3 +159,42 @@ def tune(
         raise typer.Exit(2) from None
     if code:
         raise typer.Exit(code)
+
+
+@app.command()
+def explain(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE.py:NAME",
+            help="A Python program, and the name of a tensor in it that is not computed yet, or of "
+            "a gu.jit function that the program calls.",
+        ),
+    ],
+    html: Annotated[
+        Path | None, typer.Option(help="File for a page with all stages side by side.")
+    ] = None,
+    machine: Annotated[
+        bool, typer.Option("--machine", help="Show LLVM IR and assembly, too.")
+    ] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads.", show_default="all cores")
+    ] = None,
+) -> None:
+    """Run a program, and show stage by stage what one of its expressions becomes.
+
+    The expression as it was written; the kernels; their loops with tiles, vectors and threads; the
+    time of each, and its share of what this machine can do.
+    """
+    from rich.console import Console
+
+    from groundup.cli.explain import ExplainError, explain_name
+
+    out = Console(highlight=False)
+    if not out.is_terminal:
+        out = Console(width=160, highlight=False)  # a file has no width that lines must fit
+    try:
+        explain_name(target, html, machine, threads, out)
+    except ExplainError as error:
+        typer.echo(f"Error: {error}.", err=True)
+        raise typer.Exit(2) from None

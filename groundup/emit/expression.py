@@ -48,6 +48,22 @@ class Binding(NamedTuple):
     scope: Scope
 
 
+# Where it is a dict: (function, name in the text) → the loop variable that the name holds, noted
+# for those who show the text.
+noted: dict[tuple[str, Operand], Node] | None = None
+
+
+class _Noted(dict[Node, Binding]):
+    """Bindings that are noted."""
+
+    def __init__(self, function: str, names: dict[tuple[str, Operand], Node]) -> None:
+        self.function, self.names = function, names
+
+    def __setitem__(self, variable: Node, binding: Binding) -> None:
+        self.names.setdefault((self.function, binding.base), variable)
+        super().__setitem__(variable, binding)
+
+
 class Emitter:
     """Writes expressions into one function. Loop variables are bound in `self.bindings`."""
 
@@ -56,7 +72,7 @@ class Emitter:
         self.width = width
         root = Scope(function.root, 0)
         self.scopes: list[Scope] = [root]
-        self.bindings: dict[Node, Binding] = {}
+        self.bindings: dict[Node, Binding] = {} if noted is None else _Noted(function.name, noted)
         self.memo: dict[object, Value] = {}
         # The reductions of all bodies, by their variables: those that one loop can serve.
         self.reductions: dict[object, list[Node]] = {}

@@ -84,7 +84,7 @@ class Node:
 
     __slots__ = (
         "op", "dtype", "shape", "src", "arg", "value", "depth", "tracked", "line", "cache", "owner",
-        "__weakref__",
+        "names", "__weakref__",
     )  # fmt: skip
 
     op: str
@@ -98,6 +98,7 @@ class Node:
     line: str | None  # the user's source line, for errors; not part of the identity
     cache: Any  # realised memory of this tensor, for later floors
     owner: Any  # a weak reference to what holds this value now and may ask for it again
+    names: Any  # of axes, see ir.names; not set where nobody gave any
 
     @property
     def ndim(self) -> int:

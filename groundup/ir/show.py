@@ -6,7 +6,7 @@ Knows how an expression reads on a page; must not know what it is used for.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .extent import Extent
 from .node import Node
@@ -41,9 +41,9 @@ def show(node: Node, limit: int | None = 40) -> str:
     hidden = 0 if limit is None else max(0, len(tensors) - limit)
     lines = [f"… {hidden} tensors before these"] if hidden else []
     for tensor in tensors[hidden:]:
-        lines += _tensor(tensor, names)
+        lines += paragraph(tensor, names)
     if node.op not in TENSOR_OPS:
-        lines += _body(node, names, {}, "")
+        lines += _body(node, names, {}, "", {})
     return "\n".join(lines)
 
 
@@ -51,20 +51,26 @@ def _tensor_name(k: int) -> str:
     return chr(65 + k) if k < 26 else f"T{k}"
 
 
-def _tensor(node: Node, names: Mapping[Node, str]) -> list[str]:
-    """The paragraph of one tensor."""
+def paragraph(
+    node: Node,
+    names: Mapping[Node, str],
+    axes: Sequence[str] = (),
+    inner: Mapping[int, str] | None = None,
+) -> list[str]:
+    """The lines of one tensor; `axes`: names for its variables, if not letters; `inner`: for those
+    of reductions, by id."""
+    letters = {i: axes[i] if axes else _letter(i) for i in range(node.ndim)}
     head = f"{names[node]}: {node.dtype.name}{_shape(node.shape)} = "
     if node.op == "buffer":
         return [head + "buffer"]
     if node.op == "argsort":
-        axis, descending, _ = node.arg
+        along, descending, _ = node.arg
         order = "descending" if descending else "ascending"
-        return [f"{head}positions along axis {axis}, {order}, of {names.get(node.src[0], '?')}"]
+        return [f"{head}positions along axis {along}, {order}, of {names.get(node.src[0], '?')}"]
     if node.op not in ("loops", "scan"):
         return [f"{head}{node.op} {names.get(node.src[0], '?')}"]
-    letters = {i: _letter(i) for i in range(node.ndim)}
     loops = ", ".join(f"{letters[i]} < {_size(s)}" for i, s in enumerate(node.shape))
-    body = _body(node.src[0], names, letters, "    ")
+    body = _body(node.src[0], names, letters, "    ", inner or {})
     if node.op == "scan" and node.arg[0] in letters and node.src[-1].op == "const":
         back = " backwards" if node.arg[1] else ""
         loops += f", before = {_bare(_number(node.src[-1]))}{back} along {letters[node.arg[0]]}"
@@ -72,8 +78,9 @@ def _tensor(node: Node, names: Mapping[Node, str]) -> list[str]:
 
 
 def _body(
-    body: Node, names: Mapping[Node, str], letters: Mapping[int, str], indent: str
-) -> list[str]:
+    body: Node, names: Mapping[Node, str], letters: Mapping[int, str], indent: str,
+    inner: Mapping[int, str],
+) -> list[str]:  # fmt: skip
     """The lines of one scalar expression: the whole, then its named parts."""
     if body in names:  # no scalar: verify prints what breaks its rules as well
         return [indent + names[body]]
@@ -82,7 +89,7 @@ def _body(
     for node in order:
         for s in node.src:
             uses[s] = uses.get(s, 0) + 1
-    variables = _variables(order, letters)
+    variables = _variables(order, letters, inner)
     text: dict[Node, str] = {}
     parts: list[str] = []
     for node in order:
@@ -96,11 +103,13 @@ def _body(
     return [whole, *([f"{indent}  where", *parts] if parts else [])]
 
 
-def _variables(order: list[Node], letters: Mapping[int, str]) -> dict[Node, str]:
+def _variables(
+    order: list[Node], letters: Mapping[int, str], inner: Mapping[int, str]
+) -> dict[Node, str]:
     """Letters for the variables of a body: out variables first, then reductions by id."""
     found = {n for n in order if n.op == "red"}
     ids = {n.arg for n in found} | {i for n in order if n.op == "reduce" for i, _ in n.arg[1]}
-    by_id = {uid: _letter(len(letters) + k) for k, uid in enumerate(sorted(ids))}
+    by_id = {uid: inner.get(uid) or _letter(len(letters) + k) for k, uid in enumerate(sorted(ids))}
     result = {n: by_id[n.arg] for n in found}
     for n in order:
         if n.op == "out":

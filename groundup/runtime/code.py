@@ -118,9 +118,10 @@ def compile_object(ir_text: str, opt: int = OPT_LEVEL) -> bytes:
     return system.uninterrupted(_emit, ir_text, opt, True)  # type: ignore[return-value]
 
 
-def assembly(ir_text: str, opt: int = OPT_LEVEL) -> str:
-    """IR text to assembly text, to be read by people and by tests. Raises CompileError."""
-    return system.uninterrupted(_emit, ir_text, opt, False)  # type: ignore[return-value]
+def assembly(ir_text: str, opt: int = OPT_LEVEL, comments: bool = False) -> str:
+    """IR text to assembly text, to be read by people and by tests; `comments` name blocks and
+    loops. Raises CompileError."""
+    return system.uninterrupted(_emit, ir_text, opt, False, comments)  # type: ignore[return-value]
 
 
 def stats() -> dict[str, float]:
@@ -128,9 +129,11 @@ def stats() -> dict[str, float]:
     return dict(_stats)
 
 
-def _emit(ir_text: str, opt: int, as_object: bool) -> bytes | str:
+def _emit(ir_text: str, opt: int, as_object: bool, comments: bool = False) -> bytes | str:
     with llvm_lock:
         machine, module = _machine(opt), _parse(ir_text)
+        if comments:
+            machine.set_asm_verbosity(True)
         if as_object:
             return bytes(machine.emit_object(module))
         return str(machine.emit_assembly(module))

@@ -4,6 +4,7 @@ It must not know what the steps compute; the words are addresses, extents and sc
 from __future__ import annotations
 
 import ctypes
+import time
 import weakref
 from collections.abc import Callable, Sequence
 
@@ -49,6 +50,7 @@ class Program:
         "_header",
         "_most",
         "_offsets",
+        "_parts",
         "_prepared",
         "_storage",
         "status_address",
@@ -81,6 +83,7 @@ class Program:
         self._block = block
         self._header = ctypes.c_void_p(base)
         self._prepared: object = None
+        self._parts: list[Program] | None = None  # of one step each, see run_timed
         self._call: Callable[[ctypes.c_void_p], int] = _RUN(0)
 
     def run(self, threads: int | None = None) -> int:
@@ -94,6 +97,30 @@ class Program:
             elif self._prepared is not pool._setting or self._prepared is None:
                 self._prepared = self._prepare(pool.get_num_threads())
             return self._call(self._header)
+
+    def run_timed(self) -> list[tuple[float, float]]:
+        """Run all steps, each as a native call of its own; when each began and ended, in seconds
+        of `time.perf_counter`. The status words are what the steps have left there, as after `run`.
+        """
+        with pool.lock:
+            if self._parts is None:
+                self._parts = [self._part(i) for i in range(len(self))]
+            self._block[_HEADER : _HEADER + _STATUS] = [0] * _STATUS
+            times = []
+            for part in self._parts:
+                start = time.perf_counter()
+                part.run()
+                times.append((start, time.perf_counter()))
+            return times
+
+    def _part(self, step: int) -> Program:
+        """A program of one of the steps, with the same words; it has a status block of its own,
+        which its step does not know of."""
+        record = _HEADER + _STATUS + 4 * step
+        function, words, threads = self._block[record : record + 3]
+        part = Program([(function, (), threads)])
+        part._block[_HEADER + _STATUS + 1] = words
+        return part
 
     def _prepare(self, threads: int) -> object:
         """Choose the driver for so many threads and start the workers; the setting now in force."""

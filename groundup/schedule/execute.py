@@ -7,6 +7,7 @@ from typing import Any
 
 from ..ir.node import Node
 from ..runtime import Buffer
+from . import plan as plans
 from .plan import Plan
 from .signature import Signature
 
@@ -32,7 +33,10 @@ def execute(
         signature.buffers.index(b) if b is not None and b in signature.buffers else None
         for b in free
     )
-    return plan_for(signature, roots, wish).run(signature.buffers, signature.n, free)
+    plan = plan_for(signature, roots, wish)
+    if plans.watcher is not None:
+        plans.watcher.meet(plan, roots)
+    return plan.run(signature.buffers, signature.n, free)
 
 
 def plan_for(

@@ -7,10 +7,11 @@ size. Must not know Tensor.
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import runtime
 from ..emit import llvm
@@ -98,6 +99,9 @@ class Bound:
     results: list[int]  # bytes of each
     addresses: list[int]  # of all inputs, results and kept memory, as they are in the words now
     arena_at: int  # the arena's address now in the words
+    plan: weakref.ref[Plan]
+    numbers: Sequence[int]  # which of the plan's steps these are
+    n: int | None  # the runtime size
 
 
 class Plan:
@@ -346,7 +350,7 @@ class Plan:
                 patches.append((int(isinstance(ref, Result)), ref.index, at))
         return Bound(
             program, patches, homes, temps, sizes, arena, live,
-            [value(size, n) for size in self.bytes], [], 0,
+            [value(size, n) for size in self.bytes], [], 0, weakref.ref(self), numbers, n,
         )  # fmt: skip
 
     def _arrange(
@@ -398,6 +402,19 @@ class Plan:
         )
 
 
+class Watcher(Protocol):
+    """What looks at each run of a plan, and runs it in its own way (`gu.profile`)."""
+
+    def meet(self, plan: Plan, roots: Sequence[Node]) -> None:
+        """Called before a plan runs, with the graph that it was made of; not for captured ones."""
+
+    def run(self, bound: Bound) -> None:
+        """Runs some of a plan's steps; called instead of the program's own `run`."""
+
+
+watcher: Watcher | None = None
+
+
 def run_bound(bound: Bound, given: Sequence[Sequence[Buffer]]) -> tuple[int, ...]:
     """Run a program on its inputs, results and kept memory; its status block where that says
     something. The caller holds the pool's lock."""
@@ -415,6 +432,9 @@ def run_at(bound: Bound, addresses: list[int], counts: tuple[int, int]) -> tuple
         for offset, places in bound.homes:
             for array, j in places:
                 array[j] = arena.address + offset
+    if watcher is not None:
+        watcher.run(bound)
+        return bound.program.status if bound.program.status[0] else ()
     return bound.program.status if bound.program.run() else ()
 
 

@@ -147,7 +147,6 @@ from .tensor import Tensor
 if TYPE_CHECKING:
     from .broadcast import explain_broadcast
     from .contract import bmm, dot, einsum, matmul, mm, mv, outer
-    from .explain import explain
     from .find import first_nonfinite
     from .jit import jit
     from .notation import Axis, Indexed, axes, axis, outside, scan
@@ -176,7 +175,6 @@ if TYPE_CHECKING:
 _LATER = {
     "broadcast": ("explain_broadcast",),
     "contract": ("bmm", "dot", "einsum", "matmul", "mm", "mv", "outer"),
-    "explain": ("explain",),
     "find": ("first_nonfinite",),
     "jit": ("jit",),
     "notation": ("Axis", "Indexed", "axes", "axis", "outside", "scan"),
@@ -219,7 +217,6 @@ short, int, long = int16, int32, int64
 
 __all__ = [
     "JitError",
-    "explain",
     "explain_broadcast",
     "get_num_threads",
     "jit",

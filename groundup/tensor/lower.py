@@ -13,7 +13,7 @@ from ..ir import node as ir
 from ..ir.dtype import DType, promote
 from ..ir.extent import Extent
 from ..ir.interval import intervals
-from ..ir.names import remember
+from ..ir.names import Names, remember
 from ..ir.node import Node
 from ..ir.recipe import Recipe, facts, placeholder, record
 from ..ir.transform import TENSOR_OPS, body_nodes, substitute
@@ -39,7 +39,7 @@ def close(expression: Indexed, axes: Sequence[Axis]) -> Tensor:
         known = _closed.get(form[0])
         if known is not None:
             node = known[0].follow(form[2])[0]
-            remember(node, [a.name for a in axes], known[1])
+            remember(node, known[1])
             return finish(node, *form[1])
     lowering = Lowering(expression, axes)
     body = lowering.lower(expression)
@@ -48,8 +48,8 @@ def close(expression: Indexed, axes: Sequence[Axis]) -> Tensor:
     made = body.op == "read" and body.src[0] in lowering.made
     if made and body.src[1:] == tuple(mapping):  # it is a tensor already
         node = body.src[0]
-    names = tuple(lowering.names[i] for i in sorted(lowering.names))
-    remember(node, [a.name for a in axes], names)
+    names = [a.name for a in axes], [lowering.names[i] for i in sorted(lowering.names)]
+    remember(node, names)
     tensors = lowering.tensors
     if not tensors:
         from .tensor import Tensor
@@ -69,7 +69,7 @@ def close(expression: Indexed, axes: Sequence[Axis]) -> Tensor:
 
 
 _KEPT = 4096  # forms remembered
-_closed: dict[tuple[Any, ...], tuple[Recipe, tuple[str, ...]]] = {}
+_closed: dict[tuple[Any, ...], tuple[Recipe, Names]] = {}
 
 
 def _form(

@@ -86,7 +86,10 @@ class Capture:
         self.key = (*signature.key, *(hash(b) for b in made))
         self.outputs, self.result, self.shapes = outputs, result, shapes
         self.foreign: list[Foreign] = []
+        captures.add(self)
 
+
+captures: weakref.WeakSet[Capture] = weakref.WeakSet()  # all that are alive
 
 _Groups = tuple[Sequence[Core], Sequence[Core], Sequence[Core]]
 

@@ -24,7 +24,6 @@ from groundup.cli.bench import (
     machine,
     measure,
     options,
-    peak,
     report,
     rows,
     run,
@@ -45,6 +44,7 @@ from groundup.cli.bench.record import (
     Suite,
     mean,
 )
+from groundup.glass import peak
 from groundup.runtime import get_num_threads, set_num_threads
 
 RUNNER = CliRunner()
@@ -442,8 +442,8 @@ def test_multiply_adds_of_the_peak_are_counted() -> None:
 
 
 def test_the_floor_of_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peak, "flops", lambda threads: 100.0)
-    monkeypatch.setattr(peak, "_bandwidth", lambda threads, size: peak.Bandwidth(10.0, 8.0, 5.0))
+    monkeypatch.setattr(peak, "flops", lambda *_: 100.0)
+    monkeypatch.setattr(peak, "_bandwidth", lambda *_: peak.Bandwidth(10.0, 8.0, 5.0))
     assert peak.floor(1, 1000.0, 0.0, 0.0) == 10.0
     assert peak.floor(1, 1000.0, 20.0, 0.0) == 10.0
     assert peak.floor(1, 0.0, 30.0, 10.0) == pytest.approx(20 / 8 + 20 / 10)

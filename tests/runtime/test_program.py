@@ -354,3 +354,44 @@ def test_the_default_number_of_threads(
     monkeypatch.setenv("GROUNDUP_NUM_THREADS", "two")
     with pytest.raises(ValueError, match="GROUNDUP_NUM_THREADS='two'"):
         get_num_threads()
+
+
+# ---- one by one ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_steps_run_one_by_one_do_the_same(kernels: dict[str, int], threads: int) -> None:
+    before = get_num_threads()
+    set_num_threads(threads)
+    try:
+        array = allocate(8 * 64)
+        array.write("<64q", 0, *range(64))
+        program = Program([
+            (kernels["total"], [array.address, 3], 1), (kernels["total"], [array.address, 64], 1),
+        ])  # fmt: skip
+        for _ in range(2):
+            times = program.run_timed()
+        assert len(times) == 2 and times[0][0] < times[0][1] <= times[1][0] < times[1][1]
+        timed = array.read("<64q")
+        array.write("<64q", 0, *range(64))
+        program.run()
+        program.run()
+        assert array.read("<64q") == timed
+        program.words(1)[1] = 0  # what is patched is seen
+        program.words(0)[1] = 2
+        program.run_timed()
+        assert array.read("<64q")[63] != timed[63]
+    finally:
+        set_num_threads(before)
+
+
+def test_a_status_stays_from_step_to_step_and_is_cleared_at_the_next_run(
+    kernels: dict[str, int],
+) -> None:
+    program = Program([(kernels["fail"], [0, 42], 1), (kernels["nothing"], [], 1)])
+    program.words(0)[0] = program.status_address
+    program.run_timed()
+    assert program.status[0] == 42
+    program.words(0)[1] = 0
+    program.run_timed()
+    assert program.status[0] == 0

@@ -9,9 +9,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from groundup.cli.bench import agree, limit, loops, machine, measure, peak, sides
+from groundup.cli.bench import agree, limit, loops, machine, measure, sides
 from groundup.cli.bench.jax import Jax, Process
 from groundup.cli.bench.record import Case, Loop, Row
+from groundup.glass import peak
 
 # Whatever a compiler of either side may raise over one row: it is reported there.
 ANYTHING = (Exception,)

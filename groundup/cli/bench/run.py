@@ -1,6 +1,6 @@
 """One run of the benchmarks: measured, printed and written, row by row.
 
-Must not know how a row is measured (rows.py, fresh.py, peak.py, …) or what is in a suite.
+Must not know how a row is measured (rows.py, fresh.py, roof.py, …) or what is in a suite.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from groundup.cli.bench import deep, fresh, machine, peak, report, rows, sides, wake
+from groundup.cli.bench import deep, fresh, machine, report, roof, rows, sides, wake
 from groundup.cli.bench.jax import Process
 from groundup.cli.bench.options import ALONE, Options
 from groundup.cli.bench.record import BenchError, Figure, Row, Suite
@@ -114,7 +114,7 @@ def _measure(
 
 def _figures(name: str, threads: int, options: Options, found: Run, echo: Echo) -> None:
     if name in ALONE:
-        new = {"peak": peak.figures, "wake": wake.figures, "deep": deep.figures}[name](threads)
+        new = {"peak": roof.figures, "wake": wake.figures, "deep": deep.figures}[name](threads)
         for figure in new:
             echo(report.figure(figure))
         found.figures += new

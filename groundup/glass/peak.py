@@ -13,18 +13,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from groundup.cli.bench.record import Figure
-from groundup.runtime import Buffer, function, target
+from ..runtime import Buffer, function, target
 
 # Independent chains of multiply-adds: more than latency × units of any processor we know (Zen 4:
 # 4 cycles × 1 unit of 512 bits; Golden Cove: 4 × 2), and few enough for 16 registers.
 CHAINS = 12
 STREAMS = 8  # vectors in flight in the kernels of memory
-SECONDS = 0.02  # of one measurement
+SECONDS = 0.02  # of one measurement, if nobody wants it sooner
 TRIES = 5
 LEAST_BYTES = 1 << 16  # a smaller working set than 64 KiB has the bandwidth of that
-
-SIZES = tuple(1 << n for n in (16, 18, 20, 22, 24, 26, 28))  # from the second cache to memory
 
 KINDS = ("read", "copy", "stream", "fill")  # stream: a copy whose stores go past the caches
 
@@ -44,50 +41,50 @@ class Bandwidth:
 
 
 @functools.cache
-def flops(threads: int) -> float:
-    """The f32 multiply-adds of `threads` threads, 2 flop each, in flop a second."""
+def flops(threads: int, seconds: float = SECONDS) -> float:
+    """The f32 multiply-adds of `threads` threads, 2 flop each, in flop a second; measured for so
+    many seconds a few times."""
     width = target.host().vector_bits // 32
     run = _callable(_fma_text(width), "fma", 2)
     out = [_filled(4096) for _ in range(threads)]  # zeros: no denormals
     each = 2.0 * width * CHAINS
-    rounds = _rounds(lambda n: run(out[0].address, n))
+    rounds = _rounds(lambda n: run(out[0].address, n), seconds)
     return max(
         threads * rounds * each / _together([(run, (b.address, rounds)) for b in out])
         for _ in range(TRIES)
     )
 
 
-def bandwidth(threads: int, nbytes: float) -> Bandwidth:
+def bandwidth(threads: int, nbytes: float, seconds: float = SECONDS) -> Bandwidth:
     """The bandwidth of a working set of this size (rounded to a power of two)."""
     size = LEAST_BYTES
     while size * 1.5 < nbytes:
         size *= 2
-    return _bandwidth(threads, size)
+    return _bandwidth(threads, size, seconds)
 
 
 @functools.cache
-def _bandwidth(threads: int, size: int) -> Bandwidth:
-    found = {kind: _bytes_a_second(kind, threads, size) for kind in KINDS}
+def _bandwidth(threads: int, size: int, seconds: float) -> Bandwidth:
+    found = {kind: _bytes_a_second(kind, threads, size, seconds) for kind in KINDS}
     return Bandwidth(found["read"], max(found["copy"], found["stream"]), found["fill"])
 
 
-def floor(threads: int, flop: float, read: float, written: float) -> float:
+def floor(
+    threads: int, flop: float, read: float, written: float, seconds: float = SECONDS
+) -> float:
     """The least seconds that this much work can take here: arithmetic and memory overlap."""
-    arithmetic = flop / flops(threads) if flop else 0.0
-    moved = read + written
-    return max(arithmetic, bandwidth(threads, moved).seconds(read, written) if moved else 0.0)
+    arithmetic = flop / flops(threads, seconds) if flop else 0.0
+    if not read + written:
+        return arithmetic
+    return max(
+        arithmetic, bandwidth(threads, read + written, seconds).seconds(read, written)
+    )
 
 
-def figures(threads: int) -> list[Figure]:
-    """The roofline as rows."""
-    found = [Figure("peak", "f32 multiply-adds", threads, "GFLOP/s", flops(threads) / 1e9)]
-    for size in SIZES:
-        measured = _bandwidth(threads, size)
-        name = f"{size >> 10} KiB" if size < 1 << 20 else f"{size >> 20} MiB"
-        for kind in ("read", "copy", "fill"):
-            value = getattr(measured, kind) / 1e9
-            found.append(Figure("peak", f"{kind}, {name}", threads, "GB/s", value))
-    return found
+def forget() -> None:
+    """Measure anew when asked again."""
+    flops.cache_clear()
+    _bandwidth.cache_clear()
 
 
 # ---- measuring -----------------------------------------------------------------------------------
@@ -95,7 +92,7 @@ def figures(threads: int) -> list[Figure]:
 Kernel = Callable[..., None]
 
 
-def _bytes_a_second(kind: str, threads: int, size: int) -> float:
+def _bytes_a_second(kind: str, threads: int, size: int, seconds: float) -> float:
     """Each thread works on its part of the working set, over and over."""
     width = target.host().vector_bits // 32
     step = 4 * width * STREAMS
@@ -114,7 +111,7 @@ def _bytes_a_second(kind: str, threads: int, size: int) -> float:
     def alone(n: int) -> None:
         _together(work(n))
 
-    rounds = _rounds(alone)
+    rounds = _rounds(alone, seconds)
     moved = part * (2 if two else 1) * threads
     return max(moved * rounds / _together(work(rounds)) for _ in range(TRIES))
 
@@ -126,15 +123,15 @@ def _filled(nbytes: int) -> Buffer:
     return buffer
 
 
-def _rounds(run: Callable[[int], object]) -> int:
-    """How many rounds take about SECONDS."""
+def _rounds(run: Callable[[int], object], seconds: float) -> int:
+    """How many rounds take about so many seconds."""
     rounds = 1
     while True:
         start = time.perf_counter()
         run(rounds)
         taken = time.perf_counter() - start
-        if taken > SECONDS / 4:
-            return max(1, round(rounds * SECONDS / taken))
+        if taken > seconds / 4:
+            return max(1, round(rounds * seconds / taken))
         rounds *= 4
 
 

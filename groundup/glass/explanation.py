@@ -1,0 +1,333 @@
+"""`gu.explain`: what an expression becomes on its way to the machine, stage by stage.
+
+Must not know how a stage decides.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..emit.kernel import Kernel
+from ..ir.node import Node, loops
+from ..ir.show import paragraph
+from ..schedule import Plan, Signature
+from ..schedule.fuse import Group
+from ..tensor.core import Core, Deferred
+from ..tensor.jit import Jit
+from . import loops as pseudo
+from .anatomy import Anatomy, results
+from .machine import Code
+from .text import mark, plain
+from .times import Timing, step_seconds, timings
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+SHOWN = 300  # tensors of the expression that are shown, and kernels whose code is
+NAMES = ("expression", "kernels", "loops", "time", "memory", "llvm", "assembly")
+BRIEF = 5  # of these, `str` shows the first
+
+
+class Stage(NamedTuple):
+    """One stage: its name, and its text."""
+
+    name: str
+    text: str
+
+
+class Memory(NamedTuple):
+    """Bytes of a plan's temporaries: the arena they share, the most that is alive at one step (no
+    arena can be smaller), and their sum; and what a captured function keeps between its calls, now,
+    because tensors that it depends on have stayed as they were."""
+
+    planned: int
+    alive: int
+    total: int
+    kept: int = 0
+
+
+class Explanation:
+    """The stages of an expression; `str` shows all but the machine's, which are long.
+
+    stages: expression, kernels, loops, time, memory, llvm, assembly, each a `Stage(name, text)`.
+    timings: of each kernel, `Timing(seconds, work, least)`, measured when first asked for.
+    memory: what the temporaries take, in bytes: `Memory(planned, alive, total, kept)`.
+    """
+
+    def __init__(self, roots: Sequence[Node], plan: Plan, kept: Sequence[int] = ()) -> None:
+        self.plan, self.roots = plan, roots
+        bound = plan.bind(plan.hint)
+        self.memory = Memory(bound.arena, bound.live, sum(bound.sizes.values()), sum(kept))
+        self._anatomy = Anatomy(roots, plan)
+        self._code: dict[Kernel, Code] = {}
+
+    # ---- what is shown -------------------------------------------------------------------------
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """All stages as plain text."""
+        return tuple(Stage(name, plain(self.marked(name))) for name in NAMES)
+
+    def __str__(self) -> str:
+        return "\n\n".join(f"== {n} ==\n{plain(self.marked(n))}" for n in NAMES[:BRIEF])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from .terminal import rendered
+
+        yield from rendered(self)
+
+    def show(self) -> None:
+        """Print to the terminal, each axis in its colour."""
+        from rich.console import Console
+
+        Console(highlight=False).print(self)
+
+    def _repr_html_(self) -> str:
+        from .page import fragment
+
+        return fragment(self)
+
+    def html(self) -> str:
+        """A page that needs nothing else: the stages side by side, each axis in one colour."""
+        from .page import page
+
+        return page(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the page to a file."""
+        Path(path).write_text(self.html(), encoding="utf-8")
+
+    # ---- the stages, their axes marked ---------------------------------------------------------
+
+    def marked(self, name: str) -> str:
+        """One stage, its axes marked (see `text`)."""
+        kernels = range(len(self.plan.steps))
+        if name == "expression":
+            return self._expression()
+        if name == "time":
+            return self._times()
+        if name == "memory":
+            return self._memory()
+        make = {"kernels": self.kernel, "loops": self.loops, "llvm": self.ir,
+                "assembly": self.assembly}[name]  # fmt: skip
+        parts = [make(i) for i in kernels[:SHOWN]]
+        if len(kernels) > SHOWN:
+            parts.append(f"… and {len(kernels) - SHOWN} further kernels")
+        return "\n".join(parts)
+
+    def _expression(self) -> str:
+        order = self._anatomy.order
+        lines: list[str] = []
+        for node in order[:SHOWN]:
+            lines += self.tensor(node)
+        if len(order) > SHOWN:
+            lines.append(f"… and {len(order) - SHOWN} further tensors")
+        return "\n".join(lines)
+
+    def tensor(self, node: Node) -> list[str]:
+        """One of the user's tensors, as it was written."""
+        a = self._anatomy
+        axes = [mark(x) for x in a.axes[node]]
+        inner = {uid: mark(x) for uid, x in a.inner.get(node, {}).items()}
+        lines = paragraph(node, a.names, axes, inner)
+        if node.line is not None:
+            lines.insert(1, f"    # {written_at(node.line)}")
+        return lines
+
+    def order(self) -> list[Node]:
+        """The user's tensors, sources first."""
+        return self._anatomy.order
+
+    def own_tensors(self, number: int) -> list[Node]:
+        """The user's tensors that a kernel computes, and those that it reads, sources first."""
+        a = self._anatomy
+        wanted = {a.user.get(node) for node, _ in a.own[number]}
+        step = self.plan.steps[number]
+        wanted |= {a.user.get(t) for g in step.groups for t in g.reads}
+        if not step.groups:
+            wanted |= {a.user.get(t) for t in a.copied(step)}
+        return [t for t in a.order if t in wanted]
+
+    def kernel(self, number: int) -> str:
+        """What a kernel computes, from what, and where that was written."""
+        step = self.plan.steps[number]
+        writes = ", ".join(self._anatomy.written(step)) or f"a {self.what(number)}, laid out anew"
+        reads = dict.fromkeys(
+            self._anatomy.name(t) for g in step.groups for t in g.reads if t not in
+            {g.node for g in step.groups}
+        )  # fmt: skip
+        lines = [f"kernel {number}: {writes}" + (f" from {', '.join(reads)}" if reads else "")]
+        lines += [f"    # {written_at(line)}" for line in self._anatomy.lines(number)]
+        for group in step.groups:
+            lines += [f"    {x}" for x in self._fused(group)]
+        return "\n".join(lines)
+
+    def _fused(self, group: Group) -> list[str]:
+        a = self._anatomy
+        variables = a.variables(group.node, group.body, group.shape)
+        axes = [mark(x) for x in a.outs(group.node, variables, group.shape)]
+        inner = {v.arg: mark(x) for v, x in variables.items() if v.op == "red"}
+        nest = loops(group.shape, group.body)
+        names = {t: a.name(t) for t in group.reads}
+        return paragraph(nest, {**names, nest: a.name(group.node)}, axes, inner)
+
+    def loops(self, number: int) -> str:
+        """A kernel's loops."""
+        same = self._same(number)
+        if same != number:
+            return f"kernel {number}: as kernel {same}, on other memory"
+        lines = pseudo.listing(self._anatomy, number, self.plan.hint)
+        return "\n".join([f"kernel {number}:", *(f"    {x}" for x in lines)])
+
+    def _same(self, number: int) -> int:
+        """The first step with the same kernel."""
+        first: dict[Kernel, int] = self.__dict__.setdefault("_first", {})
+        if not first:
+            for i, step in enumerate(self.plan.steps):
+                first.setdefault(step.kernel, i)
+        return first[self.plan.steps[number].kernel]
+
+    def code(self, number: int) -> Code:
+        """The IR and assembly of a kernel."""
+        kernel = self.plan.steps[number].kernel
+        found = self._code.get(kernel)
+        if found is None:
+            found = self._code[kernel] = Code(kernel)
+        return found
+
+    def _axes(self, number: int) -> dict[Node, str]:
+        """The name of each variable of a kernel's loops."""
+        step = self.plan.steps[number]
+        found: dict[Node, str] = {}
+        for g in step.groups:
+            found = {**self._anatomy.variables(g.node, g.body, g.shape), **found}
+        return found
+
+    def ir(self, number: int) -> str:
+        """A kernel's LLVM IR."""
+        same = self._same(number)
+        if same != number:
+            return f"; kernel {number} is kernel {same}"
+        return f"; kernel {number}\n{self.code(number).marked_ir(self._axes(number))}"
+
+    def assembly(self, number: int) -> str:
+        """A kernel's assembly; a bar in the colour of an axis runs along its loop."""
+        same = self._same(number)
+        if same != number:
+            return f"; kernel {number} is kernel {same}"
+        return f"; kernel {number}\n{self.code(number).marked_assembly(self._axes(number))}"
+
+    # ---- time and memory -----------------------------------------------------------------------
+
+    @cached_property
+    def timings(self) -> list[Timing]:
+        """Each kernel's best time of several runs, beside the roofline of this machine."""
+        seconds = step_seconds(self.plan, self.roots)
+        n = self.plan.hint
+        return timings(seconds, [self._anatomy.work(i, n) for i in range(len(seconds))])
+
+    def _times(self) -> str:
+        rows = [HEADS, *(row(i, self.what(i), t) for i, t in enumerate(self.timings))]
+        total = sum(t.seconds for t in self.timings)
+        rows.append(("", "all kernels", seconds_text(total), "", "", ""))
+        return "\n".join(aligned(rows))
+
+    def what(self, number: int) -> str:
+        """What a kernel writes, in a few words."""
+        step, a = self.plan.steps[number], self._anatomy
+        return ", ".join(
+            f"{a.name(g.node)}[{', '.join(str(int(s)) for s in g.node.shape)}]"
+            for g in results(step)
+        ) or " ".join(["copy", *(f"of {a.name(t)}" for t in a.copied(step))])  # fmt: skip
+
+    def _memory(self) -> str:
+        plan, memory = self.plan, self.memory
+        return (
+            f"{len(plan.bind(plan.hint).sizes)} temporaries of {memory.total:,} bytes share "
+            f"{memory.planned:,} bytes (at most {memory.alive:,} alive at once); "
+            f"{len(plan.donated)} of {len(plan.roots)} results are written over what they replace"
+            + (f"; {memory.kept:,} bytes are kept between calls" if memory.kept else "")
+        )
+
+
+def explain(x: Core | Jit[..., Any]) -> Explanation:
+    """What a tensor that is not computed yet, or a captured function that has been called, becomes.
+
+    The graph as it was written; the kernels; their loops with tiles, vectors and threads; the time
+    of each kernel, its GFLOP/s, GB/s and share of this machine's measured roofline; the memory
+    plan; in `.stages` also the LLVM IR and the assembly of each kernel. `.show()` prints it in
+    colours, `.save("page.html")` writes a page. A tensor that is in memory already is explained as
+    just that.
+
+    Kernels are timed when the time is first asked for (also by `str`): on the graph's memory, or
+    on zeros where a captured function's arguments would be; no tensor changes.
+
+    >>> a = gu.ones(64, 64)
+    >>> [name for name, text in gu.explain((a @ a).relu()).stages]
+    ['expression', 'kernels', 'loops', 'time', 'memory', 'llvm', 'assembly']
+    """
+    if isinstance(x, Jit):
+        roots, plan = x.latest()
+        return Explanation(roots, plan, x.kept())
+    if not isinstance(x, Core):
+        raise _refusal(x)
+    node = x.node
+    return Explanation([node], Plan(Signature([node]), [node], [None]))
+
+
+# ---- small parts ---------------------------------------------------------------------------------
+
+
+def _refusal(x: object) -> TypeError:
+    hint = "; close it by .order(…)" if isinstance(x, Deferred) else ""
+    return TypeError(
+        "explain takes a tensor or a function that gu.jit captured, not "
+        f"{type(x).__name__}{hint}"
+    )
+
+
+HEADS = ("kernel", "writes", "time", "GFLOP/s", "GB/s", "of the roofline")
+
+
+def row(number: int, what: str, t: Timing) -> tuple[str, ...]:
+    """A kernel's row in a table of times."""
+    return (
+        str(number), what, seconds_text(t.seconds),
+        f"{t.gflops:.1f}" if t.work.flop else "", f"{t.gbytes:.1f}", f"{t.share:.0%}",
+    )  # fmt: skip
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines, in columns; all but the second to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{x:<{w}}" if i == 1 else f"{x:>{w}}" for i, (x, w) in
+                  enumerate(zip(cells, widths, strict=True))).rstrip()
+        for cells in rows
+    ]  # fmt: skip
+
+
+def seconds_text(seconds: float) -> str:
+    """A time with three digits or so."""
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1e3:.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.1f} µs"
+
+
+def written_at(line: str) -> str:
+    """A source line in words: train.py:12: y = …"""
+    name, colon, number = line.rpartition(":")
+    if not colon:
+        return line
+    text = linecache.getline(name, int(number)).strip()
+    return f"{Path(name).name}:{number}" + (f": {text}" if text else "")
+
+
+__all__ = ["Explanation", "Memory", "Stage", "explain"]

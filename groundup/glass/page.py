@@ -1,0 +1,175 @@
+"""An explanation as one HTML page that needs nothing else: for each kernel its stages side by side.
+
+Must not know how a stage comes about.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING
+
+from .colours import PALETTE, Colours
+from .explanation import HEADS, row, seconds_text, written_at
+from .text import axes_in, pieces
+
+if TYPE_CHECKING:
+    from .explanation import Explanation
+
+OPEN = 6  # kernels whose stages are open at first
+CODED = 80  # kernels whose IR and assembly the page holds
+COLUMNS = ("as written", "fused kernel", "loops", "LLVM IR", "assembly")
+
+_STYLE = """
+.gu-glass{--line:#dcdfe4;--dim:#6b7280;--soft:#f6f7f9;color:#1f2328;background:#fff;
+ font:14px/1.45 system-ui,sans-serif;padding:20px 24px}
+.gu-glass h1{font-size:20px;margin:0 0 4px}.gu-glass h2{font-size:15px;margin:22px 0 8px}
+.gu-glass p{margin:2px 0;color:var(--dim)}
+.gu-glass pre{margin:0;font:12px/1.5 ui-monospace,"DejaVu Sans Mono",Menlo,monospace;
+ white-space:pre;tab-size:8}
+.gu-glass .axes{display:flex;flex-wrap:wrap;gap:6px;margin:10px 0}
+.gu-glass .axes span{border:1px solid var(--line);border-radius:12px;padding:1px 10px;
+ font-weight:600;cursor:default}
+.gu-glass table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+.gu-glass td,.gu-glass th{padding:3px 14px 3px 0;text-align:right;
+ border-bottom:1px solid var(--line);white-space:nowrap}
+.gu-glass td:nth-child(2),.gu-glass th:nth-child(2){text-align:left}
+.gu-glass th{font-weight:600;color:var(--dim)}
+.gu-glass .bar{display:inline-block;width:90px;height:8px;background:var(--soft);
+ border:1px solid var(--line);margin-left:8px}
+.gu-glass .bar i{display:block;height:100%;background:#2176ae}
+.gu-glass details{border:1px solid var(--line);border-radius:6px;margin:10px 0}
+.gu-glass summary{padding:7px 12px;background:var(--soft);cursor:pointer;font-weight:600}
+.gu-glass summary em{font-weight:400;font-style:normal;color:var(--dim);margin-left:10px}
+.gu-glass .stages{display:grid;grid-template-columns:repeat(5,minmax(0,1fr));
+ border-top:1px solid var(--line)}
+.gu-glass .stages>div{border-left:1px solid var(--line);overflow:auto;max-height:60vh;
+ padding:0 10px 10px}
+.gu-glass .stages>div:first-child{border-left:0}
+.gu-glass .stages>div:nth-child(-n+3) pre{white-space:pre-wrap}
+.gu-glass .l{display:block;min-height:1.5em}.gu-glass .l:empty::after{content:" "}
+.gu-glass .stages h3{position:sticky;top:0;left:0;background:#fff;margin:0;padding:8px 0 6px;
+ font-size:12px;color:var(--dim);font-weight:600}
+.gu-glass .wide{overflow-x:auto}.gu-glass .c{color:#8a919c}
+.gu-glass .x{font-weight:700;border-radius:3px}.gu-glass .on{outline:2px solid;outline-offset:0}
+@media(min-width:1500px){.gu-glass .stages{grid-template-columns:
+ minmax(0,1.15fr) minmax(0,1fr) minmax(0,1.3fr) minmax(0,1fr) minmax(0,.9fr)}}
+@media(max-width:1000px){.gu-glass .stages{grid-template-columns:repeat(5,420px);overflow-x:auto}}
+"""
+# Whatever belongs to one axis is outlined while the pointer is on one of its names.
+_SCRIPT = """
+(root=>{const all=a=>root.querySelectorAll('[data-axis="'+CSS.escape(a)+'"]');
+const at=(e,on)=>{const x=e.target.closest&&e.target.closest('[data-axis]');
+if(x)all(x.dataset.axis).forEach(y=>y.classList.toggle('on',on))};
+root.addEventListener('mouseover',e=>at(e,true));root.addEventListener('mouseout',e=>at(e,false))
+})(document.currentScript.parentElement)
+"""
+
+
+def page(e: Explanation) -> str:
+    """The whole page."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        "<title>What becomes of it</title><style>body{margin:0}</style></head><body>"
+        f"{fragment(e)}</body></html>\n"
+    )
+
+
+def fragment(e: Explanation) -> str:
+    """The page's content, which a notebook shows as well."""
+    colours = Colours(axes_in("\n".join(e.marked(n) for n in ("expression", "kernels", "loops"))))
+    parts = [f"<style>{_STYLE}{_axis_styles()}</style>", _head(e, colours), _times(e)]
+    parts.append(f"<h2>Memory</h2><p>{html.escape(e.marked('memory'))}</p>")
+    parts.append("<h2>Stage by stage</h2>")
+    parts += [_kernel(e, i, colours) for i in range(len(e.plan.steps))]
+    whole = _text(e.marked("expression"), colours)
+    parts.append(f"<details><summary>The whole expression</summary><div class=wide "
+                 f'style="padding:10px 12px"><pre>{whole}</pre></div></details>')  # fmt: skip
+    return f'<div class="gu-glass">{"".join(parts)}<script>{_SCRIPT}</script></div>'
+
+
+def _axis_styles() -> str:
+    return "".join(f".gu-glass .x{i}{{color:{c}}}" for i, c in enumerate(PALETTE))
+
+
+def _head(e: Explanation, colours: Colours) -> str:
+    steps = e.plan.steps
+    count = f"{len(steps)} kernel{'' if len(steps) == 1 else 's'}"
+    lines = dict.fromkeys(n.line for n in e.order() if n.line)
+    where = "; ".join(html.escape(written_at(x)) for x in list(lines)[-3:])
+    chips = "".join(
+        f'<span class="x{colours.index(a)}" data-axis="{html.escape(a)}">{html.escape(a)}</span>'
+        for a in colours.number if a != "·"
+    )  # fmt: skip
+    return (
+        f"<h1>{len(e.order())} tensors become {count}</h1>"
+        + (f"<p>{where}</p>" if where else "")
+        + (f'<div class="axes">{chips}</div>' if chips else "")
+    )
+
+
+def _times(e: Explanation) -> str:
+    heads = "".join(f"<th>{h}</th>" for h in HEADS)
+    rows = []
+    for i, t in enumerate(e.timings):
+        cells = "".join(f"<td>{html.escape(c)}</td>" for c in row(i, e.what(i), t)[:-1])
+        width = min(100.0, 100 * t.share)
+        bar = f'<span class="bar"><i style="width:{width:.0f}%"></i></span>'
+        rows.append(f"<tr>{cells}<td>{t.share:.0%}{bar}</td></tr>")
+    total = seconds_text(sum(t.seconds for t in e.timings))
+    rows.append(f"<tr><td></td><td>all kernels</td><td>{total}</td>{'<td></td>' * 3}</tr>")
+    return f'<h2>Time</h2><div class="wide"><table><tr>{heads}</tr>{"".join(rows)}</table></div>'
+
+
+def _kernel(e: Explanation, number: int, colours: Colours) -> str:
+    coded, groups = number < CODED, e.plan.steps[number].groups
+    texts = (
+        "\n".join(x for t in e.own_tensors(number) for x in e.tensor(t)),
+        e.kernel(number),
+        e.loops(number),
+        e.ir(number) if coded else "",
+        e.assembly(number) if coded else "",
+    )
+    columns = "".join(
+        f"<div><h3>{name}</h3><pre>{_text(text, colours)}</pre></div>"
+        for name, text in zip(COLUMNS, texts, strict=True)
+    )
+    time = seconds_text(e.timings[number].seconds) if number < len(e.timings) else ""
+    return (
+        f"<details{' open' if number < OPEN and groups else ''}><summary>kernel {number}: "
+        f"{html.escape(e.what(number))}<em>{time}</em></summary>"
+        f'<div class="stages">{columns}</div></details>'
+    )
+
+
+def _text(marked: str, colours: Colours) -> str:
+    """Lines as HTML, each axis in its colour, comments grey; what is too long hangs below."""
+    lines = []
+    for line in marked.split("\n"):
+        deep = len(line) - len(line.lstrip(" ")) + 4
+        style = f'style="padding-left:{deep}ch;text-indent:-{deep}ch"'
+        lines.append(f'<span class="l" {style}>{_line(line, colours)}</span>')
+    return "".join(lines)
+
+
+def _line(marked: str, colours: Colours) -> str:
+    parts: list[str] = []
+    comment = False
+    for axis, piece in pieces(marked):
+        if axis:
+            parts.append(
+                f'<span class="x x{colours.index(axis)}" data-axis="{html.escape(axis)}">'
+                f"{html.escape(piece)}</span>"
+            )
+            continue
+        found = None if comment else _COMMENT.search(piece)
+        if found:
+            parts.append(html.escape(piece[: found.start()]))
+            piece, comment = piece[found.start() :], True
+        text = html.escape(piece)
+        parts.append(f'<span class="c">{text}</span>' if comment else text)
+    return "".join(parts)
+
+
+_COMMENT = re.compile(r"(# |#$|^; )")

@@ -1,0 +1,75 @@
+"""An explanation in a terminal, by rich. Must not know how a stage comes about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from .colours import Colours
+from .explanation import BRIEF, HEADS, NAMES, row, seconds_text
+from .text import axes_in, pieces
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from .explanation import Explanation
+
+TITLES = {
+    "expression": "the expression, as it was written",
+    "kernels": "the kernels that it becomes",
+    "loops": "their loops",
+    "time": "their time",
+    "memory": "memory",
+    "llvm": "LLVM IR",
+    "assembly": "assembly",
+}
+
+
+def rendered(e: Explanation, machine: bool = False) -> Iterator[RenderableType]:
+    """The stages as rich shows them; `machine`: also LLVM IR and assembly."""
+    marked = {name: e.marked(name) for name in NAMES if name not in ("time", "llvm", "assembly")}
+    colours = Colours(axes_in("\n".join(marked.values())))
+    for name in NAMES if machine else NAMES[:BRIEF]:
+        yield Rule(TITLES[name], align="left", style="dim")
+        if name == "time":
+            yield Padding(times(e), (0, 0, 1, 0))
+            continue
+        lines = text(marked[name] if name in marked else e.marked(name), colours)
+        yield Padding(lines, (0, 0, 1, 0))
+
+
+def text(marked: str, colours: Colours) -> RenderableType:
+    """Lines with each axis in its colour, comments dim."""
+    return Group(*(_line(line, colours) for line in marked.split("\n")))
+
+
+def _line(marked: str, colours: Colours) -> Text:
+    line = Text(no_wrap=False)
+    dim = ""
+    for axis, piece in pieces(marked):
+        if axis:
+            line.append(piece, style=f"bold {colours.of(axis)}")
+            continue
+        code, mark, rest = piece.partition("# ")
+        line.append(code, style=dim)
+        if mark:
+            dim = "dim"
+            line.append(mark + rest, style=dim)
+    return line
+
+
+def times(e: Explanation) -> Table:
+    """A row for each kernel."""
+    table = Table(box=None, pad_edge=False)
+    for i, head in enumerate(HEADS):
+        table.add_column(head, justify="left" if i == 1 else "right")
+    for i, t in enumerate(e.timings):
+        table.add_row(*row(i, e.what(i), t))
+    table.add_row("", "all kernels", seconds_text(sum(t.seconds for t in e.timings)))
+    return table
