@@ -101,3 +101,15 @@ def test_interpolation_refuses_what_cannot_be() -> None:
         F.interpolate(x, scale_factor=0.1)
     with pytest.raises(gu.ShapeError, match="expected"):
         F.interpolate(gu.ones(2, 2), size=2)
+
+
+def test_layers_of_one_axis_or_none() -> None:
+    x, t = gu.tensor(2.0), gu.tensor(1.5)
+    assert F.mse_loss(x, t).item() == 0.25
+    assert F.l1_loss(x, t, "none").item() == 0.5
+    assert F.binary_cross_entropy_with_logits(x, t).shape == ()
+    assert F.softmax(x, 0).item() == 1.0
+    assert F.log_softmax(gu.zeros(1), 0).tolist() == [0.0]
+    assert F.layer_norm(gu.tensor([1.0, 3.0]), (2,), eps=0.0).tolist() == [-1.0, 1.0]
+    with pytest.raises(IndexError, match="dim 1 is out of range"):
+        F.softmax(gu.zeros(3), 1)

@@ -98,6 +98,8 @@ def layer_norm(
             )
         if t is not None:
             one_type("layer_norm", input=x, **{role: t})
+    if x.ndim == len(sizes):
+        return layer_norm(x.unsqueeze(0), sizes, weight, bias, eps).squeeze(0)
     at = axes(x.ndim)
     n, k = at[: -len(sizes)], at[-len(sizes) :]
     mean = x[*at].mean(*k).order(*n)

@@ -73,8 +73,9 @@ def softmax(x: Tensor, dim: int = -1) -> Tensor:
 
     As a product with 1 / Σ, so that a row has one division, and so has its derivative.
     """
-    if not x.ndim:
-        return softmax(x.unsqueeze(0), 0).squeeze(0)
+    if x.ndim < 2:
+        check_dim("softmax", dim, x.ndim)
+        return softmax(x.reshape(1, -1), 1).reshape(x.shape)
     x, (at, n, k) = full(x), _along("softmax", x, dim)
     m = x.detach()[*at].max(k).order(*n)
     e = (x[*at] - m[*n]).exp().order(*at)
@@ -85,8 +86,9 @@ def softmax(x: Tensor, dim: int = -1) -> Tensor:
 
 def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
     """l[…,k] = x[…,k] − m[…] − log Σ_k exp(x[…,k] − m[…]), m the maximum over k = axis `dim`."""
-    if not x.ndim:
-        return log_softmax(x.unsqueeze(0), 0).squeeze(0)
+    if x.ndim < 2:
+        check_dim("log_softmax", dim, x.ndim)
+        return log_softmax(x.reshape(1, -1), 1).reshape(x.shape)
     x, (at, n, k) = full(x), _along("log_softmax", x, dim)
     m = x.detach()[*at].max(k).order(*n)
     shifted = (x[*at] - m[*n]).order(*at)
