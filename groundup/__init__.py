@@ -122,6 +122,7 @@ if TYPE_CHECKING:
         equal as equal,
         erf as erf,
         exp as exp,
+        explain_broadcast as explain_broadcast,
         expm1 as expm1,
         eye as eye,
         first_nonfinite as first_nonfinite,

@@ -125,6 +125,7 @@ class _Reverse:
         elif tensor.op == "loops":
             self.slices.note(tensor)
             for source, part in fill(tensor, self.forms[tensor], total, through_loops):
+                part.line = part.line or tensor.line
                 self.add(source, part)
 
 

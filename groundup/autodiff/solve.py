@@ -274,6 +274,11 @@ class _System:
         conditions += [substitute(c, mapping) for c in self.conditions]
         conditions += [c for c in derived if self._exposed(c)]
         core = substitute(core, mapping)
+        # A variable of one possible value is no sum: which of many tensors was stacked here.
+        only = {v: x for v in self.open if (x := self._only_value(v, conditions)) is not None}
+        if only:
+            self.open = [v for v in self.open if v not in only]
+            core, *conditions = (substitute(x, only) for x in (core, *conditions))
         term = self._guarded(core, conditions)
         if term is None:
             return None
@@ -289,6 +294,22 @@ class _System:
         return reduce(
             "sum", variables, substitute(term, dict(zip(summed, names, strict=True))), order
         )
+
+    def _only_value(self, v: Node, conditions: Sequence[Node]) -> Node | None:
+        """The value of an open variable, if comparisons with numbers leave but one."""
+        if isinstance(self.sizes[v], Extent):
+            return None
+        first, last = 0, self.sizes[v] - 1
+        for c in conditions:
+            if c.op not in ("lt", "le") or c.src[0].dtype is not dt.int64:
+                continue
+            gap = Affine.of(c.src[1]).plus(Affine.of(c.src[0]), -1)  # ≥ 0, or > 0
+            least = int(c.op == "lt")
+            if gap.terms == {v: 1}:
+                first = max(first, least - gap.constant)
+            elif gap.terms == {v: -1}:
+                last = min(last, gap.constant - least)
+        return const(first, dt.int64) if first == last and self.sizes[v] > 1 else None
 
     def _ranges(self) -> list[Node]:
         """The conditions that the solved variables stay within their extents."""

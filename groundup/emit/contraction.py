@@ -22,7 +22,9 @@ from .kernel import Access, Bound, Contraction, Stride, Word
 from .nest import SIGNATURE, carefully
 from .operations import Writer, convert, storage_type
 from .panel import PanelWriter
+from .prologue import PrologueWriter
 from .reduction import lane_mask
+from .room import RoomWriter
 
 
 def emit_contraction(kernel: Contraction, name: str) -> str:
@@ -63,6 +65,7 @@ class ContractionWriter:
         self.last: Operand = "true"
         self.slot: Operand = ""  # where this tile's sums wait between blocks
         self.near: Operand | None = None  # b's panel, as if of all terms
+        self.rows: Operand | None = None  # a's computed rows, likewise, and as if of all rows
 
     # ---- tiles -----------------------------------------------------------------------------------
 
@@ -79,20 +82,12 @@ class ContractionWriter:
         fast = product(f, inside)
         lo, hi = self.share(total, n, n_tiles, fast)
         panel = PanelWriter(k, k.panel, f"{f.name}.panel") if k.panel else None
+        prologue = PrologueWriter(k, k.prologue, f"{f.name}.part") if k.prologue else None
+        nest = self.order(m_tiles, n_tiles, sizes)
 
         def unit(t: Operand, _: list[Operand]) -> None:
             scope = e.open(f.region)
             rest: Operand | int = t
-            loops: list[tuple[object, Operand | int]] = [("m", m_tiles), ("n", n_tiles)]
-            around: list[tuple[object, Operand | int]] = [
-                (v, s) for (v, _), s in reversed(list(zip(k.outer, sizes)))
-            ]
-            if k.order == "columns":
-                nest = [loops[0], *around, loops[1]]
-            elif k.order == "across":
-                nest = [loops[1], loops[0], *around]
-            else:
-                nest = [*around, *loops] if k.order == "outer" else [*loops, *around]
             index: dict[object, Operand] = {}
             for i, (name, count) in enumerate(nest):
                 last = i == len(nest) - 1
@@ -103,16 +98,24 @@ class ContractionWriter:
             m_index, n_index = index["m"], index["n"]
             n0 = f.mul(n_index, tile)
             self.place(t)
+            begins = f.put(f"icmp eq i64 {t}, {lo}") if panel or prologue else ""
+            if prologue is not None and prologue.loop is k.n[0]:
+                self.compute_columns(prologue, begins, m_index, n, n0, tile)
             if panel is not None:
                 names = [name for name, _ in nest]
                 first = [index[name] for name in names[: names.index("n")]]
-                self.copy(panel, f.put(f"icmp eq i64 {t}, {lo}"), first, n0)
+                self.copy(panel, begins, first, n0)
             before: Operand | int = 0
             for kind in rows:
                 local = f.sub(m_index, before)
                 m0 = f.add(f.mul(local, kind[1]), kind[0])
                 cond = f.put(f"icmp ult i64 {local}, {kind[2]}") if len(rows) > 1 else "true"
-                f.when(cond, functools.partial(self.columns, n, n0, tile, m0, kind))
+                go_on = functools.partial(self.columns, n, n0, tile, m0, kind)
+                if prologue is not None and prologue.loop is not k.n[0]:
+                    go_on = functools.partial(
+                        self.compute_rows, prologue, begins, n_index, local, kind, go_on
+                    )
+                f.when(cond, go_on)
                 before = f.add(before, kind[2])
             e.close()
 
@@ -120,9 +123,22 @@ class ContractionWriter:
             ends = [f.put(f"icmp ne i64 {e.word(w)}, 0", f.root) for w in k.run]
             self.first, self.last = ends
         self.blocks(0, lambda: f.counted(lo, hi, 1, unit))
-        if panel is not None:
-            f.helpers.append(panel.text())
-            f.declared.update(panel.f.declared)
+        for helper in (panel, prologue):
+            if helper is not None:
+                f.helpers.append(helper.text())
+                f.declared.update(helper.f.declared)
+
+    def order(
+        self, m_tiles: Operand | int, n_tiles: Operand | int, outer: list[Operand | int]
+    ) -> list[tuple[object, Operand | int]]:
+        """(loop, how often) of the loops over tiles, the fastest first."""
+        m, n = ("m", m_tiles), ("n", n_tiles)
+        around = [(v, s) for (v, _), s in reversed(list(zip(self.k.outer, outer)))]
+        if self.k.order == "columns":
+            return [m, *around, n]
+        if self.k.order == "across":
+            return [n, m, *around]
+        return [*around, m, n] if self.k.order == "outer" else [m, n, *around]
 
     def share(
         self, total: Operand | int, n: Operand | int, n_tiles: Operand | int, fast: Operand | int
@@ -134,7 +150,8 @@ class ContractionWriter:
         f, k = self.f, self.k
         width = 1 if k.lanes else self.width
         tile = k.vectors * width
-        most = k.panel.slots if k.panel else None
+        room = k.panel or k.prologue
+        most = room.slots if room else None
         if isinstance(n, int):
             rest: Operand | int = self.counted_columns(n % tile)
             if not rest or rest == tile or n_tiles == "1":
@@ -196,6 +213,9 @@ class ContractionWriter:
     def both(self, a: Operand, b: Operand) -> Operand:
         return b if a == "true" else self.f.put(f"and i1 {a}, {b}")
 
+    def either(self, a: Operand, b: Operand) -> Operand:
+        return "true" if "true" in (a, b) else self.f.put(f"or i1 {a}, {b}")
+
     def place(self, t: Operand) -> None:
         """Where the sums of tile t wait."""
         if self.k.partial is None:
@@ -213,14 +233,65 @@ class ContractionWriter:
         inside = "true"
         for index in first:
             inside = self.both(inside, f.put(f"icmp eq i64 {index}, 0"))
-        needed = "true" if inside == "true" else f.put(f"or i1 {begins}, {inside}")
+        needed = self.either(begins, inside)
         outer = [e.bindings[v].base for v, _ in k.outer]
-        f.when(needed, lambda: panel.call(f, room, n0, outer, self.clip))
+        f.when(needed, lambda: panel.call(f, room, [n0], outer, self.clip))
+        self.near = self.of_all_terms(panel, room)
+
+    def compute_rows(
+        self, prologue: PrologueWriter, begins: Operand, n_index: Operand, local: Operand,
+        kind: Rows, tile: Callable[[], None],
+    ) -> None:  # fmt: skip
+        """A tile, after a's rows for it and those that follow if it is the first of them, or the
+        first of all that this thread has."""
+        f, (start, height, count) = self.f, kind
+        inside = f.rem(local, prologue.p.tiles)
+        first = f.mul(f.sub(local, inside), height)  # of the rows that are computed together
+        end = f.smin(f.add(first, height * prologue.p.tiles), f.mul(height, count))
+        ahead = f.mul(inside, height)
+        needed = self.both(
+            f.put(f"icmp eq i64 {n_index}, 0"), f.put(f"icmp eq i64 {inside}, 0")
+        )
+        at, left = f.add(f.add(start, first), ahead), f.sub(f.sub(end, first), ahead)
+        step = self.e.word(prologue.stride(prologue.loop))
+        room = self.compute(
+            prologue, self.either(begins, needed), f.mul(ahead, step), at, left
+        )
+        back = f.mul(f.add(start, first), step)
+        self.rows = f.put(f"getelementptr {self.dtype.llvm}, ptr {room}, i64 {f.sub(0, back)}")
+        tile()
+
+    def compute_columns(
+        self, prologue: PrologueWriter, begins: Operand, m_index: Operand, n: Operand | int,
+        n0: Operand, tile: int,
+    ) -> None:  # fmt: skip
+        """b's columns for a tile and those that follow, likewise."""
+        f = self.f
+        needed = self.either(begins, f.put(f"icmp eq i64 {m_index}, 0"))
+        self.near = self.compute(prologue, needed, "0", n0, f.smin(f.sub(n, n0), tile))
+
+    def compute(
+        self, prologue: PrologueWriter, needed: Operand, at: Operand, first: Operand,
+        count: Operand,
+    ) -> Operand:  # fmt: skip
+        """Part of an operand, computed into this thread's room from element `at` on; the room, as
+        if of all terms."""
+        e, f, k, t = self.e, self.f, self.k, self.dtype.llvm
+        room = f.gep(e.pointer(prologue.p.room), f.mul("%tid", prologue.p.size), "i8")
+        outer = [e.bindings[v].base for v, _ in k.outer]
+        f.when(
+            needed,
+            lambda: prologue.call(f, f.gep(room, at, t), [first, count], outer, self.clip),
+        )
+        return self.of_all_terms(prologue, room)
+
+    def of_all_terms(self, writer: RoomWriter, room: Operand) -> Operand:
+        """The address at which a room would begin that held the terms before this block's, too."""
         back: Operand | int = 0
-        for (variable, _), (start, _) in zip(k.k, self.clip):
-            back = f.add(back, f.mul(start, panel.stride(e, variable)))
-        t = storage_type(k.b.dtype)
-        self.near = f.put(f"getelementptr {t}, ptr {room}, i64 {f.sub(0, back)}")
+        for (variable, _), (start, _) in zip(self.k.k, self.clip):
+            back = self.f.add(back, self.f.mul(start, self.e.word(writer.stride(variable))))
+        t = self.dtype.llvm
+        return self.f.put(f"getelementptr {t}, ptr {room}, i64 {self.f.sub(0, back)}")
 
     def row_tiles(self) -> tuple[list[Rows], Operand | int]:
         """(first row, rows, how many) of each kind of tile along m, and their number in all.
@@ -353,7 +424,8 @@ class ContractionWriter:
         access: Access = load.arg
         computed = e.emit(load.src[0]) if access.computed else None
         position, _, _, _ = e.position(access, computed)
-        pointer = self.near if self.near and load is self.k.b else e.pointer(access.pointer)
+        pointer = self.near if load is self.k.b else self.rows if load is self.k.a else None
+        pointer = pointer or e.pointer(access.pointer)
         return self.f.gep(pointer, position.name, storage_type(load.dtype))
 
     def vector(self, at: Operand, mask: Operand | None, dtype: DType) -> Operand:

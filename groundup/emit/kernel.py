@@ -137,6 +137,28 @@ class Panel:
 
 
 @frozen
+class Prologue:
+    """How a contraction computes an operand as it goes: each thread computes what some tiles that
+    follow each other read of it, of one block of terms, right before them.
+
+    loop     m: of a's rows, order "across", vectorised along the last reduction loop; or n: of b's
+             columns, order "rows", vectorised along n. What is vectorised lies together in the room
+    tiles    of how many tiles along that loop
+    body     the operand's element, at values of the other output loops and of the reduction's
+    room     memory for the elements: `size` bytes for each of `slots` threads
+    ahead    the load of which the tiles ask for what comes next (see Contraction.ahead)
+    """
+
+    loop: Node
+    tiles: int
+    body: Node
+    room: Word
+    size: int
+    slots: int
+    ahead: Node | None = None
+
+
+@frozen
 class Contraction:
     """Sum over `k` of a·b with register tiles: `rows` of m by `vectors` of n.
 
@@ -162,7 +184,8 @@ class Contraction:
               "columns", those along n come last, so that b's panel stays in the cache; "outer", the
               outer loops come first, which lie closest in the output; "across", those along n, then
               m, then the outer loops, so that a is walked once
-    ahead     a's rows follow each other in memory: the next tile's are asked for early
+    ahead     a's rows follow each other in memory: the next tile's are asked for early; paired: so
+              is what a window of the last outer loop's next step will see
     """
 
     outer: tuple[tuple[Node, Stride], ...]
@@ -187,6 +210,7 @@ class Contraction:
     width: int
     careful: bool = False  # do nothing once a check has failed
     panel: Panel | None = None  # b is copied there first: its load is of a panel
+    prologue: Prologue | None = None  # an operand is computed: its load is of the room
     run: tuple[Word, Word] | None = None
     diagonal: Word | None = None
     ahead: bool = False

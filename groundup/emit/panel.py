@@ -8,45 +8,29 @@ from __future__ import annotations
 
 import functools
 
-from ..ir.node import Node, make
-from .builder import Function, Operand
-from .deal import size
-from .expression import Binding, Emitter
-from .kernel import Access, Contraction, Pack, Panel, Stride
+from ..ir.node import make
+from .builder import Operand
+from .expression import Binding
+from .kernel import Access, Contraction, Pack, Panel
 from .operations import storage_type
 from .pack import PackWriter
+from .room import RoomWriter
 
 AHEAD = 12  # terms: what is copied that many later is asked for now
 
 
-class PanelWriter:
-    """The function `name`. Its arguments: the kernel's own, where to write, the first column, the
-    outer loops' values, first and end of each reduction loop that runs in blocks."""
+class PanelWriter(RoomWriter):
+    """The function that copies the columns from %n0 on."""
 
     def __init__(self, kernel: Contraction, panel: Panel, name: str) -> None:
-        self.k, self.p, self.name = kernel, panel, name
-        self.blocks = 0 if kernel.block is None else kernel.block[0] + 1
-        args = ["ptr %args", "ptr %room", "i64 %n0"]
-        args += [f"i64 %o{i}" for i, _ in enumerate(kernel.outer)]
-        args += [f"i64 %{end}{i}" for i in range(self.blocks) for end in ("lo", "hi")]
-        self.f = Function(name, ", ".join(args), "nounwind noinline")
-        self.e = Emitter(self.f, kernel.width)
+        super().__init__(kernel, kernel.b, name, ["n0"], kernel.width)
+        self.p = panel
         self.source: Access = panel.source.arg
         self.from_ = dict(self.source.terms)
-        self.to = dict(kernel.b.arg.terms)
         self.s = storage_type(panel.source.dtype)
         self.t = storage_type(kernel.hole.dtype)
         self.writer = PackWriter(self.e, self._pack())
         self.width = self.writer.w
-
-    def call(
-        self, f: Function, room: Operand, n0: Operand, outer: list[Operand],
-        clip: list[tuple[Operand | int, Operand | int]],
-    ) -> None:  # fmt: skip
-        """Write a call of it into another function."""
-        args = ["ptr %args", f"ptr {room}", f"i64 {n0}", *(f"i64 {o}" for o in outer)]
-        args += [f"i64 {end}" for ends in clip for end in ends]
-        f.do(f"call void @{self.name}({', '.join(args)})")
 
     def _pack(self) -> Pack:
         """The copy of one vector of columns, in the words of another room."""
@@ -63,10 +47,7 @@ class PanelWriter:
     def text(self) -> str:
         """The function's IR text."""
         e, f, k = self.e, self.f, self.k
-        root = e.scopes[0]
-        e.bindings[k.n[0]] = Binding("%n0", 0, root)
-        for i, (v, _) in enumerate(k.outer):
-            e.bindings[v] = Binding(f"%o{i}", 0, root)
+        e.bindings[k.n[0]] = Binding("%n0", 0, e.scopes[0])
         loops = [i for i, (v, _) in enumerate(k.k) if v in self.from_]
         n, columns = int(k.n[1]), self.p.columns  # type: ignore[arg-type]
         whole, rest = divmod(n, columns)
@@ -91,7 +72,7 @@ class PanelWriter:
         def body(iv: Operand, _: list[Operand]) -> None:
             scope = e.open(f.region)
             e.bindings[variable] = Binding(iv, 0, scope)
-            go_on(f.add(at, f.mul(f.sub(iv, lo), self.stride(e, variable))), columns)
+            go_on(f.add(at, f.mul(f.sub(iv, lo), e.word(self.stride(variable)))), columns)
             e.close()
 
         if variable not in self.p.run:
@@ -103,16 +84,6 @@ class PanelWriter:
         e.bindings[variable] = Binding(str(lo), 0, e.scope)
         go_on(at, columns)
         e.close()
-
-    def ends(self, loop: int) -> tuple[Operand | int, Operand | int]:
-        if loop < self.blocks:
-            return f"%lo{loop}", f"%hi{loop}"
-        return 0, size(self.e, self.k.k[loop][1])
-
-    def stride(self, e: Emitter, variable: Node) -> Operand:
-        """How many elements of the panel lie between two values of a reduction loop."""
-        step: Stride = self.to.get(variable, 0)
-        return e.word(step)
 
     def address(self) -> Operand:
         """Of the source's element at the current bindings."""

@@ -10,6 +10,7 @@ import linecache
 import weakref
 from collections.abc import Callable, Sequence
 from itertools import count
+from typing import TYPE_CHECKING
 
 from ..ir.extent import product
 from ..ir.node import Node
@@ -20,16 +21,21 @@ from .elements import load, store
 from .python_body import body_source
 from .python_support import namespace, positions
 
+if TYPE_CHECKING:
+    from .python_files import Files
+
 _numbers = count()
 _compiled: weakref.WeakKeyDictionary[Node, Callable[..., None]] = weakref.WeakKeyDictionary()
 
 
-def evaluate(roots: Sequence[Node]) -> list[Buffer]:
+def evaluate(roots: Sequence[Node], files: Files | None = None) -> list[Buffer]:
     """The memory of each tensor: computed by plain Python loops, or its own where it has one.
+
+    files: where the source of the loops is put, for a debugger.
 
     Raises IndexError for a read outside a tensor and ValueError for the greatest of nothing.
     """
-    known = _run(roots)
+    known = _run(roots, files)
     buffers = []
     for root in roots:
         handle = _memory(_source_of(root))
@@ -75,7 +81,7 @@ def _source_of(node: Node) -> Node:
 # ---- running -------------------------------------------------------------------------------------
 
 
-def _run(roots: Sequence[Node]) -> dict[Node, list[Number]]:
+def _run(roots: Sequence[Node], files: Files | None = None) -> dict[Node, list[Number]]:
     known: dict[Node, list[Number]] = {}
     for node in toposort(roots, stop=lambda n: _memory(n) is not None):
         if node.op not in TENSOR_OPS:
@@ -89,7 +95,8 @@ def _run(roots: Sequence[Node]) -> dict[Node, list[Number]]:
             known[node] = positions(known[node.src[0]], node.src[0].shape, node.arg)
         elif node.op in ("loops", "scan"):
             out: list[Number] = [0] * product(node.shape)
-            _function(node)(out, *(known[t] for t in _reads(node)))
+            run = _function(node) if files is None else _function_in(files, node)
+            run(out, *(known[t] for t in _reads(node)))
             known[node] = out
         else:
             known[node] = known[node.src[0]]
@@ -112,17 +119,39 @@ def _names(order: Sequence[Node]) -> dict[Node, str]:
 
 
 def _function(node: Node) -> Callable[..., None]:
-    """The compiled loops of one tensor; a traceback or debugger can enter its source."""
+    """The compiled loops of one tensor; a traceback can show their source."""
     function = _compiled.get(node)
     if function is None:
         text = body_source(node, _names([*_reads(node), node]))
         filename = f"<groundup loops {next(_numbers)}>"
-        scope = namespace()
-        exec(compile(text, filename, "exec"), scope)
+        function = _compiled[node] = _defined(text, filename)
         lines = text.splitlines(keepends=True)
         linecache.cache[filename] = (len(text), None, lines, filename)
         weakref.finalize(node, linecache.cache.pop, filename, None)
-        function = _compiled[node] = next(
-            f for name, f in scope.items() if name.startswith("compute_")
-        )
+    return function
+
+
+def _function_in(files: Files, node: Node) -> Callable[..., None]:
+    """The compiled loops of one tensor, in a file."""
+    from .python_files import heading
+
+    function = files.compiled.get(node)
+    if function is None:
+        names = _names([*_reads(node), node])
+        text = body_source(node, names)
+        if files.stop:
+            head, line, rest = text.partition('"""\n')
+            text = f"{head}{line}    breakpoint()\n{rest}"
+        text = heading(node) + text
+        function = _defined(text, files.write(names[node], text))
+        files.compiled[node] = function
+    return function
+
+
+def _defined(text: str, filename: str) -> Callable[..., None]:
+    """The function that a source defines."""
+    scope = namespace()
+    exec(compile(text, filename, "exec"), scope)
+    function: Callable[..., None]
+    function = next(f for name, f in scope.items() if name.startswith("compute_"))
     return function

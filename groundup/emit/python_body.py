@@ -6,14 +6,22 @@ it is certainly needed, so that a guarded read outside a tensor is never perform
 
 from __future__ import annotations
 
+import builtins
+import functools
 import math
-from collections.abc import Mapping, Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
+from keyword import iskeyword
 
 from ..ir import dtype as dt
 from ..ir.interval import Interval, intervals
+from ..ir.names import names_of
 from ..ir.node import Node
 from ..ir.transform import TENSOR_OPS, body_nodes, halves
+from .python_support import namespace
 
 _LETTERS = "ijklmnpq"
 _INLINE = 56  # characters: a longer expression gets a line of its own
@@ -150,15 +158,6 @@ def _within(block: _Block, outer: _Block) -> bool:
     return b is outer
 
 
-def _variable(uid: int, block: _Block | None) -> str:
-    """The name of a reduction variable; one bound again inside its own loop gets another."""
-    bound = 0
-    while block is not None:
-        bound += uid in block.binds
-        block = block.parent
-    return f"r{uid}" + "x" * (bound - 1)
-
-
 def _runs(reduction: Node) -> bool:
     """Does a reduction have at least one term?"""
     return all(size > 0 for _, size in reduction.arg[1])
@@ -183,6 +182,7 @@ class _Writer:
         self.temporaries = 0
         self.fused: set[Node] = set()  # products that are not rounded before they are summed
         self.halves: set[Node] = set()  # those of bfloat16, where what is below 2⁻¹²⁶ is zero
+        self.letters, self.reductions = _axis_names(node, names.values())
 
     def function(self) -> str:
         node, name = self.node, self.names[self.node]
@@ -194,12 +194,12 @@ class _Writer:
             steps = f"range({int(size)})"
             if node.op == "scan" and node.arg == (i, True):
                 steps = f"reversed({steps})"
-            self.line(i + 1, f"for {_letter(i)} in {steps}:")
+            self.line(i + 1, f"for {self.letters[i]} in {steps}:")
         indent = node.ndim + 1
         if node.op == "scan":
             self.before(indent)
         self.block(self.plan.root, indent)
-        position = _position(node.shape, [_letter(i) for i in range(node.ndim)])
+        position = _position(node.shape, self.letters)
         self.line(indent, f"{name}[{position}] = {self.value(node.src[0], self.plan.root)}")
         return "\n".join(self.lines) + "\n"
 
@@ -207,12 +207,20 @@ class _Writer:
         """The element before, along the axis of a scan."""
         node, name = self.node, self.names[self.node]
         axis, reverse = node.arg
-        here = [_letter(i) for i in range(node.ndim)]
+        here = self.letters
         first = int(node.shape[axis]) - 1 if reverse else 0
         before = [*here[:axis], f"({here[axis]} {'+' if reverse else '-'} 1)", *here[axis + 1 :]]
         start, _ = _literal(node.src[1].value)
         read = f"{name}[{_position(node.shape, before)}]"
         self.line(indent, f"before = {start} if {here[axis]} == {first} else {read}")
+
+    def variable(self, uid: int, block: _Block | None) -> str:
+        """The name of a reduction variable; one bound again inside its own loop gets another."""
+        bound = 0
+        while block is not None:
+            bound += uid in block.binds
+            block = block.parent
+        return self.reductions.get(uid, f"r{uid}") + "x" * (bound - 1)
 
     def line(self, indent: int, text: str) -> None:
         self.lines.append("    " * indent + text)
@@ -304,7 +312,7 @@ class _Writer:
             self.line(indent, text)
         deep = indent
         for uid, size in variables:
-            self.line(deep, f"for {_variable(uid, inner)} in range({int(size)}):")
+            self.line(deep, f"for {self.variable(uid, inner)} in range({int(size)}):")
             deep += 1
         if order == "dot":
             products = _products(node.src[0])
@@ -327,11 +335,11 @@ class _Writer:
         if op in ("const", "extent"):
             return _literal(int(node.value) if op == "extent" else node.value)
         if op == "out":
-            return _letter(node.arg), True
+            return self.letters[node.arg], True
         if op == "carry":
             return "before", True
         if op == "red":
-            return _variable(node.arg, block), True
+            return self.variable(node.arg, block), True
         if op == "axis":
             raise ValueError(f"axis {node.arg!r} is not closed: call .order(…) with it")
         if op == "read":
@@ -390,6 +398,38 @@ class _Writer:
         """Is this an integer division by something that is certainly positive?"""
         divisor = self.plan.range.get(node.src[1])
         return divisor is not None and divisor[0] > 0
+
+
+def _axis_names(node: Node, tensors: Iterable[str]) -> tuple[list[str], dict[int, str]]:
+    """The names of a nest's variables: those that its user gave, where Python can take them and no
+    other is called so."""
+    outs, reductions = names_of(node)
+    taken = {*tensors, *_python_names()}
+
+    def own(name: str) -> str:
+        text = unicodedata.normalize("NFKC", name)
+        if not text.isidentifier() or iskeyword(text) or _OURS.fullmatch(text):
+            return ""
+        free = text
+        for k in count(2):
+            if free not in taken:
+                break
+            free = f"{text}_{k}"
+        taken.add(free)
+        return free
+
+    given = [own(name) for name in outs] or [""] * node.ndim
+    letters = [name or own(_letter(i)) for i, name in enumerate(given)]
+    inner = {uid: own(name) for uid, name in reductions.items()}
+    return letters, {uid: name for uid, name in inner.items() if name}
+
+
+@functools.cache
+def _python_names() -> frozenset[str]:
+    return frozenset((*namespace(), *dir(builtins), "before"))
+
+
+_OURS = re.compile(r"[tr]\d+.*")  # temporaries and reduction variables
 
 
 def _products(term: Node) -> list[Node]:

@@ -17,7 +17,7 @@ from .deal import size
 from .expression import Binding, Value
 from .finish import finish
 from .kernel import RowBound
-from .operations import Writer, convert
+from .operations import Writer, convert, storage_type
 from .reduction import lane_mask
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def sum_broadcast(
         e.bindings[last] = Binding(iv, 0, scope)
         a0, b0 = c.base(k.a), c.base(k.b)
         running = list(running)
-        if k.ahead and count == unroll:
-            ask_ahead(a0, iv)
+        if k.ahead and not k.paired and count == unroll:
+            ask_ahead(iv)
         for u in range(count):
             a_u = f.gep(a0, c.offset(a_step, u), a_type.llvm)
             b_u = f.gep(b0, c.offset(b_step, u), b_type.llvm)
@@ -76,19 +76,42 @@ def sum_broadcast(
         e.close()
         return running
 
-    def ask_ahead(a0: Operand, iv: Operand) -> None:
-        """Ask for some lines of the next tile's rows, which follow this one's in memory: these
-        terms' part of all that they fill. No processor sees so many short rows coming."""
+    def ask_ahead(iv: Operand) -> None:
+        """Ask for some lines of the next tile's rows (or of what those after the computed ones are
+        computed from), which follow this one's in memory: these terms' part of all that they fill.
+        No processor sees so many short rows coming."""
+        load, tiles = (k.a, 1) if k.prologue is None else (k.prologue.ahead, k.prologue.tiles)
+        assert load is not None and k.m is not None
+        itemsize, row = load.dtype.itemsize, c.strides(load, k.m[0])
         # From one row to the next, in rows: 2 where every other pixel of an image is one.
-        across = int(c.offset(a_row, 1)) // int(size(e, extent))
-        lines = -(-height * across * unroll * a_type.itemsize // 64)
-        apart = lines * 64 // a_type.itemsize // unroll  # elements for each term; a0 is at term iv
-        after = f.add(c.offset(a_row, height), f.mul(iv, apart - 1))
-        start = f.put(f"getelementptr {a_type.llvm}, ptr {a0}, i64 {after}")
+        across = int(c.offset(row, 1)) // int(size(e, extent))
+        lines = -(-height * across * unroll * itemsize // 64)
+        apart = lines * 64 // itemsize // unroll  # elements for each term; the base is at term iv
+        after = f.add(c.offset(row, height * tiles), f.mul(iv, apart - 1))
+        start = f.put(f"getelementptr {storage_type(load.dtype)}, ptr {c.base(load)}, i64 {after}")
         f.declare("void @llvm.prefetch.p0(ptr, i32, i32, i32)")
         for i in range(lines):
             at = f.put(f"getelementptr i8, ptr {start}, i64 {64 * i}")
             f.do(f"call void @llvm.prefetch.p0(ptr {at}, i32 0, i32 2, i32 1)")
+
+    def ask_below() -> None:
+        """Ask for what the tile below will read that this one does not: the next rows of an image
+        under a window, a column of which comes from memory a few lines at a time."""
+        below, (window, count) = k.outer[-1][0], k.k[0]
+        step = int(c.offset(c.strides(k.a, window), 1))
+        new = int(c.offset(c.strides(k.a, below), 1)) // step
+        scope = e.open(f.region)
+        for variable, _ in k.k:
+            e.bindings[variable] = Binding("0", 0, scope)
+        start = c.base(k.a)
+        f.declare("void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        for row in range(int(size(e, count)), int(size(e, count)) + new):
+            for r in a_rows:
+                first = (row * step + int(r)) * a_type.itemsize
+                for line in range(0, vectors * c.width * a_type.itemsize, 64):
+                    at = f.put(f"getelementptr i8, ptr {start}, i64 {first + line}")
+                    f.do(f"call void @llvm.prefetch.p0(ptr {at}, i32 0, i32 2, i32 1)")
+        e.close()
 
     def some(
         lo: Operand | int, hi: Operand | int, these: tuple[int, int], running: list[Operand]
@@ -144,6 +167,8 @@ def sum_broadcast(
             [these for these in cases if these != (0, 0)]
         )
 
+    if k.ahead and k.paired:
+        ask_below()
     return c.reduction_loops([(vt, s) for s in start], innermost, narrowed)
 
 

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from math import prod
 
 from ..emit.contraction import affine_coefficient
-from ..emit.kernel import Access, Bound, Contraction, Output, Panel, RowBound, Stride
+from ..emit.kernel import Access, Bound, Contraction, Output, Panel, Prologue, RowBound, Stride
 from ..ir import dtype as dt
 from ..ir.dtype import DType
 from ..ir.node import Node, alu, loops, make, out, read, red
 from ..ir.record import frozen, record
 from ..ir.transform import body_nodes, product_of, substitute, toposort
 from .lower import Lowering, Memory, Raw, affine
-from .nests import Parameters, finish
+from .nests import Parameters, finish, map_loads
 from .sizes import Size, Sym, mul, size_of, value
 
 # Tensor → its copies that exist: by the axis that is innermost, or by how they were gathered.
@@ -36,6 +36,7 @@ class Operand:
     load: Node
     strides: dict[Node, Size]
     tied: set[Node]  # variables of computed positions: they cannot be tiled
+    body: Node | None = None  # what computes it, if it is not stored (see prologue.py)
 
     @property
     def raw(self) -> Raw:
@@ -98,6 +99,19 @@ class Near:
     columns: int
 
 
+@record
+class Made:
+    """How an operand is computed right before it is used; see emit.kernel.Prologue."""
+
+    operand: Operand
+    raw: Raw  # where its element lies in a thread's memory
+    loop: Node
+    tiles: int
+    size: int
+    slots: int
+    ahead: Node | None
+
+
 class Problem:
     """A stored tensor whose body finishes exactly one contraction."""
 
@@ -106,7 +120,9 @@ class Problem:
         width: int, registers: int, copies: Copies | None = None,
         offset: Size = 0, least: int = SMALL, adds_pairs: bool = False,
         apart: frozenset[Node] = frozenset(), repeats: Mapping[Node, int] | None = None,
+        prologue: tuple[Node, Node] | None = None,
     ) -> None:  # fmt: skip
+        self.prologue = prologue  # (a factor's read, what computes it)
         self.apart = apart  # output loops that are not joined with others
         self.repeats = repeats or {}  # see steps.repeats
         self.copies = copies or {}
@@ -149,6 +165,8 @@ class Problem:
                 return False
             load = Lowering(self.shape, factor, self.memory, trusted=True).result
             self.operands.append(_operand(factor, load))
+            if self.prologue is not None and factor is self.prologue[0]:
+                self.operands[-1].body = self.prologue[1]
         if self._count() < self.least:
             return False
         self.full = dict(self.extents)
@@ -215,7 +233,7 @@ class Problem:
         outs = [v for v in self.extents if v.op == "out" and v not in fixed]
         outs.sort(key=lambda v: -value(self.target_strides[v]))
         for x, y in itertools.pairwise(outs):
-            accesses = [dict(n.arg.terms) for n in loads]
+            accesses = [dict(n.arg.terms) for n in loads] + self._computed_from()
             accesses += [o.strides for o in self.operands] + [self.target_strides]
             if not all(self._one_walk(s.get(x, 0), s.get(y, 0), y) for s in accesses):
                 continue
@@ -232,14 +250,19 @@ class Problem:
             fixed |= o.tied
         for x, y in reversed(list(itertools.pairwise(self.k))):
             y = self.k[self.k.index(x) + 1]
-            walks = all(
-                self._one_walk(o.strides.get(x, 0), o.strides.get(y, 0), y) and _plain(o.read, x, y)
-                for o in self.operands
+            walks = all(_plain(o.read, x, y) for o in self.operands) and all(
+                self._one_walk(s.get(x, 0), s.get(y, 0), y)
+                for s in [o.strides for o in self.operands] + self._computed_from()
             )
             if {x, y} & fixed or not walks:
                 continue
             if self._join(x, y):
                 self.k.remove(x)
+
+    def _computed_from(self) -> list[dict[Node, Size]]:
+        """How the loops walk what an operand is computed from."""
+        bodies = [o.body for o in self.operands if o.body is not None]
+        return [dict(n.arg.terms) for n in toposort(bodies) if n.op == "load"]
 
     def _join(self, x: Node, y: Node) -> bool:
         """From now on y walks both loops, if one number counts their steps."""
@@ -330,12 +353,13 @@ class Problem:
 
     def build(
         self, choice: Choice, a_raw: Raw | None, b_raw: Raw | None, params: Parameters,
-        partial: object, near: Near | None = None,
+        partial: object, near: Near | None = None, made: Made | None = None,
     ) -> tuple[Contraction, bool]:  # fmt: skip
         """(the kernel, whether several threads share it); its parameters go to `params`.
 
         a_raw, b_raw: where an operand lies when it has been packed. partial: where sums wait
-        between blocks. near: how panels of b are copied on the way.
+        between blocks. near: how panels of b are copied on the way; made: how an operand is
+        computed.
         """
 
         def stride(size: Size) -> Stride:
@@ -349,15 +373,35 @@ class Problem:
 
         ids = {v: red(i + 1) for i, v in enumerate(self.k)}
 
+        def walk(raw: Raw) -> Access:
+            access = place(raw)
+            return access._replace(terms=tuple((ids.get(v, v), s) for v, s in access.terms))
+
         def load(packed: Raw | None, operand: Operand) -> Node:
             node = operand.load
-            access = place(packed or operand.raw)
-            access = access._replace(terms=tuple((ids.get(v, v), s) for v, s in access.terms))
+            access = walk(packed or operand.raw)
             src = tuple(finish(substitute(s, ids), params) for s in node.src)
             dtype = self.packed_dtype if packed else node.dtype
             return make("load", dtype, (), src, access)
 
-        a, b = load(a_raw, choice.a), load(near.raw if near else b_raw, choice.b)
+        packed = b_raw is not None
+        if near is not None:
+            b_raw = near.raw
+        if made is not None and made.operand is choice.a:
+            a_raw = made.raw
+        elif made is not None:
+            b_raw = made.raw
+        a, b = load(a_raw, choice.a), load(b_raw, choice.b)
+        prologue = None
+        if made is not None and made.operand.body is not None:
+            def walked(n: Node) -> Node:
+                return make("load", n.dtype, (), (), walk(n.arg)) if n.op == "load" else n
+
+            prologue = Prologue(
+                made.loop, made.tiles, map_loads(made.operand.body, walked),
+                params.pointer(made.raw.ref), made.size, made.slots,
+                None if made.ahead is None else walked(made.ahead),
+            )  # fmt: skip
         panel = None if near is None else Panel(
             load(None, choice.b), b.arg.pointer, stride(near.size), near.slots,
             tuple(ids[v] for v in near.run), near.columns,
@@ -393,11 +437,11 @@ class Problem:
             row_bound=tied,
             a=a, b=b, paired=choice.paired,
             hole=self.hole, rows=choice.rows, vectors=choice.vectors, lanes=choice.lanes,
-            halves=self.halves, panels=self.adds_pairs and b_raw is not None,
+            halves=self.halves, panels=self.adds_pairs and packed,
             block=choice.block,
             partial=params.pointer(partial) if choice.block else None,
             order=choice.order,
-            output=Output(body, where_to), width=self.width, panel=panel,
+            output=Output(body, where_to), width=self.width, panel=panel, prologue=prologue,
             ahead=choice.ahead,
         )  # fmt: skip
         return kernel, self._count() >= PARALLEL and self._tiles(choice) > 1
@@ -421,7 +465,6 @@ def without(body: Node, gone: set[Node]) -> Node:
     if not gone:
         return body
     from ..ir.record import replace
-    from .nests import map_loads
 
     def change(node: Node) -> Node:
         if node.op != "load":

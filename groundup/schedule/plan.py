@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from .. import runtime
@@ -26,12 +28,14 @@ from .chain import Linked, link
 from .checks import first_checks
 from .fuse import Group, fuse, stored_behind
 from .join import join
+from .layout import images
 from .line import in_order, lives_of
 from .lower import Memory
 from .order import Canonical, Slot, canonical
+from .prologue import candidates
 from .signature import Signature
 from .sizes import Size, row_major_strides, size_of, value
-from .steps import Builder, Check, Machine, Result, Step, Temp, images, repeats
+from .steps import Builder, Check, Machine, Result, Step, Temp, repeats
 from .windows import written_out
 
 if TYPE_CHECKING:
@@ -92,7 +96,7 @@ class Bound:
     arena: int  # bytes
     live: int  # bytes: the largest sum of temporaries alive at once
     results: list[int]  # bytes of each
-    addresses: list[int]  # now in the words, in the order of `patches`
+    addresses: list[int]  # of all inputs, results and kept memory, as they are in the words now
     arena_at: int  # the arena's address now in the words
 
 
@@ -209,10 +213,14 @@ class Plan:
             return builder.temporary(g.node.shape, g.node.dtype, layout(g)[0])
 
         linked = list(link(kernels, set(self.result_of)))
+        computable = candidates(linked, set(self.result_of))
         builder.repeats = repeats([g for k in linked if not isinstance(k, Linked) for g in k])
         for kernel in linked:
             if not isinstance(kernel, Linked):
-                add(kernel)
+                if kernel[0].node in computable:
+                    builder.waiting[kernel[0].node] = kernel[0], place(kernel[0])
+                else:
+                    add(kernel)
                 continue
             targets = {g.node: place(g) for x in kernel.sinks.values() for g in x.groups}
             if builder.chain(kernel, targets):
@@ -338,7 +346,7 @@ class Plan:
                 patches.append((int(isinstance(ref, Result)), ref.index, at))
         return Bound(
             program, patches, homes, temps, sizes, arena, live,
-            [value(size, n) for size in self.bytes], [0] * len(patches), 0,
+            [value(size, n) for size in self.bytes], [], 0,
         )  # fmt: skip
 
     def _arrange(
@@ -366,19 +374,20 @@ class Plan:
                 old = free[i] if i in donated else None
                 results.append(old if old is not None else Buffer(size))
         else:
-            results = [Buffer(size) for size in bound.results]
+            results = list(map(Buffer, bound.results))
         with pool.lock:
             kept: Sequence[Buffer] = ()
             if once is not None:
                 bound, kept = once.rest(n), once.filled(buffers)
             status = run_bound(bound, (buffers, results, kept))
         if status:
-            raise IndexError(self._explain(status))
+            raise IndexError(self.explain(status))
         for i, j in self.copies:
             results[i].memoryview()[:] = results[j].memoryview()
         return results
 
-    def _explain(self, status: tuple[int, ...]) -> str:
+    def explain(self, status: tuple[int, ...]) -> str:
+        """What a run's status block says."""
         number, index, size = status[0], status[1], status[2]
         check = self.checks[number - 1]
         line = f" (at {check.line})" if check.line else ""
@@ -392,10 +401,15 @@ class Plan:
 def run_bound(bound: Bound, given: Sequence[Sequence[Buffer]]) -> tuple[int, ...]:
     """Run a program on its inputs, results and kept memory; its status block where that says
     something. The caller holds the pool's lock."""
+    addresses = list(map(_address, chain.from_iterable(given)))
+    return run_at(bound, addresses, (len(given[0]), len(given[1])))
+
+
+def run_at(bound: Bound, addresses: list[int], counts: tuple[int, int]) -> tuple[int, ...]:
+    """The same with the addresses of all these, so many of inputs and of results first."""
     arena = _arena(bound.arena) if bound.homes else None
-    addresses = [given[kind][index].address for kind, index, _ in bound.patches]
     if addresses != bound.addresses:
-        _patch(bound, addresses)
+        _patch(bound, addresses, counts)
     if arena is not None and bound.arena_at != arena.address:
         bound.arena_at = arena.address
         for offset, places in bound.homes:
@@ -404,16 +418,19 @@ def run_bound(bound: Bound, given: Sequence[Sequence[Buffer]]) -> tuple[int, ...
     return bound.program.status if bound.program.run() else ()
 
 
-def _patch(bound: Bound, addresses: list[int]) -> None:
+def _patch(bound: Bound, addresses: list[int], counts: tuple[int, int]) -> None:
     """Write the addresses that are others than in the last run."""
-    before = bound.addresses
-    for k, address in enumerate(addresses):
-        if before[k] != address:
-            for array, j in bound.patches[k][2]:
-                array[j] = address
+    before = bound.addresses or [0] * len(addresses)
+    first = (0, counts[0], sum(counts))
+    for kind, index, places in bound.patches:
+        at = first[kind] + index
+        if before[at] != addresses[at]:
+            for array, j in places:
+                array[j] = addresses[at]
     bound.addresses = addresses
 
 
+_address = attrgetter("address")
 _small: list[Buffer] = []
 
 
@@ -452,6 +469,9 @@ def _reads_in_place(step: Step, target: Result, slot: Slot) -> bool:
     if isinstance(step.kernel, (Placing, Chain)):  # it reads again when it has written
         return False
     shape = step.groups[step.writes.index(target)].shape
+    if any(t for g in step.groups[len(step.writes) :] for t in g.reads
+           if stored_behind(t).value == slot):  # fmt: skip
+        return False  # what is computed on the way is read in other places
     for group in step.groups:
         nodes = group.nodes
         inside = {r for n in nodes if n.op == "reduce" for r in body_nodes(n.src[0])}

@@ -14,9 +14,9 @@ from ..ir.transform import TENSOR_OPS, body_nodes, product_of, substitute, topos
 from ..ir.verify import verify
 from .fuse import Group, stored_behind
 from .join import loops_of
+from .layout import innermost, strides
 from .lower import Lowering, Memory, Raw
 from .nests import SERIAL, NestBuilder, Parameters, Store
-from .order import mixes, narrow
 from .search import Search, search_in
 from .sizes import Size, Sym, add, mul, row_major_strides, size_of, total, value
 from .windows import written_out
@@ -97,19 +97,14 @@ class Builder:
     packed: dict[tuple[Any, ...], Temp] = fresh(default_factory=dict)
     checks: list[Check] = fresh(default_factory=list)
     forms: dict[object, list[Lowered]] = fresh(default_factory=dict)
-    room: Temp | None = None  # for panels that threads copy on their way
+    room: Temp | None = None  # for what threads copy or compute on their way
+    # Tensors that their reader may compute itself (see prologue.py), with their places if not.
+    waiting: dict[Node, tuple[Group, Memory]] = fresh(default_factory=dict)
     shared: int = 0  # copies of whole tensors, and earlier packed copies, that were asked for
 
     def layout(self, shape: tuple[int, ...]) -> tuple[Size, ...]:
         """Strides of a temporary: row-major, or an image's (see `images`)."""
-        sizes = tuple(size_of(s) for s in shape)
-        spatial = self.images.get((len(shape), int(shape[0]) if shape else 0))
-        if spatial is None:
-            return row_major_strides(sizes)
-        channels = [i for i in range(1, len(shape)) if i not in spatial]
-        if narrow(shape, spatial) and int(shape[0]) >= BATCH:
-            return permuted(sizes, [*channels, *spatial, 0])
-        return permuted(sizes, [0, *spatial, *channels])
+        return strides(shape, self.images)
 
     def temporary(
         self, shape: tuple[int, ...], dtype: DType, strides: tuple[Size, ...]
@@ -126,6 +121,12 @@ class Builder:
         """
         if all(0 in g.shape and any(type(s) is int and s == 0 for s in g.shape) for g in groups):
             return  # there is nothing to compute
+        for t in [t for g in groups for t in map(stored_behind, g.reads) if t in self.waiting]:
+            mine, home = self.waiting.pop(t)
+            if self._computes(groups[0], targets[0], mine, home):
+                return
+            self.add([mine], [home])
+            self.memory[t] = home
         if listener is not None and len(groups) == 1 and _has_product(groups[0].reductions):
             listener(self, groups[0], targets[0])
         key, tensors, refs = form(groups, targets, self.memory, self.copies, self.repeats)
@@ -231,6 +232,8 @@ class Builder:
             return True
         if any(n.op == "mod" for n in body_nodes(group.body)) and self._residues(group, target):
             return True
+        if group.body.op == "where" and self._beside(group, target):
+            return True
         found = search_in(group.body)
         return found is not None and self._scatter(found, group, target)
 
@@ -291,6 +294,35 @@ class Builder:
         self._append(kernel_, params, parallel, target, group, checks)
         return True
 
+    def _computes(
+        self, group: Group, target: Memory, mine: Group, place: Memory
+    ) -> bool:  # fmt: skip
+        """Append the step of a product that computes one of its operands itself, if that pays."""
+        from .contract import Problem
+        from .prologue import chosen, computed, room
+        from .residue import residues
+
+        (site,) = group.reads[mine.node]
+        body = computed(mine, site, self.memory)
+        if body is None or len(residues(group.shape, group.body)) > 1:
+            return False
+        problem = Problem(
+            group.shape, group.body, {**self.memory, mine.node: place}, target,
+            self.machine.width, self.machine.registers, self.copies,
+            adds_pairs=self.machine.adds_pairs, repeats=self.repeats, prologue=(site, body),
+        )  # fmt: skip
+        choice = chosen(problem) if problem.valid else None
+        if choice is None:
+            return False
+        params = Parameters()
+        made = room(problem, choice, self._room(0), self.machine.slots)
+        self._room(made.size * made.slots)
+        panels = self.pack(problem, choice, False) if choice.pack else None
+        waiting = self._waiting(problem, choice) if choice.block else None
+        kernel, several = problem.build(choice, None, panels, params, waiting, made=made)
+        self._append_all(kernel, params, several, [target], [group, mine], problem.checks)
+        return True
+
     def _choose(
         self, part: Part, target: Memory, several: bool
     ) -> tuple[Problem, Choice] | None:
@@ -319,20 +351,25 @@ class Builder:
         return None
 
     def _near(self, problem: Problem, choice: Choice) -> Near:
-        """Memory for the panels that threads copy on their way: one place for all steps, of which
-        one runs at a time."""
+        """Memory for the panels that threads copy on their way."""
         from .pack import near
 
-        if self.room is None:
-            self.temps.append(0)
-            self.room = Temp(len(self.temps) - 1)
-        found = near(problem, choice, self.room, self.machine.slots)
+        found = near(problem, choice, self._room(0), self.machine.slots)
         whole = mul(found.size, found.slots)
         if isinstance(whole, Sym):  # no larger one is known
             self.temps.append(whole)
             return near(problem, choice, Temp(len(self.temps) - 1), self.machine.slots)
-        self.temps[self.room.index] = max(value(self.temps[self.room.index]), whole)
+        self._room(whole)
         return found
+
+    def _room(self, size: int) -> Temp:
+        """Memory for what threads copy or compute on their way, of at least so many bytes: one
+        place for all steps, of which one runs at a time."""
+        if self.room is None:
+            self.temps.append(0)
+            self.room = Temp(len(self.temps) - 1)
+        self.temps[self.room.index] = max(value(self.temps[self.room.index]), size)
+        return self.room
 
     def _residues(self, group: Group, target: Memory) -> bool:
         """Append the step of a strided sum that is none of products, if it is one: plain loops for
@@ -342,12 +379,27 @@ class Builder:
         parts = residues(group.shape, group.body)
         if len(parts) == 1 or any(n.arg[2].startswith("dot") for n in group.reductions):
             return False
+        self._apart(parts, group, target)
+        return True
+
+    def _beside(self, group: Group, target: Memory) -> bool:
+        """Append the step of what is put together along its fastest axis, if it is one: plain loops
+        for the pieces; those of one shape share them."""
+        from .beside import pieces
+
+        axis = next((i for i, s in enumerate(target.strides) if s == 1), None)
+        parts = [] if axis is None else pieces(group.shape, group.body, axis)
+        if parts:
+            self._apart(parts, group, target)
+        return bool(parts)
+
+    def _apart(self, parts: list[Part], group: Group, target: Memory) -> None:
+        """Append the step that computes a tensor in parts."""
         params = Parameters()
         checks: list[tuple[int, tuple[int, ...], str | None]] = []
         kernels, parallel = self._nests(parts, target, params, checks)
         kernel = kernels[0] if len(kernels) == 1 else Several(tuple(kernels))
         self._append(kernel, params, parallel, target, group, checks)
-        return True
 
     def _nests(
         self, parts: list[Part], target: Memory, params: Parameters,
@@ -526,23 +578,6 @@ def _has_product(nodes: Iterable[Node]) -> bool:
     return any(n.op == "reduce" and n.arg[2].startswith("dot") for n in nodes)
 
 
-BATCH = 16  # images that fill a vector
-
-
-def innermost(shape: tuple[Size, ...], axis: int) -> tuple[Size, ...]:
-    """Strides of contiguous memory in which `axis` varies fastest, the others row-major."""
-    return permuted(shape, [i for i in range(len(shape)) if i != axis] + [axis])
-
-
-def permuted(shape: tuple[Size, ...], order: list[int]) -> tuple[Size, ...]:
-    """Strides of contiguous memory with the axes in this order, the last one fastest."""
-    inner = row_major_strides(tuple(shape[i] for i in order))
-    strides: list[Size] = [0] * len(shape)
-    for i, s in zip(order, inner):
-        strides[i] = s
-    return tuple(strides)
-
-
 def repeats(groups: list[Group]) -> dict[Node, int]:
     """How many contractions read a tensor as a factor's read does, for each such read: a copy that
     one of them asks for serves them all."""
@@ -561,32 +596,3 @@ def repeats(groups: list[Group]) -> dict[Node, int]:
         for way in mine:
             users[way] = users.get(way, 0) + 1
     return {r: users[way] for way, reads in ways.items() for r in reads}
-
-
-def images(groups: list[Group]) -> dict[tuple[int, int], tuple[int, ...]]:
-    """(rank, extent of the first axis) of what convolutions read → its axes of pixels.
-
-    Such tensors, and those that go with them, are kept with the channels innermost (NHWC), or with
-    the batch innermost where the channels are few: either way vectors lie along what a convolution
-    neither slides over nor pads.
-    """
-    found: dict[tuple[int, int], tuple[int, ...]] = {}
-
-    def note(shape: tuple[int, ...], spatial: set[int]) -> None:
-        if spatial and 0 not in spatial:
-            found.setdefault((len(shape), int(shape[0])), tuple(sorted(spatial)))
-
-    for g in groups:
-        for n in g.reductions:
-            if not n.arg[2].startswith("dot"):
-                continue
-            for r in product_of(n.src[0]) or ():
-                mixed = {i for i, ix in enumerate(r.src[1:]) if mixes(ix)}
-                ours = {
-                    v.arg for i in mixed for v in body_nodes(r.src[1 + i]) if v.op == "out"
-                }  # fmt: skip
-                if r.src[1:2] and r.src[1].op == "out":
-                    note(g.shape, ours)
-                if len(r.src) > 3 and r.src[1].op in ("out", "red") and r.src[0].op != "buffer":
-                    note(r.src[0].shape, mixed)
-    return found

@@ -14,7 +14,7 @@ from ..ir.record import replace
 from .contract import Choice, Gather, Operand, Problem
 from .lower import affine
 from .pack import turned
-from .sizes import Sym, size_of, value
+from .sizes import Size, Sym, size_of, value
 from .winners import elected
 
 PANEL = 320 << 10  # bytes of b that one tile walks: they stay in the second-level cache
@@ -28,8 +28,11 @@ PAGE = 4096
 APART = 4.0  # cycles a term longer, where vectors of a tile's rows lie pages apart
 NEAR_ROWS = 128  # that use a panel: fewer, and it is copied once for all users, by all threads
 AHEAD = 256 << 10  # bytes of rows: fewer soon lie in the second-level cache
+WINDOW = 8  # rows of a window that slides over an image
+FIRST = 16 << 10  # bytes: half of a first-level cache
 STREAMS = 8  # rows of memory that are read side by side
 FAR, WALK = 16 << 10, 1.7  # bytes between two terms, and how much longer such a walk takes
+MANY, LEVEL2 = 512, 1 << 20  # columns; bytes of a second-level cache
 CROWDED = 1.3  # how much longer it takes when rows push each other out of the cache
 POINTERS = 9  # rows a runtime size apart for which there are registers enough
 # Cycles a term longer, where a tile's rows lie together and each term on a page of its own; where
@@ -198,7 +201,9 @@ def _tiles(
             elif walk:
                 c.cost += walk * _terms(p) * sum(count for _, count in tiles) * -(
                     -columns // (vectors * width)) * _rest(p, m, n)
-            if gather is None and m is not None and _crowded(p, a, m, rows):
+            if gather is None and m is not None and (
+                _crowded(p, a, m, rows) or _scattered(p, a, m, columns)
+            ):  # fmt: skip
                 c.cost, c.pack_rows = _uncrowded(p, a, m, cost)
             found.append(c)
             together = (loose[0] or c.cost > cost) and not c.pack_rows
@@ -288,6 +293,15 @@ def _crowded(p: Problem, a: Operand, m: Node, rows: int) -> bool:
     return rows > 4 * sets
 
 
+def _scattered(p: Problem, a: Operand, m: Node, columns: int) -> bool:
+    """Does every column of tiles read rows anew from beyond the second-level cache, each a part of
+    a page of its own? No processor sees so many short rows coming."""
+    if a.strides.get(p.k[-1], 0) != 1:
+        return False
+    apart = value(a.strides[m]) * p.itemsize >= PAGE > value(p.extents[p.k[-1]]) * p.itemsize
+    return apart and columns >= MANY and _elements(p, a) * p.itemsize > LEVEL2
+
+
 def _uncrowded(p: Problem, a: Operand, m: Node, cost: float) -> tuple[float, bool]:
     """(the cost, whether a is copied first into rows that are not crowded)."""
     if _rows_packable(p, a, m):
@@ -348,7 +362,9 @@ def _packing(p: Problem, b: Operand, m: Node | None, n: Node) -> list[tuple[bool
         return [(False, 0.0), (True, COPY * elements)]
     uses = p._count() / max(1.0, elements)  # how often each element is used
     last = b.strides.get(p.k[-1], 0)
-    far = not isinstance(last, Sym) and int(last) * 4 >= 1024  # a step of the sum changes lines
+    # A step of the sum changes lines. (The rows of a chain's unit are near soon, and a copy of them
+    # would leave the caches.)
+    far = not isinstance(last, Sym) and int(last) * 4 >= 1024 and not p.apart
     if far and uses >= 256 and _terms(p) >= 64 and not isinstance(p.extents[n], Sym):
         return [(True, COPY * elements)]
     return [(False, 0.0)]
@@ -401,17 +417,38 @@ def _near(p: Problem, c: Choice) -> bool:
 
 def _ahead(p: Problem, c: Choice) -> bool:
     """Should a tile ask for the rows of the next? If they follow its own, and there are many."""
-    if c.m is None or c.lanes or c.paired or c.pack_rows or p.halves:
+    if c.m is None or c.lanes or c.pack_rows or p.halves:
         return False
-    last = p.k[-1]
-    row, terms = c.a.strides[c.m], p.extents[last]
-    if isinstance(row, Sym) or isinstance(terms, Sym) or c.a.strides.get(last, 0) != 1:
+    if c.paired:
+        return c.order == "across" and _slides(p, c) and _elements(p, c.a) * p.itemsize >= AHEAD
+    return follows(p, c, c.a.strides[c.m], c.a.strides.get(p.k[-1], 0))
+
+
+def follows(p: Problem, c: Choice, row: Size, term: Size) -> bool:
+    """Do rows that are so far apart, as their terms, follow each other in memory, and are there
+    many?"""
+    terms = p.extents[p.k[-1]]
+    if isinstance(row, Sym) or isinstance(terms, Sym) or term != 1:
         return False
     if row not in (terms, 2 * terms):  # or every other pixel of an image, of all channels
         return False
     if c.block is not None and c.block[0] == len(p.k) - 1:
         return False
     return _elements(p, c.a) * p.sum.dtype.itemsize >= AHEAD
+
+
+def _slides(p: Problem, c: Choice) -> bool:
+    """Does a window slide over a along the outer loop whose steps are next to each other, a few
+    rows at a time?"""
+    outer = [v for v in p.extents if v.op == "out" and v is not c.m and v is not c.n]
+    if not outer or c.m is None or not p.k:
+        return False
+    below = min(outer, key=lambda v: value(p.target_strides[v]))
+    steps = [c.a.strides.get(v, 0) for v in (below, p.k[0], c.m)]
+    if any(isinstance(s, Sym) for s in (*steps, p.extents[p.k[0]])) or not steps[1]:
+        return False
+    new, rest = divmod(value(steps[0]), value(steps[1]))
+    return not rest and 0 < new <= value(p.extents[p.k[0]]) <= WINDOW
 
 
 def _arrange(p: Problem, c: Choice) -> None:
@@ -437,6 +474,8 @@ def _arrange(p: Problem, c: Choice) -> None:
         # a is read once, the whole of b from the second-level cache. A plan for a few rows of a
         # runtime number serves any.
         c.order = "across"
+    elif c.paired and _slides(p, c) and _elements(p, c.b) * itemsize <= FIRST:
+        c.order = "across"  # pixels are read and written whole, b lies in the first-level cache
     elif outer and all(value(p.target_strides[v]) < value(p.target_strides[c.n]) for v in outer):
         c.order = "outer"
     if len(p.k) == 0 or repeated == 0:

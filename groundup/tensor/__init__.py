@@ -145,6 +145,7 @@ from .realize import realize
 from .tensor import Tensor
 
 if TYPE_CHECKING:
+    from .broadcast import explain_broadcast
     from .contract import bmm, dot, einsum, matmul, mm, mv, outer
     from .explain import explain
     from .find import first_nonfinite
@@ -173,6 +174,7 @@ if TYPE_CHECKING:
 
 # The same names, by the module that is imported when one of them is used (PEP 562).
 _LATER = {
+    "broadcast": ("explain_broadcast",),
     "contract": ("bmm", "dot", "einsum", "matmul", "mm", "mv", "outer"),
     "explain": ("explain",),
     "find": ("first_nonfinite",),
@@ -218,6 +220,7 @@ short, int, long = int16, int32, int64
 __all__ = [
     "JitError",
     "explain",
+    "explain_broadcast",
     "get_num_threads",
     "jit",
     "set_num_threads",

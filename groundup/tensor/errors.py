@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -49,11 +49,37 @@ def at_line() -> str:
 
 
 def lined_up(**shapes: Sequence[int]) -> str:
-    """Shapes under one another, right-aligned as broadcasting compares them."""
-    width = max(len(name) for name in shapes)
-    texts = {name: shape_text(shape) for name, shape in shapes.items()}
-    most = max(len(text) for text in texts.values())
-    return "".join(f"\n  {name:<{width}}  {text:>{most}}" for name, text in texts.items())
+    """Shapes under one another, each axis under that which broadcasting compares it with."""
+    return picture(shapes)
+
+
+def picture(shapes: Mapping[str, Sequence[int]], marked: int = 0) -> str:
+    """A line for each shape, axes under one another, counted from the right; a ^ under the axis
+    `marked`, counted from the right, 1 the last (0: none)."""
+    ndim = max(map(len, shapes.values()))
+    columns = [
+        max(len(str(int(s[-axis]))) for s in shapes.values() if len(s) >= axis)
+        for axis in range(ndim, 0, -1)
+    ]
+    name = max(map(len, shapes))
+    lines = [f"  {key:<{name}}  {_row(shape, columns)}" for key, shape in shapes.items()]
+    if marked:
+        at = 1 + sum(width + 2 for width in columns[: ndim - marked]) + columns[ndim - marked]
+        lines.append(f"  {'':<{name}}  {'^':>{at}}")
+    return "".join("\n" + line for line in lines)
+
+
+def _row(shape: Sequence[int], columns: Sequence[int]) -> str:
+    """A shape as Python writes a tuple, its sizes right-aligned in columns."""
+    lead = len(columns) - len(shape)
+    if not shape:
+        return f"{'()':>{sum(width + 2 for width in columns)}}"
+    text = " " * sum(width + 2 for width in columns[:lead])
+    text += ", ".join(
+        f"{f'({int(s)}' if i == 0 else int(s):>{width + (i == 0)}}"
+        for i, (s, width) in enumerate(zip(shape, columns[lead:], strict=True))
+    )
+    return text + (",)" if len(shape) == 1 else ")")
 
 
 def shape_text(shape: Sequence[int]) -> str:
@@ -73,7 +99,7 @@ def cannot_broadcast(operation: str, shapes: Sequence[Sequence[int]]) -> ShapeEr
     listed = " and ".join(str(s) for s in sorted(sizes))
     return ShapeError(
         f"{operation}: shapes do not fit: counted from the right, axis {axis} has sizes {listed}"
-        + lined_up(**{names[i]: s for i, s in enumerate(shapes)})
+        + picture({names[i]: s for i, s in enumerate(shapes)}, axis)
         + "\n  sizes must be equal, or one of them 1 (unsqueeze adds such an axis)"
         + at_line()
     )

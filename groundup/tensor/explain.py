@@ -139,6 +139,9 @@ def _form(kernel: Kernel, parallel: bool) -> list[str]:
         how = "columns" if kernel.lanes else f"vectors of {kernel.width}"
         along = kernel.k[-1][0] if kernel.lanes else kernel.n[0]
         copied = kernel.panel and f", panels of {kernel.panel.columns} lanes copied on the way"
+        if kernel.prologue is not None:
+            what = "rows" if kernel.prologue.loop is not kernel.n[0] else "columns"
+            copied = f", {what} of an operand computed on the way"
         return [
             f"tiles of {m}{kernel.vectors} {how} of {_variable(kernel.n[0])}, "
             f"vectorised along {_variable(along)}, {threads}{copied or ''}"

@@ -125,10 +125,12 @@ class Jit(Generic[P, R]):
             return self.captured(*args, **kwargs)
         latest = self._latest
         if latest is not None and not kwargs:
+            result: R | None = latest.quick(args) if latest.simple else None
+            if result is not None:
+                return result
             given = latest.fits(args)
             if given is not None:
-                result: R = latest.run(given)
-                return result
+                return cast(R, latest.run(given))
         return self._look_up(args, kwargs)
 
     def latest(self) -> tuple[list[Node], Plan]:

@@ -13,6 +13,7 @@ from ..ir import node as ir
 from ..ir.dtype import DType, promote
 from ..ir.extent import Extent
 from ..ir.interval import intervals
+from ..ir.names import remember
 from ..ir.node import Node
 from ..ir.recipe import Recipe, facts, placeholder, record
 from ..ir.transform import TENSOR_OPS, body_nodes, substitute
@@ -37,7 +38,9 @@ def close(expression: Indexed, axes: Sequence[Axis]) -> Tensor:
     if form is not None:
         known = _closed.get(form[0])
         if known is not None:
-            return finish(known.follow(form[2])[0], *form[1])
+            node = known[0].follow(form[2])[0]
+            remember(node, [a.name for a in axes], known[1])
+            return finish(node, *form[1])
     lowering = Lowering(expression, axes)
     body = lowering.lower(expression)
     mapping = {ir.axis(a): ir.out(n) for n, a in enumerate(axes)}
@@ -45,6 +48,8 @@ def close(expression: Indexed, axes: Sequence[Axis]) -> Tensor:
     made = body.op == "read" and body.src[0] in lowering.made
     if made and body.src[1:] == tuple(mapping):  # it is a tensor already
         node = body.src[0]
+    names = tuple(lowering.names[i] for i in sorted(lowering.names))
+    remember(node, [a.name for a in axes], names)
     tensors = lowering.tensors
     if not tensors:
         from .tensor import Tensor
@@ -59,12 +64,12 @@ def close(expression: Indexed, axes: Sequence[Axis]) -> Tensor:
             del _closed[next(iter(_closed))]
         holders = [placeholder(i, t) for i, t in enumerate(form[2])]
         body = substitute(node.src[0], dict(zip(form[2], holders, strict=True)))
-        _closed[form[0]] = record(holders, [ir.loops(node.shape, body)])
+        _closed[form[0]] = record(holders, [ir.loops(node.shape, body)]), names
     return finish(node, *tensors)
 
 
 _KEPT = 4096  # forms remembered
-_closed: dict[tuple[Any, ...], Recipe] = {}
+_closed: dict[tuple[Any, ...], tuple[Recipe, tuple[str, ...]]] = {}
 
 
 def _form(
@@ -123,6 +128,7 @@ class Lowering:
         self.made: set[Node] = set()  # tensors that are parts of the expression
         self.scans = {id(t.arg[1]): t for t in self.order if t.op == "scan"}
         self.carry_type: dict[int, DType] = {}
+        self.names: dict[int, str] = {}  # of reduction variables, "" where two share an id
         reads = [t for t in self.order if t.op == "read"]
         self.tensors: list[Core] = [t.arg[0] for t in reads]
         self.tensors += [t.arg for t in self.order if t.op == "number" and isinstance(t.arg, Core)]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from .info import StorageInfo
     from .notation import Indexed
 
     Plain: TypeAlias = (
@@ -85,6 +86,21 @@ class Tensor(Methods, Reductions, Along, Conversions):
     def storage_offset(self) -> int:
         """The position of the first element in its memory."""
         return self.layout()[1]
+
+    def storage_info(self) -> StorageInfo:
+        """Strides, offset, what is stored and who shares the memory, to be looked at.
+
+        >>> c = gu.tensor([10.0, 20.0, 30.0])
+        >>> rows = c.expand(4, 3)
+        >>> print(rows.storage_info())
+        float32 of shape (4, 3): strides (0, 1), offset 0, in elements
+        12 elements, 3 stored (12 bytes): axis 0 repeats one copy 4 times
+        memory: 12 bytes, computed
+        shared with c of shape (3,)
+        """
+        from .info import storage_info
+
+        return storage_info(self)
 
     def is_contiguous(self) -> bool:
         """Do the elements lie in row-major order, without gaps?"""

@@ -63,6 +63,8 @@ def _terms(low: Lowering, tree: Indexed, body: Node) -> Node:
 
 def _over(low: Lowering, kind: str, axes: Sequence[Axis], body: Node, order: str) -> Node:
     variables, pairs = ir.fresh(body.depth, [low.size[a] for a in axes])
+    for (uid, _), a in zip(pairs, axes, strict=True):
+        low.names[uid] = a.name if low.names.get(uid, a.name) == a.name else ""
     mapping = {ir.axis(a): v for a, v in zip(axes, variables, strict=True)}
     return ir.reduce(kind, pairs, substitute(body, mapping), order)
 

@@ -23,6 +23,7 @@ from groundup.ir.node import (
     reshape,
     where,
 )
+from groundup.ir.pieces import Piece, choice
 from groundup.ir.verify import verify
 
 from .. import build as B
@@ -273,6 +274,32 @@ def test_concatenation() -> None:
         return loops((7,), where(first, read(x, i), read(y, B.plus(i, -3))))
 
     check(ours, lambda x, y: torch.cat([x, y]), data(3), data(4))
+
+
+def test_what_was_stacked_is_read_not_searched_for() -> None:
+    """Five matrices as one, each found by comparisons of a position: a position is one number."""
+
+    def ours(*xs: Node) -> Node:
+        _, j, k = outs(3)
+        pieces = [Piece(t, t + 1, read(x, j, k)) for t, x in enumerate(xs)]
+        return loops((len(xs), 2, 3), choice(0, pieces))
+
+    arrays = [data(2, 3, seed=t) for t in range(5)]
+    check(ours, lambda *xs: torch.stack(xs), *arrays)
+    leaves = [B.param(a) for a in arrays]
+    found = gradient(ours(*leaves), B.tensor(data(5, 2, 3)), leaves)
+    assert all(g is not None and count_reductions(g) == 0 for g in found)
+
+
+def test_an_open_variable_of_several_values_is_summed_over() -> None:
+    """Rows 2 to 4 of seven are the same vector: its gradient sums three."""
+
+    def ours(x: Node) -> Node:
+        i, j = outs(2)
+        middle = where(alu("lt", i, index(2)), const(0.0, dt.float64), read(x, j))
+        return loops((7, 3), where(alu("lt", i, index(5)), middle, const(0.0, dt.float64)))
+
+    check(ours, lambda x: F.pad(x.expand(3, 3), (0, 0, 2, 2)), data(3))
 
 
 def test_diagonal() -> None:

@@ -251,3 +251,27 @@ def test_an_array_that_is_copied_inside_may_not_change(take: Any) -> None:
         g(x)
     outside[1] = 1.0
     assert g(x).tolist() == [1.0] * 3
+
+
+def test_a_call_that_only_computes_sees_what_every_call_sees() -> None:
+    table, places = gu.randn(7, 3).realize(), gu.tensor([1, 0, 6])
+    scale = [2.0]
+    take = gu.jit(lambda t, i: (t[i] * scale[0], t.sum()))
+    for _ in range(4):
+        got, total = take(table, places)
+    assert take._latest is not None and take._latest.quick((table, places)) is not None
+    wide, leaf = gu.randn(7, 6).realize(), gu.randn(7, 3).realize().requires_grad_()
+    given: list[gu.Tensor] = [
+        table, table + 1, wide[:, ::2], wide[:, 3:], leaf, gu.randn(7, 3).double().realize(),
+        gu.randn(9, 3).realize(), gu.randn(9, 2).realize(), gu.full((7, 3), 2.0), table,
+    ]  # fmt: skip
+    for t in given:
+        got, total = take(t, places)
+        assert got.tolist() == (t[places] * 2.0).tolist()
+        assert total.item() == t.sum().item()
+        assert got is not table and not got.requires_grad
+    for bad in (gu.tensor([1, 0, 7]), gu.tensor([-8, 0, 0])):
+        with pytest.raises(IndexError, match="out of range for axis 0"):
+            take(table, bad)
+    scale[0] = 3.0
+    assert take(table, places)[0].tolist() == (table[places] * 3.0).tolist()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import groundup as gu
-from groundup.emit.kernel import Chain, Contraction, Word
+from groundup.emit.kernel import Chain, Contraction, Pack, Word
 from groundup.nn import functional as F
 from groundup.schedule import Plan, Signature, chain, kept
 from groundup.tensor import Tensor
@@ -287,6 +287,20 @@ def test_no_product_is_computed_in_full(monkeypatch: pytest.MonkeyPatch) -> None
                 assert part.kernel.diagonal is not None or part.kernel.row_bound is not None
             else:
                 assert isinstance(part.kernel.loops[-1][1], Word)
+
+
+@pytest.mark.parametrize("mask", ["none", "causal"])
+def test_heads_side_by_side(monkeypatch: pytest.MonkeyPatch, mask: str) -> None:
+    """As a transformer's one product leaves them: the same bits, and only what has to be turned is
+    copied first."""
+    inputs = [x.permute(0, 2, 1, 3) for x in tensors(*[(1, 300, 6, 64)] * 4)]
+    options = how(mask, 1, 6, 300, 300)
+    same(*both(monkeypatch, lambda: attend(inputs, **options)))
+    forget()
+    kernels = [s.kernel for s in plan(attend(inputs, **options)).steps]
+    copies = [k for k in kernels if isinstance(k, Pack)]
+    assert any(isinstance(k, Chain) for k in kernels)
+    assert copies and all(k.lane[1] != 1 for k in copies)
 
 
 def test_second_derivatives(monkeypatch: pytest.MonkeyPatch) -> None:

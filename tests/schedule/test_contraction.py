@@ -309,6 +309,25 @@ def test_a_long_operand_is_walked_once(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (kernel.order == "across") == once, columns
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_a_window_asks_for_the_rows_below(stride: int) -> None:
+    """Each channel by itself: pixels are walked whole, and what the next line of the window will
+    see is asked for early, also beyond the end of the last image."""
+
+    def build(x: np.ndarray, w: np.ndarray) -> list[Node]:
+        image = gu.from_numpy(x).permute(0, 3, 1, 2)
+        y = gu.nn.functional.conv2d(
+            image, gu.from_numpy(w), stride=stride, padding=1, groups=x.shape[3]
+        )
+        return [y.permute(0, 2, 3, 1).node]
+
+    arrays = numbers(11, (2, 9, 30, 37), (37, 1, 3, 3))
+    roots = build(*arrays)
+    found = [k for k in kernels(Plan(Signature(roots), roots, [None])) if k.paired]
+    assert [(k.order, k.ahead) for k in found] == [("across", True)]
+    check(run(roots), reference(build, arrays), 9, stride)
+
+
 def test_terms_that_push_each_other_out_of_the_cache_are_copied_first() -> None:
     """AᵀB with terms 4 KiB apart: each would take the place of the one 32 before."""
     for n, copies in ((1024, 1), (64, 0)):
@@ -317,6 +336,43 @@ def test_terms_that_push_each_other_out_of_the_cache_are_copied_first() -> None:
         plan = Plan(Signature(roots), roots, [None])
         packs = [s.kernel for s in plan.steps if isinstance(s.kernel, Pack)]
         assert sum(not k.panel[0] for k in packs) == copies, n
+
+
+def test_rows_on_pages_of_their_own_are_copied_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a recurrent layer left time by time, read sequence by sequence, each row by many tiles;
+    with the bits of rows that are read where they lie."""
+    symbol = Symbol("n")
+
+    def build(x: np.ndarray, w: np.ndarray) -> list[Node]:
+        size = Extent.of(x.shape[1], 1, symbol)
+        (r,), variables = fresh(0, [x.shape[2]])
+        i, t, j = outs(3)
+        node = B.tensor(x)
+        rows = buffer(node.value, (x.shape[0], size, x.shape[2]), node.dtype)
+        term = alu("mul", read(rows, t, i, r), read(B.tensor(w), j, r))
+        return [loops((size, x.shape[0], len(w)), reduce("sum", variables, term, "dot"))]
+
+    def plan(roots: list[Node]) -> tuple[Plan, int]:
+        made = Plan(Signature(roots), roots, [None])
+        return made, sum(isinstance(s.kernel, Pack) and not s.kernel.panel[0] for s in made.steps)
+
+    large = np.zeros((33, 23, 700), np.float32)
+    for columns, copied in ((1024, 1), (64, 0)):
+        assert plan(build(large, np.zeros((columns, 700), np.float32)))[1] == copied, columns
+    x, w = numbers(8, (33, 23, 70), (600, 70))
+    (plain,) = run(build(x, w))
+    monkeypatch.setattr(tiles, "PAGE", 300)
+    monkeypatch.setattr(tiles, "LEVEL2", 300)
+    made, copied = plan(build(x, w))
+    assert copied == 1
+    want = np.einsum("tbk,nk->btn", x.astype(np.float64), w.astype(np.float64))
+    size = np.einsum("tbk,nk->btn", np.abs(x), np.abs(w)).astype(np.float64)
+    for n in (23, 1, 7, 0):
+        roots = build(np.ascontiguousarray(x[:, :n]), w)
+        (got,) = (B.array(m, r) for m, r in zip(
+            made.run(Signature(roots).buffers, n, [None]), roots))  # fmt: skip
+        assert (np.abs(got - want[:n]) <= sum_bound(70, 2.0**-23, size[:n])).all(), n
+        assert got.tobytes() == plain[:n].tobytes(), n
 
 
 # ---- copies into panels --------------------------------------------------------------------------

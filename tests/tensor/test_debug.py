@@ -1,0 +1,116 @@
+"""gu.debug(): every kernel is a Python function in a file, that pdb and a traceback can enter."""
+
+import os
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+
+import pytest
+
+import groundup as gu
+from groundup.emit import python_files
+from groundup.emit.python import source
+
+ROOT = Path(gu.__file__).parents[1]
+
+
+def files(folder: str) -> list[str]:
+    return [f.read_text() for f in sorted(Path(folder).iterdir())]
+
+
+def test_each_kernel_has_a_file_with_the_users_axes_and_line(tmp_path: Path) -> None:
+    row, col, k = gu.axes("row col k")
+    a, b = gu.arange(12).float().reshape(4, 3), gu.ones(3, 2)
+    for _ in range(2):  # the second is filled into the form of the first
+        with gu.debug(tmp_path) as folder:
+            c = (a[row, k] * b[k, col]).sum(k).order(row, col)  # here
+            assert c.tolist() == [[3.0, 3.0], [12.0, 12.0], [21.0, 21.0], [30.0, 30.0]]
+    text = next(t for t in files(folder) if "for row" in t)
+    for part in ("for row in range(4):", "for col in range(2):", "for k in range(3):", "# here"):
+        assert part in text
+    assert f"of {__file__}" in text
+
+
+def test_names_that_python_cannot_take_are_replaced() -> None:
+    a = gu.ones(2, 3)
+    x, y = gu.axis("lambda"), gu.axis("t1")
+    text = source((a[x, y] + 1).order(y, x).node)
+    assert "for lambda" not in text and "for t1 " not in text
+    same = gu.axis("A")
+    other = gu.axis("range")
+    text = source((a[same, other] + 1.5).order(same, other).node)
+    assert "for A_2 in range(2)" in text and "for range_2 in range(3)" in text
+
+
+def test_an_axis_that_is_reduced_inside_its_own_loop_has_two_names() -> None:
+    i, j = gu.axes("i j")
+    a = gu.tensor([[1.0, 5.0], [7.0, 2.0]])
+    y = (a[i, j] - a[i, j].max(j)).order(i, j)
+    assert "for j_2 in range(2)" in source(y.node)
+    with gu.debug():
+        assert y.tolist() == [[-4.0, 0.0], [0.0, -5.0]]
+
+
+def test_sums_over_different_axes_beside_each_other_keep_no_wrong_name() -> None:
+    i, k, m = gu.axes("i k m")
+    a, b = gu.ones(2, 3), gu.ones(2, 5)
+    y = (a[i, k].sum(k) * b[i, m].sum(m)).order(i)
+    assert "for m in range(3)" not in source(y.node)
+    with gu.debug():
+        assert y.tolist() == [15.0, 15.0]
+
+
+def test_a_traceback_shows_the_line_of_the_loop() -> None:
+    x, v = gu.zeros(3, 2), gu.ones(2, 2)
+    with gu.debug() as folder, pytest.raises(IndexError) as error:
+        x.index_add(0, gu.tensor([0, 2]) + 1, v).realize()
+    frames = traceback.extract_tb(error.value.__traceback__)
+    (inside,) = [f for f in frames if f.filename.startswith(folder)]
+    assert inside.line is not None and "at(" in inside.line and inside.name == "compute_D"
+
+
+def test_a_derivative_is_written_where_its_operation_was(tmp_path: Path) -> None:
+    x = gu.tensor([1.0, 2.0], requires_grad=True)
+    with gu.debug(tmp_path) as folder:
+        y = x.exp()  # the exponential
+        y.sum().backward()
+        assert x.grad is not None and len(x.grad.tolist()) == 2
+    texts = [t for t in files(folder) if "the exponential" in t]
+    assert any("*" in t for t in texts) and any("exp_float32" in t for t in texts)
+
+
+def test_pdb_enters_a_kernel(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import groundup as gu\n"
+        "row, k = gu.axes('row k')\n"
+        "a = gu.tensor([[1.0, 2.0], [3.0, 4.0]])\n"
+        "with gu.debug(stop=True):\n"
+        "    (a[row, k] * 2).sum(k).order(row).tolist()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        input="next\nnext\nnext\np 'row is', row\nwhere\nlist\nquit\n",
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert "('row is', 0)" in done.stdout
+    assert "for k in range(2)" in done.stdout and "compute_B" in done.stdout
+
+
+def test_our_own_folder_keeps_the_newest_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(python_files, "MOST", 3)
+    for n in range(6):
+        with gu.debug() as folder:
+            assert (gu.tensor([1.0, 2.0]) + n + 0.5).tolist() == [n + 1.5, n + 2.5]
+    assert 1 <= len(files(folder)) <= 3
+
+
+def test_the_folder_is_gone_when_the_process_ends(tmp_path: Path) -> None:
+    code = "import groundup as gu\nwith gu.debug() as f:\n  (gu.ones(2) + 1).tolist(); print(f)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    assert done.stdout.startswith(str(tmp_path)) and not list(tmp_path.iterdir())
