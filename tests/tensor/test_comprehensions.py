@@ -233,7 +233,7 @@ def test_random_comprehensions(engine: str, seed: int, depth: int) -> None:
         check(seed, depth)
 
 
-@pytest.mark.xfail(strict=True, reason="second derivatives of nested maxima with ties differ")
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="known: nested maxima, ties")
 def test_second_derivatives_of_maxima_with_ties(engine: str) -> None:
     if engine == "python":
         pytest.skip("both are run by the other")
