@@ -41,10 +41,11 @@ def reduction(low: Lowering, tree: Indexed) -> Node:
         if kind in _TRUTH:
             return ir.const(kind == "all", dt.bool_)
         raise low.closing.nothing_to_choose(tree)
-    order = _order(low, kind, axes, source)
+    choose = "sum" if kind == "mean" else choose
+    order = _order(low, choose, axes, source)
     if order == "dot":
         body = _guards_outside(body)
-    total = _over(low, "sum" if kind == "mean" else choose, axes, body, order)
+    total = _over(low, choose, axes, body, order)
     return total if kind != "mean" else _divided(total, ir.extent(count))
 
 

@@ -224,13 +224,24 @@ def run(result: gu.Tensor, leaves: list[gu.Tensor]) -> list[np.ndarray]:
 
 
 @settings(
-    max_examples=EXAMPLES, deadline=None,
+    max_examples=EXAMPLES, deadline=None, derandomize="GROUNDUP_GRAPHS" not in os.environ,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
 )  # fmt: skip
 @given(st.integers(0, 2**64 - 1), st.integers(0, 4))
 def test_random_comprehensions(engine: str, seed: int, depth: int) -> None:
+    if engine == "compiled":  # both are run by this
+        check(seed, depth)
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="known: nested maxima, ties")
+def test_second_derivatives_of_maxima_with_ties(engine: str) -> None:
     if engine == "python":
-        return  # both are run below
+        pytest.skip("both are run by the other")
+    check(25463, 2)
+
+
+def check(seed: int, depth: int) -> None:
+    """Compiled and plain, values and derivatives, of one drawn expression."""
     maker = Maker(seed)
     outer = [maker.axis() for _ in range(maker.pick((1, 2, 3)))]
     x, value = maker.part(outer, depth)

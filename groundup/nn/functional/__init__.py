@@ -34,11 +34,12 @@ from .pointwise import (
 )
 from .pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from .products import embedding, linear, scaled_dot_product_attention
+from .resampling import interpolate
 
 __all__ = [
     "linear", "embedding", "scaled_dot_product_attention",
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
-    "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d",
+    "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "interpolate",
     "relu", "leaky_relu", "general_relu", "gelu", "softmax", "log_softmax", "dropout", "pad",
     "batch_norm", "layer_norm", "group_norm",
     "mse_loss", "l1_loss", "nll_loss", "cross_entropy", "binary_cross_entropy_with_logits",

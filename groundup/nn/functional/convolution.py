@@ -188,8 +188,7 @@ def _windows(
     at = [s * p + d * u - pad for s, p, d, u, pad in zip(stride, p, dilation, u, padding)]
     if groups == 1:
         image = outside(x, 0.0) if padded else x
-        y: Tensor = (image[n, c, *at] * weight[o, c, *u]).sum(c, *u).order(n, o, *p)
-        return y
+        return (image[n, c, *at] * weight[o, c, *u]).sum(c, *u).order(n, o, *p)
     grouped = x.reshape(x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
     kernels = weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
     image = outside(grouped, 0.0) if padded else grouped

@@ -34,8 +34,11 @@ def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
             "mse_loss: input and target need the same shape"
             + shapes_at_line(input=x.shape, target=target.shape)
         )
-    difference = full(x) - full(target)
-    return _reduced(difference * difference, reduction)
+    if not x.ndim:
+        return _reduced(mse_loss(x[None], target[None], "none")[0], reduction)
+    x, target, i = full(x), full(target), axes(x.ndim)
+    difference = (x[*i] - target[*i]).order(*i)
+    return _reduced((difference[*i] * difference[*i]).order(*i), reduction)
 
 
 def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
@@ -45,7 +48,10 @@ def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
             "l1_loss: input and target need the same shape"
             + shapes_at_line(input=x.shape, target=target.shape)
         )
-    return _reduced((full(x) - full(target)).abs(), reduction)
+    if not x.ndim:
+        return _reduced(l1_loss(x[None], target[None], "none")[0], reduction)
+    x, target, i = full(x), full(target), axes(x.ndim)
+    return _reduced((x[*i] - target[*i]).abs().order(*i), reduction)
 
 
 def _check_classes(name: str, x: Tensor, target: Tensor) -> None:
@@ -113,6 +119,9 @@ def binary_cross_entropy_with_logits(x: Tensor, target: Tensor, reduction: str =
             "binary_cross_entropy_with_logits: input and target need the same shape"
             + shapes_at_line(input=x.shape, target=target.shape)
         )
-    x, target = full(x), full(target)
-    losses = x.relu() - x * target + ((-x.abs()).exp() + 1.0).log()
-    return _reduced(losses, reduction)
+    if not x.ndim:
+        each = binary_cross_entropy_with_logits(x[None], target[None], "none")
+        return _reduced(each[0], reduction)
+    x, target, i = full(x), full(target), axes(x.ndim)
+    losses = x[*i].relu() - x[*i] * target[*i] + ((-x[*i].abs()).exp() + 1.0).log()
+    return _reduced(losses.order(*i), reduction)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from groundup.tensor import ShapeError, Tensor, no_grad
+from groundup.tensor import ShapeError, Tensor, axes, no_grad
 from groundup.tensor.autocast import full
 
 from ..waiting import wait
@@ -37,8 +37,8 @@ def batch_norm(
     x = full(x)
     if x.ndim < 2:
         raise ShapeError("batch_norm: expected an input (n, c, …)" + shapes_at_line(input=x.shape))
+    n, c, *p = axes(x.ndim)
     over = (0, *range(2, x.ndim))
-    per_channel = (-1, *(1 for _ in x.shape[2:]))  # lines (c,) up with (n, c, …)
     if training or running_mean is None or running_var is None:
         count = math.prod(x.shape) // max(1, int(x.shape[1]))
         if training and count <= 1:
@@ -46,8 +46,7 @@ def batch_norm(
                 "batch_norm: training needs more than 1 value for each channel"
                 " (a batch of one has no variance)" + shapes_at_line(input=x.shape)
             )
-        mean = x.mean(over)
-        centred = x - mean.reshape(per_channel)
+        mean = x[n, c, *p].mean(n, *p).order(c)
         var = x.var(over, correction=0)
         if training and running_mean is not None and running_var is not None:
             with no_grad():
@@ -55,12 +54,11 @@ def batch_norm(
                 _move(running_var, x.detach().var(over, correction=1), momentum)
     else:
         mean, var = running_mean, running_var
-        centred = x - mean.reshape(per_channel)
-    scale = (var + eps).rsqrt()
-    if weight is not None:
-        scale = scale * weight
-    y = centred * scale.reshape(per_channel)
-    return y if bias is None else y + bias.reshape(per_channel)
+    centred = (x[n, c, *p] - mean[c]).order(n, c, *p)
+    inverse = (var[c] + eps).rsqrt()
+    scale = (inverse if weight is None else inverse * weight[c]).order(c)
+    y = (centred[n, c, *p] * scale[c]).order(n, c, *p)
+    return y if bias is None else (y[n, c, *p] + bias[c]).order(n, c, *p)
 
 
 def _move(running: Tensor, batch: Tensor, momentum: float | Tensor) -> None:
@@ -100,10 +98,17 @@ def layer_norm(
             )
         if t is not None:
             one_type("layer_norm", input=x, **{role: t})
-    over = tuple(range(-len(sizes), 0))
-    y = (x - x.mean(over, keepdim=True)) * (x.var(over, correction=0, keepdim=True) + eps).rsqrt()
-    y = y if weight is None else y * weight
-    return y if bias is None else y + bias
+    if x.ndim == len(sizes):
+        return layer_norm(x.unsqueeze(0), sizes, weight, bias, eps).squeeze(0)
+    at = axes(x.ndim)
+    n, k = at[: -len(sizes)], at[-len(sizes) :]
+    mean = x[*at].mean(*k).order(*n)
+    centred = (x[*at] - mean[*n]).order(*at)
+    var = centred[*at].square().mean(*k).order(*n)
+    scale = (var[*n] + eps).rsqrt().order(*n)
+    y = (centred[*at] * scale[*n]).order(*at)
+    y = y if weight is None else (y[*at] * weight[*k]).order(*at)
+    return y if bias is None else (y[*at] + bias[*k]).order(*at)
 
 
 def group_norm(
@@ -139,9 +144,12 @@ def group_norm(
         if t is not None:
             one_type("group_norm", input=x, **{role: t})
     grouped = x.reshape(x.shape[0], num_groups, channels // num_groups, *x.shape[2:])
-    over = tuple(range(2, grouped.ndim))
-    centred = grouped - grouped.mean(over, keepdim=True)
-    y = (centred * (grouped.var(over, correction=0, keepdim=True) + eps).rsqrt()).reshape(x.shape)
-    per_channel = (-1, *(1 for _ in x.shape[2:]))
-    y = y if weight is None else y * weight.reshape(per_channel)
-    return y if bias is None else y + bias.reshape(per_channel)
+    n, g, *rest = axes(grouped.ndim)
+    mean = grouped[n, g, *rest].mean(*rest).order(n, g)
+    centred = (grouped[n, g, *rest] - mean[n, g]).order(n, g, *rest)
+    var = centred[n, g, *rest].square().mean(*rest).order(n, g)
+    scale = (var[n, g] + eps).rsqrt().order(n, g)
+    y = (centred[n, g, *rest] * scale[n, g]).order(n, g, *rest).reshape(x.shape)
+    n, c, *p = axes(x.ndim)
+    y = y if weight is None else (y[n, c, *p] * weight[c]).order(n, c, *p)
+    return y if bias is None else (y[n, c, *p] + bias[c]).order(n, c, *p)

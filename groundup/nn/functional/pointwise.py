@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 
-from groundup.tensor import Tensor, float32, rand, where
+from groundup.tensor import Axis, Tensor, axes, float32, rand, where
 from groundup.tensor.autocast import full, is_half
+from groundup.tensor.errors import check_dim
 
 
 def relu(x: Tensor) -> Tensor:
@@ -72,13 +73,32 @@ def softmax(x: Tensor, dim: int = -1) -> Tensor:
 
     As a product with 1 / Σ, so that a row has one division, and so has its derivative.
     """
-    x = full(x)
-    shifted = (x - x.detach().amax(dim, keepdim=True)).exp()
-    return shifted * shifted.sum(dim, keepdim=True).reciprocal()
+    if x.ndim < 2:
+        check_dim("softmax", dim, x.ndim)
+        return softmax(x.reshape(1, -1), 1).reshape(x.shape)
+    x, (at, n, k) = full(x), _along("softmax", x, dim)
+    m = x.detach()[*at].max(k).order(*n)
+    e = (x[*at] - m[*n]).exp().order(*at)
+    total = e[*at].sum(k).order(*n)
+    share = (1.0 / total[*n]).order(*n)
+    return (e[*at] * share[*n]).order(*at)
 
 
 def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
     """l[…,k] = x[…,k] − m[…] − log Σ_k exp(x[…,k] − m[…]), m the maximum over k = axis `dim`."""
-    x = full(x)
-    shifted = x - x.detach().amax(dim, keepdim=True)
-    return shifted - shifted.exp().sum(dim, keepdim=True).log()
+    if x.ndim < 2:
+        check_dim("log_softmax", dim, x.ndim)
+        return log_softmax(x.reshape(1, -1), 1).reshape(x.shape)
+    x, (at, n, k) = full(x), _along("log_softmax", x, dim)
+    m = x.detach()[*at].max(k).order(*n)
+    shifted = (x[*at] - m[*n]).order(*at)
+    e = shifted[*at].exp().order(*at)
+    total = e[*at].sum(k).order(*n)
+    log_sum = total[*n].log().order(*n)
+    return (shifted[*at] - log_sum[*n]).order(*at)
+
+
+def _along(name: str, x: Tensor, dim: int) -> tuple[tuple[Axis, ...], tuple[Axis, ...], Axis]:
+    """(the axes of x, those without axis `dim`, that one)."""
+    at, d = axes(x.ndim), check_dim(name, dim, x.ndim)
+    return at, (*at[:d], *at[d + 1 :]), at[d]

@@ -6,9 +6,19 @@ Shapes are PyTorch's: images are (N, C, H, W). Must not know about modules or tr
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from groundup.tensor import ShapeError, Tensor, axes, axis, ones, outside, tensor, where
+from groundup.tensor import (
+    Axis,
+    Indexed,
+    ShapeError,
+    Tensor,
+    axes,
+    axis,
+    ones,
+    outside,
+    tensor,
+    where,
+)
 
 from .checks import Pair, pair, shapes_at_line
 from .convolution import window_sizes
@@ -22,7 +32,7 @@ def _pool(
     padding: Pair,
     dilation: Pair,
     fill: float,
-) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
+) -> tuple[Indexed, tuple[Axis, ...], tuple[Axis, ...]]:
     """(the windows x[n, c, s·p + d·u − pad, …], their axes (n, c, p, q), the window's (u, v))."""
     if x.ndim != 4:
         raise ShapeError(f"{name}: expected images (n, c, h, w)" + shapes_at_line(input=x.shape))
@@ -56,8 +66,7 @@ def max_pool2d(
     """
     args = (kernel_size, stride, padding, dilation, -math.inf)
     window, outer, inner = _pool("max_pool2d", x, *args)
-    y: Tensor = window.max(*inner).order(*outer)
-    return y
+    return window.max(*inner).order(*outer)
 
 
 def avg_pool2d(
@@ -77,12 +86,12 @@ def avg_pool2d(
     """
     args = (kernel_size, stride, padding, 1, 0.0)
     window, outer, inner = _pool("avg_pool2d", x, *args)
-    total: Tensor = window.sum(*inner).order(*outer)
+    total = window.sum(*inner).order(*outer)
     if count_include_pad:
         height, width = pair(kernel_size, "kernel_size")
         return total * (1.0 / (height * width))
     window, outer, inner = _pool("avg_pool2d", ones(1, 1, *x.shape[2:], dtype=x.dtype), *args)
-    share: Tensor = window.sum(*inner).order(*outer)
+    share = window.sum(*inner).order(*outer)
     return total / share
 
 
@@ -111,11 +120,8 @@ def adaptive_avg_pool2d(
     down, tall = _adaptive_windows(h, rows, x)
     across, wide = _adaptive_windows(w, columns, x)
     # Two steps, one axis each: a row enters the sum of every window that holds it.
-    rows_: Any = where(down[p, i], x[n, c, i, j], 0.0)
-    y = (rows_.sum(i) / tall[p]).order(n, c, p, j)
-    columns_: Any = where(across[q, j], y[n, c, p, j], 0.0)
-    z: Tensor = (columns_.sum(j) / wide[q]).order(n, c, p, q)
-    return z
+    y = (where(down[p, i], x[n, c, i, j], 0.0).sum(i) / tall[p]).order(n, c, p, j)
+    return (where(across[q, j], y[n, c, p, j], 0.0).sum(j) / wide[q]).order(n, c, p, q)
 
 
 def _adaptive_windows(size: int, parts: int, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from groundup.tensor import ShapeError, Tensor, axes, where
+from groundup.tensor import Indexed, ShapeError, Tensor, axes, where
 from groundup.tensor.autocast import full, lowered
 from groundup.tensor.errors import at_line
 from groundup.tensor.pointwise import broadcast
@@ -38,7 +38,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             + shapes_at_line(weight=weight.shape, bias=bias.shape)
         )
     *lead, o, k = axes(x.ndim + 1)
-    y: Tensor = (x[*lead, k] * weight[o, k]).sum(k).order(*lead, o)
+    y = (x[*lead, k] * weight[o, k]).sum(k).order(*lead, o)
     return y if bias is None else y + lowered(bias)
 
 
@@ -67,7 +67,7 @@ def embedding(ids: Tensor, weight: Tensor, padding_idx: int | None = None) -> Te
     if not known_indices(ids, rows, "id", "row"):
         # A negative id would count from the back: send it beyond the end, which is an error.
         row = where(row < 0, rows, row)
-    y: Tensor = weight[row, k].order(*at, k)
+    y = weight[row, k].order(*at, k)
     if padding_idx is None:
         return y
     if not -rows <= padding_idx < rows:
@@ -120,11 +120,11 @@ def attention_weights(
     factor = 1.0 / math.sqrt(int(query.shape[-1])) if scale is None else scale
     if causal and mask is None:
         return _causal_weights(query, key, factor)
-    scores = (query @ key.mT) * factor
+    query, key = _with_equal_leads(lowered(query), lowered(key))
+    *lead, i, j, k = axes(query.ndim + 1)
+    scores = (query[*lead, i, k] * key[*lead, j, k]).sum(k).order(*lead, i, j) * factor
     if causal:
-        *lead, i, j = axes(scores.ndim)
-        seen: Any = where(j <= i, scores[*lead, i, j], -math.inf)
-        scores = seen.order(*lead, i, j)
+        scores = where(j <= i, scores[*lead, i, j], -math.inf).order(*lead, i, j)
     if mask is None:
         return softmax(scores, -1)
     scores = scores + mask if mask.dtype.is_float else where(mask, scores, -math.inf)
@@ -140,25 +140,23 @@ def _causal_weights(query: Tensor, key: Tensor, factor: float) -> Tensor:
     query, key = _with_equal_leads(lowered(query), lowered(key))
     *lead, i, j, k = axes(query.ndim + 1)
 
-    def seen(x: Any, beyond: float = 0.0) -> Any:
+    def seen(x: Indexed, beyond: float = 0.0) -> Indexed:
         return where(j <= i, x, beyond)
 
-    products: Any = (query[*lead, i, k] * key[*lead, j, k]).sum(k)
-    s: Tensor = full(seen(products).order(*lead, i, j) * factor)
-    m: Tensor = seen(s.detach()[*lead, i, j], -math.inf).max(j).order(*lead, i)
-    e: Any = (s[*lead, i, j] - m[*lead, i]).exp()
-    share: Tensor = 1.0 / seen(e).sum(j).order(*lead, i)
-    w: Tensor = seen(e * share[*lead, i]).order(*lead, i, j)
-    return w
+    products = (query[*lead, i, k] * key[*lead, j, k]).sum(k)
+    s = full(seen(products).order(*lead, i, j) * factor)
+    m = seen(s.detach()[*lead, i, j], -math.inf).max(j).order(*lead, i)
+    e = (s[*lead, i, j] - m[*lead, i]).exp()
+    share = 1.0 / seen(e).sum(j).order(*lead, i)
+    return seen(e * share[*lead, i]).order(*lead, i, j)
 
 
 def causal_sum(weights: Tensor, value: Tensor) -> Tensor:
     """y[…, i, e] = Σ_{j ≤ i} w[…, i, j] · v[…, j, e]"""
     weights, value = _with_equal_leads(lowered(weights), lowered(value))
     *lead, i, j, e = axes(weights.ndim + 1)
-    terms: Any = where(j <= i, weights[*lead, i, j] * value[*lead, j, e], 0.0)
-    y: Tensor = terms.sum(j).order(*lead, i, e)
-    return y
+    terms = where(j <= i, weights[*lead, i, j] * value[*lead, j, e], 0.0)
+    return terms.sum(j).order(*lead, i, e)
 
 
 def _with_equal_leads(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
