@@ -12,16 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import TYPE_CHECKING
 
 from ..ir.node import Node, make
 from ..ir.transform import product_of, toposort
 from .chain import Linked
-from .contract import Choice, Made, Operand, Problem
 from .fuse import Group, stored_behind
 from .lower import Lowering, Memory, Raw, affine
 from .nests import map_loads
 from .sizes import Size, Sym, add, mul, value
-from .tiles import choose, follows
+
+if TYPE_CHECKING:
+    from .contract import Choice, Made, Operand, Problem
 
 LARGE = 1 << 20  # bytes of a tensor from which it leaves the second-level cache
 SAVED = 1.5  # cycles an element that is neither written nor read again
@@ -103,6 +105,8 @@ def computed(mine: Group, site: Node, memory: dict[Node, Memory]) -> Node | None
 def chosen(p: Problem) -> Choice | None:
     """The cheapest way in which a product computes an operand itself, if that is cheaper than to
     store it first."""
+    from .tiles import choose
+
     (operand,) = [o for o in p.operands if o.body is not None]
     if p.halves or p.bounds or p.lanes or any(isinstance(p.extents[v], Sym) for v in p.k):
         return None
@@ -120,6 +124,8 @@ def chosen(p: Problem) -> Choice | None:
 
 def _asked(p: Problem, c: Choice) -> Node | None:
     """The load of rows that follow each other in memory, if tiles should ask for those to come."""
+    from .tiles import follows
+
     assert c.m is not None and c.a.body is not None
     for n in toposort([c.a.body]):
         if n.op == "load":
@@ -151,6 +157,8 @@ def _fits(p: Problem, c: Choice, operand: Operand) -> bool:
 
 def room(p: Problem, c: Choice, ref: object, slots: int) -> Made:
     """How the computed elements lie in each thread's memory."""
+    from .contract import Made
+
     itemsize, line = p.sum.dtype.itemsize, LINE // p.sum.dtype.itemsize
     depth = prod(value(p.extents[v]) for v in p.k)
     assert c.m is not None
