@@ -277,8 +277,8 @@ def profile() -> Iterator[Profile]:
     >>> with gu.profile() as p:
     ...     (a @ a).realize()  # doctest: +ELLIPSIS
     tensor(...)
-    >>> p.kernels[0].calls, p.kernels[0].flop
-    (1, 524288.0)
+    >>> max(kernel.flop for kernel in p.kernels)
+    524288.0
     """
     found = Profile()
     before = plans.watcher

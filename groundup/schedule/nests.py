@@ -182,11 +182,15 @@ class NestBuilder:
     def _drop_units(self) -> None:
         """A loop of one iteration is no loop."""
         units = {lp.variable for lp in self.loops if lp.extent == 1}
-        reds = set()
+        reds: set[int] = set()
+        longer: set[int] = set()  # in another reduction of the same number: a residue has its own
         nodes = toposort([s.body for s in self.stores])
         for n in nodes:
-            if n.op == "reduce" and not n.arg[0].startswith("arg"):
-                reds |= {i for i, e in n.arg[1] if type(e) is int and e == 1}
+            if n.op == "reduce":
+                unit = not n.arg[0].startswith("arg")
+                for i, e in n.arg[1]:
+                    (reds if unit and type(e) is int and e == 1 else longer).add(i)
+        reds -= longer
         if not units and not reds:
             return
         zero = const(0, dt.int64)
@@ -201,7 +205,7 @@ class NestBuilder:
                 return make("load", node.dtype, (), node.src, replace(raw, terms=kept))
             if node.op == "reduce" and not node.arg[0].startswith("arg"):
                 kind, variables, order = node.arg[:3]
-                more = tuple(v for v in variables if not (type(v[1]) is int and v[1] == 1))
+                more = tuple(v for v in variables if v[0] not in reds)
                 return reduce(kind, more or variables[:1], node.src[0], order)
             return node
 

@@ -44,6 +44,7 @@ def close(expression: Indexed, axes: Sequence[Axis]) -> Tensor:
     lowering = Lowering(expression, axes)
     body = lowering.lower(expression)
     mapping = {ir.axis(a): ir.out(n) for n, a in enumerate(axes)}
+    mean = expression.op == "reduce" and expression.arg[0] == "mean"
     node = ir.loops(tuple([lowering.size[a] for a in axes]), substitute(body, mapping))
     made = body.op == "read" and body.src[0] in lowering.made
     if made and body.src[1:] == tuple(mapping):  # it is a tensor already
@@ -56,16 +57,29 @@ def close(expression: Indexed, axes: Sequence[Axis]) -> Tensor:
 
         store.serial += 1
         return Tensor._make(store.Storage(node.shape, node.dtype, node))
+    plain, node = node, _divided_apart(node) if mean else node
     # Memory that others write to as well is read anew each time that it is asked for: what was
     # lowered may hold another copy than the form's, and must not be filled in for others.
-    inside = {n.src[0] for n in body_nodes(node.src[0]) if n.op == "read"}
+    inside = {n.src[0] for n in body_nodes(plain.src[0]) if n.op == "read"}
     if form is not None and not lowering.made and inside.issubset(form[2]):
         if len(_closed) >= _KEPT:
             del _closed[next(iter(_closed))]
         holders = [placeholder(i, t) for i, t in enumerate(form[2])]
-        body = substitute(node.src[0], dict(zip(form[2], holders, strict=True)))
-        _closed[form[0]] = record(holders, [ir.loops(node.shape, body)]), names
+        body = substitute(plain.src[0], dict(zip(form[2], holders, strict=True)))
+        again = ir.loops(node.shape, body)
+        _closed[form[0]] = record(holders, [_divided_apart(again) if mean else again]), names
     return finish(node, *tensors)
+
+
+def _divided_apart(node: Node) -> Node:
+    """A mean whose sum is a tensor of its own: the derivative is then divided before it is spread
+    over all terms."""
+    body = node.src[0]
+    quotient = body.src[0] if body.op == "cast" else body
+    if quotient.op != "div" or quotient.src[0].op != "reduce":
+        return node
+    total = ir.read(ir.loops(node.shape, quotient.src[0]), *ir.outs(node.ndim))
+    return ir.loops(node.shape, ir.cast(ir.alu("div", total, quotient.src[1]), body.dtype))
 
 
 _KEPT = 4096  # forms remembered
