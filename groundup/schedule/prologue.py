@@ -34,24 +34,28 @@ LINE = 64  # bytes
 
 def candidates(items: Sequence[list[Group] | Linked], wanted: set[Node]) -> set[Node]:
     """Tensors that their only reader, a product, might compute itself."""
-    kernels = [k for k in items if not isinstance(k, Linked)]
-    kernels += [x.groups for k in items if isinstance(k, Linked) for x in k.links]
+    single = {k[0].node: k[0] for k in items if not isinstance(k, Linked) and len(k) == 1}
+    large = {
+        t for t, mine in single.items()
+        if t.op == "loops" and not mine.reductions and t.dtype.is_float and t not in wanted
+        and _bytes(t) >= LARGE
+    }  # fmt: skip
+    if not large:
+        return large
     readers: dict[Node, list[tuple[Group, list[Node]]]] = {}
-    for kernel in kernels:
-        for g in kernel:
-            for t, sites in g.reads.items():
-                base = stored_behind(t)
-                readers.setdefault(base, []).append((g, sites if base is t else []))
-    single = [k[0] for k in items if not isinstance(k, Linked) and len(k) == 1]
-    alone = {g.node: g for g in single}
+    for item in items:
+        for kernel in [x.groups for x in item.links] if isinstance(item, Linked) else [item]:
+            for g in kernel:
+                for t, sites in g.reads.items():
+                    base = stored_behind(t)
+                    if base in large:
+                        readers.setdefault(base, []).append((g, sites if base is t else []))
     found: dict[Node, Node] = {}  # reader → the tensor, the larger one if there are two
-    for t, mine in alone.items():
-        if t in wanted or t.op != "loops" or mine.reductions or len(readers.get(t, ())) != 1:
+    for t, reads in readers.items():
+        if len(reads) != 1:
             continue
-        if _bytes(t) < LARGE or not t.dtype.is_float:
-            continue
-        ((reader, sites),) = readers[t]
-        if reader.node in alone and len(sites) == 1 and _factor(reader, sites[0]):
+        ((reader, sites),) = reads
+        if reader.node in single and len(sites) == 1 and _factor(reader, sites[0]):
             other = found.get(reader.node)
             found[reader.node] = t if other is None or _bytes(t) > _bytes(other) else other
     return set(found.values())

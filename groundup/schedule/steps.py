@@ -121,12 +121,13 @@ class Builder:
         """
         if all(0 in g.shape and any(type(s) is int and s == 0 for s in g.shape) for g in groups):
             return  # there is nothing to compute
-        for t in [t for g in groups for t in map(stored_behind, g.reads) if t in self.waiting]:
-            mine, home = self.waiting.pop(t)
-            if self._computes(groups[0], targets[0], mine, home):
-                return
-            self.add([mine], [home])
-            self.memory[t] = home
+        if self.waiting:
+            for t in [t for g in groups for t in map(stored_behind, g.reads) if t in self.waiting]:
+                mine, home = self.waiting.pop(t)
+                if self._computes(groups[0], targets[0], mine, home):
+                    return
+                self.add([mine], [home])
+                self.memory[t] = home
         if listener is not None and len(groups) == 1 and _has_product(groups[0].reductions):
             listener(self, groups[0], targets[0])
         key, tensors, refs = form(groups, targets, self.memory, self.copies, self.repeats)
