@@ -39,7 +39,8 @@ def toposort(roots: Iterable[Node], stop: Callable[[Node], bool] = lambda n: Fal
 
 def body_nodes(body: Node) -> list[Node]:
     """The nodes of one body, sources first; tensors that it reads are listed, not entered."""
-    # Like toposort, but asked for so often that the call for each node counts.
+    # Like toposort, but asked for so often that each step counts: sources that have none themselves
+    # never wait.
     order: list[Node] = []
     done: set[Node] = set()
     stack: list[Node | None] = [body]
@@ -47,15 +48,25 @@ def body_nodes(body: Node) -> list[Node]:
         node = stack.pop()
         if node is None:
             order.append(stack.pop())  # type: ignore[arg-type]
-        elif node not in done:
-            done.add(node)
-            if not node.src or node.op in TENSOR_OPS:
-                order.append(node)
+            continue
+        if node in done:
+            continue
+        done.add(node)
+        src = node.src
+        if not src or node.op in TENSOR_OPS:
+            order.append(node)
+            continue
+        for i, s in enumerate(src):
+            if s in done:
                 continue
-            stack += (node, None)
-            for s in reversed(node.src):
-                if s not in done:
-                    stack.append(s)
+            if s.src and s.op not in TENSOR_OPS:
+                stack += (node, None)
+                stack += [s for s in reversed(src[i:]) if s not in done]
+                break
+            done.add(s)
+            order.append(s)
+        else:
+            order.append(node)
     return order
 
 

@@ -183,7 +183,7 @@ def fuse(
             g.refresh()
     groups = [g for g in reversed(groups) if g.node not in numbers]
     for g in groups:
-        body = picked(g.body) if g.reductions else g.body
+        body = picked(g.body, g.reductions) if g.reductions else g.body
         if body is not g.body:
             g.body = body
             g.refresh()

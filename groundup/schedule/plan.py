@@ -173,9 +173,11 @@ class Plan:
             targets.append(node)
         groups = fuse(targets, graph.behind(targets), graph.form_of)
         for group in groups:
-            if group.reductions and (body := written_out(group.body)) is not group.body:
-                group.body = body
-                group.refresh()
+            if group.reductions:
+                body = written_out(group.body, group.reductions)
+                if body is not group.body:
+                    group.body = body
+                    group.refresh()
         return groups
 
     def _lower(self, groups: list[Group]) -> tuple[list[Step], list[Size], list[Check]]:

@@ -6,6 +6,8 @@ histogram. Knows how such a reduction looks; must not know how it is run.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..ir import dtype as dt
 from ..ir.extent import Extent
 from ..ir.node import Node, alu, const, red, where
@@ -101,13 +103,13 @@ def sites_once(body: Node, reading: Node) -> bool:
     )
 
 
-def picked(body: Node) -> Node:
-    """The body with each sum of zeros but for one term as that term.
+def picked(body: Node, reductions: Sequence[Node]) -> Node:
+    """The body (with these reductions) with each sum of zeros but for one term as that term.
 
     `sum over i < n of (v if i == label else 0)` is `v + 0 if 0 <= label < n else 0`, to the bit:
     what the derivative of a cross-entropy asks of its labels.
     """
-    mapping = {n: term for n in body_nodes(body) if (term := _only_term(n)) is not None}
+    mapping = {n: term for n in reductions if (term := _only_term(n)) is not None}
     return substitute(body, mapping) if mapping else body
 
 

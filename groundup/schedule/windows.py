@@ -8,7 +8,7 @@ Must not know loops or memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 from ..ir import dtype as dt
@@ -20,11 +20,13 @@ FEW = 16  # terms
 MOST = 400  # nodes of them all
 
 
-def written_out(body: Node) -> Node:
-    """The body with reductions over small windows as chains of their terms."""
+def written_out(body: Node, reductions: Sequence[Node] | None = None) -> Node:
+    """The body (with these reductions) with those over small windows as chains of their terms."""
     mapping: dict[Node, Node] = {}
-    for node in body_nodes(body):
-        if node.op == "reduce" and _small_window(node):
+    if reductions is None:
+        reductions = [n for n in body_nodes(body) if n.op == "reduce"]
+    for node in reductions:
+        if _small_window(node):
             mapping[node] = _chain(node)
     return substitute(body, mapping) if mapping else body
 
@@ -37,9 +39,11 @@ def _small_window(node: Node) -> bool:
         if type(extent) is not int:
             return False
         count *= extent
+    if not 0 < count <= FEW:
+        return False
     term = node.src[0]
     nodes = body_nodes(term)
-    if not 0 < count <= FEW or count * len(nodes) > MOST:
+    if count * len(nodes) > MOST:
         return False
     if term.dtype.kind == "b" or term.dtype.bits < 32 or any(n.op == "reduce" for n in nodes):
         return False
