@@ -12,12 +12,15 @@ from ..ir.transform import body_nodes, free_variables, substitute
 
 
 def taken_out(tensor: Node) -> Node:
-    """The same tensor, with factors that all terms of its sum share outside of the sum."""
+    """The same tensor, with factors that all terms of its sum share outside of the sum.
+
+    A sum without terms is 0 and stays it: times a factor that is NaN it would not.
+    """
     if tensor.op != "loops" or tensor.src[0].op != "reduce":
         return tensor
     total = tensor.src[0]
     kind, variables, order = total.arg[:3]
-    if kind != "sum" or order not in ("lanes", "seq"):
+    if kind != "sum" or order not in ("lanes", "seq") or not all(size for _, size in variables):
         return tensor
     summed = {red(i) for i, _ in variables}
     factors, negative, term = _split(total.src[0], summed)

@@ -14,6 +14,7 @@ from ..ir import dtype as dt
 from ..ir.dtype import DType
 from ..ir.node import Node, const
 from ..ir.transform import body_nodes, substitute
+from . import moves
 from .builder import Function, Operand, module
 from .deal import product, share, size
 from .expression import Binding, Emitter
@@ -431,7 +432,7 @@ class ContractionWriter:
     def vector(self, at: Operand, mask: Operand | None, dtype: DType) -> Operand:
         """A vector of an operand's elements, in the type of the sum; 0 outside the mask."""
         f, w, t = self.f, self.width, dtype.llvm
-        x = self.e._vector_load(f"<{w} x {t}>", t, w, at, mask, dtype.itemsize, f.region)
+        x = moves.load(f, t, w, at, mask, dtype.itemsize, f.region)
         return convert(Writer(f, f.region, w), dtype, self.dtype, x)
 
     # ---- the reduction's loops -------------------------------------------------------------------

@@ -13,11 +13,11 @@ from ..ir import dtype as dt
 from ..ir.dtype import DType
 from ..ir.node import Node
 from ..ir.record import fresh, record
+from . import moves
 from .builder import Function, If, Operand, Region
 from .kernel import Access, Stride, Word
-from .operations import Writer, literal, storage_type, suffix, write_operation
+from .operations import Writer, literal, storage_type, write_operation
 
-ASK = 1 << 16  # bytes from what is read to what is asked for: nearer, and it comes too late
 _CHOICES = 4  # loads of which one is chosen by its address
 
 
@@ -372,7 +372,7 @@ class Emitter:
             index = position.name
             if guard is not None:
                 index = self.fn.put(f"select i1 {guard.name}, i64 {index}, i64 0", region)
-            address = self._gep(base, index, ty, region)
+            address = moves.element(self.fn, base, index, ty, region)
             name = self.fn.put(f"load {ty}, ptr {address}, align {dtype.itemsize}", region)
             name = self._from_storage(name, dtype, 0, region)
             if guard is not None:
@@ -382,19 +382,19 @@ class Emitter:
                 )
             return Value(name, dtype, 0, scope)
         mask = self._lane_mask(lanes, guard, region)
-        vt = self.type_of(dtype, lanes, storage=True)
+        size = dtype.itemsize
         if per_lane is None and stride == 1:
-            address = self._gep(base, position.name, ty, region)
-            name = self._vector_load(vt, ty, lanes, address, mask, dtype.itemsize, region)
+            address = moves.element(self.fn, base, position.name, ty, region)
+            name = moves.load(self.fn, ty, lanes, address, mask, size, region)
             if mask is None and access.pointer in self.ahead:
-                self._ask(address, lanes * dtype.itemsize, region)
+                moves.ask(self.fn, address, lanes * size, region)
         elif per_lane is None and stride == 0:
             # The guard alone varies between lanes: read once, if any lane reads.
-            name = self._gather(base, self._lane_indices(position, 0, lanes, None, region), vt, ty,
-                                lanes, mask, dtype.itemsize, region)  # fmt: skip
+            indices = self.lane_indices(position, 0, lanes, None, region)
+            name = moves.gather(self.fn, base, indices, ty, lanes, mask, size, region)
         else:
-            indices = self._lane_indices(position, stride, lanes, per_lane, region)
-            name = self._gather(base, indices, vt, ty, lanes, mask, dtype.itemsize, region)
+            indices = self.lane_indices(position, stride, lanes, per_lane, region)
+            name = moves.gather(self.fn, base, indices, ty, lanes, mask, size, region)
         return Value(self._from_storage(name, dtype, lanes, region), dtype, lanes, scope)
 
     def _chosen(self, node: Node) -> Value | None:
@@ -434,10 +434,9 @@ class Emitter:
             return Value(self._from_storage(name, dtype, 0, region), dtype, 0, at.scope)
         base, lanes, inner = self.bindings[walk[0][0]]
         scope = inner if inner.depth > at.scope.depth else at.scope
-        address = self._gep(at.name, base, ty, scope.region)
-        vt = self.type_of(dtype, lanes, storage=True)
-        name = self._vector_load(
-            vt, ty, lanes, address, self.mask(), dtype.itemsize, scope.region
+        address = moves.element(self.fn, at.name, base, ty, scope.region)
+        name = moves.load(
+            self.fn, ty, lanes, address, self.mask(), dtype.itemsize, scope.region
         )
         name = self._from_storage(name, dtype, lanes, scope.region)
         return Value(name, dtype, lanes, scope)
@@ -459,7 +458,7 @@ class Emitter:
             position = self._sum(parts)
             scope = position.scope
             base, ty = self.pointer(access.pointer), storage_type(node.dtype)
-            name = self._gep(base, position.name, ty, scope.region)
+            name = moves.element(self.fn, base, position.name, ty, scope.region)
         else:
             asked = self.emit(node.src[0])
             yes, no = self._address(node.src[1]), self._address(node.src[2])
@@ -474,13 +473,13 @@ class Emitter:
     def keep(self, node: Node, array: Operand, at: Operand) -> None:
         """Write a vector of values into an array of the kernel's own, from element `at` on."""
         name = self.widen(self.emit(node), self.width)
-        place = self._gep(array, at, node.dtype.llvm, self.fn.region)
+        place = moves.element(self.fn, array, at, node.dtype.llvm, self.fn.region)
         t = self.type_of(node.dtype, self.width)
         self.fn.do(f"store {t} {name}, ptr {place}, align {node.dtype.itemsize}")
 
     def recall(self, node: Node, array: Operand, at: Operand) -> None:
         """Take a vector of values of a node from where they were kept."""
-        place = self._gep(array, at, node.dtype.llvm, self.fn.region)
+        place = moves.element(self.fn, array, at, node.dtype.llvm, self.fn.region)
         t = self.type_of(node.dtype, self.width)
         name = self.fn.put(f"load {t}, ptr {place}, align {node.dtype.itemsize}")
         self._remember(node, Value(name, node.dtype, self.width, self.scope))
@@ -494,55 +493,7 @@ class Emitter:
             return wide
         return self.fn.put(f"and <{lanes} x i1> {mask}, {wide}", region)
 
-    def _gep(self, base: Operand, index: Operand, ty: str, region: Region) -> Operand:
-        if index == "0":
-            return base
-        return self.fn.put(f"getelementptr {ty}, ptr {base}, i64 {index}", region)
-
-    def _vector_load(
-        self, vt: str, ty: str, lanes: int, address: Operand, mask: Operand | None, align: int,
-        region: Region,
-    ) -> Operand:  # fmt: skip
-        if mask is None:
-            return self.fn.put(f"load {vt}, ptr {address}, align {align}", region)
-        name = f"@llvm.masked.load.v{lanes}{suffix(ty)}.p0"
-        self.fn.declare(f"{vt} {name}(ptr, i32, <{lanes} x i1>, {vt})")
-        return self.fn.put(
-            f"call {vt} {name}(ptr {address}, i32 {align}, <{lanes} x i1> {mask}, "
-            f"{vt} zeroinitializer)",
-            region,
-        )
-
-    def _ask(self, address: Operand, nbytes: int, region: Region) -> None:
-        """Ask for what lies further on. Each pass over a row does: one that only adds is over
-        before memory can answer, and most of what it asks for is forgotten."""
-        self.fn.declare("void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-        for line in range(ASK, ASK + nbytes, 64):
-            at = self.fn.put(f"getelementptr i8, ptr {address}, i64 {line}", region)
-            self.fn.do(f"call void @llvm.prefetch.p0(ptr {at}, i32 0, i32 2, i32 1)", region)
-
-    def _vector_store(
-        self, vt: str, ty: str, lanes: int, value: Operand, address: Operand, mask: Operand | None,
-        align: int, region: Region | None = None,
-    ) -> None:  # fmt: skip
-        if mask is None:
-            self.fn.do(f"store {vt} {value}, ptr {address}, align {align}", region)
-            return
-        if mask.count("true") == 1:
-            # LLVM 22 stores more than one element of a truncated vector under such a mask.
-            lane = mask.strip("<>").split(", ").index("i1 true")
-            one = self.fn.put(f"extractelement {vt} {value}, i64 {lane}", region)
-            at = self.fn.put(f"getelementptr {ty}, ptr {address}, i64 {lane}", region)
-            self.fn.do(f"store {ty} {one}, ptr {at}, align {align}", region)
-            return
-        name = f"@llvm.masked.store.v{lanes}{suffix(ty)}.p0"
-        self.fn.declare(f"void {name}({vt}, ptr, i32, <{lanes} x i1>)")
-        self.fn.do(
-            f"call void {name}({vt} {value}, ptr {address}, i32 {align}, <{lanes} x i1> {mask})",
-            region,
-        )
-
-    def _lane_indices(
+    def lane_indices(
         self, position: Value, stride: Stride, lanes: int, per_lane: Value | None, region: Region
     ) -> Operand:
         vt = f"<{lanes} x i64>"
@@ -555,20 +506,6 @@ class Emitter:
         if per_lane is not None:
             total = self.fn.put(f"add nsw {vt} {total}, {self.widen(per_lane, lanes)}", region)
         return total
-
-    def _gather(
-        self, base: Operand, indices: Operand, vt: str, ty: str, lanes: int, mask: Operand | None,
-        align: int, region: Region,
-    ) -> Operand:  # fmt: skip
-        pointers = self.fn.put(f"getelementptr {ty}, ptr {base}, <{lanes} x i64> {indices}", region)
-        name = f"@llvm.masked.gather.v{lanes}{suffix(ty)}.v{lanes}p0"
-        pt, mt = f"<{lanes} x ptr>", f"<{lanes} x i1>"
-        self.fn.declare(f"{vt} {name}({pt}, i32, {mt}, {vt})")
-        return self.fn.put(
-            f"call {vt} {name}({pt} {pointers}, i32 {align}, {mt} {mask or 'splat (i1 true)'}, "
-            f"{vt} zeroinitializer)",
-            region,
-        )
 
     def _from_storage(self, name: Operand, dtype: DType, lanes: int, region: Region) -> Operand:
         if dtype.kind != "b":
@@ -589,28 +526,16 @@ class Emitter:
             name = self.fn.put(f"zext {self.type_of(dtype, lanes)} {name} to {vt}", region)
         align = dtype.itemsize
         if not lanes:
-            address = self._gep(base, position.name, ty, region)
+            address = moves.element(self.fn, base, position.name, ty, region)
             self.fn.do(f"store {ty} {name}, ptr {address}, align {align}", region)
             return
         mask = self.mask()
         if per_lane is None and stride == 1:
-            address = self._gep(base, position.name, ty, region)
+            address = moves.element(self.fn, base, position.name, ty, region)
             if mask is None and self.stream:
-                self.fn.declared["!0 = !{i32 1}"] = None
-                align = min(64, lanes * align)
-                self.fn.do(
-                    f"store {vt} {name}, ptr {address}, align {align}, !nontemporal !0", region
-                )
-                return
-            self._vector_store(vt, ty, lanes, name, address, mask, align, region)
+                moves.stream(self.fn, ty, lanes, name, address, align, region)
+            else:
+                moves.store(self.fn, ty, lanes, name, address, mask, align, region)
             return
-        indices = self._lane_indices(position, stride, lanes, per_lane, region)
-        pointers = self.fn.put(f"getelementptr {ty}, ptr {base}, <{lanes} x i64> {indices}", region)
-        fname = f"@llvm.masked.scatter.v{lanes}{suffix(ty)}.v{lanes}p0"
-        pt, mt = f"<{lanes} x ptr>", f"<{lanes} x i1>"
-        self.fn.declare(f"void {fname}({vt}, {pt}, i32, {mt})")
-        self.fn.do(
-            f"call void {fname}({vt} {name}, {pt} {pointers}, i32 {align}, "
-            f"{mt} {mask or 'splat (i1 true)'})",
-            region,
-        )
+        indices = self.lane_indices(position, stride, lanes, per_lane, region)
+        moves.scatter(self.fn, base, indices, ty, lanes, name, mask, align, region)

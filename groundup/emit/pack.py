@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir.dtype import int64
+from . import moves
 from .builder import Function, Operand, module
 from .deal import digits, product, share, size
 from .expression import Emitter, Value
@@ -127,14 +128,16 @@ class PackWriter:
         index = ""
         if stride != 1:
             zero = Value("0", int64, 0, e.scope)
-            index = e._lane_indices(zero, stride, self.w, None, f.region)
+            index = e.lane_indices(zero, stride, self.w, None, f.region)
 
         def read(row: Operand) -> Operand:
             at = f.gep(a, f.mul(row, step), self.s)
             if stride == 1:
                 return self.load(at, mask)
-            st, size = f"<{self.w} x {self.s}>", self.source.itemsize
-            return self.widened(e._gather(at, index, st, self.s, self.w, mask, size, f.region))
+            size = self.source.itemsize
+            return self.widened(
+                moves.gather(f, at, index, self.s, self.w, mask, size, f.region)
+            )
 
         return read
 
@@ -172,13 +175,13 @@ class PackWriter:
         wide = f"<{2 * w} x {self.s}>"
 
         def block(row: Operand, mask: Operand | None) -> None:
-            vectors = []
+            rows = []
             for i in range(w):
                 lane: Operand | int = i if left is None else f.smin(f.sub(left, 1), i)
                 at = f.gep(f.gep(a, row, self.s), f.mul(e.word(self.k.lane[1]), lane), self.s)
-                x = e._vector_load(wide, self.s, 2 * w, at, mask, self.source.itemsize, f.region)
-                vectors.append(f.put(f"bitcast {wide} {x} to <{w} x i32>"))
-            for i, pair in enumerate(transpose(f, vectors, w, "i32")):
+                x = moves.load(f, self.s, 2 * w, at, mask, self.source.itemsize, f.region)
+                rows.append(f.put(f"bitcast {wide} {x} to <{w} x i32>"))
+            for i, pair in enumerate(transpose(f, rows, w, "i32")):
                 here = f.add(row, 2 * i)
 
                 def write(pair: Operand = pair, here: Operand = here) -> None:
@@ -196,7 +199,7 @@ class PackWriter:
 
     def put_pair(self, pair: Operand, b: Operand, row: Operand) -> None:
         at = self.f.gep(b, self.row_place(row), self.t)
-        self.e._vector_store(f"<{self.w} x i32>", "i32", self.w, pair, at, None, 4)
+        moves.store(self.f, "i32", self.w, pair, at, None, 4)
 
     def transposed(
         self, a: Operand, b: Operand, left: Operand | None, store: Operand | None
@@ -248,9 +251,8 @@ class PackWriter:
     # ---- vectors ---------------------------------------------------------------------------------
 
     def load(self, at: Operand, mask: Operand | None) -> Operand:
-        vt, size = f"<{self.w} x {self.s}>", self.source.itemsize
-        x = self.e._vector_load(vt, self.s, self.w, at, mask, size, self.f.region)
-        return self.widened(x)
+        size = self.source.itemsize
+        return self.widened(moves.load(self.f, self.s, self.w, at, mask, size, self.f.region))
 
     def widened(self, x: Operand) -> Operand:
         """A vector of the source's elements in the target's type."""
@@ -259,4 +261,4 @@ class PackWriter:
         return w.normal(x) if self.k.normal else x
 
     def put(self, x: Operand, at: Operand, mask: Operand | None) -> None:
-        self.e._vector_store(self.vt, self.t, self.w, x, at, mask, self.dtype.itemsize)
+        moves.store(self.f, self.t, self.w, x, at, mask, self.dtype.itemsize)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..ir import dtype as dt
 from ..ir.dtype import DType
 from ..runtime import target
+from . import moves
 from .builder import Operand
 from .expression import Binding, Value
 from .operations import Writer, convert
@@ -139,9 +140,7 @@ class PairTerms:
         numbers = []
         for here in self.places(at, step, dtype, both):
             t, size = dtype.llvm, dtype.itemsize
-            numbers.append(
-                self.e._vector_load(f"<{w} x {t}>", t, w, here, self.masks[j], size, f.region)
-            )
+            numbers.append(moves.load(f, t, w, here, self.masks[j], size, f.region))
         return self.together(numbers, dtype, w)
 
     def places(self, at: Operand, step: Operand, dtype: DType, both: bool) -> list[Operand]:

@@ -19,6 +19,7 @@ from ..ir.recipe import Recipe, facts, placeholder, record
 from ..ir.transform import TENSOR_OPS, body_nodes, substitute
 from . import pointwise as pw
 from . import storage as store
+from .arithmetic import combine
 from .core import Core, finish, operand
 from .errors import user_line
 from .fit import fitted
@@ -192,7 +193,7 @@ class Lowering:
             dtype = self._common(tree.src)
             if tree.arg == "div" and not dtype.is_float:
                 dtype = dt.float32
-            return pw.combine(tree.arg, *[self._typed(s, dtype) for s in tree.src])
+            return combine(tree.arg, *[self._typed(s, dtype) for s in tree.src])
         if tree.op == "where":
             condition = self.by_id[id(tree.src[0])]
             if condition.dtype is not dt.bool_:

@@ -16,6 +16,7 @@ from ..ir import dtype as dt
 from ..ir import node as ir
 from ..ir.node import Node
 from . import pointwise as pw
+from .arithmetic import SIGNS
 from .core import Core
 from .elementwise import Elementwise
 from .errors import at_line
@@ -385,7 +386,7 @@ def _no_index(tree: Indexed) -> str:
     if tree.arg == "mul" and a.free and b.free:
         return "a product of axes is not affine"
     if tree.arg in ("floordiv", "mod", "pow") and b.free:
-        return f"{'//' if tree.arg == 'floordiv' else pw.SIGNS[tree.arg]} by an axis is not affine"
+        return f"{'//' if tree.arg == 'floordiv' else SIGNS[tree.arg]} by an axis is not affine"
     if tree.arg == "pow" and a.free:
         return "a power of an axis is not affine"
     if tree.arg == "div":

@@ -16,6 +16,7 @@ from ..ir.extent import Extent
 from ..ir.node import Node
 from ..ir.scalar import apply
 from ..ir.scalar import cast as cast_number
+from .arithmetic import SIGNS, check_operation, combine
 from .core import Core, Deferred, finish, operand, value_of
 from .errors import at_line, cannot_broadcast
 from .storage import Storage
@@ -43,12 +44,6 @@ def pointwise(f: Callable[[Any], Any]) -> Pointwise:
 
 
 COMPARISONS = frozenset(("lt", "le", "eq", "ne"))
-SIGNS = {
-    "add": "+", "sub": "-", "mul": "*", "div": "/", "floordiv": "//", "mod": "%", "pow": "**",
-    "lt": "<", "le": "<=", "eq": "==", "ne": "!=", "and": "&", "or": "|", "xor": "^",
-    "shl": "<<", "shr": ">>",
-}  # fmt: skip
-_BOOL_FORM = {"add": "or", "mul": "and"}
 _OUTS: list[Node] = ir.outs(16)
 
 
@@ -209,7 +204,7 @@ def folded(op: str, a: Any, b: Any, dtype: DType) -> Tensor | None:
             return None
         value, dtype = node.value, node.dtype
     else:
-        _check_operation(op, dtype)
+        check_operation(op, dtype)
         if not (dtype.is_float and type(x) is float and type(y) is float) or dtype.bits < 64:
             x, y = cast_number(x, dtype), cast_number(y, dtype)
         value = apply(op, dtype, (x, y))
@@ -217,99 +212,6 @@ def folded(op: str, a: Any, b: Any, dtype: DType) -> Tensor | None:
             dtype = dt.bool_
     first = a if isinstance(a, Core) else b
     return first._make(Storage((), dtype, number=value))
-
-
-def combine(op: str, x: Node, y: Node) -> Node:
-    """One operation of two scalar expressions of one type."""
-    dtype = x.dtype
-    if dtype.kind == "b":
-        op = _BOOL_FORM.get(op, op)
-        if op in ("sub", "neg"):
-            raise TypeError("- of bool tensors has no meaning; use ^ or ~" + at_line())
-        if op in ("lt", "le"):  # False < True
-            x, y = ir.cast(x, dt.uint8), ir.cast(y, dt.uint8)
-        elif op not in ("and", "or", "xor", "eq", "ne", "maximum", "minimum"):
-            x, y = ir.cast(x, dt.int64), ir.cast(y, dt.int64)
-        return ir.alu(op, x, y)
-    if op == "pow":
-        return power(x, y)
-    if op == "floordiv" and dtype.is_float:
-        return _float_floordiv(x, y)
-    _check_operation(op, dtype)
-    return ir.alu(op, x, y)
-
-
-def _float_floordiv(x: Node, y: Node) -> Node:
-    """⌊x / y⌋ from the exact remainder, since the rounded quotient may reach the next integer.
-
-    As in PyTorch and Python: 1 // 0.1 is 9; ∞ // y is NaN; x // 0 is x / 0.
-    """
-    zero, infinity = ir.const(0.0, x.dtype), ir.const(math.inf, x.dtype)
-    quotient = ir.alu("div", x, y)
-    exact = ir.alu("div", ir.alu("sub", x, ir.alu("mod", x, y)), y)
-    small = ir.alu("eq", exact, zero)
-    result = ir.where(small, ir.alu("mul", quotient, zero), ir.alu("round", exact))
-    opposite = ir.alu("lt", quotient, zero)
-    opposite = ir.alu("or", opposite, ir.alu("lt", ir.alu("mul", x, y), zero))
-    far = ir.where(opposite, ir.const(-1.0, x.dtype), quotient)
-    finite = ir.alu("lt", ir.alu("abs", x), infinity)
-    beyond = ir.alu("and", ir.alu("eq", ir.alu("abs", y), infinity), finite)
-    result = ir.where(beyond, far, result)
-    return ir.where(ir.alu("eq", y, zero), quotient, result)
-
-
-def _check_operation(op: str, dtype: DType) -> None:
-    if dtype.is_float and op in ("and", "or", "xor", "shl", "shr", "not"):
-        raise TypeError(
-            f"{SIGNS.get(op, '~')} works on bits: integers or bools, not {dtype.name}" + at_line()
-        )
-
-
-def power(x: Node, y: Node) -> Node:
-    """x ** y; integer powers by squaring, common exponents by products and roots."""
-    dtype = x.dtype
-    if y.op == "const":
-        e = y.value
-        if dtype.is_float:
-            return _float_power(x, y)
-        if e < 0:
-            raise ValueError(
-                "an integer to a negative power is no integer; cast to a floating type first"
-                + at_line()
-            )
-        result = ir.const(1, dtype)
-        square = x
-        while e:
-            if e & 1:
-                result = square if result.op == "const" else ir.alu("mul", result, square)
-            e >>= 1
-            if e:
-                square = ir.alu("mul", square, square)
-        return result
-    if dtype.is_float:
-        return ir.alu("pow", x, y)
-    result, square = ir.const(1, dtype), x
-    one, zero = ir.const(1, dtype), ir.const(0, dtype)
-    for bit in range(dtype.bits - (dtype.kind == "i")):
-        here = ir.alu("and", ir.alu("shr", y, ir.const(bit, dtype)), one)
-        result = ir.where(ir.alu("eq", here, zero), result, ir.alu("mul", result, square))
-        square = ir.alu("mul", square, square)
-    return ir.where(ir.alu("lt", y, zero), zero, result)
-
-
-def _float_power(x: Node, y: Node) -> Node:
-    one = ir.const(1.0, x.dtype)
-    forms: dict[float, Callable[[], Node]] = {
-        0.5: lambda: ir.alu("sqrt", x),
-        -0.5: lambda: ir.alu("div", one, ir.alu("sqrt", x)),
-        1.0: lambda: x,
-        2.0: lambda: ir.alu("mul", x, x),
-        3.0: lambda: ir.alu("mul", ir.alu("mul", x, x), x),
-        -1.0: lambda: ir.alu("div", one, x),
-        -2.0: lambda: ir.alu("div", one, ir.alu("mul", x, x)),
-    }
-    form = forms.get(y.value)
-    return ir.alu("pow", x, y) if form is None else form()
 
 
 # ---- one operand --------------------------------------------------------------------------------
@@ -468,7 +370,7 @@ def invert(a: Any) -> Any:
     """~x: the bits of an integer, or `not` of a bool."""
 
     def body(x: Node) -> Node:
-        _check_operation("not", x.dtype)
+        check_operation("not", x.dtype)
         return ir.alu("not", x)
 
     return unary(a, body)

@@ -13,6 +13,7 @@ from ..ir.dtype import DType
 from ..ir.scalar import cast as cast_number
 from . import pointwise as pw
 from . import storage as store
+from .arithmetic import SIGNS
 from .core import Core, force, operand, value_of
 from .errors import at_line, cannot_broadcast
 from .storage import Storage
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 def inplace(op: str, a: Core, b: Any) -> None:
     """a ← a op b, in a's own storage, shape and type."""
-    sign = f"{pw.SIGNS.get(op, op)}="
+    sign = f"{SIGNS.get(op, op)}="
     if not a._shape and not (isinstance(b, Core) and b._shape):
         own = a._storage.dtype
         same = isinstance(b, Core) and b._storage.dtype is own

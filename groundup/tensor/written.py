@@ -11,9 +11,9 @@ from collections.abc import Collection, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .arithmetic import SIGNS
 from .core import Core
 from .errors import _PACKAGE, at_line, lined_up
-from .pointwise import SIGNS
 
 if TYPE_CHECKING:
     from .notation import Axis, Indexed

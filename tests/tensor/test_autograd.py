@@ -1,5 +1,6 @@
 """Derivatives: what is tracked, what `.backward()` fills, what in-place writes may do."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -242,3 +243,13 @@ def test_long_chains_do_not_recurse() -> None:
     assert w.grad is not None
     assert w.grad.tolist() == [1.0]
     assert x.tolist() == [1501.0]
+
+
+@pytest.mark.parametrize("batch", [0, 1, 4])
+def test_a_factor_that_is_nan_says_nothing_of_a_sum_without_terms(batch: int) -> None:
+    """∂/∂w Σ_n x[n]·w·s = Σ_n x[n]·s, which is 0 for no n, whatever s is."""
+    scale = gu.tensor([2.0, math.nan, math.inf])
+    w, x = gu.ones(3).requires_grad_(), gu.ones(batch, 3)
+    (gradient,) = gu.derivatives((x * w * scale).sum(), w)
+    expected = [2.0 * batch, math.nan, math.inf] if batch else [0.0] * 3
+    assert str(gradient.tolist()) == str(expected)
