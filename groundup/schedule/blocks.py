@@ -163,10 +163,9 @@ class Blocks:
 
         (group,) = link.groups
         target = self.targets.get(group.node) or self.memory[group.node]
-        machine = self.builder.machine
         p = Problem(
-            group.shape, group.body, self.memory, target, machine.width, machine.registers,
-            None, 0, 0, machine.adds_pairs, frozenset(link.roles),
+            group.shape, group.body, self.memory, target, self.builder.machine,
+            None, 0, 0, frozenset(link.roles),
         )  # fmt: skip
         choice = self.choice(p, names) if p.valid and not p.checks else None
         if choice is None:

@@ -18,6 +18,7 @@ from ..ir.node import Node, alu, loops, make, out, read, red
 from ..ir.record import frozen, record
 from ..ir.transform import body_nodes, product_of, substitute, toposort
 from .lower import Lowering, Memory, Raw, affine
+from .machine import Machine
 from .nests import Parameters, finish, map_loads
 from .sizes import Size, Sym, mul, size_of, value
 
@@ -25,7 +26,7 @@ from .sizes import Size, Sym, mul, size_of, value
 Copies = dict[Node, dict[object, Memory]]
 
 SMALL = 2_000  # multiply-adds below which plain loops do as well
-PARALLEL = 30_000
+PARALLEL = 60_000  # fewer take one thread less than a µs, which is what it costs to share them
 
 
 @record
@@ -117,8 +118,8 @@ class Problem:
 
     def __init__(
         self, shape: tuple[int, ...], body: Node, memory: dict[Node, Memory], target: Memory,
-        width: int, registers: int, copies: Copies | None = None,
-        offset: Size = 0, least: int = SMALL, adds_pairs: bool = False,
+        machine: Machine, copies: Copies | None = None,
+        offset: Size = 0, least: int = SMALL,
         apart: frozenset[Node] = frozenset(), repeats: Mapping[Node, int] | None = None,
         prologue: tuple[Node, Node] | None = None,
     ) -> None:  # fmt: skip
@@ -127,8 +128,9 @@ class Problem:
         self.repeats = repeats or {}  # see steps.repeats
         self.copies = copies or {}
         self.shape, self.body, self.memory, self.target = shape, body, memory, target
-        self.width, self.registers, self.target_offset = width, registers, offset
-        self.least, self.adds_pairs = least, adds_pairs
+        self.width, self.registers, self.target_offset = machine.width, machine.registers, offset
+        self.least, self.adds_pairs = least, machine.adds_pairs
+        self.in_halves = machine.halves
         self.extents: dict[Node, Size] = {out(i): size_of(s) for i, s in enumerate(shape)}
         self.checks: list[tuple[int, tuple[int, ...], str | None]] = []
         self.valid = self._analyse()

@@ -20,7 +20,7 @@ from .sizes import Size, Sym, mul, size_of, value
 STREAM = 1 << 24  # bytes of an output that is written past the caches: it would not stay in them
 AHEAD = 1 << 22  # bytes of a tensor that reductions read: parts of it come from far away
 COSTLY = frozenset((*ULPS, "div", "sqrt"))
-SERIAL = 30_000  # below this many element-operations one thread is faster than waking another
+SERIAL = 60_000  # below this many element-operations one thread is faster than waking another
 
 
 @record

@@ -76,11 +76,13 @@ class Packing:
             if self.pairs and a is self.sums[-1]:  # the last pair has room for both
                 room = add(room, 1) if isinstance(room, Sym) else room + room % 2
             step = mul(step, room)
-        assert not isinstance(self.lane.length, Sym), "tiles.packable"
         self.lane.stride = step
         for a in self.sums:
             a.stride = mul(a.stride, self.panel)
-        return mul(step, self.panel * -(-self.lane.length // self.panel))
+        lanes = self.lane.length
+        if isinstance(lanes, Sym):  # the last panel is partly beyond
+            return mul(step, add(lanes, self.panel - 1))
+        return mul(step, self.panel * -(-lanes // self.panel))
 
     def _rows(self) -> Size:
         """Strides of rows, each an odd number of lines long (of a runtime size: a line longer), so

@@ -6,7 +6,6 @@ size. Must not know Tensor.
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -22,7 +21,7 @@ from ..ir.node import Node, outs
 from ..ir.record import record, replace
 from ..ir.transform import COMPUTED, body_nodes
 from ..ir.verify import verify
-from ..runtime import Buffer, pool, target
+from ..runtime import Buffer, pool
 from . import kept
 from .arrange import arrange, most_alive
 from .chain import Linked, link
@@ -32,18 +31,18 @@ from .join import join
 from .layout import images
 from .line import in_order, lives_of
 from .lower import Memory
+from .machine import machine
 from .order import Canonical, Slot, canonical
 from .prologue import candidates
 from .signature import Signature
 from .sizes import Size, row_major_strides, size_of, value
-from .steps import Builder, Check, Machine, Result, Step, Temp, repeats
+from .steps import Builder, Check, Result, Step, Temp, repeats
 from .windows import written_out
 
 if TYPE_CHECKING:
     from .once import Once
 
 _compiled: dict[Kernel, int] = {}
-ALL_REGISTERS = {"znver4", "znver5", "sapphirerapids", "emeraldrapids", "graniterapids"}
 ALIGN = 64
 SHARED = 1 << 20  # bytes: arenas up to this size are one block
 # Several orders are tried from so many bytes of temporaries on, up to so many steps (one takes
@@ -51,17 +50,6 @@ SHARED = 1 << 20  # bytes: arenas up to this size are one block
 WORTH, MOST = 16 << 20, 4096
 # Threads of a program's step by `Step.parallel`: one; all, a chunk for each; all, some for each.
 THREADS = (1, pool.MAX_THREADS, 0)
-
-
-def machine() -> Machine:
-    """The processor as the schedule sees it."""
-    host = target.host()
-    bits = host.vector_bits
-    # For older processors LLVM orders loads so that tiles of all 32 would spill every one of them.
-    registers = 16 if bits < 512 else 32 if host.cpu in ALL_REGISTERS else 31
-    return Machine(
-        max(4, bits // 32), registers, host.adds_pairs, slots=4 * (os.cpu_count() or 1)
-    )
 
 
 def compiled(kernels: Sequence[Kernel]) -> list[int]:

@@ -16,6 +16,7 @@ from .fuse import Group, stored_behind
 from .join import loops_of
 from .layout import innermost, strides
 from .lower import Lowering, Memory, Raw
+from .machine import Machine
 from .nests import SERIAL, NestBuilder, Parameters, Store
 from .search import Search, search_in
 from .sizes import Size, Sym, add, mul, row_major_strides, size_of, total, value
@@ -63,16 +64,6 @@ class Check:
     axis: int
     shape: tuple[int, ...]
     line: str | None
-
-
-@record
-class Machine:
-    """What the schedule may know of the processor."""
-
-    width: int  # float32 lanes of a vector
-    registers: int  # vector registers
-    adds_pairs: bool = False  # adds two products of bfloat16 at once
-    slots: int = 8  # parts of a step that run at once, each with memory of its own, at most
 
 
 # Is told of each contraction before it is added (see trials.meeting).
@@ -309,8 +300,7 @@ class Builder:
             return False
         problem = Problem(
             group.shape, group.body, {**self.memory, mine.node: place}, target,
-            self.machine.width, self.machine.registers, self.copies,
-            adds_pairs=self.machine.adds_pairs, repeats=self.repeats, prologue=(site, body),
+            self.machine, self.copies, repeats=self.repeats, prologue=(site, body),
         )  # fmt: skip
         choice = chosen(problem) if problem.valid else None
         if choice is None:
@@ -332,12 +322,11 @@ class Builder:
         from .tiles import choose
 
         memory, body = self.memory, part.body
-        width, registers = self.machine.width, self.machine.registers
         place, offset = positions(part, target) if several else (target, 0)
         for _ in range(4):
             problem = Problem(
-                part.shape, body, memory, place, width, registers, self.copies, offset,
-                0 if several else SMALL, self.machine.adds_pairs, repeats=self.repeats,
+                part.shape, body, memory, place, self.machine, self.copies, offset,
+                0 if several else SMALL, repeats=self.repeats,
             )  # fmt: skip
             choice = choose(problem) if problem.valid else None
             if choice is None or choice.repack is None:

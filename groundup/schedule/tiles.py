@@ -43,6 +43,7 @@ TRANSPOSE, COPY = 0.8, 0.4  # cycles an element of a copy into panels
 LARGE, AWAY = 4 << 20, 1.5  # bytes of a copy that leaves the caches; what an element costs then
 LOOSE_VECTOR, LOOSE_NUMBER = 2.0, 1.5  # cycles to put a pair together from two reads
 GATHER, START = 1.6, 3000.0  # an element of any other copy, and its kernel
+LATER = 1.05  # how much dearer vectors along a runtime size are: a later one may not fill them
 NEARLY, TRIED = 1.8, 8  # what is worth timing: how much dearer it may look, and how many
 
 
@@ -205,6 +206,8 @@ def _tiles(
                 _crowded(p, a, m, rows) or _scattered(p, a, m, columns)
             ):  # fmt: skip
                 c.cost, c.pack_rows = _uncrowded(p, a, m, cost)
+            if isinstance(p.extents[n], Sym) and gather is None and pack:
+                c.cost *= LATER
             found.append(c)
             together = (loose[0] or c.cost > cost) and not c.pack_rows
             if gather is None and m is not None and together and _rows_packable(p, a, m):
@@ -252,9 +255,10 @@ def _tile_cycles(
     """About how many cycles the tiles of some rows take, over all columns; `loose`: the pairs of a
     and of b are put together (or their numbers held against 2⁻¹²⁶) in the tile."""
     whole, rest = divmod(columns, vectors * width)
-    # Of vectors of 256 bits two are multiplied in a cycle, and two are loaded, a repeated number
-    # like any other: then halves of a cycle are counted.
-    wide = width * p.sum.dtype.bits > 256
+    # Two vectors are multiplied in a cycle, and two are loaded, a repeated number like any other:
+    # then halves of a cycle are counted. Where a processor works in halves it is one.
+    wide = p.in_halves and width * p.sum.dtype.bits > 256
+    near = 24 if width * p.sum.dtype.bits > 256 else 12  # bytes that the cache below gives
     terms = _terms(p)
     if p.adds_pairs:
         last = value(p.extents[p.k[-1]])
@@ -270,13 +274,11 @@ def _tile_cycles(
             work += LOOSE_NUMBER * rows
         if paired and p.halves == "pairs":
             work += LOOSE_VECTOR * rows * v
-        # Vectors of 256 bits take half the time of 512 (Zen 4 works on them in halves: AMD's
-        # software optimisation guide for it).
         if 2 * across <= width and wide and not p.halves:
             work /= 2
         per_step = max(work, loads, 4 if wide else 8) + (0.5 if p.bounds else 0.2) + every
         # What a tile reads of b comes from the second level of cache; see `_arrange`.
-        per_step = max(per_step, v * width * (4 if wide else 8) / 24)
+        per_step = max(per_step, v * width * 4 / near)
         cycles += count * (terms * per_step + rows * v * 2 + 15)
     return cycles
 
@@ -343,15 +345,15 @@ def _walk(p: Problem, a: Operand, m: Node) -> float:
         return 0.0
     bytes_ = int(step) * p.itemsize
     pushed = _terms(p) > WAYS * (WAY // gcd(WAY, bytes_))
-    # Of vectors of 256 bits halves of a cycle are counted (see `_tile_cycles`); those of 512 take
-    # long enough to hide the next page.
-    wide = p.lane_count * p.sum.dtype.bits > 256
+    # Halves of a cycle are counted (see `_tile_cycles`), unless a vector takes a whole one: long
+    # enough to hide the next page.
+    wide = p.in_halves and p.lane_count * p.sum.dtype.bits > 256
     return (PUSHED_OUT if pushed else 0.0) if wide else 2 * (PUSHED_OUT if pushed else NEW_PAGE)
 
 
 def _packing(p: Problem, b: Operand, m: Node | None, n: Node) -> list[tuple[bool, float]]:
     """Ways to read b: whether it is copied into panels first, and what that costs."""
-    if not packable(p, b, n):
+    if not packable(p, b, n, runtime=b.strides[n] != 1):
         return [(False, 0.0)] if b.strides[n] == 1 else []
     elements = p.shared(b, _elements(p, b))
     if b.strides[n] != 1:
@@ -378,6 +380,8 @@ def packable(p: Problem, b: Operand, n: Node, runtime: bool = False) -> bool:
     if n in p.joined or (isinstance(p.full[n], Sym) and not runtime):
         return False
     tensor, *indices = b.read.src
+    if sum(isinstance(size_of(s), Sym) for s in tensor.shape) > 1:
+        return False  # a copy of the square of a runtime size
     seen: set[Node] = set()
     for ix, size in zip(indices, tensor.shape):
         parts = affine(ix)
@@ -395,6 +399,8 @@ def packable(p: Problem, b: Operand, n: Node, runtime: bool = False) -> bool:
 def _near(p: Problem, c: Choice) -> bool:
     """Should each thread copy a panel right before it uses it? If rows enough follow that use it,
     and none of b's elements lies elsewhere than in its own loops."""
+    if isinstance(p.extents[c.n], Sym):
+        return False
     outer = [v for v in p.extents if v.op == "out" and v is not c.m and v is not c.n]
     varies = any(c.b.strides.get(v, 0) != 0 for v in outer)
     rows = value(p.extents[c.m]) if c.m is not None else 1

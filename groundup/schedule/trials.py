@@ -26,7 +26,8 @@ from . import steps, winners
 from .contract import Choice, Problem
 from .fuse import Group, stored_behind
 from .lower import Memory
-from .plan import THREADS, compiled, machine
+from .machine import machine
+from .plan import THREADS, compiled
 from .sizes import value
 from .steps import Builder, Temp, form
 from .tiles import candidates

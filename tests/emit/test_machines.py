@@ -16,7 +16,7 @@ from groundup.ir.node import Node
 from groundup.runtime import target as target_room
 from groundup.schedule import Plan, Signature
 from groundup.schedule import plan as planning
-from groundup.schedule.steps import Machine
+from groundup.schedule.machine import Machine
 
 from .. import build as B
 
