@@ -13,13 +13,27 @@ Life = tuple[int, int]  # the first and the last step that touches a temporary
 # Placing the largest first comes within a percent of the bound, but looks at all that are placed
 # already: so many of them are placed so (some 20 ms), and what is smaller in the order of time.
 _LARGEST = 512
+_FEW = 128  # of which other orders are tried as well, where the largest first leaves gaps
 
 
 def arrange(sizes: Mapping[int, int], lives: Mapping[int, Life]) -> tuple[dict[int, int], int]:
     """(the offset of each temporary, the bytes of the arena), in near-linear time."""
     by_size = sorted(sizes, key=lambda t: -sizes[t])
     large, small = by_size[:_LARGEST], by_size[_LARGEST:]
-    offsets, arena = _largest_first(large, sizes, lives)
+    offsets, arena = _one_by_one(large, sizes, lives)
+    if len(by_size) <= _FEW and arena > (least := most_alive(sizes, lives)):
+        span = {t: last - first + 1 for t, (first, last) in lives.items()}
+        for order in (
+            sorted(by_size, key=lambda t: -sizes[t] * span[t]),
+            sorted(by_size, key=lambda t: (-span[t], -sizes[t])),
+            sorted(by_size, key=lambda t: (lives[t][0], -sizes[t])),
+            sorted(by_size, key=lambda t: (-lives[t][1], -sizes[t])),
+        ):
+            others, end = _one_by_one(order, sizes, lives)
+            if end < arena:
+                offsets, arena = others, end
+            if arena == least:
+                break
     if small:
         more, beyond = _in_time(small, sizes, lives)
         for t, offset in more.items():
@@ -44,10 +58,10 @@ def most_alive(sizes: Mapping[int, int], lives: Mapping[int, Life]) -> int:
     return most
 
 
-def _largest_first(
+def _one_by_one(
     order: Sequence[int], sizes: Mapping[int, int], lives: Mapping[int, Life]
 ) -> tuple[dict[int, int], int]:
-    """Each at the lowest place that is free for all its life."""
+    """Each, in this order, at the lowest place that is free for all its life."""
     placed: list[tuple[int, int, int, int]] = []  # offset, end, first, last
     offsets: dict[int, int] = {}
     for t in order:

@@ -121,8 +121,9 @@ class Problem:
         machine: Machine, copies: Copies | None = None,
         offset: Size = 0, least: int = SMALL,
         apart: frozenset[Node] = frozenset(), repeats: Mapping[Node, int] | None = None,
-        prologue: tuple[Node, Node] | None = None,
+        prologue: tuple[Node, Node] | None = None, updates: bool = False,
     ) -> None:  # fmt: skip
+        self.updates = updates  # see steps.Builder
         self.prologue = prologue  # (a factor's read, what computes it)
         self.apart = apart  # output loops that are not joined with others
         self.repeats = repeats or {}  # see steps.repeats

@@ -175,7 +175,8 @@ class Plan:
                 base = stored_behind(t)
                 if base.op == "buffer":
                     memory[base] = _row_major(base.value, base.shape)
-        builder = Builder(machine(), memory, images(groups))
+        updates = any(slot is not None for slot in self.into)
+        builder = Builder(machine(), memory, images(groups), updates)
 
         known: dict[object, tuple[tuple[Size, ...], tuple[int, ...]]] = {}
 

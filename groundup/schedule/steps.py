@@ -81,6 +81,7 @@ class Builder:
     machine: Machine
     memory: dict[Node, Memory]
     images: dict[tuple[int, int], tuple[int, ...]]
+    updates: bool = False  # weights change in each run, so that nothing made of them stands
     repeats: Mapping[Node, int] = fresh(default_factory=dict)  # see `repeats`
     steps: list[Step] = fresh(default_factory=list)
     temps: list[Size] = fresh(default_factory=list)  # bytes of each
@@ -301,6 +302,7 @@ class Builder:
         problem = Problem(
             group.shape, group.body, {**self.memory, mine.node: place}, target,
             self.machine, self.copies, repeats=self.repeats, prologue=(site, body),
+            updates=self.updates,
         )  # fmt: skip
         choice = chosen(problem) if problem.valid else None
         if choice is None:
@@ -326,7 +328,7 @@ class Builder:
         for _ in range(4):
             problem = Problem(
                 part.shape, body, memory, place, self.machine, self.copies, offset,
-                0 if several else SMALL, repeats=self.repeats,
+                0 if several else SMALL, repeats=self.repeats, updates=self.updates,
             )  # fmt: skip
             choice = choose(problem) if problem.valid else None
             if choice is None or choice.repack is None:

@@ -30,6 +30,7 @@ NEAR_ROWS = 128  # that use a panel: fewer, and it is copied once for all users,
 AHEAD = 256 << 10  # bytes of rows: fewer soon lie in the second-level cache
 WINDOW = 8  # rows of a window that slides over an image
 FIRST = 16 << 10  # bytes: half of a first-level cache
+LINE = 64  # bytes
 STREAMS = 8  # rows of memory that are read side by side
 FAR, WALK = 16 << 10, 1.7  # bytes between two terms, and how much longer such a walk takes
 MANY, LEVEL2 = 512, 1 << 20  # columns; bytes of a second-level cache
@@ -43,6 +44,9 @@ TRANSPOSE, COPY = 0.8, 0.4  # cycles an element of a copy into panels
 LARGE, AWAY = 4 << 20, 1.5  # bytes of a copy that leaves the caches; what an element costs then
 LOOSE_VECTOR, LOOSE_NUMBER = 2.0, 1.5  # cycles to put a pair together from two reads
 GATHER, START = 1.6, 3000.0  # an element of any other copy, and its kernel
+# Cycles for each run of the innermost loop along which the rows of a tile enter and leave, as the
+# taps of a window do at the edges of an image.
+EDGES = 20.0
 LATER = 1.05  # how much dearer vectors along a runtime size are: a later one may not fill them
 NEARLY, TRIED = 1.8, 8  # what is worth timing: how much dearer it may look, and how many
 
@@ -173,6 +177,7 @@ def _tiles(
     if paired and m is not None and value(a.strides[m]) * p.itemsize >= PAGE:
         every = APART
     loose = _apart(p, a, paired), p.halves == "pairs" and not pack
+    edges = 0.0 if m is None else _edges(p, m)
     walk = 0.0 if m is None or paired else _walk(p, a, m)
     for vectors in (1, 2, 3, 4, 6, 8) if m is None else (1, 2, 3, 4):
         if vectors > 1 and (vectors - 1) * width >= columns:
@@ -187,9 +192,12 @@ def _tiles(
             if not runtime:
                 tiles = [(size, count) for _, size, count in split(height, rows)]
             cycles = sum(
-                count * _tile_cycles(p, r, vectors, columns, width, paired, every, loose)
+                count * _tile_cycles(
+                    p, r, vectors, columns, width, paired, every, loose,
+                    0.0 if paired or m is None else _lines(p, a, m, r),
+                )
                 for r, count in tiles
-            )
+            ) + edges * sum(count for _, count in tiles) * -(-columns // (vectors * width))
             store = outside
             if turned and rows > 2:
                 store = TURN * columns * sum(count for _, count in tiles) * _rest(p, m, n)
@@ -250,10 +258,11 @@ def _apart(p: Problem, a: Operand, paired: bool) -> bool:
 
 def _tile_cycles(
     p: Problem, rows: int, vectors: int, columns: int, width: int, paired: bool, every: float,
-    loose: tuple[bool, bool],
+    loose: tuple[bool, bool], lines: float = 0.0,
 ) -> float:  # fmt: skip
     """About how many cycles the tiles of some rows take, over all columns; `loose`: the pairs of a
-    and of b are put together (or their numbers held against 2⁻¹²⁶) in the tile."""
+    and of b are put together (or their numbers held against 2⁻¹²⁶) in the tile; `lines`: of a that
+    each term finds in the second level of cache."""
     whole, rest = divmod(columns, vectors * width)
     # Two vectors are multiplied in a cycle, and two are loaded, a repeated number like any other:
     # then halves of a cycle are counted. Where a processor works in halves it is one.
@@ -278,9 +287,34 @@ def _tile_cycles(
             work /= 2
         per_step = max(work, loads, 4 if wide else 8) + (0.5 if p.bounds else 0.2) + every
         # What a tile reads of b comes from the second level of cache; see `_arrange`.
-        per_step = max(per_step, v * width * 4 / near)
+        per_step = max(per_step, (v * width * 4 + lines * LINE) / near)
         cycles += count * (terms * per_step + rows * v * 2 + 15)
     return cycles
+
+
+def _edges(p: Problem, m: Node) -> float:
+    """Cycles that one tile takes because its rows enter and leave along the innermost loop."""
+    bound = p.row_bound(m) if m in p.guarded else None
+    last = p.k[-1]
+    if bound is None or bound.variable is not last:
+        return 0.0
+    if value(p.extents[last]) <= value(p.extents[m]):
+        return 0.0  # few terms, many rows: it is the rows that are cut
+    runs = prod(value(p.extents[v]) for v in p.k[:-1])
+    # Where a multiply-add of a vector takes a whole cycle (see `_tile_cycles`) half of it is hidden
+    # behind them; elsewhere halves of a cycle are counted.
+    whole = p.in_halves and p.lane_count * p.sum.dtype.bits > 256
+    return runs * EDGES * (0.5 if whole else 2.0)
+
+
+def _lines(p: Problem, a: Operand, m: Node, rows: int) -> float:
+    """Lines of a that each term of a tile reads anew; 0 if all of them stay near."""
+    step, apart, whole = a.strides.get(p.k[-1], 0), a.strides[m], LINE // p.itemsize
+    if isinstance(step, Sym) or isinstance(apart, Sym):
+        return 0.0
+    lines = rows if apart >= whole else max(1.0, rows * int(apart) / whole)
+    lines *= min(1.0, int(step) / whole)
+    return lines if lines * _terms(p) * LINE > FIRST else 0.0
 
 
 def _crowded(p: Problem, a: Operand, m: Node, rows: int) -> bool:
@@ -353,7 +387,9 @@ def _walk(p: Problem, a: Operand, m: Node) -> float:
 
 def _packing(p: Problem, b: Operand, m: Node | None, n: Node) -> list[tuple[bool, float]]:
     """Ways to read b: whether it is copied into panels first, and what that costs."""
-    if not packable(p, b, n, runtime=b.strides[n] != 1):
+    # Where nothing changes a copy of the weights, which have no runtime size, stands for good.
+    along = p.updates and b.strides[n] != 1 and value(p.extents[n]) >= p.lane_count
+    if not packable(p, b, n, runtime=along):
         return [(False, 0.0)] if b.strides[n] == 1 else []
     elements = p.shared(b, _elements(p, b))
     if b.strides[n] != 1:

@@ -127,7 +127,9 @@ class Way:
     def __init__(self, met: Met, forced: dict[str, str], outside: dict[_Outside, Buffer]) -> None:
         self.trial = winners.Trial(forced)
         copies = {t: dict(known) for t, known in met.copies.items()}
-        builder = Builder(machine(), dict(met.memory), met.images, met.repeats, copies=copies)
+        builder = Builder(
+            machine(), dict(met.memory), met.images, repeats=met.repeats, copies=copies
+        )
         with winners.trying(self.trial):
             self.valid = builder._contraction(met.group, met.target)
         self.steps, self._temps = builder.steps, builder.temps
