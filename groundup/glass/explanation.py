@@ -6,21 +6,24 @@ Must not know how a stage decides.
 from __future__ import annotations
 
 import linecache
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..emit.kernel import Kernel
-from ..ir.node import Node, loops
+from ..emit.kernel import Chain, Kernel, Ranks
+from ..ir.node import Node, loops, out
 from ..ir.show import paragraph
 from ..schedule import Plan, Signature
 from ..schedule.fuse import Group
+from ..schedule.join import loops_of
+from ..schedule.steps import Step
 from ..tensor.core import Core, Deferred
 from ..tensor.jit import Jit
 from . import loops as pseudo
-from .anatomy import Anatomy, results
-from .machine import Code
+from .anatomy import Anatomy, computed, results
+from .machine import Code, parts_of
+from .text import expression as written
 from .text import mark, plain
 from .times import Timing, step_seconds, timings
 
@@ -158,24 +161,41 @@ class Explanation:
     def kernel(self, number: int) -> str:
         """What a kernel computes, from what, and where that was written."""
         step = self.plan.steps[number]
-        writes = ", ".join(self._anatomy.written(step)) or f"a {self.what(number)}, laid out anew"
+        groups = computed(step)
+        made = {g.node for g in groups}
         reads = dict.fromkeys(
-            self._anatomy.name(t) for g in step.groups for t in g.reads if t not in
-            {g.node for g in step.groups}
-        )  # fmt: skip
-        lines = [f"kernel {number}: {writes}" + (f" from {', '.join(reads)}" if reads else "")]
+            self._anatomy.name(t) for g in groups for t in g.reads if t not in made
+        )
+        head = f"kernel {number}: {self._written(number)}"
+        lines = [head + (f" from {', '.join(reads)}" if reads else "")]
         lines += [f"    # {written_at(line)}" for line in self._anatomy.lines(number)]
-        for group in step.groups:
+        for group in groups:
             lines += [f"    {x}" for x in self._fused(group)]
         return "\n".join(lines)
+
+    def _written(self, number: int) -> str:
+        """What a kernel writes, by name."""
+        step = self.plan.steps[number]
+        if isinstance(step.kernel, Ranks):
+            return "positions in order by row, for the next"
+        copied = ", ".join(map(self._anatomy.name, self._anatomy.copied(step)))
+        return ", ".join(self._anatomy.written(step)) or f"a copy of {copied}, laid out anew"
 
     def _fused(self, group: Group) -> list[str]:
         a = self._anatomy
         variables = a.variables(group.node, group.body, group.shape)
         axes = [mark(x) for x in a.outs(group.node, variables, group.shape)]
         inner = {v.arg: mark(x) for v, x in variables.items() if v.op == "red"}
-        nest = loops(group.shape, group.body)
         names = {t: a.name(t) for t in group.reads}
+        if group.node.op == "argsort":
+            along, descending, _ = group.node.arg
+            known = {out(i): x for i, x in enumerate(axes)}
+            before, text = written(group.body, known, a.name, lambda: "t")
+            shape = ", ".join(str(int(s)) for s in group.node.shape)
+            head = f"{a.name(group.node)}: int64[{shape}]"
+            order = "descending" if descending else "ascending"
+            return [f"{head} = positions along {axes[along]} of {text}, {order}", *before]
+        nest = loops(group.shape, group.body)
         return paragraph(nest, {**names, nest: a.name(group.node)}, axes, inner)
 
     def loops(self, number: int) -> str:
@@ -202,13 +222,18 @@ class Explanation:
             found = self._code[kernel] = Code(kernel)
         return found
 
-    def _axes(self, number: int) -> dict[Node, str]:
-        """The name of each variable of a kernel's loops."""
-        step = self.plan.steps[number]
-        found: dict[Node, str] = {}
+    def _axes(self, number: int) -> Callable[[str], dict[Node, str]]:
+        """The name of each variable of a kernel's loops, in each of its functions."""
+        step, a = self.plan.steps[number], self._anatomy
+        whole: dict[Node, str] = {}
         for g in step.groups:
-            found = {**self._anatomy.variables(g.node, g.body, g.shape), **found}
-        return found
+            whole = {**a.variables(g.node, g.body, g.shape), **whole}
+        own: dict[str, dict[Node, str]] = {}
+        if isinstance(step.kernel, Chain):
+            for function, i in parts_of(step.kernel).items():
+                main, _ = loops_of(step.links[i].groups)
+                own[function] = a.variables(main.node, main.body, main.shape)
+        return lambda function: own.get(function, whole)
 
     def ir(self, number: int) -> str:
         """A kernel's LLVM IR."""
@@ -245,7 +270,13 @@ class Explanation:
         return ", ".join(
             f"{a.name(g.node)}[{', '.join(str(int(s)) for s in g.node.shape)}]"
             for g in results(step)
-        ) or " ".join(["copy", *(f"of {a.name(t)}" for t in a.copied(step))])  # fmt: skip
+        ) or self._copy(step)
+
+    def _copy(self, step: Step) -> str:
+        if isinstance(step.kernel, Ranks):
+            return "positions by row"
+        return " ".join(["copy", *(f"of {self._anatomy.name(t)}" for t in
+                                   self._anatomy.copied(step))])  # fmt: skip
 
     def _memory(self) -> str:
         plan, memory = self.plan, self.memory

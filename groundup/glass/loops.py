@@ -8,66 +8,75 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import count
 
-from ..emit.kernel import (
-    Argsort,
-    Chain,
-    Contraction,
-    Kernel,
-    Nest,
-    Pack,
-    Placing,
-    Ranks,
-    Scan,
-    Segments,
-    Several,
-    Stride,
-    Word,
-)
-from ..ir.extent import product
+from ..emit.kernel import Chain, Contraction, Kernel, Nest, Part, Several, Stride, Word
 from ..ir.node import Node, out
-from ..ir.transform import TENSOR_OPS, body_nodes
+from ..ir.transform import body_nodes, product_of, substitute
+from ..schedule.chain import Link
 from ..schedule.fuse import Group
-from ..schedule.sizes import size_of, value
-from ..schedule.steps import Step
+from ..schedule.join import loops_of
+from ..schedule.sizes import Size, Sym, size_of, value
 from .anatomy import Anatomy, results
+from .parts import Piece, in_parts
+from .reductions import TAB, Reductions
 from .text import expression, mark
-
-TAB = "    "
-_START = {"sum": "0", "prod": "1", "max": "-inf", "min": "inf"}
-_UPDATE = {"sum": "{0} += {1}", "prod": "{0} *= {1}", "max": "{0} = max({0}, {1})",
-           "min": "{0} = min({0}, {1})"}  # fmt: skip
 
 
 def listing(anatomy: Anatomy, number: int, n: int | None = None) -> list[str]:
     """The loops of one step of a plan; axes are marked (see `text`)."""
-    return _Listing(anatomy, anatomy.plan.steps[number], n).lines()
+    return Listing(anatomy, number, n).lines()
 
 
-class _Listing:
-    def __init__(self, anatomy: Anatomy, step: Step, n: int | None) -> None:
-        self.a, self.step, self.n = anatomy, step, n
+class Listing:
+    """The pseudo-code of one step, being written; `n`: the value of the runtime size.
+
+    variables: the marked name of each variable of the body that is written now.
+    """
+
+    def __init__(self, anatomy: Anatomy, number: int, n: int | None) -> None:
+        self.a, self.step, self.n = anatomy, anatomy.plan.steps[number], n
+        self.number = number
         self.variables: dict[Node, str] = {}
         self.temporaries = count(1)
         self.done: dict[Node, str] = {}  # reductions that have been written, and their names
-        self.threads = "all threads" if step.parallel else "one thread"
-        self.first = step.groups[0] if step.groups else None
-        if self.first is not None:
-            self._named(self.first)
+        self.parts: dict[int, dict[Node, str]] = {}  # of results, by the loop they are computed in
+        self.threads = "all threads" if self.step.parallel else "one thread"
+        self.word = "parallel for" if self.step.parallel else "for"
+        self.sizes: Sequence[object] = self.step.words  # what the words of a kernel stand for
+        self.rows: tuple[str, int] | None = None  # of a block: its first one, and how many
+        self.roles: Mapping[Node, int | str] = {}
+        self.short: dict[int, str] = {}  # what is walked instead of so many terms
+        if self.step.groups:
+            self.named(self.step.groups[0])
 
-    def _named(self, group: Group) -> None:
-        names = self.a.variables(group.node, group.body, group.shape)
-        self.variables = {v: mark(name) for v, name in names.items()}
-        for i, name in enumerate(self.a.outs(group.node, names, group.shape)):
-            self.variables.setdefault(out(i), mark(name))
+    def named(self, group: Group) -> None:
+        """From now on variables are those of this group's body."""
+        self.variables = {v: mark(name) for v, name in self._names(group).items()}
+
+    def _names(self, group: Group) -> dict[Node, str]:
+        whole = group.whole if isinstance(group, Piece) else group
+        return self.a.variables(whole.node, whole.body, whole.shape)
 
     # ---- small parts ---------------------------------------------------------------------------
 
-    def size(self, extent: Stride) -> int:
-        """An extent as a number."""
+    def size(self, extent: Stride) -> int | str:
+        """An extent as a number, or as what it is called."""
         if not isinstance(extent, Word):
             return extent
-        word = self.step.words[extent.position] if extent.position < len(self.step.words) else 0
-        return value(word, self.n) if isinstance(word, int | tuple) else 0  # type: ignore[arg-type]
+        word = self.sizes[extent.position] if extent.position < len(self.sizes) else 0
+        if isinstance(word, str):
+            return word
+        return value(word, self.n) if isinstance(word, int | Sym) else 0
+
+    def range(self, node: Node, name: str, extent: Stride) -> str:
+        """The values of a loop: those of a block's rows, or all."""
+        if self.rows is not None and self.roles.get(node) == "row":
+            first, count = self.rows
+            return f"{name} in {first} … {first} + {count}"
+        return f"{name} < {self.size(extent)}"
+
+    def terms(self, count: int) -> int | str:
+        """How many terms of a row are walked."""
+        return self.short.get(count, count)
 
     def variable(self, node: Node, among: Sequence[Node] = (), shape: Sequence[int] = ()) -> str:
         """The name of a loop; one that walks several axes as one is called by all of them."""
@@ -78,19 +87,30 @@ class _Listing:
         if node.op == "out" and among:
             present = {v.arg for v in among if v.op == "out"}
             i = node.arg - 1
-            while 0 <= i < len(shape) and i not in present:
+            while 0 <= i < len(shape) and i not in present and self.roles.get(out(i)) is None:
                 if shape[i] != 1:
                     joined.insert(0, self.variables.get(out(i), mark(f"axis{i}")))
                 i -= 1
         return "·".join([*joined, name])
 
     def temporary(self) -> str:
+        """A name for a part of an expression."""
         return f"t{next(self.temporaries)}"
 
-    def element(self, group: Group) -> str:
-        """The element that a group computes: C[i, j]."""
-        where = ", ".join(self.variables.get(out(i), mark("·")) for i in range(len(group.shape)))
+    def element(self, group: Group, names: Mapping[Node, Node] | None = None) -> str:
+        """The element that a group computes: C[i, j]; `names`: its variables, as another's."""
+        places = [out(i) for i in range(len(group.shape))]
+        if names is not None:
+            places = [names[v] for v in places]
+        texts = [self.variables.get(v, "·") for v in places]
+        if isinstance(group, Piece):
+            texts = [group.place(i, text) for i, text in enumerate(texts)]
+        where = ", ".join(texts)
         return f"{self.a.name(group.node)}[{where}]" if where else self.a.name(group.node)
+
+    def written(self, body: Node, known: Mapping[Node, str]) -> tuple[list[str], str]:
+        """(assignments of parts, the expression)."""
+        return expression(body, known, self.a.name, self.temporary)
 
     # ---- kernels -------------------------------------------------------------------------------
 
@@ -99,23 +119,28 @@ class _Listing:
         return self.kernel(self.step.kernel, results(self.step))
 
     def kernel(self, kernel: Kernel, groups: Sequence[Group]) -> list[str]:
+        """A kernel that computes these groups; none: it copies."""
         if isinstance(kernel, Several):
             lines: list[str] = []
-            for i, part in enumerate(kernel.parts):
+            for i, (part, own) in enumerate(in_parts(groups[0], kernel.parts)):
                 lines.append(f"# part {i + 1} of {len(kernel.parts)}: other elements")
-                lines += self.kernel(part, groups)
+                self.named(own[0])
+                lines += self.kernel(part, own)
             return lines
+        if isinstance(kernel, Nest) and len(kernel.outputs) > len(groups) == 1:
+            ((_, groups),) = in_parts(groups[0], [kernel])
         if isinstance(kernel, Nest):
             return self.nest(kernel, groups) if groups else self.copy(kernel)
         if isinstance(kernel, Contraction):
             return self.contraction(kernel, groups)
         if isinstance(kernel, Chain):
             return self.chain(kernel)
-        if isinstance(kernel, Pack):
-            return self.pack(kernel)
-        return self.other(kernel, groups)
+        from .unusual import unusual
+
+        return unusual(self, kernel, groups)
 
     def copy(self, kernel: Nest) -> list[str]:
+        """A copy that is a plain loop nest."""
         lines = self.headers(kernel, [v for v, _ in kernel.loops], ())
         return [*lines, f"{TAB * len(lines)}copy = {self.source()}    # laid out anew"]
 
@@ -123,11 +148,12 @@ class _Listing:
         """What a copy reads."""
         return ", ".join(map(self.a.name, self.a.copied(self.step))) or "source"
 
+    # ---- plain loops ---------------------------------------------------------------------------
+
     def headers(self, kernel: Nest, among: Sequence[Node], shape: Sequence[int]) -> list[str]:
         """The lines of a nest's loops."""
         lines = []
         for i, (v, extent) in enumerate(kernel.loops):
-            name, size = self.variable(v, among, shape), self.size(extent)
             notes = []
             by = ""
             if i == kernel.vector:
@@ -136,24 +162,29 @@ class _Listing:
                 if kernel.columns:
                     notes.append("each with a running value")
             word = "for"
-            if self.step.parallel and i < max(1, kernel.parallel):
+            if self.rows is None and self.step.parallel and i < max(1, kernel.parallel):
                 word = "parallel for"
                 notes.append(self.threads)
             if kernel.square and i >= len(kernel.loops) - 2:
                 notes.append("in squares, turned in registers")
             note = f"    # {', '.join(notes)}" if notes else ""
-            lines.append(f"{TAB * i}{word} {name} < {size}{by}:{note}")
+            over = self.range(v, self.variable(v, among, shape), extent)
+            lines.append(f"{TAB * i}{word} {over}{by}:{note}")
         return lines
 
     def nest(self, kernel: Nest, groups: Sequence[Group]) -> list[str]:
+        """Plain loops; groups that share them are written in the variables of the widest."""
         loops = [v for v, _ in kernel.loops]
-        widest = max(groups, key=lambda g: product(g.shape))
-        self._named(widest)
-        heads = self.headers(kernel, loops, widest.shape)
+        main, renamed = loops_of(list(groups))
+        self.named(main)
+        self.parts = {}
+        heads = self.headers(kernel, loops, main.shape)
         at: dict[int, list[str]] = {}
-        for group in groups:
-            self._named(group)
-            self._place(kernel, group, loops, at)
+        for group, names in zip(groups, renamed, strict=True):
+            self.named(main)
+            own = self._names(group)
+            self.variables.update({v: mark(x) for v, x in own.items() if v.op == "red"})
+            self._place(kernel, group, main, names, loops, at)
         lines: list[str] = []
         for depth in range(len(loops) + 1):
             lines += [TAB * depth + text for text in at.get(depth, [])]
@@ -162,15 +193,17 @@ class _Listing:
         return lines
 
     def _place(
-        self, kernel: Nest, group: Group, loops: Sequence[Node], at: dict[int, list[str]]
-    ) -> None:
+        self, kernel: Nest, group: Group, main: Group, names: Mapping[Node, Node],
+        loops: Sequence[Node], at: dict[int, list[str]],
+    ) -> None:  # fmt: skip
         """The statements of one result, each in the outermost loop that it can be in."""
         level: dict[Node, int] = {}
         present = {v.arg: i + 1 for i, v in enumerate(loops) if v.op == "out"}
-        for i in range(len(group.shape)):
+        for i in range(len(main.shape)):
             inside = [depth for d, depth in present.items() if d >= i]
             level[out(i)] = present.get(i, min(inside, default=0))
-        blocks = _Blocks(self, group.body)
+        body = substitute(group.body, names)
+        blocks = Reductions(self, body)
         depth_of: dict[Node, int] = {}
         for node in blocks.free:
             outs = [level.get(v, 0) for v in blocks.free[node] if v.op == "out"]
@@ -180,245 +213,239 @@ class _Listing:
                 blocks.known[reduction] = self.done[reduction]
                 continue
             self.done[reduction] = blocks.known[reduction]
-            depth = depth_of[reduction]
-            at.setdefault(depth, []).extend(blocks.block(reduction))
-        before, text = expression(group.body, blocks.known, self.a.name, self.temporary)
+            at.setdefault(depth_of[reduction], []).extend(blocks.block(reduction))
+        own = [level[names[out(i)]] for i, s in enumerate(group.shape) if s != 1]
+        deepest = max([*own, depth_of.get(body, 0)])
+        shared = self.parts.setdefault(deepest, {})  # with the results before
+        before, text = expression(
+            body, {**blocks.known, **shared}, self.a.name, self.temporary, shared
+        )
         stream = "    # past the caches" if any(o.stream for o in kernel.outputs) else ""
-        target = f"{self.element(group)} = {text}{stream}"
-        deepest = max((level[out(i)] for i, s in enumerate(group.shape) if s != 1), default=0)
-        deepest = max(deepest, depth_of.get(group.body, 0))
+        target = f"{self.element(group, names)} = {text}{stream}"
         at.setdefault(deepest, []).extend([*before, target])
 
+    # ---- sums of products ----------------------------------------------------------------------
+
     def contraction(self, kernel: Contraction, groups: Sequence[Group]) -> list[str]:
+        """A sum of products in register tiles."""
         shape = groups[0].shape if groups else ()
         tiled = [kernel.n] if kernel.m is None else [kernel.m, kernel.n]
         among = [v for v, _ in (*kernel.outer, *tiled)]
         columns = kernel.vectors * (1 if kernel.lanes else self.lanes(kernel))
         names = [self.variable(v, among, shape) for v, _ in tiled]
+        sides = [kernel.rows, columns][-len(tiled) :]
         tile = " × ".join(
-            f"{size} of {name} < {self.size(extent)}" for size, name, (_, extent) in
-            zip([kernel.rows, columns][-len(tiled) :], names, tiled, strict=True)
-        )  # fmt: skip
-        word = "parallel for" if self.step.parallel else "for"
-        loops = ", ".join(
-            f"{self.variable(v, among, shape)} < {self.size(e)}" for v, e in kernel.outer
+            f"{size} of {self.range(v, name, extent)}"
+            for size, name, (v, extent) in zip(sides, names, tiled, strict=True)
         )
-        lines = [f"{word} {f'{loops}, ' if loops else ''}tiles of {tile}:    # {self.threads}, "
-                 f"{_ORDERS[kernel.order]}"]  # fmt: skip
-        parts, term, known = self.term(kernel, groups)
-        indent = TAB
-        if kernel.diagonal is not None:
-            lines.append(f"{indent}# tiles beyond the diagonal are left out: nobody asks for them")
-        if kernel.panel is not None:
-            lines.append(f"{indent}panel = the tile's {kernel.panel.columns} columns of one factor"
-                         "    # copied by the thread that uses it, once for many rows")  # fmt: skip
-        if kernel.prologue is not None:
-            what = "rows" if kernel.prologue.loop is not kernel.n[0] else "columns"
-            for group in self.step.groups[len(self.step.writes) :]:
-                self._named(group)
-                text = self.whole(group)
-                lines.append(f"{indent}{self.element(group)} = {text}    # {what} of a factor, "
-                             "computed by the thread that uses them")  # fmt: skip
-                self._named(groups[0])
-        along = self.variable(kernel.k[-1][0]) if kernel.lanes else names[-1]
+        word = "for" if self.rows is not None else self.word
+        loops = [self.range(v, self.variable(v, among, shape), e) for v, e in kernel.outer]
+        notes = [*([] if self.rows is not None else [self.threads]), _ORDERS[kernel.order]]
+        lines = [f"{word} {', '.join([*loops, f'tiles of {tile}'])}:    # {', '.join(notes)}"]
+        blocks = Reductions(self, groups[0].body, named=False) if groups else None
+        best = _sum(blocks) if blocks is not None else None
+        inner = [self.terms_along(kernel, best, i) for i in range(len(kernel.k))]
+        lines += [TAB + x for x in self._prepared(kernel, groups, best)]
+        along = inner[-1] if kernel.lanes else names[-1]
         registers = kernel.rows * kernel.vectors
+        start = "what the blocks of rows before have summed" if kernel.run else "0"
         lines.append(
-            f"{indent}acc[{' × '.join(map(str, [kernel.rows, columns][-len(tiled) :]))}] = 0    "
+            f"{TAB}acc[{' × '.join(map(str, sides))}] = {start}    "
             f"# {registers} vectors of {self.lanes(kernel)} along {along}, in registers"
         )
+        indent = TAB
         if kernel.block is not None:
             depth, size = kernel.block
-            lines.append(f"{indent}for blocks of {size} {self.variable(kernel.k[depth][0])}:    "
+            lines.append(f"{indent}for blocks of {size} {inner[depth]}:    "
                          f"# in between, the sums wait in memory")  # fmt: skip
             indent += TAB
-        inner = indent
-        for i, (v, extent) in enumerate(kernel.k):
-            by = f" by {self.lanes(kernel)}" if kernel.lanes and i == len(kernel.k) - 1 else ""
-            bound = "" if not kernel.bounds else "    # only where inside" if i == 0 else ""
-            lines.append(f"{inner}for {self.variable(v)} < {self.size(extent)}{by}:{bound}")
-            inner += TAB
-        lines += [inner + x for x in parts]
-        lines.append(f"{inner}acc += {term}    # {registers} fused multiply-adds of vectors")
+        ends = self._ends(kernel)
+        variables = _kernel_terms(kernel, best)
+        for i, (_, extent) in enumerate(kernel.k):
+            last = i == len(kernel.k) - 1
+            by = f" by {self.lanes(kernel)}" if kernel.lanes and last else ""
+            by = " by 2" if kernel.halves == "pairs" and last else by
+            over = self.range(variables[i], inner[i], extent)
+            note = f"    # {ends}" if ends and i == 0 else ""
+            lines.append(f"{indent}for {over}{by}:{note}")
+            indent += TAB
+        lines += [indent + x for x in self._summed(kernel, blocks, best, registers)]
+        if blocks is None or best is None:
+            return lines
+        known = {**blocks.known, best: "acc"}
         for group in groups:
-            before, text = expression(group.body, known, self.a.name, self.temporary)
+            before, text = self.written(group.body, known)
             lines += [TAB + x for x in [*before, f"{self.element(group)} = {text}"]]
         return lines
 
+    def _summed(
+        self, kernel: Contraction, blocks: Reductions | None, best: Node | None, registers: int
+    ) -> list[str]:
+        """The statement inside the loops over terms."""
+        how = f"{registers} fused multiply-adds of vectors"
+        if kernel.halves == "pairs":
+            how = f"{registers} vectors; each lane adds two products at once, this one and the next"
+        if blocks is None or best is None:
+            return [f"acc += a · b    # {how}"]
+        parts, text = self.written(best.src[0], blocks.known)
+        return [*parts, f"acc += {text}    # {how}"]
+
+    def _ends(self, kernel: Contraction) -> str:
+        """Which terms are left out."""
+        notes = []
+        if kernel.row_bound is not None and self.rows is not None:
+            notes.append("each row up to the diagonal")
+        elif kernel.row_bound is not None:
+            notes.append("each row only its own terms")
+        elif kernel.bounds:
+            notes.append("only where inside")
+        return ", ".join(notes)
+
+    def _prepared(
+        self, kernel: Contraction, groups: Sequence[Group], best: Node | None
+    ) -> list[str]:
+        """What a tile's thread does before it sums."""
+        lines = []
+        if kernel.diagonal is not None:
+            lines.append("# tiles beyond the diagonal are left out: nobody asks for them")
+        if kernel.panel is not None:
+            factor = self.factor(best, kernel.n[0])
+            lines.append(f"panel = {factor} of the tile's {kernel.panel.columns} columns"
+                         "    # copied by the thread that uses it, once for many rows")  # fmt: skip
+        if kernel.prologue is not None:
+            p = kernel.prologue
+            side = "columns" if p.loop is kernel.n[0] else "rows"
+            many = f"{p.tiles} tiles' {side}" if p.tiles > 1 else f"the tile's {side}"
+            for group in self.step.groups[len(self.step.writes) :]:
+                self.named(group)
+                loops = ", ".join(self.variable(out(i)) for i, s in enumerate(group.shape) if s > 1)
+                before, text = self.written(group.body, self.variables)
+                lines.append(f"for {loops} of {many}:    # vectors of {self.lanes(kernel)}, "
+                             "kept near by the thread that uses them")  # fmt: skip
+                lines += [TAB + x for x in [*before, f"{self.element(group)} = {text}"]]
+            self.named(groups[0])
+        return lines
+
+    def factor(self, best: Node | None, along: Node) -> str:
+        """The factor of a product that varies along a loop."""
+        pair = product_of(best.src[0]) if best is not None else None
+        for factor in pair or ():
+            reads = [n for n in body_nodes(factor) if n.op == "read"]
+            if len(reads) == 1 and along in body_nodes(reads[0]):
+                return self.written(reads[0], self.variables)[1]
+        return "one factor"
+
     def lanes(self, kernel: Contraction) -> int:
+        """Numbers in a vector."""
         return kernel.width // 2 if kernel.hole.dtype.bits == 64 else kernel.width
 
-    def term(
-        self, kernel: Contraction, groups: Sequence[Group]
-    ) -> tuple[list[str], str, dict[Node, str]]:
-        """(parts of the term, the term of the sum, texts known in what is made of it)."""
-        if not groups:
-            return [], "a · b", {}
-        blocks = _Blocks(self, groups[0].body)
-        sums = [r for r in blocks.outermost if r.arg[2].startswith("dot")]
-        if not sums:
-            return [], "a · b", blocks.known
-        best = max(sums, key=lambda r: len(r.arg[1]))
-        for reduction in blocks.outermost:
-            if reduction is not best:
-                blocks.known.setdefault(reduction, f"({reduction.arg[0]} of …)")
-        parts, text = expression(best.src[0], blocks.known, self.a.name, self.temporary)
-        return parts, text, {**blocks.known, best: "acc"}
+    def terms_along(self, kernel: Contraction, best: Node | None, number: int) -> str:
+        """The name of a loop over terms, of several where they are walked as one."""
+        if best is None:
+            return self.variable(kernel.k[number][0])
+        return "·".join(self.variable(v) for v in _walked(kernel, best, self)[number])
 
-    def pack(self, kernel: Pack) -> list[str]:
-        word = "parallel for" if self.step.parallel else "for"
-        loops = [self.size(e) for e, _, _ in kernel.outer] + [self.size(e) for e, _ in kernel.row]
-        around = " × ".join(str(s) for s in loops if s != 1) or "1"
-        lanes = f"panels of {kernel.panel[0]}" if kernel.panel[0] else "all"
-        what = ", two by two" if kernel.pairs else ""
-        return [
-            f"{word} {around} rows, {self.size(kernel.lane[0])} lanes in {lanes}{what}:"
-            f"    # {self.threads}, blocks of {kernel.width} turned in registers",
-            f"{TAB}copy = {self.source()}    # so that vectors lie along the lanes",
-        ]
+    # ---- blocks of rows ------------------------------------------------------------------------
 
     def chain(self, kernel: Chain) -> list[str]:
-        units = " · ".join(str(self.size(u)) for u in kernel.units) or "1"
-        most = max(rows for _, rows, _, _ in kernel.kinds)
-        lines = [f"parallel for unit < {units}:    # {self.threads}",
-                 f"{TAB}for blocks of {most} rows:    # what the parts tell each other stays in "
-                 f"{kernel.room // 1024} KiB a thread"]  # fmt: skip
-        for i, part in enumerate(kernel.kinds[0][3]):
-            lines.append(f"{TAB * 2}# part {i + 1}")
-            lines += [TAB * 2 + x for x in self.kernel_of_part(part.kernel)]
+        """Kernels that run one after the other on a block of rows, then on the next."""
+        link = self.step.links[0]
+        self._named_link(link)
+        units = [v for v, r in link.roles.items() if isinstance(r, int)]
+        loops = [f"{self.variable(v)} < {self.size(u)}"
+                 for v, u in zip(units, kernel.units, strict=False)]  # fmt: skip
+        row = next(self.variable(v) for v, r in link.roles.items() if r == "row")
+        rows = kernel.kinds[0][1]
+        first = f"{row}₀"
+        deal = ", in order by one thread" if kernel.together else ", dealt out, too"
+        end = sum(rows * blocks for _, rows, blocks, _ in kernel.kinds)
+        lines = [
+            f"{self.word} {', '.join(loops) or 'all'}:    # {self.threads}",
+            f"{TAB}for {first} < {end} by {rows}:    # blocks of {rows} rows{deal}; what the parts "
+            f"tell each other stays in {kernel.room // 1024} KiB a thread",
+        ]
+        lines += [f"{TAB * 2}# the last {rest * count} rows in blocks of {rest}"
+                  for _, rest, count, _ in kernel.kinds[1:]]  # fmt: skip
+        for i, (part, own) in enumerate(zip(kernel.kinds[0][3], self.step.links, strict=True)):
+            made = ", ".join(self.a.name(g.node) for g in own.groups)
+            lines.append(f"{TAB * 2}# part {i + 1}: {made}")
+            lines += [TAB * 2 + x for x in self._part(part, own, first, rows)]
         return lines
 
-    def kernel_of_part(self, kernel: Nest | Contraction) -> list[str]:
-        """A part of a chain, whose sizes are found when it runs."""
-        if isinstance(kernel, Contraction):
-            sides = [kernel.n] if kernel.m is None else [kernel.m, kernel.n]
-            names = " × ".join(self.variable(v) for v, _ in sides)
-            over = ", ".join(self.variable(v) for v, _ in kernel.k)
-            tile = f"{kernel.rows} × {kernel.vectors * self.lanes(kernel)}"
-            count = kernel.rows * kernel.vectors
-            return [f"for tiles of {tile} of {names}:",
-                    f"{TAB}acc += a · b    # over {over}, {count} vectors in registers"]
-        known: dict[Node, str] = dict(self.variables)
-        lines = []
-        for i, (v, _) in enumerate(kernel.loops):
-            by = f" by {kernel.width}" if i == kernel.vector else ""
-            lines.append(f"{TAB * i}for {self.variable(v)}{by}:")
-        for output in kernel.outputs:
-            for node in body_nodes(output.body):
-                if node.op == "load":
-                    known[node] = "x"
-                elif node.op in ("param", "extent"):
-                    known[node] = "n"
-                elif node.op == "reduce":
-                    known[node] = f"{node.arg[0]} over a row"
-            _, text = expression(output.body, known, self.a.name, self.temporary)
-            lines.append(f"{TAB * len(kernel.loops)}y = {text}")
+    def _named_link(self, link: Link) -> None:
+        self.named(loops_of(link.groups)[0])
+
+    def _part(self, part: Part, link: Link, first: str, rows: int) -> list[str]:
+        """One kernel of a chain, on the rows of a block."""
+        words: list[object] = []
+        for fill in part.fills:
+            if fill.terms:
+                row = any(what == "row" for what, _ in fill.terms)
+                words.append(f"{first} + {fill.offset}" if row and fill.offset else first)
+            elif fill.base is not None:
+                words.append(self.step.words[fill.base.position])
+            else:
+                words.append(fill.offset)
+        before = self.sizes, self.rows, self.roles, self.short
+        self.sizes, self.rows, self.roles, self.short = words, (first, rows), link.roles, {}
+        if isinstance(part.kernel, Nest) and any(
+            isinstance(e, Word) and isinstance(self.size(e), str)
+            for o in part.kernel.outputs for n in body_nodes(o.body) if n.op == "reduce"
+            for _, e in n.arg[1]
+        ):  # fmt: skip
+            self.short[int(loops_of(link.groups)[0].shape[-1])] = f"{first} + {rows}"
+        self._named_link(link)
+        lines = self.kernel(part.kernel, link.groups)
+        self.sizes, self.rows, self.roles, self.short = before
         return lines
 
-    def other(self, kernel: Kernel, groups: Sequence[Group]) -> list[str]:
-        """What is no plain loop nest."""
-        body = [f"{self.element(g)} = {self.whole(g)}" for g in groups]
-        if isinstance(kernel, Scan):
-            around = [f"{self.variable(v)} < {self.size(e)}" for v, e in kernel.loops]
-            what = "vectors" if kernel.vector else "rows"
-            word = "parallel for" if self.step.parallel else "for"
-            back = ", backwards" if kernel.reverse else ""
-            head = [f"{word} {', '.join(around) or '1 row'}:    # {self.threads}, {kernel.copies} "
-                    f"{what} side by side",
-                    f"{TAB}for {self.variable(kernel.along[0])} < {self.size(kernel.along[1])}:"
-                    f"    # in order{back}"]  # fmt: skip
-            return [*head, *(TAB * 2 + x for x in body)]
-        if isinstance(kernel, Argsort):
-            how = f"keeping the {kernel.few} first" if kernel.few else "by radix sort"
-            return [f"for each row of {self.variable(kernel.along[0])}:    # {self.threads}",
-                    f"{TAB}positions in order, {how}", *(TAB + x for x in body)]  # fmt: skip
-        if isinstance(kernel, Ranks):
-            loops = ", ".join(f"{self.variable(v)} < {self.size(e)}" for v, e in kernel.loops)
-            return [f"for {loops}:    # {self.threads}",
-                    f"{TAB}positions in order by row    # a counting sort"]  # fmt: skip
-        if isinstance(kernel, Segments):
-            rows = ", ".join(f"{self.variable(v)} < {self.size(e)}" for v, e in kernel.loops)
-            return [f"parallel for {rows}:    # {self.threads}",
-                    f"{TAB}{kernel.kind} of the row's own positions, in order",
-                    *(TAB + x for x in body)]  # fmt: skip
-        if isinstance(kernel, Placing):
-            loops = ", ".join(f"{self.variable(v)} < {self.size(e)}" for v, e in kernel.variables)
-            return [f"for {loops}:    # {self.threads}",
-                    f"{TAB}put into its row by {kernel.kind}",
-                    *(TAB + x for x in body)]  # fmt: skip
-        return body
 
-    def whole(self, group: Group) -> str:
-        """A group's body on one line."""
-        self._named(group)
-        blocks = _Blocks(self, group.body)
-        for r in blocks.outermost:
-            over = ", ".join(blocks.loop_name(uid, r) for uid, _ in r.arg[1])
-            blocks.known[r] = f"({r.arg[0]} over {over} of …)"
-        return expression(group.body, blocks.known, self.a.name, self.temporary)[1]
+def _sum(blocks: Reductions) -> Node | None:
+    """The sum that a contraction is of."""
+    sums = [r for r in blocks.outermost if r.arg[2].startswith("dot")]
+    if not sums:
+        return None
+    best = max(sums, key=lambda r: len(r.arg[1]))
+    for reduction in blocks.outermost:
+        if reduction is not best:
+            blocks.known[reduction] = f"({reduction.arg[0]} of …)"
+    return best
 
 
-class _Blocks:
-    """The reductions of one body: which are loops of their own, and their statements."""
-
-    def __init__(self, owner: _Listing, body: Node) -> None:
-        self.owner = owner
-        self.known: dict[Node, str] = dict(owner.variables)
-        self.free: dict[Node, frozenset[Node]] = {}
-        order = [n for n in body_nodes(body) if n.op not in TENSOR_OPS]
-        bound: dict[Node, frozenset[Node]] = {}
-        for n in order:
-            sources = [self.free[s] for s in n.src if s.op not in TENSOR_OPS]
-            found: frozenset[Node] = frozenset().union(*sources)
-            if n.op in ("out", "red"):
-                found = frozenset((n,))
-            elif n.op == "reduce":
-                ids = {uid for uid, _ in n.arg[1]}
-                bound[n] = frozenset(v for v in found if v.op == "red" and v.arg in ids)
-                found -= bound[n]
-            self.free[n] = found
-            if n.op == "carry":
-                self.known[n] = "before"
-        self.reductions = list(bound)
-        self.outermost = [r for r in self.reductions if all(v.op == "out" for v in self.free[r])]
-        for r in self.reductions:
-            self.known[r] = owner.temporary()
-
-    def loop_name(self, uid: int, reduction: Node) -> str:
-        for n in body_nodes(reduction.src[0]):
-            if n.op == "red" and n.arg == uid:
-                return self.owner.variables.get(n, mark(f"term{uid}"))
-        return mark(f"term{uid}")
-
-    def block(self, reduction: Node) -> list[str]:
-        """The statements of one reduction, those inside its loop included."""
-        kind, variables, order = reduction.arg[:3]
-        name = self.known[reduction]
-        lines = [f"{name} = {_START.get(kind, 'nothing')}"]
-        indent = ""
-        for uid, extent in variables:
-            how = f"    # {_SUMS[order]}" if order in _SUMS and uid == variables[-1][0] else ""
-            size = value(size_of(extent), self.owner.n)
-            lines.append(f"{indent}for {self.loop_name(uid, reduction)} < {size}:{how}")
-            indent += TAB
-        ids = {uid for uid, _ in variables}
-        inside = body_nodes(reduction.src[0])
-        for inner in self.reductions:
-            if inner is not reduction and inner in inside and any(
-                v.op == "red" and v.arg in ids for v in self.free[inner]
-            ):
-                lines += [indent + x for x in self.block(inner)]
-        before, text = expression(
-            reduction.src[0], self.known, self.owner.a.name, self.owner.temporary
-        )
-        update = _UPDATE.get(kind, f"{{0}} = {kind}({{0}}, {{1}})").format(name, text)
-        return [*lines, *(indent + x for x in [*before, update])]
+def _walked(kernel: Contraction, best: Node, own: Listing) -> list[list[Node]]:
+    """The sum's variables that each loop over terms walks: neighbours may be walked as one."""
+    names = {v.arg: v for v in body_nodes(best.src[0]) if v.op == "red"}
+    rest: list[tuple[Node | None, Size]] = [
+        (names.get(uid), size_of(e)) for uid, e in best.arg[1]
+    ]
+    found: list[list[Node]] = []
+    for v, extent in kernel.k:
+        walked: list[Node] = []
+        count = 1
+        wanted = own.size(extent)
+        while rest and (not walked or (isinstance(wanted, int) and count < wanted)):
+            variable, size = rest.pop(0)
+            count *= value(size, own.n)
+            if variable is not None:
+                walked.append(variable)
+        found.append(walked or [v])
+    if rest:  # what is left belongs to the last
+        found[-1] += [v for v, _ in rest if v is not None]
+    return found
 
 
-_SUMS: Mapping[str, str] = {
-    "lanes": "a vector of running values, combined at the end",
-    "dotlanes": "a vector of running values, fused multiply-adds",
-    "dot": "fused multiply-adds",
-}
+def _kernel_terms(kernel: Contraction, best: Node | None) -> list[Node]:
+    """For each loop over terms the variable of the sum, where there is one for each."""
+    variables = [v for v, _ in kernel.k]
+    if best is None:
+        return variables
+    names = {v.arg: v for v in body_nodes(best.src[0]) if v.op == "red"}
+    own = [names.get(uid) for uid, _ in best.arg[1]]
+    if len(own) != len(variables):
+        return variables
+    return [x if x is not None else v for x, v in zip(own, variables, strict=True)]
+
+
 _ORDERS: Mapping[str, str] = {
     "rows": "tile rows first", "columns": "tile columns last", "outer": "outer loops first",
     "across": "tile columns first",

@@ -6,25 +6,30 @@ Must not know how kernels are written.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from ..emit import expression, llvm
-from ..emit.kernel import Kernel
+from ..emit.kernel import Chain, Kernel
 from ..ir.node import Node
 from ..runtime import assembly
 from .text import mark
 
 _VALUE = re.compile(r"%[\w.]+")
 _DEFINE = re.compile(r"define .*@([\w.]+)\(")
-_PHI = re.compile(r"(%i\w+) = phi")
+_PHI = re.compile(r"%i\w+ = phi")
+_SET = re.compile(r"\s*(%[\w.]+) = ")
 _BLOCK = re.compile(r"^([\w.]+):")
 _NUMBER = re.compile(r"(?:loop|body|exit)(\d+)")
 _HEADER = re.compile(r"Header=(BB\d+_\d+)")
 
 
+BARS = 2  # beside a line of assembly, at most
+Axes = Callable[[str], Mapping[Node, str]]
+
+
 class Code:
-    """One kernel's IR and assembly; `axes`: the name of each loop variable."""
+    """One kernel's IR and assembly; `axes`: the name of each loop variable of a function."""
 
     def __init__(self, kernel: Kernel) -> None:
         seen: dict[tuple[str, str], Node] = {}
@@ -35,7 +40,7 @@ class Code:
             expression.noted = None
         self.seen = seen
 
-    def marked_ir(self, axes: Mapping[Node, str]) -> str:
+    def marked_ir(self, axes: Axes) -> str:
         """The IR, each value that holds a loop variable marked."""
         lines, function = [], ""
         for line in self.ir.split("\n"):
@@ -45,16 +50,18 @@ class Code:
             lines.append(_VALUE.sub(names, line))
         return "\n".join(lines)
 
-    def _marked(self, function: str, axes: Mapping[Node, str], match: re.Match[str]) -> str:
+    def _marked(self, function: str, axes: Axes, match: re.Match[str]) -> str:
         text = match[0]
         base = text.removesuffix(".next").removesuffix(".more")
         variable = self.seen.get((function, base))
-        name = axes.get(variable) if variable is not None else None
+        name = axes(function).get(variable) if variable is not None else None
         return mark(name, text) if name else text
 
-    def loops(self, axes: Mapping[Node, str]) -> dict[str, str]:
-        """The axis of each loop that walks one, by the number in its labels."""
-        found: dict[str, str] = {}
+    def loops(self, axes: Axes) -> dict[tuple[str, str], tuple[str, ...]]:
+        """The axes of each loop that walks any, by its function and the number in its labels: one,
+        or those of the tiles that it walks."""
+        found: dict[tuple[str, str], tuple[str, ...]] = {}
+        tiles: dict[tuple[str, str], tuple[str, ...]] = {}
         function = block = ""
         for line in self.ir.split("\n"):
             head = _DEFINE.search(line)
@@ -63,19 +70,20 @@ class Code:
             start = _BLOCK.match(line)
             if start:
                 block = start[1]
-            phi = _PHI.search(line)
-            number = _NUMBER.match(block)
-            if phi and number and (function, phi[1]) in self.seen:
-                name = axes.get(self.seen[function, phi[1]])
-                if name:
-                    found.setdefault(number[1], name)
-        return found
+            value, number = _SET.match(line), _NUMBER.match(block)
+            variable = self.seen.get((function, value[1])) if value else None
+            name = axes(function).get(variable) if variable is not None else None
+            if name and number:
+                here = found if _PHI.search(line) else tiles
+                known = here.get((function, number[1]), ())
+                here[function, number[1]] = known if name in known else (*known, name)
+        return {**tiles, **found}
 
     def assembly(self) -> str:
         """The assembly, with LLVM's comments on blocks and loops."""
         return assembly(self.ir, comments=True)
 
-    def marked_assembly(self, axes: Mapping[Node, str]) -> str:
+    def marked_assembly(self, axes: Axes) -> str:
         """The assembly; each line of a loop that walks an axis begins with a mark of it."""
         loops = self.loops(axes)
         blocks: list[tuple[str, list[str]]] = [("", [])]
@@ -85,19 +93,33 @@ class Code:
                 blocks.append((label[1], []))
             if not re.match(r"\s*\.(file|section|p2align|type|globl|size|ident)", line):
                 blocks[-1][1].append(line)
-        axis: dict[str, str] = {}
+        axis: dict[str, tuple[str, ...]] = {}
+        function = ""
         for name, lines in blocks:
+            begins = re.search(r"# @([\w.]+)", "\n".join(lines))
             head = "\n".join(line for line in lines if "#" in line)
             number = _NUMBER.search(head)
-            if "Loop Header" in head and number and number[1] in loops:
-                axis[name] = loops[number[1]]
+            if "Loop Header" in head and number and (function, number[1]) in loops:
+                axis[name] = loops[function, number[1]]
+            function = begins[1] if begins else function
         result = []
         for name, lines in blocks:
             inside = _HEADER.search("\n".join(lines))
-            here = axis.get(name) or (axis.get(inside[1]) if inside else None)
-            gutter = mark(here, "▌") if here else " "
+            here = axis.get(name) or (axis.get(inside[1], ()) if inside else ())
+            gutter = "".join(mark(x, "▌") for x in here[:BARS]) + " " * (BARS - len(here))
             result += [gutter + _neat(x) for x in lines if not _NOTE.match(x)]
         return "\n".join(result)
+
+
+def parts_of(kernel: Chain) -> dict[str, int]:
+    """The part of a chain that each function of its module is (see emit/chain.py)."""
+    functions: dict[object, str] = {}
+    found: dict[str, int] = {}
+    for _, _, _, parts in kernel.kinds:
+        for i, part in enumerate(parts):
+            name = functions.setdefault(part.kernel, f"{llvm.SYMBOL}.{len(functions)}")
+            found.setdefault(name, i)
+    return found
 
 
 _NOTE = re.compile(r"\s+#|\s*$")  # a line that holds a comment alone, or nothing

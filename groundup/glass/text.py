@@ -17,7 +17,9 @@ _MARKED = re.compile("\x01([^\x02\x03]*)\x03?([^\x02]*)\x02")
 
 
 def mark(axis: str, text: str = "") -> str:
-    """The name of an axis, or a text that belongs to it, marked as such."""
+    """The name of an axis, or a text that belongs to it, marked as such; · is none."""
+    if axis == "·":
+        return text or axis
     return f"\x01{axis}\x03{text}\x02" if text else f"\x01{axis}\x02"
 
 
@@ -45,11 +47,12 @@ def axes_in(text: str) -> list[str]:
 
 def expression(
     body: Node, known: Mapping[Node, str], tensors: Callable[[Node], str],
-    fresh: Callable[[], str],
+    fresh: Callable[[], str], kept: dict[Node, str] | None = None,
 ) -> tuple[list[str], str]:  # fmt: skip
     """(assignments of parts that are long or used twice, the expression).
 
-    known: texts of variables, and of values that have been computed.
+    known: texts of variables, and of values that have been computed. kept: gets the names of the
+    parts.
     """
     if body in known:
         return [], known[body]
@@ -74,5 +77,7 @@ def expression(
             name = fresh()
             lines.append(f"{name} = {_bare(written)}")
             written = name
+            if kept is not None:
+                kept[n] = name
         text[n] = written
     return lines, _bare(text[body])

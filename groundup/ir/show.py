@@ -144,6 +144,8 @@ def _expression(
     if op == "reduce":
         order = f" {node.arg[2]}" if node.arg[2] != "seq" else ""
         return f"({node.arg[0]}{order} over {variables[node]} of {operands[0]})"
+    if op == "add" and node.src[1].op == "const" and operands[1].startswith("-"):
+        return f"({operands[0]} - {operands[1][1:]})"
     if op in _SIGNS and len(operands) == 2:
         return f"({operands[0]} {_SIGNS[op]} {operands[1]})"
     return f"{op}({', '.join(_bare(x) for x in operands)})"

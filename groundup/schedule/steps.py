@@ -23,7 +23,7 @@ from .sizes import Size, Sym, add, mul, row_major_strides, size_of, total, value
 from .windows import written_out
 
 if TYPE_CHECKING:
-    from .chain import Linked
+    from .chain import Link, Linked
     from .contract import Choice, Copies, Gather, Near, Problem
     from .residue import Part
 
@@ -55,6 +55,7 @@ class Step:
     shape: tuple[Size, ...] = ()
     checks: bool = False  # may note that an index is out of range
     scratch: object = None  # memory of its own, for as long as it runs
+    links: tuple[Link, ...] = ()  # of a chain: what each of its parts computes
 
 
 @record
@@ -194,6 +195,7 @@ class Builder:
         groups = [x.groups[0] for x in linked.links if x.groups[0].node in targets]
         self._append_all(kernel, params, parallel, [targets[g.node] for g in groups], groups, [])
         step = self.steps[-1]
+        step.links = tuple(linked.links)
         scratch = Temp(len(self.temps) - 1)
         step.reads.discard(scratch)
         step.scratch = scratch

@@ -46,7 +46,7 @@ def test_choices_casts_and_runtime_sizes() -> None:
     assert show(loops((n, 3), cast(value, dt.float64))) == (
         "A: float32[n(=64), 3] = buffer\n"
         "B: float64[n(=64), 3] = for i < n(=64), j < 3:\n"
-        "    float64(A[(n(=64) + -1) - i, j] if j < 2 else 0.5)"
+        "    float64(A[(n(=64) - 1) - i, j] if j < 2 else 0.5)"
     )
 
 

@@ -1,0 +1,66 @@
+"""Which part of a tensor each kernel computes, where one step computes it in parts: the residues of
+a strided sum, pieces that lie side by side.
+
+Must not know how it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..emit.kernel import Contraction, Nest
+from ..ir.transform import body_nodes
+from ..schedule.beside import pieces
+from ..schedule.fuse import Group
+from ..schedule.residue import Part, residues
+from ..schedule.windows import written_out
+
+
+class Piece(Group):
+    """Positions start + step·i of a stored tensor."""
+
+    def __init__(self, group: Group, part: Part, plain: bool) -> None:
+        super().__init__(group.node, written_out(part.body) if plain else part.body)
+        self.whole, self.part = group, part
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The loops in which the body is evaluated."""
+        return self.part.shape
+
+    def place(self, axis: int, name: str) -> str:
+        """The position in the whole tensor."""
+        step, start = self.part.steps[axis], self.part.starts[axis]
+        scaled = name if step == 1 else f"{name} * {step}"
+        return f"{scaled} + {start}" if start else scaled
+
+
+def in_parts(
+    group: Group, kernels: Sequence[Nest | Contraction]
+) -> list[tuple[Nest | Contraction, list[Group]]]:
+    """Each kernel with what it computes: the whole, where the group is in no parts."""
+    whole: list[tuple[Nest | Contraction, list[Group]]] = [(k, [group]) for k in kernels]
+    parts = residues(group.shape, group.body)
+    if len(parts) == 1:
+        axes = range(len(group.shape))
+        parts = next(filter(None, (pieces(group.shape, group.body, i) for i in axes)), parts)
+    if len(parts) == 1:
+        return whole
+    products = [k for k in kernels if isinstance(k, Contraction)]
+    tiled = [p for p in parts if products and _has_product(p)]
+    rest: dict[tuple[int, ...], list[Part]] = {}  # plain loops: those of one shape share them
+    for p in parts:
+        if p not in tiled:
+            rest.setdefault(p.shape, []).append(p)
+    nests = [k for k in kernels if isinstance(k, Nest)]
+    if len(tiled) != len(products) or len(rest) != len(nests):
+        return whole
+    found: list[tuple[Nest | Contraction, list[Group]]] = []
+    found += [(k, [Piece(group, p, False)]) for k, p in zip(products, tiled, strict=True)]
+    found += [(k, [Piece(group, p, True) for p in own])
+              for k, own in zip(nests, rest.values(), strict=True)]  # fmt: skip
+    return found
+
+
+def _has_product(part: Part) -> bool:
+    return any(n.op == "reduce" and n.arg[2].startswith("dot") for n in body_nodes(part.body))
