@@ -16,7 +16,7 @@ from ..schedule.fuse import Group, stored_behind
 from ..schedule.order import canonical
 from ..schedule.sizes import Size, value
 from ..schedule.steps import Result, Step, Temp
-from ..schedule.work import Work, elements, flop, read_by
+from ..schedule.work import Work, elements, flop, flop_by_type, read_by
 from .axes import Axes, free_of
 
 
@@ -149,7 +149,7 @@ class Anatomy:
     def work(self, number: int, n: int | None = None) -> Work:
         """What a step does."""
         step = self.plan.steps[number]
-        done = sum(flop(node, n) for node, _ in self.own[number])
+        done = sum(self.flop(number, n).values())
         if step.groups:
             written = sum(elements(g.node, n) * g.node.dtype.itemsize for g in results(step))
             if isinstance(step.kernel, Chain):
@@ -162,6 +162,14 @@ class Anatomy:
             return Work(done, read, written)
         size = sum(value(self._size(w), n) for w in step.writes)
         return Work(done, float(size), float(size))
+
+    def flop(self, number: int, n: int | None = None) -> dict[str, float]:
+        """A step's floating-point operations, by type."""
+        total: dict[str, float] = {}
+        for node, _ in self.own[number]:
+            for kind, count in flop_by_type(node, n).items():
+                total[kind] = total.get(kind, 0.0) + count
+        return total
 
     def shares(self, number: int, n: int | None = None) -> dict[str, float]:
         """How much of a step's work each source line asks for: what it computes and stores."""

@@ -255,8 +255,9 @@ class Explanation:
     def timings(self) -> list[Timing]:
         """Each kernel's best time of several runs, beside the roofline of this machine."""
         seconds = step_seconds(self.plan, self.roots)
-        n = self.plan.hint
-        return timings(seconds, [self._anatomy.work(i, n) for i in range(len(seconds))])
+        n, a = self.plan.hint, self._anatomy
+        steps = range(len(seconds))
+        return timings(seconds, [a.work(i, n) for i in steps], [a.flop(i, n) for i in steps])
 
     def _times(self) -> str:
         rows = [HEADS, *(row(i, self.what(i), t) for i, t in enumerate(self.timings))]

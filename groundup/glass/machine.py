@@ -19,7 +19,7 @@ _VALUE = re.compile(r"%[\w.]+")
 _DEFINE = re.compile(r"define .*@([\w.]+)\(")
 _PHI = re.compile(r"%i\w+ = phi")
 _SET = re.compile(r"\s*(%[\w.]+) = ")
-_BLOCK = re.compile(r"^([\w.]+):")
+_BLOCK = re.compile(r"(loop|body|exit)(\d+):")
 _NUMBER = re.compile(r"(?:loop|body|exit)(\d+)")
 _HEADER = re.compile(r"Header=(BB\d+_\d+)")
 
@@ -62,21 +62,22 @@ class Code:
         or those of the tiles that it walks."""
         found: dict[tuple[str, str], tuple[str, ...]] = {}
         tiles: dict[tuple[str, str], tuple[str, ...]] = {}
-        function = block = ""
+        function, inside = "", list[str]()  # the loops that a line is in
         for line in self.ir.split("\n"):
-            head = _DEFINE.search(line)
+            head, block = _DEFINE.search(line), _BLOCK.match(line)
             if head:
-                function = head[1]
-            start = _BLOCK.match(line)
-            if start:
-                block = start[1]
-            value, number = _SET.match(line), _NUMBER.match(block)
+                function, inside = head[1], []
+            if block and block[1] == "loop":
+                inside.append(block[2])
+            elif block and block[2] in inside:
+                del inside[inside.index(block[2]) + (block[1] == "body") :]
+            value = _SET.match(line)
             variable = self.seen.get((function, value[1])) if value else None
             name = axes(function).get(variable) if variable is not None else None
-            if name and number:
+            if name and inside:
                 here = found if _PHI.search(line) else tiles
-                known = here.get((function, number[1]), ())
-                here[function, number[1]] = known if name in known else (*known, name)
+                known = here.get((function, inside[-1]), ())
+                here[function, inside[-1]] = known if name in known else (*known, name)
         return {**tiles, **found}
 
     def assembly(self) -> str:

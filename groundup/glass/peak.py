@@ -10,7 +10,7 @@ import ctypes
 import functools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..runtime import Buffer, function, target
@@ -18,6 +18,9 @@ from ..runtime import Buffer, function, target
 # Independent chains of multiply-adds: more than latency × units of any processor we know (Zen 4:
 # 4 cycles × 1 unit of 512 bits; Golden Cove: 4 × 2), and few enough for 16 registers.
 CHAINS = 12
+# Of vdpbf16ps, which exists only where there are 32 registers (Zen 5: 6 cycles × 2 units, and 16
+# chains run 9% faster than 12).
+PAIR_CHAINS = 16
 STREAMS = 8  # vectors in flight in the kernels of memory
 SECONDS = 0.02  # of one measurement, if nobody wants it sooner
 TRIES = 5
@@ -40,14 +43,23 @@ class Bandwidth:
         return 2 * both / self.copy + (read - both) / self.read + (written - both) / self.fill
 
 
+TYPES = ("float32", "float64", "bfloat16")  # that have multiply-adds of their own
+
+
 @functools.cache
-def flops(threads: int, seconds: float = SECONDS) -> float:
-    """The f32 multiply-adds of `threads` threads, 2 flop each, in flop a second; measured for so
-    many seconds a few times."""
-    width = target.host().vector_bits // 32
-    run = _callable(_fma_text(width), "fma", 2)
+def flops(threads: int, seconds: float = SECONDS, kind: str = "float32") -> float:
+    """The multiply-adds of `threads` threads, 2 flop each, in flop a second; measured for so many
+    seconds a few times.
+
+    kind: float32, float64, or bfloat16 for products of that summed in float32, which where the
+    processor adds two at once (AVX-512's vdpbf16ps) are twice as many, and else float32's.
+    """
+    if kind == "bfloat16" and not target.host().adds_pairs:
+        return flops(threads, seconds)
+    width = target.host().vector_bits // (64 if kind == "float64" else 32)
+    run = _callable(_fma_text(width, kind), "fma", 2)
     out = [_filled(4096) for _ in range(threads)]  # zeros: no denormals
-    each = 2.0 * width * CHAINS
+    each = width * (4.0 * PAIR_CHAINS if kind == "bfloat16" else 2.0 * CHAINS)
     rounds = _rounds(lambda n: run(out[0].address, n), seconds)
     return max(
         threads * rounds * each / _together([(run, (b.address, rounds)) for b in out])
@@ -70,10 +82,15 @@ def _bandwidth(threads: int, size: int, seconds: float) -> Bandwidth:
 
 
 def floor(
-    threads: int, flop: float, read: float, written: float, seconds: float = SECONDS
-) -> float:
-    """The least seconds that this much work can take here: arithmetic and memory overlap."""
-    arithmetic = flop / flops(threads, seconds) if flop else 0.0
+    threads: int, flop: float | Mapping[str, float], read: float, written: float,
+    seconds: float = SECONDS,
+) -> float:  # fmt: skip
+    """The least seconds that this much work can take here: arithmetic and memory overlap.
+
+    flop: of float32, or of each of TYPES.
+    """
+    each = flop if isinstance(flop, Mapping) else {"float32": flop}
+    arithmetic = sum(x / flops(threads, seconds, kind) for kind, x in each.items() if x)
     if not read + written:
         return arithmetic
     return max(
@@ -168,29 +185,36 @@ def _callable(text: str, name: str, arguments: int) -> Kernel:
     return ctypes.CFUNCTYPE(None, *kinds)(function(text, name))
 
 
-def _fma_text(width: int) -> str:
-    """fma(out, n): n rounds of CHAINS independent multiply-adds in registers."""
-    v = f"<{width} x float>"
-    fused = target.host().fma
-    ones = ", ".join(f"float {_hex(1.0)}" for _ in range(width))
+def _fma_text(width: int, kind: str = "float32") -> str:
+    """fma(out, n): n rounds of independent multiply-adds of vectors in registers."""
+    chains = range(PAIR_CHAINS if kind == "bfloat16" else CHAINS)
+    number = "double" if kind == "float64" else "float"
+    v = f"<{width} x {number}>"
+    ones = ", ".join(f"{number} {_hex(1.0)}" for _ in range(width))
     lines = ["define void @fma(i64 %out, i64 %n) nounwind {", "entry:", "  br label %loop", "loop:"]
     lines.append("  %i = phi i64 [0, %entry], [%next, %loop]")
-    for c in range(CHAINS):
+    for c in chains:
         lines.append(f"  %a{c} = phi {v} [<{ones}>, %entry], [%b{c}, %loop]")
     lines += ["  %p = inttoptr i64 %out to ptr", f"  %x = load {v}, ptr %p, align 64"]
-    for c in range(CHAINS):
-        if fused:
-            call = f"call {v} @llvm.fma.v{width}f32({v} %a{c}, {v} %x, {v} %x)"
-            lines.append(f"  %b{c} = {call}")
+    name, operands = f"@llvm.fma.v{width}f{64 if kind == 'float64' else 32}", f"{v}, {v}, {v}"
+    if kind == "bfloat16":
+        pairs = f"<{2 * width} x bfloat>"
+        name, operands = f"@llvm.x86.avx512bf16.dpbf16ps.{32 * width}", f"{v}, {pairs}, {pairs}"
+        lines.append(f"  %y = bitcast {v} %x to {pairs}")
+    for c in chains:
+        if kind == "bfloat16":
+            lines.append(f"  %b{c} = call {v} {name}({v} %a{c}, {pairs} %y, {pairs} %y)")
+        elif target.host().fma:
+            lines.append(f"  %b{c} = call {v} {name}({v} %a{c}, {v} %x, {v} %x)")
         else:
             lines.append(f"  %m{c} = fmul {v} %a{c}, %x")
             lines.append(f"  %b{c} = fadd {v} %m{c}, %x")
     lines += ["  %next = add i64 %i, 1", "  %more = icmp slt i64 %next, %n"]
     lines += ["  br i1 %more, label %loop, label %done", "done:", "  %q = inttoptr i64 %out to ptr"]
-    for c in range(CHAINS):
+    for c in chains:
         lines.append(f"  %t{c} = getelementptr {v}, ptr %q, i64 {c + 1}")
         lines.append(f"  store {v} %b{c}, ptr %t{c}, align 64")
-    lines += ["  ret void", "}", f"declare {v} @llvm.fma.v{width}f32({v}, {v}, {v})"]
+    lines += ["  ret void", "}", f"declare {v} {name}({operands})"]
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,7 @@ import contextlib
 import ctypes
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ..ir.extent import product
@@ -84,12 +84,17 @@ def step_seconds(plan: Plan, roots: Sequence[Node]) -> list[float]:
     return watch.best
 
 
-def timings(seconds: Sequence[float], works: Sequence[Work]) -> list[Timing]:
+def timings(
+    seconds: Sequence[float], works: Sequence[Work], flop: Sequence[Mapping[str, float]]
+) -> list[Timing]:
     """Times beside the roofline of this machine, which is measured when first asked for, and again
-    where something is faster than it: then the machine was busy."""
+    where something is faster than it: then the machine was busy. flop: of each, by type."""
     least, threads = [math.inf] * len(seconds), get_num_threads()
     for _ in range(AGAIN):
-        now = [peak.floor(threads, w.flop, w.read, w.written, SOON) for w in works]
+        now = [
+            peak.floor(threads, f, w.read, w.written, SOON)
+            for w, f in zip(works, flop, strict=True)
+        ]
         least = list(map(min, least, now))
         if all(a <= b for a, b in zip(least, seconds, strict=True)):
             break

@@ -42,14 +42,21 @@ class Work(NamedTuple):
 
 
 def flop(nest: Node, n: int | None = None) -> float:
-    """Floating-point operations of a loop nest: each operation once for each combination of the
-    variables that it depends on, each term of a reduction once more.
+    """Floating-point operations of a loop nest, of all types (see `flop_by_type`)."""
+    return sum(flop_by_type(nest, n).values())
+
+
+def flop_by_type(nest: Node, n: int | None = None) -> dict[str, float]:
+    """Floating-point operations of a loop nest by the arithmetic that they need, float32, float64,
+    or bfloat16 for sums of products of that (smaller types are computed in float32): each
+    operation once for each combination of the variables that it depends on, each term of a
+    reduction once more.
 
     n: the value of the runtime size. Terms beyond an edge or a diagonal, for which nobody asks, do
     not count.
     """
     if nest.op not in ("loops", "scan"):
-        return 0.0
+        return {}
     order = [node for node in body_nodes(nest.src[0]) if node.op not in TENSOR_OPS]
     extent = _extents(order, nest.shape, n)
     free: dict[Node, frozenset[object]] = {}
@@ -63,8 +70,9 @@ def flop(nest: Node, n: int | None = None) -> float:
         elif node.op == "reduce":
             found -= {("red", uid) for uid, _ in node.arg[1]}
         free[node] = found
+    halves = {f for n in order if _of_halves(n) for f in (n, *_products(n.src[0]))}
     share = {nest.src[0]: 1.0}  # of the combinations, those that are asked for
-    total = 0.0
+    total: dict[str, float] = {}
     for node in reversed(order):
         here = share.get(node, 1.0)
         for i, s in enumerate(node.src):
@@ -72,10 +80,29 @@ def flop(nest: Node, n: int | None = None) -> float:
             share[s] = max(share.get(s, 0.0), here * asked)
         if node.op == "reduce" and node.src[0].dtype.is_float:
             terms = free[node.src[0]] | {("red", uid) for uid, _ in node.arg[1]}
-            total += _product(extent, terms) * here * _asked(node.src[0], extent)
+            count = _product(extent, terms) * here * _asked(node.src[0], extent)
         elif node.op in _COUNTED and node.dtype.is_float:
-            total += _product(extent, free[node]) * here
+            count = _product(extent, free[node]) * here
+        else:
+            continue
+        kind = "bfloat16" if node in halves else _ARITHMETIC.get(node.dtype.name, "float32")
+        total[kind] = total.get(kind, 0.0) + count
     return total
+
+
+_ARITHMETIC = {"float64": "float64"}
+
+
+def _of_halves(node: Node) -> bool:
+    """Is this a sum of products of bfloat16?"""
+    return node.op == "reduce" and node.arg[2].startswith("dot16")
+
+
+def _products(term: Node) -> list[Node]:
+    """The product that a term is, where conditions hold."""
+    while term.op == "where":
+        term = term.src[1]
+    return [term] if term.op == "mul" else []
 
 
 def _extents(

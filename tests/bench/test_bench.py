@@ -430,15 +430,30 @@ def test_the_kernels_of_memory_do_what_they_say(kind: str) -> None:
         assert moved == after == tuple(range(count))
 
 
-def test_multiply_adds_of_the_peak_are_counted() -> None:
+@pytest.mark.parametrize("kind", peak.TYPES)
+def test_multiply_adds_of_the_peak_are_counted(kind: str) -> None:
     from groundup.runtime import Buffer, target
 
-    width = target.host().vector_bits // 32
+    if kind == "bfloat16" and not target.host().adds_pairs:
+        pytest.skip("this processor has no vdpbf16ps")
+    letter, bits = ("d", 64) if kind == "float64" else ("f", 32)
+    width = target.host().vector_bits // bits
     out = Buffer(4096)
-    out.write("<1024f", 0, *[2.0] * 1024)
-    peak._callable(peak._fma_text(width), "fma", 2)(out.address, 3)
-    chains = out.read(f"<{width * peak.CHAINS}f", 4 * width)
-    assert set(chains) == {((1 * 2 + 2) * 2 + 2) * 2 + 2}  # each of them three times
+    if kind == "bfloat16":  # two to a lane
+        out.write("<2048H", 0, *[0x4000] * 2048)  # 2.0
+        chains, result = peak.PAIR_CHAINS, 1 + 3 * (4 + 4)
+    else:
+        out.write(f"<{4096 * 8 // bits}{letter}", 0, *[2.0] * (4096 * 8 // bits))
+        chains, result = peak.CHAINS, ((1 * 2 + 2) * 2 + 2) * 2 + 2  # each of them three times
+    peak._callable(peak._fma_text(width, kind), "fma", 2)(out.address, 3)
+    assert set(out.read(f"<{width * chains}{letter}", bits // 8 * width)) == {result}
+
+
+def test_the_floor_of_several_types_is_the_sum_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    speed = {"float32": 100.0, "float64": 50.0, "bfloat16": 200.0}
+    monkeypatch.setattr(peak, "flops", lambda _threads, _seconds, kind: speed[kind])
+    assert peak.floor(1, {"float64": 100.0, "bfloat16": 100.0}, 0.0, 0.0) == 2.5
+    assert peak.floor(1, 100.0, 0.0, 0.0) == 1.0
 
 
 def test_the_floor_of_a_row(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 import groundup as gu
 from groundup.nn import functional as F
 from groundup.schedule import Plan, Signature
-from groundup.schedule.work import elements, flop, read_by
+from groundup.schedule.work import elements, flop, flop_by_type, read_by
 
 
 def nests(t: gu.Tensor) -> float:
@@ -63,3 +63,15 @@ def test_bytes_are_those_that_are_asked_for() -> None:
     assert read(x[::2, 3] + 1) == 4 * 50
     assert read(x * x) == 4 * 5000
     assert read(x[0].expand(100, 50) * 2) == 4 * 50
+
+
+@pytest.mark.parametrize("name", ["float32", "float64", "float16", "bfloat16"])
+def test_operations_are_counted_by_the_arithmetic_that_they_need(name: str) -> None:
+    dtype = getattr(gu, name)
+    a, b = gu.randn(6, 5).to(dtype).realize(), gu.randn(5, 4).to(dtype).realize()
+    node = (a @ b).node
+    kind = "float32" if name == "float16" else name  # widened, and summed there
+    assert flop_by_type(node) == {kind: 2 * 6 * 5 * 4}
+    assert flop(node) == 2 * 6 * 5 * 4
+    both = (a.to(gu.float64) * 2).node
+    assert flop_by_type(both) == {"float64": 30}
