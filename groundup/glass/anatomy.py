@@ -39,12 +39,18 @@ class Anatomy:
         self.names = {n: _tensor_name(k) for k, n in enumerate(self.order)}
         self._axes = Axes(self.order)
         self.axes, self.inner = self._axes.of, self._axes.inner
+        self._parts: dict[Node, list[str]] = {}
         self._variables: dict[tuple[Node, Node], dict[Node, str]] = {}
         self.own = self._owned()
         inputs = {graph.of[n] for n in signature.order if n in graph.of}
         self.stored: dict[object, Node] = {n.value: n for n in inputs if n.op == "buffer"}
         for step in plan.steps:  # which tensor lies where
             self.stored.update((r, g.node) for r, g in zip(step.writes, results(step)))
+        for step in plan.steps:  # a part of a sum is no tensor of the user's, but has axes
+            for g in step.groups:
+                if g.node not in self.user:
+                    names = self.variables(g.node, g.body, g.shape)
+                    self._parts[g.node] = self.outs(g.node, names, g.shape)
 
     # ---- tensors -------------------------------------------------------------------------------
 
@@ -99,10 +105,15 @@ class Anatomy:
     def _walks(self, nodes: Sequence[Node]) -> Iterator[tuple[Node, str]]:
         """(variable, name of the axis that it runs along) wherever an index is a variable."""
         for n in nodes:
-            base = self.user.get(n.src[0]) if n.op == "read" else None
-            for index, name in zip(n.src[1:], self.axes.get(base, ()) if base is not None else ()):
+            for index, name in zip(n.src[1:], self.axes_of(n.src[0]) if n.op == "read" else ()):
                 if index.op in ("out", "red") and name != "·":
                     yield index, name
+
+    def axes_of(self, tensor: Node) -> list[str]:
+        """The names of the axes of a tensor that a kernel reads; none where it is not known."""
+        user = self.user.get(tensor)
+        found = self._parts.get(tensor) if user is None else self.axes.get(user)
+        return found if found is not None and len(found) == tensor.ndim else []
 
     def outs(
         self, tensor: Node, variables: dict[Node, str], shape: Sequence[int]

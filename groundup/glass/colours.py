@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-# Hues apart from their neighbours, on white (3 : 1 contrast or more) and on black.
+# Hues apart from their neighbours: on white, and the same hues on black, each with a contrast of
+# 4.5 : 1 or more.
 PALETTE = (
-    "#d1495b", "#2176ae", "#2e8b57", "#b5651d", "#7b4fb7", "#00838f", "#c2185b", "#827717",
-    "#5d4037", "#455a64", "#e65100", "#3949ab",
+    "#c73a4d", "#1b6ba0", "#277a4b", "#a2560f", "#7b4fb7", "#007785", "#c2185b", "#776c10",
+    "#6d4c41", "#4a6069", "#c24400", "#3949ab",
+)  # fmt: skip
+DARK = (
+    "#f0808c", "#62b0ea", "#62c48a", "#e79b52", "#b795ec", "#45bccb", "#f47fae", "#c9bb4a",
+    "#c8a398", "#9db3bd", "#ff8a50", "#8f9ef0",
 )  # fmt: skip
 
 

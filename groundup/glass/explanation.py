@@ -206,13 +206,19 @@ class Explanation:
         lines = pseudo.listing(self._anatomy, number, self.plan.hint)
         return "\n".join([f"kernel {number}:", *(f"    {x}" for x in lines)])
 
+    @cached_property
+    def _first(self) -> dict[Kernel, int]:
+        """The first step with each kernel."""
+        steps = self.plan.steps
+        return {steps[i].kernel: i for i in reversed(range(len(steps)))}
+
     def _same(self, number: int) -> int:
         """The first step with the same kernel."""
-        first: dict[Kernel, int] = self.__dict__.setdefault("_first", {})
-        if not first:
-            for i, step in enumerate(self.plan.steps):
-                first.setdefault(step.kernel, i)
-        return first[self.plan.steps[number].kernel]
+        return self._first[self.plan.steps[number].kernel]
+
+    def distinct(self, number: int) -> int:
+        """How many different kernels there are before the first of this kind."""
+        return sum(i < self._same(number) for i in self._first.values())
 
     def code(self, number: int) -> Code:
         """The IR and assembly of a kernel."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import count
+from math import prod
 
 from ..emit.kernel import Chain, Contraction, Kernel, Nest, Part, Several, Stride, Word
 from ..ir.node import Node, out
@@ -141,8 +142,16 @@ class Listing:
 
     def copy(self, kernel: Nest) -> list[str]:
         """A copy that is a plain loop nest."""
-        lines = self.headers(kernel, [v for v, _ in kernel.loops], ())
-        return [*lines, f"{TAB * len(lines)}copy = {self.source()}    # laid out anew"]
+        source = self.source()
+        copied = self.a.copied(self.step)
+        shape = copied[0].shape if len(copied) == 1 else ()
+        sizes = [self.size(e) for _, e in kernel.loops]
+        if shape and prod(x for x in sizes if isinstance(x, int)) == prod(map(int, shape)):
+            names = list(map(mark, self.a.axes_of(copied[0])))
+            self.variables = {out(i): x for i, x in enumerate(names)}
+            source = f"{source}[{', '.join(names)}]" if names else source
+        lines = self.headers(kernel, [v for v, _ in kernel.loops], shape)
+        return [*lines, f"{TAB * len(lines)}copy = {source}    # laid out anew"]
 
     def source(self) -> str:
         """What a copy reads."""

@@ -9,7 +9,7 @@ import html
 import re
 from typing import TYPE_CHECKING
 
-from .colours import PALETTE, Colours
+from .colours import DARK, PALETTE, Colours
 from .explanation import HEADS, row, seconds_text, written_at
 from .text import axes_in, pieces
 
@@ -17,44 +17,63 @@ if TYPE_CHECKING:
     from .explanation import Explanation
 
 OPEN = 6  # kernels whose stages are open at first
-CODED = 80  # kernels whose IR and assembly the page holds
+CODED = 80  # different kernels whose IR and assembly the page holds
+CHIPS = 24  # axes that are listed above
 COLUMNS = ("as written", "fused kernel", "loops", "LLVM IR", "assembly")
 
 _STYLE = """
-.gu-glass{--line:#dcdfe4;--dim:#6b7280;--soft:#f6f7f9;color:#1f2328;background:#fff;
- font:14px/1.45 system-ui,sans-serif;padding:20px 24px}
+.gu-glass{--line:#dcdfe4;--dim:#6b7280;--soft:#f6f7f9;--ink:#1f2328;--paper:#fff;--note:#6b7580;
+ --bar:#2176ae;color:var(--ink);background:var(--paper);font:14px/1.45 system-ui,sans-serif;
+ padding:20px 24px}
 .gu-glass h1{font-size:20px;margin:0 0 4px}.gu-glass h2{font-size:15px;margin:22px 0 8px}
-.gu-glass p{margin:2px 0;color:var(--dim)}
+.gu-glass p{margin:2px 0;color:var(--dim);overflow-wrap:anywhere}
 .gu-glass pre{margin:0;font:12px/1.5 ui-monospace,"DejaVu Sans Mono",Menlo,monospace;
- white-space:pre;tab-size:8}
-.gu-glass .axes{display:flex;flex-wrap:wrap;gap:6px;margin:10px 0}
+ white-space:pre;tab-size:8;color:inherit;background:none;padding:0;border:0}
+.gu-glass .axes{display:flex;flex-wrap:wrap;gap:6px;padding:8px 0;position:sticky;top:0;z-index:2;
+ background:var(--paper)}
 .gu-glass .axes span{border:1px solid var(--line);border-radius:12px;padding:1px 10px;
  font-weight:600;cursor:default}
 .gu-glass table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-.gu-glass td,.gu-glass th{padding:3px 14px 3px 0;text-align:right;
+.gu-glass td,.gu-glass th{padding:3px 14px 3px 0;text-align:right;color:inherit;background:none;
  border-bottom:1px solid var(--line);white-space:nowrap}
-.gu-glass td:nth-child(2),.gu-glass th:nth-child(2){text-align:left}
+.gu-glass td:nth-child(2),.gu-glass th:nth-child(2){text-align:left;max-width:46ch;
+ overflow:hidden;text-overflow:ellipsis}
 .gu-glass th{font-weight:600;color:var(--dim)}
+.gu-glass .times{max-height:70vh;overflow:auto}
 .gu-glass .bar{display:inline-block;width:90px;height:8px;background:var(--soft);
  border:1px solid var(--line);margin-left:8px}
-.gu-glass .bar i{display:block;height:100%;background:#2176ae}
+.gu-glass .bar i{display:block;height:100%;background:var(--bar)}
 .gu-glass details{border:1px solid var(--line);border-radius:6px;margin:10px 0}
-.gu-glass summary{padding:7px 12px;background:var(--soft);cursor:pointer;font-weight:600}
+.gu-glass summary{padding:7px 12px;background:var(--soft);cursor:pointer;font-weight:600;
+ overflow-wrap:anywhere}
 .gu-glass summary em{font-weight:400;font-style:normal;color:var(--dim);margin-left:10px}
-.gu-glass .stages{display:grid;grid-template-columns:repeat(5,minmax(0,1fr));
- border-top:1px solid var(--line)}
-.gu-glass .stages>div{border-left:1px solid var(--line);overflow:auto;max-height:60vh;
- padding:0 10px 10px}
-.gu-glass .stages>div:first-child{border-left:0}
-.gu-glass .stages>div:nth-child(-n+3) pre{white-space:pre-wrap}
+.gu-glass .stages{display:grid;border-top:1px solid var(--line);height:min(76vh,var(--high));
+ grid-template:"w l i a" minmax(0,1fr) "f l i a" minmax(0,1fr)
+ /minmax(0,1.1fr) minmax(0,1.5fr) minmax(0,1fr) minmax(0,.85fr)}
+.gu-glass .stages>div{border-left:1px solid var(--line);overflow:auto;padding:0 10px 10px}
+.gu-glass .stages>div:nth-child(1){grid-area:w}
+.gu-glass .stages>div:nth-child(2){grid-area:f;border-top:1px solid var(--line)}
+.gu-glass .stages>div:nth-child(3){grid-area:l}.gu-glass .stages>div:nth-child(4){grid-area:i}
+.gu-glass .stages>div:nth-child(5){grid-area:a}
+.gu-glass .stages>div:nth-child(-n+2){border-left:0}
+.gu-glass .stages>div:nth-child(-n+3) pre{white-space:pre-wrap;overflow-wrap:anywhere}
 .gu-glass .l{display:block;min-height:1.5em}.gu-glass .l:empty::after{content:" "}
-.gu-glass .stages h3{position:sticky;top:0;left:0;background:#fff;margin:0;padding:8px 0 6px;
- font-size:12px;color:var(--dim);font-weight:600}
-.gu-glass .wide{overflow-x:auto}.gu-glass .c{color:#8a919c}
+.gu-glass .stages h3{position:sticky;top:0;left:0;background:var(--paper);margin:0;
+ padding:8px 0 6px;font-size:12px;color:var(--dim);font-weight:600}
+.gu-glass .wide{overflow-x:auto}.gu-glass .c{color:var(--note)}
 .gu-glass .x{font-weight:700;border-radius:3px}.gu-glass .on{outline:2px solid;outline-offset:0}
-@media(min-width:1500px){.gu-glass .stages{grid-template-columns:
- minmax(0,1.15fr) minmax(0,1fr) minmax(0,1.3fr) minmax(0,1fr) minmax(0,.9fr)}}
-@media(max-width:1000px){.gu-glass .stages{grid-template-columns:repeat(5,420px);overflow-x:auto}}
+@media(min-width:1700px){.gu-glass .stages{grid-template:"w f l i a" minmax(0,1fr)
+ /minmax(0,1fr) minmax(0,1fr) minmax(0,1.4fr) minmax(0,1fr) minmax(0,.85fr)}
+ .gu-glass .stages>div:nth-child(2){border-top:0;border-left:1px solid var(--line)}}
+@media(max-width:1150px){.gu-glass td:nth-child(2){max-width:24ch}
+ .gu-glass .stages{height:min(120vh,2*var(--high));grid-template:"w l" minmax(0,1fr)
+ "f l" minmax(0,1fr) "i a" minmax(0,1.6fr)/minmax(0,1fr) minmax(0,1.2fr)}
+ .gu-glass .stages>div:nth-child(n+4){border-top:1px solid var(--line)}
+ .gu-glass .stages>div:nth-child(4){border-left:0}}
+@media(max-width:600px){.gu-glass{padding:12px}.gu-glass .stages{display:block;height:auto}
+ .gu-glass .stages>div{max-height:60vh;border-left:0;border-top:1px solid var(--line)}}
+@media(prefers-color-scheme:dark){.gu-glass{--line:#3a4048;--dim:#9aa4b0;--soft:#22272e;
+ --ink:#e6e9ed;--paper:#16191d;--note:#87919d;--bar:#4da3dc}}
 """
 # Whatever belongs to one axis is outlined while the pointer is on one of its names.
 _SCRIPT = """
@@ -71,7 +90,9 @@ def page(e: Explanation) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
-        "<title>What becomes of it</title><style>body{margin:0}</style></head><body>"
+        "<title>What becomes of it</title><style>body{margin:0}"
+        "@media(prefers-color-scheme:dark){body{background:#16191d}}"
+        ":root{color-scheme:light dark}</style></head><body>"
         f"{fragment(e)}</body></html>\n"
     )
 
@@ -90,7 +111,9 @@ def fragment(e: Explanation) -> str:
 
 
 def _axis_styles() -> str:
-    return "".join(f".gu-glass .x{i}{{color:{c}}}" for i, c in enumerate(PALETTE))
+    light = "".join(f".gu-glass .x{i}{{color:{c}}}" for i, c in enumerate(PALETTE))
+    dark = "".join(f".gu-glass .x{i}{{color:{c}}}" for i, c in enumerate(DARK))
+    return f"{light}@media(prefers-color-scheme:dark){{{dark}}}"
 
 
 def _head(e: Explanation, colours: Colours) -> str:
@@ -98,10 +121,12 @@ def _head(e: Explanation, colours: Colours) -> str:
     count = f"{len(steps)} kernel{'' if len(steps) == 1 else 's'}"
     lines = dict.fromkeys(n.line for n in e.order() if n.line)
     where = "; ".join(html.escape(written_at(x)) for x in list(lines)[-3:])
+    axes = list(colours.number)
     chips = "".join(
         f'<span class="x{colours.index(a)}" data-axis="{html.escape(a)}">{html.escape(a)}</span>'
-        for a in colours.number if a != "·"
+        for a in axes[:CHIPS]
     )  # fmt: skip
+    chips += f"and {len(axes) - CHIPS} more" if len(axes) > CHIPS else ""
     return (
         f"<h1>{len(e.order())} tensors become {count}</h1>"
         + (f"<p>{where}</p>" if where else "")
@@ -119,11 +144,11 @@ def _times(e: Explanation) -> str:
         rows.append(f"<tr>{cells}<td>{t.share:.0%}{bar}</td></tr>")
     total = seconds_text(sum(t.seconds for t in e.timings))
     rows.append(f"<tr><td></td><td>all kernels</td><td>{total}</td>{'<td></td>' * 3}</tr>")
-    return f'<h2>Time</h2><div class="wide"><table><tr>{heads}</tr>{"".join(rows)}</table></div>'
+    return f'<h2>Time</h2><div class="times"><table><tr>{heads}</tr>{"".join(rows)}</table></div>'
 
 
 def _kernel(e: Explanation, number: int, colours: Colours) -> str:
-    coded, groups = number < CODED, e.plan.steps[number].groups
+    coded, groups = e.distinct(number) < CODED, e.plan.steps[number].groups
     texts = (
         "\n".join(x for t in e.own_tensors(number) for x in e.tensor(t)),
         e.kernel(number),
@@ -135,11 +160,13 @@ def _kernel(e: Explanation, number: int, colours: Colours) -> str:
         f"<div><h3>{name}</h3><pre>{_text(text, colours)}</pre></div>"
         for name, text in zip(COLUMNS, texts, strict=True)
     )
+    lines = [text.count("\n") for text in texts]
+    high = 80 + 18 * max(2 * max(lines[:2]) + 4, *lines[2:])  # of a screen with room for all
     time = seconds_text(e.timings[number].seconds) if number < len(e.timings) else ""
     return (
         f"<details{' open' if number < OPEN and groups else ''}><summary>kernel {number}: "
         f"{html.escape(e.what(number))}<em>{time}</em></summary>"
-        f'<div class="stages">{columns}</div></details>'
+        f'<div class="stages" style="--high:{high}px">{columns}</div></details>'
     )
 
 

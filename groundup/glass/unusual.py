@@ -68,9 +68,7 @@ def pack(own: Listing, kernel: Pack) -> list[str]:
 
 def _axes(own: Listing, tensor: Node) -> list[str]:
     """The marked names of a tensor's axes."""
-    user = own.a.user.get(tensor)
-    names = own.a.axes.get(user, []) if user is not None else []
-    return [mark(x) for x in names] if len(names) == tensor.ndim else ["·"] * tensor.ndim
+    return list(map(mark, own.a.axes_of(tensor))) or ["·"] * tensor.ndim
 
 
 def _walked(own: Listing, loops: Sequence[tuple[Stride, Stride]]) -> list[str] | None:
