@@ -6,8 +6,10 @@ Must not know how an explanation comes about.
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from groundup.glass import Explanation, explain
+from groundup.glass.page import BEGINS
 from groundup.glass.terminal import rendered
 from groundup.runtime import set_num_threads
 from groundup.tensor import JitError, Tensor
@@ -35,10 +38,8 @@ def explain_name(
     machine: also LLVM IR and assembly.
     """
     file, name = parsed(target)
-    if html is not None and html.is_dir():
-        raise ExplainError(f"{html} is a folder: give the name of a file, such as {html}/page.html")
-    if html is not None and not html.absolute().parent.is_dir():
-        raise ExplainError(f"there is no folder {html.absolute().parent} to put {html.name} into")
+    if html is not None:
+        writable(html)
     if threads is not None:
         set_num_threads(threads)
     found = explained(file, name)
@@ -50,6 +51,31 @@ def explain_name(
         except OSError as error:
             raise ExplainError(f"cannot write {html}: {error.strerror}") from None
         out.print(f"Written to {html}.", highlight=False, soft_wrap=True)
+
+
+def writable(html: Path) -> None:
+    """May a page be written there? Raises before the program runs, which may take long."""
+    folder = html.absolute().parent
+    if html.is_dir():
+        raise ExplainError(f"{html} is a folder: give the name of a file, such as {html}/page.html")
+    if not folder.is_dir():
+        raise ExplainError(f"there is no folder {folder} to put {html.name} into")
+    if not html.exists():
+        if not os.access(folder, os.W_OK):
+            raise ExplainError(f"cannot write {html}: {folder} is not for you to write to")
+        return
+    try:
+        with html.open("rb") as file:
+            begins = file.read(len(BEGINS))
+        if begins and begins != BEGINS.encode():
+            raise ExplainError(
+                f"{html} is there, and is no page of groundup explain: it stays as it is; give "
+                f"another name, or remove it first"
+            )
+        with html.open("ab"):
+            pass
+    except OSError as error:
+        raise ExplainError(f"cannot write {html}: {error.strerror}") from None
 
 
 def parsed(target: str) -> tuple[Path, str]:
@@ -91,7 +117,7 @@ def looked_up(file: Path, name: str, names: dict[str, Any]) -> Any:
     first, *rest = name.split(".")
     if first not in names:
         known = [k for k, v in names.items() if isinstance(v, Tensor | Jit)]
-        near = difflib.get_close_matches(first, known, 1)
+        near = _near(first, known)
         listed = ", ".join(sorted(known)) or "none"
         raise ExplainError(
             f"{file} has no name {first}" + (f"; did you mean {near[0]}?" if near else
@@ -100,9 +126,19 @@ def looked_up(file: Path, name: str, names: dict[str, Any]) -> Any:
     value = names[first]
     for part in rest:
         if not hasattr(value, part):
-            raise ExplainError(f"{first} of {file}, a {type(value).__name__}, has no {part}")
+            near = _near(part, [x for x in dir(value) if not x.startswith("_")])
+            raise ExplainError(
+                f"{first} of {file}, a {type(value).__name__}, has no {part}"
+                + (f"; did you mean {near[0]}?" if near else "")
+            )
         value, first = getattr(value, part), f"{first}.{part}"
     return value
+
+
+def _near(name: str, known: Sequence[str]) -> list[str]:
+    """The name that is most like one, if any is, whatever its case."""
+    alike = {k.lower(): k for k in known}
+    return [alike[k] for k in difflib.get_close_matches(name.lower(), alike, 1)]
 
 
 def run(file: Path) -> dict[str, Any]:
@@ -126,8 +162,8 @@ def run(file: Path) -> dict[str, Any]:
 
 
 def _own(error: BaseException, file: Path) -> Any:
-    """The traceback of the program, without what ran it."""
+    """The traceback of the program, without what ran it; none where it did not begin."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename != str(file):
         trace = trace.tb_next
-    return trace or error.__traceback__
+    return trace

@@ -216,9 +216,9 @@ class Explanation:
         """The first step with the same kernel."""
         return self._first[self.plan.steps[number].kernel]
 
-    def distinct(self, number: int) -> int:
-        """How many different kernels there are before the first of this kind."""
-        return sum(i < self._same(number) for i in self._first.values())
+    def different(self) -> list[int]:
+        """The first step with each kernel."""
+        return sorted(self._first.values())
 
     def code(self, number: int) -> Code:
         """The IR and assembly of a kernel."""

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from .explanation import Explanation
 
 OPEN = 6  # kernels whose stages are open at first
-CODED = 80  # different kernels whose IR and assembly the page holds
+CODED = 40  # different kernels, the slowest, whose IR and assembly the page holds
+NOT_HERE = "; in gu.explain(…).stages"
 CHIPS = 24  # axes that are listed above
+BEGINS = "<!DOCTYPE html>\n<!-- written by groundup explain -->\n"  # every page
 COLUMNS = ("as written", "fused kernel", "loops", "LLVM IR", "assembly")
 
 _STYLE = """
@@ -88,7 +90,7 @@ root.addEventListener('mouseover',e=>at(e,true));root.addEventListener('mouseout
 def page(e: Explanation) -> str:
     """The whole page."""
     return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'{BEGINS}<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
         "<title>What becomes of it</title><style>body{margin:0}"
         "@media(prefers-color-scheme:dark){body{background:#16191d}}"
@@ -103,7 +105,11 @@ def fragment(e: Explanation) -> str:
     parts = [f"<style>{_STYLE}{_axis_styles()}</style>", _head(e, colours), _times(e)]
     parts.append(f"<h2>Memory</h2><p>{html.escape(e.marked('memory'))}</p>")
     parts.append("<h2>Stage by stage</h2>")
-    parts += [_kernel(e, i, colours) for i in range(len(e.plan.steps))]
+    different = e.different()
+    slowest = sorted(different, key=lambda i: -e.timings[i].seconds if e.timings else 0.0)
+    coded = set(slowest[:CODED])
+    coded |= {i for i in range(len(e.plan.steps)) if i not in different}
+    parts += [_kernel(e, i, colours, coded) for i in range(len(e.plan.steps))]
     whole = _text(e.marked("expression"), colours)
     parts.append(f"<details><summary>The whole expression</summary><div class=wide "
                  f'style="padding:10px 12px"><pre>{whole}</pre></div></details>')  # fmt: skip
@@ -147,18 +153,18 @@ def _times(e: Explanation) -> str:
     return f'<h2>Time</h2><div class="times"><table><tr>{heads}</tr>{"".join(rows)}</table></div>'
 
 
-def _kernel(e: Explanation, number: int, colours: Colours) -> str:
-    coded, groups = e.distinct(number) < CODED, e.plan.steps[number].groups
+def _kernel(e: Explanation, number: int, colours: Colours, coded: set[int]) -> str:
+    groups = e.plan.steps[number].groups
     texts = (
         "\n".join(x for t in e.own_tensors(number) for x in e.tensor(t)),
         e.kernel(number),
         e.loops(number),
-        e.ir(number) if coded else "",
-        e.assembly(number) if coded else "",
+        e.ir(number) if number in coded else NOT_HERE,
+        e.assembly(number) if number in coded else NOT_HERE,
     )
     columns = "".join(
-        f"<div><h3>{name}</h3><pre>{_text(text, colours)}</pre></div>"
-        for name, text in zip(COLUMNS, texts, strict=True)
+        f"<div><h3>{name}</h3><pre>{_text(text, colours, i < 3)}</pre></div>"
+        for i, (name, text) in enumerate(zip(COLUMNS, texts, strict=True))
     )
     lines = [text.count("\n") for text in texts]
     high = 80 + 18 * max(2 * max(lines[:2]) + 4, *lines[2:])  # of a screen with room for all
@@ -170,8 +176,10 @@ def _kernel(e: Explanation, number: int, colours: Colours) -> str:
     )
 
 
-def _text(marked: str, colours: Colours) -> str:
+def _text(marked: str, colours: Colours, hangs: bool = True) -> str:
     """Lines as HTML, each axis in its colour, comments grey; what is too long hangs below."""
+    if not hangs:
+        return "\n".join(_line(line, colours) for line in marked.split("\n"))
     lines = []
     for line in marked.split("\n"):
         deep = len(line) - len(line.lstrip(" ")) + 4

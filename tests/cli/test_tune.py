@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
@@ -9,11 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-import groundup as gu
-from groundup.cli.app import app
 from groundup.schedule import trials, winners
+
+from .conftest import Command
 
 EXECUTE = sys.modules["groundup.schedule.execute"]
 PROGRAM = """
@@ -34,24 +34,23 @@ Path(sys.argv[1]).write_text(repr((sys.argv[2:], helper.NAME, results)))
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_threads: None
+) -> Iterator[Path]:
     """A folder with a program, and a cache of its own."""
     monkeypatch.setenv("GROUNDUP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(EXECUTE, "_plans", {})
     winners._tables.clear()
     (tmp_path / "helper.py").write_text("NAME = 'beside'")
     (tmp_path / "program.py").write_text(PROGRAM)
-    threads = gu.get_num_threads()
     yield tmp_path
-    gu.set_num_threads(threads)
     winners._tables.clear()
 
 
-def run(*args: object) -> tuple[int, str]:
-    result = CliRunner().invoke(app, ["tune", *map(str, args)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, " ".join(result.output.split())
+@pytest.fixture
+def run(command: Command) -> Command:
+    """Runs `groundup tune`."""
+    return functools.partial(command, "tune")
 
 
 def problems(said: str) -> int:
@@ -60,7 +59,9 @@ def problems(said: str) -> int:
     return int(found[1]) if found else 0
 
 
-def test_a_program_is_run_with_its_arguments_and_its_results_keep_every_bit(place: Path) -> None:
+def test_a_program_is_run_with_its_arguments_and_its_results_keep_every_bit(
+    place: Path, run: Command
+) -> None:
     code, said = run("--threads", 1, place / "program.py", place / "one", "--epochs", "3")
     assert code == 0, said
     assert 2 <= problems(said) <= 4 and "1 threads" in said
@@ -95,12 +96,12 @@ def test_a_program_is_run_with_its_arguments_and_its_results_keep_every_bit(plac
         (["--threads", "0", "program.py"], "greater than or equal to 1"),
     ],
 )
-def test_wrong_input_is_said(args: list[str], words: str) -> None:
+def test_wrong_input_is_said(args: list[str], words: str, run: Command) -> None:
     code, said = run(*args)
     assert code == 2 and words in said.replace("│ ", "").replace(" │", "")
 
 
-def test_a_program_without_contractions_is_said(place: Path) -> None:
+def test_a_program_without_contractions_is_said(place: Path, run: Command) -> None:
     (place / "program.py").write_text("print(1 + 1)")
     code, said = run(place / "program.py")
     assert code == 2 and "no sum of products" in said and "nothing to tune" in said
@@ -111,7 +112,7 @@ def test_a_program_without_contractions_is_said(place: Path) -> None:
 
 @pytest.mark.parametrize("end", ["raise RuntimeError('late')", "sys.exit(3)", "x ="])
 def test_what_a_failing_program_met_is_tuned(
-    place: Path, end: str, capfd: pytest.CaptureFixture[str]
+    place: Path, end: str, capfd: pytest.CaptureFixture[str], run: Command
 ) -> None:
     (place / "program.py").write_text(PROGRAM + end)
     code, said = run("--threads", 1, place / "program.py", place / "one")
@@ -124,19 +125,19 @@ def test_what_a_failing_program_met_is_tuned(
         assert "RuntimeError: late" in trace and "runpy" not in trace
 
 
-def test_a_program_that_ends_well_early_is_fine(place: Path) -> None:
+def test_a_program_that_ends_well_early_is_fine(place: Path, run: Command) -> None:
     (place / "program.py").write_text(PROGRAM + "sys.exit(0)")
     assert run("--threads", 1, place / "program.py", place / "one")[0] == 0
 
 
-def test_an_interrupted_program_is_tuned_as_far_as_it_came(place: Path) -> None:
+def test_an_interrupted_program_is_tuned_as_far_as_it_came(place: Path, run: Command) -> None:
     (place / "program.py").write_text(PROGRAM + "raise KeyboardInterrupt")
     code, said = run("--threads", 1, place / "program.py", place / "one")
     assert code == 0 and "Interrupted the program" in said and problems(said) >= 2
 
 
 def test_interrupted_tuning_keeps_what_was_won(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+    place: Path, monkeypatch: pytest.MonkeyPatch, run: Command
 ) -> None:
     calls = iter(range(9))
 
@@ -152,14 +153,14 @@ def test_interrupted_tuning_keeps_what_was_won(
     assert len(winners.table()) == 1
 
 
-def test_a_limit_leaves_problems_over(place: Path) -> None:
+def test_a_limit_leaves_problems_over(place: Path, run: Command) -> None:
     code, said = run("--limit", "1e-9", "--threads", 1, place / "program.py", place / "one")
     assert code == 0 and "2 contractions were left over after --limit 1e-09 seconds" in said
 
 
 @pytest.mark.parametrize("what", ["off", "unwritable", "lost"])
 def test_a_cache_that_cannot_keep_winners_is_said(
-    place: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    place: Path, monkeypatch: pytest.MonkeyPatch, what: str, run: Command
 ) -> None:
     if what == "off":
         monkeypatch.setenv("GROUNDUP_CACHE", "off")

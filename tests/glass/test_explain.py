@@ -239,6 +239,5 @@ def test_a_roofline_that_something_exceeds_is_measured_again(
 
     speeds = iter([1e9, 4e9, 4e9])
     monkeypatch.setattr(peak, "flops", lambda *_: next(speeds))
-    monkeypatch.setattr(peak, "forget", lambda: None)
     (found,) = times.timings([0.5], [Work(1e9, 0.0, 0.0)], [{"float32": 1e9}])
     assert found.least == 0.25 and found.share == 0.5
