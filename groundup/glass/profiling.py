@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 MOST = 100_000  # calls of kernels that are kept one by one, for the trace
-BARS = 20  # of a chart
+BARS = 20  # of a chart, and rows of a text
+WIDE = 120  # columns of a text where there is no terminal
+LEAST = 24  # of a name
 UNKNOWN = "elsewhere"  # the line of a kernel that belongs to none
 
 
@@ -71,19 +74,30 @@ class Profile:
 
     kernels, lines: a `Row` for each kernel and each source line, the longest first. A kernel that
     computes several lines counts for each with its share of the operations and elements.
-    seconds: of the whole block, without `aside`, in which the profile looked at graphs.
+    seconds: of the whole block (so far), without `aside`, in which the profile looked at graphs.
     events: (name, line, start, seconds, thread) of each call, the first 100,000.
     """
 
     def __init__(self) -> None:
-        self.seconds = 0.0
         self.events: list[tuple[str, str, float, float, int]] = []
+        self._works: list[Work] = []  # of each event
+        self._ended: float | None = None
         self.dropped = 0  # calls after those
         self.aside = 0.0  # seconds in which the profile looked at graphs
         self._start = time.perf_counter()
         self._known: dict[tuple[int, int | None], list[_Step] | None] = {}
         self._plans: dict[int, Plan] = {}  # kept, so that their ids stay theirs
         self._calls: dict[tuple[int, int | None, int], list[float]] = {}
+
+    @property
+    def seconds(self) -> float:
+        """Of the block, until now or its end."""
+        end = time.perf_counter() if self._ended is None else self._ended
+        return max(0.0, end - self._start - self.aside)
+
+    def end(self) -> None:
+        """The block ends now."""
+        self._ended = time.perf_counter()
 
     # ---- what runs -----------------------------------------------------------------------------
 
@@ -118,9 +132,11 @@ class Profile:
             if len(self.events) >= MOST:
                 self.dropped += 1
                 continue
-            name, line = f"kernel {number}", ""
+            name, line, work = f"kernel {number}", "", Work()
             if steps is not None:
                 name, line = steps[number].name, _first(steps[number].shares)
+                work = steps[number].work
+            self._works.append(work)
             self.events.append((name, line, start - self._start, end - start, thread))
 
     # ---- what is known of it -------------------------------------------------------------------
@@ -165,9 +181,19 @@ class Profile:
         return "\n".join([
             f"{seconds_text(self.seconds)}, of which {seconds_text(self.kernel_seconds)} in "
             f"{sum(r.calls for r in self.kernels)} calls of {len(self.kernels)} kernels",
-            "", "by kernel", *aligned([_HEADS, *map(self._cells, self.kernels[:BARS])]),
-            "", "by source line", *aligned([_HEADS, *map(self._cells, self.lines[:BARS])]),
+            "", "by kernel", *self._text(self.kernels),
+            "", "by source line", *self._text(self.lines),
         ])  # fmt: skip
+
+    def _text(self, rows: Sequence[Row]) -> list[str]:
+        """The longest as a table, no wider than the terminal."""
+        cells = [self._cells(r) for r in rows[:BARS]]
+        wide = shutil.get_terminal_size((WIDE, 24)).columns
+        others = sum(max(map(len, c)) + 2 for i, c in enumerate(zip(_HEADS, *cells)) if i != 1)
+        room = max(LEAST, wide - others)
+        lines = aligned([_HEADS, *((a, shortened(b, room), *rest) for a, b, *rest in cells)])
+        more = len(rows) - BARS
+        return lines + ([f"… and {more} more"] if more > 0 else [])
 
     def __repr__(self) -> str:
         return str(self)
@@ -186,22 +212,27 @@ class Profile:
             name = written_at(name)
         share = r.seconds / self.kernel_seconds if self.kernel_seconds else 0.0
         return (
-            f"{share:.0%}", name if len(name) <= 100 else name[:99] + "…", str(r.calls),
+            f"{share:.0%}", shortened(name, 100), str(r.calls),
             seconds_text(r.seconds), f"{r.flop / 1e6:.1f}", f"{r.bytes / 1e6:.1f}",
-            f"{r.gflops:.1f}", f"{r.gbytes:.1f}",
+            f"{r.gflops:.1f}" if r.flop else "", f"{r.gbytes:.1f}",
         )  # fmt: skip
 
     def table(self, by: str = "kernel") -> Table:
         """The rows of kernels, or by="line" of source lines, for rich to print."""
         from rich.table import Table
+        from rich.text import Text
 
         rows = self._rows(by)
         found = Table(title=f"by {'kernel' if by == 'kernel' else 'source line'}", box=None,
                       title_justify="left")  # fmt: skip
-        for i, head in enumerate(_HEADS):
-            found.add_column(head, justify="left" if i == 1 else "right")
-        for r in rows:
-            found.add_row(*self._cells(r))
+        cells = [self._cells(r) for r in rows]
+        for i, column in enumerate(zip(_HEADS, *cells)):
+            if i == 1:  # it alone gives way where the terminal is narrow
+                found.add_column(column[0])
+            else:
+                found.add_column(column[0], justify="right", no_wrap=True)
+        for share, name, *rest in cells:
+            found.add_row(share, Text(name, no_wrap=True, overflow="ellipsis"), *rest)
         return found
 
     def show(self, by: str = "kernel") -> None:
@@ -227,12 +258,16 @@ class Profile:
     def _bars(self, axes: Axes, rows: Sequence[Row], by: str) -> None:
         unit, scale = ("ms", 1e3) if rows and rows[0].seconds >= 1e-3 else ("µs", 1e6)
         names = [self._cells(r)[1] for r in rows]
-        names = [n if len(n) <= 70 else n[:69] + "…" for n in names]
+        names = [shortened(n, 70) for n in names]
         places = range(len(rows))
         bars = axes.barh(places, [scale * r.seconds for r in rows], color="#2176ae", height=0.7)
         axes.set_yticks(places, [n.replace("$", r"\$") for n in names], fontsize=8)
         axes.invert_yaxis()
-        labels = [f" {scale * r.seconds:.3g} {unit}, {r.gflops:.3g} GFLOP/s" for r in rows]
+        labels = [
+            f" {scale * r.seconds:.3g} {unit}, "
+            + (f"{r.gflops:.3g} GFLOP/s" if r.gflops >= r.gbytes / 10 else f"{r.gbytes:.3g} GB/s")
+            for r in rows
+        ]
         axes.bar_label(bars, labels, fontsize=8)
         axes.margins(x=0.3)
         axes.set_xlabel(f"time in kernels, {unit}")
@@ -242,17 +277,14 @@ class Profile:
 
     def trace(self, path: str | os.PathLike[str]) -> None:
         """Write the calls as a Chrome trace file, for chrome://tracing or ui.perfetto.dev."""
-        work = {r.name: r for r in self.kernels}
         events: list[dict[str, Any]] = [
             {
                 "name": name, "cat": "kernel", "ph": "X", "ts": start * 1e6, "dur": seconds * 1e6,
                 "pid": os.getpid(), "tid": thread,
-                "args": {
-                    "line": line, "flop": work[name].flop / work[name].calls,
-                    "bytes": work[name].bytes / work[name].calls,
-                },
+                "args": {"line": line, "flop": work.flop, "bytes": work.bytes},
             }
-            for name, line, start, seconds, thread in self.events
+            for (name, line, start, seconds, thread), work in
+            zip(self.events, self._works, strict=True)
         ]  # fmt: skip
         content = {"traceEvents": events, "displayTimeUnit": "ns",
                    "otherData": {"dropped": self.dropped}}  # fmt: skip
@@ -289,7 +321,7 @@ def profile() -> Iterator[Profile]:
         yield found
     finally:
         plans.watcher = before
-        found.seconds = time.perf_counter() - found._start - found.aside
+        found.end()
 
 
 def _described(plan: Plan, roots: Sequence[Node], n: int | None) -> list[_Step] | None:
@@ -308,7 +340,8 @@ def _described(plan: Plan, roots: Sequence[Node], n: int | None) -> list[_Step] 
             f"{anatomy.name(g.node)}[{', '.join(str(int(s)) for s in g.node.shape)}]"
             for g in step.groups[: len(step.writes)]
         )  # fmt: skip
-        shape = shape if len(shape) <= 40 else shape[:39] + "…"
+        copied = "" if shape else ", ".join(map(anatomy.name, anatomy.copied(step)))
+        shape = shortened(shape, 40) or (f"of {copied}" if copied else "")
         name = f"{_KINDS.get(type(step.kernel).__name__, 'loops')} {shape}".rstrip()
         steps.append(_Step(name, anatomy.work(i, n), anatomy.shares(i, n)))
     return steps
@@ -319,6 +352,11 @@ _KINDS = {
     "Argsort": "sort", "Ranks": "ranks", "Segments": "segments", "Placing": "placing",
     "Scan": "scan",
 }  # fmt: skip
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many characters of a text."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _first(shares: dict[str, float]) -> str:

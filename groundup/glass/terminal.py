@@ -68,8 +68,9 @@ def times(e: Explanation) -> Table:
     """A row for each kernel."""
     table = Table(box=None, pad_edge=False)
     for i, head in enumerate(HEADS):
-        table.add_column(head, justify="left" if i == 1 else "right")
+        table.add_column(head, justify="left" if i == 1 else "right", no_wrap=i != 1)
     for i, t in enumerate(e.timings):
-        table.add_row(*row(i, e.what(i), t))
+        number, what, *rest = row(i, e.what(i), t)
+        table.add_row(number, Text(what, no_wrap=True, overflow="ellipsis"), *rest)
     table.add_row("", "all kernels", seconds_text(sum(t.seconds for t in e.timings)))
     return table

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from . import pointwise as pw
 from .autocast import lowered
 from .core import Core
-from .errors import ShapeError, at_line, lined_up
+from .errors import Marks, ShapeError, at_line, lined_up
 from .notation import Axis, Indexed, axes, indexed
 from .path import path
 from .shape import diagonal, unsqueeze
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 
-def _mismatch(operation: str, a: Core, b: Core, why: str) -> ShapeError:
-    return ShapeError(f"{operation}: {why}" + lined_up(a=a._shape, b=b._shape) + at_line())
+def _mismatch(operation: str, a: Core, b: Core, why: str, marks: Marks = 0) -> ShapeError:
+    return ShapeError(f"{operation}: {why}" + lined_up(marks, a=a._shape, b=b._shape) + at_line())
 
 
 def _one_type(operation: str, a: Core, b: Core) -> None:
@@ -49,14 +49,29 @@ def matmul(a: Core, b: Core) -> Tensor:
             "matmul", a, b,
             f"a's last axis has {int(a._shape[-1])}, b's "
             f"{'second to last' if b.ndim > 1 else 'only'} axis {int(inner_b)}: they must be equal",
+            {"a": 1, "b": min(b.ndim, 2)},
         )  # fmt: skip
-    lead = pw.broadcast("matmul", a._shape[:-2], b._shape[:-2])
+    lead = _leading(a, b)
     batch = axes(len(lead))
     i, j, k = axes("i j k")
     left = indexed(a, (*_lead(a._shape[:-2], lead, batch), *((i,) if a.ndim > 1 else ()), k))
     right = indexed(b, (*_lead(b._shape[:-2], lead, batch), k, *((j,) if b.ndim > 1 else ())))
     free = (*batch, *((i,) if a.ndim > 1 else ()), *((j,) if b.ndim > 1 else ()))
     return (left * right).sum(k).order(*free)
+
+
+def _leading(a: Core, b: Core) -> tuple[int, ...]:
+    """The axes in front of the matrices, broadcast."""
+    try:
+        return pw.broadcast("matmul", a._shape[:-2], b._shape[:-2])
+    except ShapeError:
+        pairs = zip(a._shape[-3::-1], b._shape[-3::-1], strict=False)
+        axis = 3 + [s == r or 1 in (s, r) for s, r in pairs].index(False)
+        sizes = f"{int(a._shape[-axis])} and {int(b._shape[-axis])}"
+        raise _mismatch(
+            "matmul", a, b, f"axes before the last two broadcast: counted from the right, axis "
+            f"{axis} has sizes {sizes}, which are not equal, and none is 1", axis,
+        ) from None  # fmt: skip
 
 
 def _lead(
@@ -202,7 +217,11 @@ def _check_sizes(equation: str, terms: list[str], operands: tuple[Any, ...]) -> 
             if before != 1 and size not in (1, before):
                 raise ShapeError(
                     f"einsum: axis {letter!r} of {equation!r} has sizes {before} and {size}"
-                    + lined_up(**{f"operand {i}": o._shape for i, o in enumerate(operands)})
+                    + lined_up(
+                        {f"operand {i}": len(t) - t.index(letter)
+                         for i, t in enumerate(terms) if letter in t},
+                        **{f"operand {i}": o._shape for i, o in enumerate(operands)},
+                    )
                     + at_line()
                 )
             if size != 1:

@@ -48,25 +48,49 @@ def at_line() -> str:
     return f"\n  at {line}" + (f":  {text}" if text else "")
 
 
-def lined_up(**shapes: Sequence[int]) -> str:
-    """Shapes under one another, each axis under that which broadcasting compares it with."""
-    return picture(shapes)
+Marks = int | Mapping[str, int]  # an axis, or one of some shapes, by name; the last is 1
 
 
-def picture(shapes: Mapping[str, Sequence[int]], marked: int = 0) -> str:
-    """A line for each shape, axes under one another, counted from the right; a ^ under the axis
-    `marked`, counted from the right, 1 the last (0: none)."""
+def lined_up(marks: Marks = 0, /, **shapes: Sequence[int]) -> str:
+    """Shapes under one another, each axis under that which broadcasting compares it with, and marks
+    as `picture` draws them."""
+    return picture(shapes, marks)
+
+
+def picture(shapes: Mapping[str, Sequence[int]], marks: Marks = 0) -> str:
+    """A line for each shape, axes under one another, counted from the right; a ^ under one axis,
+    counted from the right, 1 the last (0: none), or under the axis named for each shape."""
     ndim = max(map(len, shapes.values()))
     columns = [
         max(len(str(int(s[-axis]))) for s in shapes.values() if len(s) >= axis)
         for axis in range(ndim, 0, -1)
     ]
     name = max(map(len, shapes))
-    lines = [f"  {key:<{name}}  {_row(shape, columns)}" for key, shape in shapes.items()]
-    if marked:
-        at = 1 + sum(width + 2 for width in columns[: ndim - marked]) + columns[ndim - marked]
-        lines.append(f"  {'':<{name}}  {'^':>{at}}")
+    lines = []
+
+    def mark(axis: int) -> None:
+        if 0 < axis <= ndim:
+            at = 1 + sum(width + 2 for width in columns[: ndim - axis]) + columns[ndim - axis]
+            lines.append(f"  {'':<{name}}  {'^':>{at}}")
+
+    each = [0 if isinstance(marks, int) else marks.get(key, 0) for key in shapes]
+    last = marks if isinstance(marks, int) else 0
+    for (key, shape), axis, after in zip(shapes.items(), each, [*each[1:], last], strict=True):
+        lines.append(f"  {key:<{name}}  {_row(shape, columns)}")
+        mark(axis if axis != after else 0)  # one is enough for both
+    mark(last)
     return "".join("\n" + line for line in lines)
+
+
+def differing(a: Sequence[int], b: Sequence[int], but: int | None = None) -> int:
+    """The first axis, counted from the right, in which two shapes differ (0: in none), an axis
+    counted from the left apart."""
+    for axis in range(1, max(len(a), len(b)) + 1):
+        if axis > min(len(a), len(b)):
+            return axis
+        if a[-axis] != b[-axis] and len(a) - axis != but:
+            return axis
+    return 0
 
 
 def _row(shape: Sequence[int], columns: Sequence[int]) -> str:
@@ -101,6 +125,21 @@ def cannot_broadcast(operation: str, shapes: Sequence[Sequence[int]]) -> ShapeEr
         f"{operation}: shapes do not fit: counted from the right, axis {axis} has sizes {listed}"
         + picture({names[i]: s for i, s in enumerate(shapes)}, axis)
         + "\n  sizes must be equal, or one of them 1 (unsqueeze adds such an axis)"
+        + at_line()
+    )
+
+
+def cannot_enlarge(operation: str, left: Sequence[int], right: Sequence[int]) -> ShapeError:
+    """The error of a write in place whose result is larger than what it is written into."""
+    for axis in range(1, len(right) + 1):
+        if axis > len(left) or (left[-axis] == 1 != right[-axis]):
+            break
+    has = "no such axis" if axis > len(left) else "size 1 there"
+    return ShapeError(
+        f"{operation} cannot enlarge its left side: counted from the right, axis {axis} of the "
+        f"right side has size {int(right[-axis])}, and the left side has {has}"
+        + picture({"left": left, "right": right}, axis)
+        + "\n  write x = x … to make a new tensor"
         + at_line()
     )
 

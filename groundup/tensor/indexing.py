@@ -353,10 +353,18 @@ def fitted(value: Any, shape: Shape) -> Any:
     if not fits:
         raise ShapeError(
             "x[…] = value: the value does not broadcast to the place it is written to"
-            + lined_up(place=shape, value=value._shape)
+            + lined_up(_unfit(shape, value._shape), place=shape, value=value._shape)
             + at_line()
         )
     return value
+
+
+def _unfit(place: tuple[int, ...], value: tuple[int, ...]) -> int:
+    """The first axis of a value, counted from the right, that does not broadcast to its place."""
+    for axis in range(1, len(value) + 1):
+        if axis > len(place) or value[-axis] not in (1, place[-axis]):
+            return axis
+    return 0
 
 
 def _spreads(mask: Core, a: Core, value: Any) -> bool:

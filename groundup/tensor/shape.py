@@ -14,7 +14,7 @@ from ..ir.node import Node
 from ..ir.pieces import Piece, choice
 from . import pointwise as pw
 from .core import Core, finish, operand
-from .errors import ShapeError, at_line, check_dim, lined_up, shape_text
+from .errors import ShapeError, at_line, check_dim, differing, lined_up, shape_text
 from .view import (
     Affine,
     Reshape,
@@ -163,10 +163,20 @@ def expand(a: Core, *shape: Any) -> Tensor:
     if not fits or any(s < 0 for s in new):
         raise ShapeError(
             "expand: only axes of size 1, and new ones in front, can grow"
-            + lined_up(source=a._shape, wanted=new)
+            + lined_up(_unexpanded(a._shape, new), source=a._shape, wanted=new)
             + at_line()
         )
     return a.through(Affine(a._shape, tuple(new), tuple(rules)))
+
+
+def _unexpanded(shape: Sequence[int], wanted: Sequence[int]) -> int:
+    """The first axis, counted from the right, that cannot be what is wanted."""
+    for axis in range(1, max(len(shape), len(wanted)) + 1):
+        if axis > min(len(shape), len(wanted)):
+            return axis if len(shape) > len(wanted) or wanted[-axis] < 0 else 0
+        if shape[-axis] != 1 and wanted[-axis] not in (shape[-axis], -1):
+            return axis
+    return 0
 
 
 def broadcast_to(a: Core, *shape: Any) -> Tensor:
@@ -305,7 +315,7 @@ def cat(tensors: Sequence[Core], dim: int = 0) -> Tensor:
         ):
             raise ShapeError(
                 f"cat: every axis but {d} must have one size"
-                + lined_up(first=first._shape, other=x._shape)
+                + lined_up(differing(first._shape, x._shape, d), first=first._shape, other=x._shape)
                 + at_line()
             )
     dtype = pw.result_type(*kept)
@@ -333,7 +343,10 @@ def stack(tensors: Sequence[Core], dim: int = 0) -> Tensor:
         if x._shape != tensors[0]._shape:
             raise ShapeError(
                 "stack: all shapes must be equal"
-                + lined_up(first=tensors[0]._shape, other=x._shape)
+                + lined_up(
+                    differing(tensors[0]._shape, x._shape),
+                    first=tensors[0]._shape, other=x._shape,
+                )
                 + at_line()
             )
     first = tensors[0]

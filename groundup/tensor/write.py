@@ -15,7 +15,7 @@ from . import pointwise as pw
 from . import storage as store
 from .arithmetic import SIGNS
 from .core import Core, force, operand, value_of
-from .errors import at_line, cannot_broadcast
+from .errors import at_line, cannot_enlarge
 from .storage import Storage
 from .view import Affine
 
@@ -56,9 +56,7 @@ def overwrite(operation: str, a: Core, value: Tensor) -> None:
     """a ← value, a tensor of a's shape whose type can be converted to a's."""
     _check_kind(operation, a._storage.dtype, value._storage.dtype)
     if pw.broadcast(operation, a._shape, value._shape) != a._shape:
-        raise cannot_broadcast(
-            f"{operation} cannot enlarge its left side", [a._shape, value._shape]
-        )
+        raise cannot_enlarge(operation, a._shape, value._shape)
     write(operation, a, value)
 
 
@@ -114,5 +112,5 @@ def poke(a: Core, value: Any) -> None:
 def copy(a: Core, source: Any) -> None:
     """a ← source, pw.broadcast to a's shape and converted to its type."""
     if isinstance(source, Core) and pw.broadcast("copy_", a._shape, source._shape) != a._shape:
-        raise cannot_broadcast("copy_ cannot enlarge its left side", [a._shape, source._shape])
+        raise cannot_enlarge("copy_", a._shape, source._shape)
     write("copy_", a, source)

@@ -163,6 +163,46 @@ def test_tables_pictures_and_traces(tmp_path: Path) -> None:
         p.chart(tmp_path / "x.png", by="module")
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_tables_fit_the_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    a = gu.randn(30, 40).realize()
+    with gu.profile() as p:
+        (a @ a.t()).softmax(1).realize()  # a line that is long, longer than any terminal is wide…
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert "…" in str(p) and all(len(line) <= width for line in str(p).split("\n"))
+    console = Console(width=width, record=True)
+    console.print(p.table("line"))
+    (row,) = (line for line in console.export_text().split("\n") if "test_profile.py" in line)
+    (line,) = p.lines
+    assert f"{line.flop / 1e6:.1f}" in row and f"{line.gbytes:.1f}" in row and "…" in row
+
+
+def test_a_trace_tells_calls_of_one_name_apart(tmp_path: Path) -> None:
+    step = gu.jit(lambda x: x * 2 + 1)
+    long, short = gu.ones(64, 10).realize(), gu.ones(7, 10).realize()
+    step(long)
+    with gu.profile() as p:
+        step(long)
+        step(short)
+        assert p.seconds > 0  # so far
+    p.trace(tmp_path / "trace.json")
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert [e["args"]["flop"] for e in events] == [64 * 20, 7 * 20]
+    assert sum(e["args"]["bytes"] for e in events) == sum(r.bytes for r in p.kernels)
+    for key in ("seconds", "flop", "bytes"):
+        total = sum(getattr(r, key) for r in p.kernels)
+        assert sum(getattr(r, key) for r in p.lines) == pytest.approx(total)
+
+
+def test_an_error_inside_ends_the_profile() -> None:
+    with pytest.raises(ValueError, match="mine"), gu.profile() as p:
+        (gu.ones(3).realize() * 2 + 1).realize()
+        raise ValueError("mine")
+    assert plans.watcher is None and sum(r.calls for r in p.kernels) == 1
+    before = p.seconds
+    assert p.seconds == before  # it has ended
+
+
 def test_nothing_ran() -> None:
     with gu.profile() as p:
         pass

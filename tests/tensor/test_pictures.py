@@ -1,10 +1,13 @@
 """explain_broadcast, storage_info and shape errors: what they draw is what is the case."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import groundup as gu
+from groundup.nn import functional as F
 from groundup.tensor import ShapeError
 from groundup.tensor.errors import picture
 
@@ -92,3 +95,46 @@ def test_who_shares_memory_is_named() -> None:
 def test_awkward_shapes_have_a_storage(shape: Shape) -> None:
     info = gu.zeros(*shape).storage_info()
     assert info.elements == info.stored and str(info) and "<pre>" in info._repr_html_()
+
+
+@pytest.mark.parametrize(("make", "drawn"), [
+    (lambda: gu.zeros(3, 4) @ gu.zeros(5, 4),
+     "  a  (3, 4)\n         ^\n  b  (5, 4)\n      ^"),
+    (lambda: gu.zeros(2, 3, 4) @ gu.zeros(3, 4, 5),
+     "  a  (2, 3, 4)\n  b  (3, 4, 5)\n      ^"),
+    (lambda: gu.zeros(3, 4) @ gu.zeros(3), "  a  (3, 4)\n  b     (3,)\n         ^"),
+    (lambda: gu.cat([gu.zeros(2, 3), gu.zeros(2, 4)], 0),
+     "  first  (2, 3)\n  other  (2, 4)\n             ^"),
+    (lambda: gu.cat([gu.zeros(2, 3), gu.zeros(9)], 1),
+     "  first  (2, 3)\n  other     (9,)\n          ^"),
+    (lambda: gu.stack([gu.zeros(2, 3), gu.zeros(4, 3)]),
+     "  first  (2, 3)\n  other  (4, 3)\n          ^"),
+    (lambda: gu.where(gu.zeros(3) > 0, gu.zeros(4, 3), gu.zeros(4, 2)),
+     "  a     (3,)\n  b  (4, 3)\n  c  (4, 2)\n         ^"),
+    (lambda: gu.zeros(3).add_(gu.zeros(4, 3)), "  left      (3,)\n  right  (4, 3)\n          ^"),
+    (lambda: gu.zeros(3, 4).__setitem__(0, gu.zeros(5)),
+     "  place  (4,)\n  value  (5,)\n          ^"),
+    (lambda: gu.zeros(3, 4).expand(2, 4), "  source  (3, 4)\n  wanted  (2, 4)\n           ^"),
+    (lambda: gu.einsum("ij,jk->ik", gu.zeros(2, 3), gu.zeros(4, 5)),
+     "  operand 0  (2, 3)\n                 ^\n  operand 1  (4, 5)\n              ^"),
+    (lambda: F.linear(gu.zeros(2, 3), gu.zeros(4, 5)),
+     "  input   (2, 3)\n  weight  (4, 5)\n              ^"),
+    (lambda: F.linear(gu.zeros(2, 3), gu.zeros(4, 3), gu.zeros(5)),
+     "  weight  (4, 3)\n           ^\n  bias       (5,)\n              ^"),
+    (lambda: F.mse_loss(gu.zeros(3, 4), gu.zeros(3, 1)),
+     "  input   (3, 4)\n  target  (3, 1)\n              ^"),
+    (lambda: F.cross_entropy(gu.zeros(3, 4), gu.zeros(5, dtype=gu.int64)),
+     "  input   (3, 4)\n           ^\n  target     (5,)\n              ^"),
+    (lambda: F.conv2d(gu.zeros(1, 3, 8, 8), gu.zeros(4, 2, 3, 3)),
+     "  input   (1, 3, 8, 8)\n  weight  (4, 2, 3, 3)\n              ^"),
+    (lambda: F.batch_norm(gu.zeros(2, 3), gu.zeros(4), gu.zeros(4)),
+     "  running_mean  (4,)\n                 ^"),
+    (lambda: F.scaled_dot_product_attention(*(gu.zeros(2, 3, d) for d in (4, 5, 4))),
+     "  query  (2, 3, 4)\n  key    (2, 3, 5)\n                ^\n  value  (2, 3, 4)"),
+], ids=range(18))  # fmt: skip
+def test_shapes_that_do_not_fit_are_drawn_with_a_mark(
+    make: Callable[[], object], drawn: str
+) -> None:
+    with pytest.raises(gu.ShapeError) as error:
+        make()
+    assert f"\n{drawn}\n" in f"{error.value}\n"

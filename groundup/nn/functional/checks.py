@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from groundup.tensor import Tensor
-from groundup.tensor.errors import at_line, lined_up
+from groundup.tensor.errors import Marks, ShapeError, at_line, differing, lined_up
 from groundup.tensor.indexing import check_range
 
 Several = int | tuple[int, ...]  # one number for every axis, or one for each
@@ -35,9 +35,29 @@ def pair(value: Pair, name: str, least: int = 1) -> tuple[int, int]:
     return vertical, horizontal
 
 
-def shapes_at_line(**shapes: Any) -> str:
-    """Shapes under one another and the user's line, as the end of an error."""
-    return lined_up(**shapes) + at_line()
+def shapes_at_line(marks: Marks = 0, /, **shapes: Any) -> str:
+    """Shapes under one another, marks under axes that do not fit, and the user's line, as the end
+    of an error."""
+    return lined_up(marks, **shapes) + at_line()
+
+
+def same_shape(name: str, x: Tensor, target: Tensor) -> None:
+    """Raise ShapeError unless a loss compares tensors of one shape: broadcasting (n, 1) with (n,)
+    would give an (n, n) table."""
+    if tuple(x.shape) != tuple(target.shape):
+        raise ShapeError(
+            f"{name}: input and target need the same shape"
+            + shapes_at_line(differing(x.shape, target.shape), input=x.shape, target=target.shape)
+        )
+
+
+def one_for_each(name: str, role: str, t: Tensor | None, count: int, what: str) -> None:
+    """Raise ShapeError unless there is one number for each of something."""
+    if t is not None and tuple(t.shape) != (count,):
+        raise ShapeError(
+            f"{name}: {role} has one number for each of {count} {what}, ({count},)"
+            + shapes_at_line(1 if t.ndim else 0, **{role: t.shape})
+        )
 
 
 def one_type(name: str, **operands: Any) -> None:

@@ -290,7 +290,9 @@ def _check(
     else:
         problem = _channels(int(x.shape[-dims - 1]), weight, groups, transposed)
     if problem is not None:
-        shapes = shapes_at_line(input=x.shape, weight=weight.shape)
+        fits = x.ndim > dims and weight.ndim == dims + 2
+        marks = {"input": dims + 1, "weight": dims + (2 if transposed else 1)} if fits else {}
+        shapes = shapes_at_line(marks, input=x.shape, weight=weight.shape)
         raise ShapeError(f"{name}: {problem}{shapes}")
     count = int(weight.shape[1]) * groups if transposed else int(weight.shape[0])
     if bias is not None and tuple(bias.shape) != (count,):

@@ -9,7 +9,7 @@ from groundup.tensor import ShapeError, Tensor, axes, where
 from groundup.tensor.autocast import full
 
 from ..waiting import wait
-from .checks import known_indices, shapes_at_line
+from .checks import known_indices, same_shape, shapes_at_line
 from .pointwise import log_softmax
 
 
@@ -29,11 +29,7 @@ def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     Raises ShapeError when the shapes differ: broadcasting (n, 1) against (n,) would silently make
     an (n, n) table of differences.
     """
-    if tuple(x.shape) != tuple(target.shape):
-        raise ShapeError(
-            "mse_loss: input and target need the same shape"
-            + shapes_at_line(input=x.shape, target=target.shape)
-        )
+    same_shape("mse_loss", x, target)
     if not x.ndim:
         return _reduced(mse_loss(x[None], target[None], "none")[0], reduction)
     x, target, i = full(x), full(target), axes(x.ndim)
@@ -43,11 +39,7 @@ def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 
 def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """mean (or sum, or each) of |x − target|; raises ShapeError when the shapes differ."""
-    if tuple(x.shape) != tuple(target.shape):
-        raise ShapeError(
-            "l1_loss: input and target need the same shape"
-            + shapes_at_line(input=x.shape, target=target.shape)
-        )
+    same_shape("l1_loss", x, target)
     if not x.ndim:
         return _reduced(l1_loss(x[None], target[None], "none")[0], reduction)
     x, target, i = full(x), full(target), axes(x.ndim)
@@ -56,9 +48,11 @@ def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 
 def _check_classes(name: str, x: Tensor, target: Tensor) -> None:
     if x.ndim < 1 or ((*x.shape[:1], *x.shape[2:]) != tuple(target.shape) and x.ndim > 1):
+        first = x.ndim > 0 < target.ndim and x.shape[0] != target.shape[0]
+        marks = {"input": x.ndim, "target": target.ndim} if first else {}
         raise ShapeError(
             f"{name}: expected an input (n, classes, …) and one class index for each target (n, …)"
-            + shapes_at_line(input=x.shape, target=target.shape)
+            + shapes_at_line(marks, input=x.shape, target=target.shape)
         )
     if not target.dtype.is_int:
         raise TypeError(
@@ -114,11 +108,7 @@ def cross_entropy(
 
 def binary_cross_entropy_with_logits(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """max(x, 0) − x·target + log(1 + exp(−|x|)), the logistic loss without overflow."""
-    if tuple(x.shape) != tuple(target.shape):
-        raise ShapeError(
-            "binary_cross_entropy_with_logits: input and target need the same shape"
-            + shapes_at_line(input=x.shape, target=target.shape)
-        )
+    same_shape("binary_cross_entropy_with_logits", x, target)
     if not x.ndim:
         each = binary_cross_entropy_with_logits(x[None], target[None], "none")
         return _reduced(each[0], reduction)

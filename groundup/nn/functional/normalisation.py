@@ -12,7 +12,7 @@ from groundup.tensor import ShapeError, Tensor, axes, no_grad
 from groundup.tensor.autocast import full
 
 from ..waiting import wait
-from .checks import one_type, shapes_at_line
+from .checks import one_for_each, one_type, shapes_at_line
 
 
 def batch_norm(
@@ -37,6 +37,9 @@ def batch_norm(
     x = full(x)
     if x.ndim < 2:
         raise ShapeError("batch_norm: expected an input (n, c, …)" + shapes_at_line(input=x.shape))
+    for role, t in (("running_mean", running_mean), ("running_var", running_var),
+                    ("weight", weight), ("bias", bias)):  # fmt: skip
+        one_for_each("batch_norm", role, t, int(x.shape[1]), "channels")
     n, c, *p = axes(x.ndim)
     over = (0, *range(2, x.ndim))
     if training or running_mean is None or running_var is None:

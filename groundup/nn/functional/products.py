@@ -30,12 +30,12 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if x.ndim < 1 or weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
         raise ShapeError(
             "linear: the last axis of the input must be as long as that of the weight"
-            + shapes_at_line(input=x.shape, weight=weight.shape)
+            + shapes_at_line({"input": 1, "weight": 1}, input=x.shape, weight=weight.shape)
         )
     if bias is not None and tuple(bias.shape) != (weight.shape[0],):
         raise ShapeError(
             "linear: the bias needs one number for each row of the weight"
-            + shapes_at_line(weight=weight.shape, bias=bias.shape)
+            + shapes_at_line({"weight": 2, "bias": 1}, weight=weight.shape, bias=bias.shape)
         )
     *lead, o, k = axes(x.ndim + 1)
     y = (x[*lead, k] * weight[o, k]).sum(k).order(*lead, o)
@@ -186,15 +186,17 @@ def _check_attention(
 ) -> None:
     name = "scaled_dot_product_attention"
     one_type(name, query=query, key=key, value=value)
-    problem = None
+    problem, marks = None, dict[str, int]()
     if min(query.ndim, key.ndim, value.ndim) < 2:
         problem = "expected a query (…, l, d), a key (…, s, d) and a value (…, s, e)"
     elif query.shape[-1] != key.shape[-1]:
         problem = "query and key have one number for each feature d, their last axis"
+        marks = {"query": 1, "key": 1}
     elif key.shape[-2] != value.shape[-2]:
         problem = "there is one value for each key: their second to last axes s must be equal"
+        marks = {"key": 2, "value": 2}
     if problem is not None:
-        shapes = shapes_at_line(query=query.shape, key=key.shape, value=value.shape)
+        shapes = shapes_at_line(marks, query=query.shape, key=key.shape, value=value.shape)
         raise ShapeError(f"{name}: {problem}{shapes}")
     if mask is not None and causal:
         raise ValueError(
