@@ -14,6 +14,11 @@ DARK = (
     "#f0808c", "#62b0ea", "#62c48a", "#e79b52", "#b795ec", "#45bccb", "#f47fae", "#c9bb4a",
     "#c8a398", "#9db3bd", "#ff8a50", "#8f9ef0",
 )  # fmt: skip
+# Of a terminal nobody knows the background: 4.3 : 1 or more on both.
+TERMINAL = (
+    "#e23446", "#1f7dc3", "#368857", "#b2661d", "#8f5dde", "#2b848f", "#e61f6f", "#847a2a",
+    "#a36b5a", "#5f7d8b", "#d54a05", "#596ee5",
+)  # fmt: skip
 
 
 class Colours:
@@ -25,8 +30,8 @@ class Colours:
             self.of(axis)
 
     def of(self, axis: str) -> str:
-        """The colour of an axis, as #rrggbb."""
-        return PALETTE[self.index(axis)]
+        """The colour of an axis in a terminal, as #rrggbb."""
+        return TERMINAL[self.index(axis)]
 
     def index(self, axis: str) -> int:
         """Its place in the palette, which begins again after the last."""

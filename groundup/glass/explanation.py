@@ -127,21 +127,29 @@ class Explanation:
 
     def _expression(self) -> str:
         order = self._anatomy.order
-        lines: list[str] = []
-        for node in order[:SHOWN]:
-            lines += self.tensor(node)
+        lines = self.tensors(order[:SHOWN])
         if len(order) > SHOWN:
             lines.append(f"… and {len(order) - SHOWN} further tensors")
         return "\n".join(lines)
 
-    def tensor(self, node: Node) -> list[str]:
-        """One of the user's tensors, as it was written."""
+    def tensors(self, nodes: Sequence[Node]) -> list[str]:
+        """Some of the user's tensors, as they were written."""
+        lines: list[str] = []
+        before: str | None = None
+        for node in nodes:
+            lines += self.tensor(node, node.line != before)
+            before = node.line or before
+        return lines
+
+    def tensor(self, node: Node, quoted: bool = True) -> list[str]:
+        """One of the user's tensors, as it was written; `quoted`: with the line's text."""
         a = self._anatomy
         axes = [mark(x) for x in a.axes[node]]
         inner = {uid: mark(x) for uid, x in a.inner.get(node, {}).items()}
         lines = paragraph(node, a.names, axes, inner)
         if node.line is not None:
-            lines.insert(1, f"    # {written_at(node.line)}")
+            where = written_at(node.line)
+            lines.insert(1, f"    # {where if quoted else where.partition(': ')[0]}")
         return lines
 
     def order(self) -> list[Node]:

@@ -156,7 +156,7 @@ def _times(e: Explanation) -> str:
 def _kernel(e: Explanation, number: int, colours: Colours, coded: set[int]) -> str:
     groups = e.plan.steps[number].groups
     texts = (
-        "\n".join(x for t in e.own_tensors(number) for x in e.tensor(t)),
+        "\n".join(e.tensors(e.own_tensors(number))),
         e.kernel(number),
         e.loops(number),
         e.ir(number) if number in coded else NOT_HERE,

@@ -16,7 +16,7 @@ from .explanation import BRIEF, HEADS, NAMES, row, seconds_text
 from .text import axes_in, pieces
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
     from .explanation import Explanation
 
@@ -46,11 +46,29 @@ def rendered(e: Explanation, machine: bool = False) -> Iterator[RenderableType]:
 
 def text(marked: str, colours: Colours) -> RenderableType:
     """Lines with each axis in its colour, comments dim."""
-    return Group(*(_line(line, colours) for line in marked.split("\n")))
+    return Group(*(_Hanging(line, colours) for line in marked.split("\n")))
+
+
+class _Hanging:
+    """A line; what is too long hangs below it."""
+
+    def __init__(self, marked: str, colours: Colours) -> None:
+        self.indent = len(marked) - len(marked.lstrip(" "))
+        self.text = _line(marked.lstrip(" "), colours)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        room = options.max_width - self.indent
+        deeper = self.indent + 4
+        if room >= self.text.cell_len or options.max_width <= 2 * deeper:
+            yield Text(" " * self.indent) + self.text
+            return
+        first, *rest = self.text.wrap(console, options.max_width - deeper)
+        yield Text(" " * self.indent) + first
+        yield from (Text(" " * deeper) + line for line in rest)
 
 
 def _line(marked: str, colours: Colours) -> Text:
-    line = Text(no_wrap=False)
+    line = Text()
     dim = ""
     for axis, piece in pieces(marked):
         if axis:
