@@ -115,13 +115,13 @@ def loaded(names: Sequence[bytes], symbol: str) -> list[int] | None:
 
 def compile_object(ir_text: str, opt: int = OPT_LEVEL) -> bytes:
     """IR text to a relocatable object file, past all caches. Raises CompileError."""
-    return system.uninterrupted(_emit, ir_text, opt, True)  # type: ignore[return-value]
+    return system.uninterrupted(_object, ir_text, opt)
 
 
 def assembly(ir_text: str, opt: int = OPT_LEVEL, comments: bool = False) -> str:
     """IR text to assembly text, to be read by people and by tests; `comments` name blocks and
     loops. Raises CompileError."""
-    return system.uninterrupted(_emit, ir_text, opt, False, comments)  # type: ignore[return-value]
+    return system.uninterrupted(_assembly, ir_text, opt, comments)
 
 
 def stats() -> dict[str, float]:
@@ -129,13 +129,16 @@ def stats() -> dict[str, float]:
     return dict(_stats)
 
 
-def _emit(ir_text: str, opt: int, as_object: bool, comments: bool = False) -> bytes | str:
+def _object(ir_text: str, opt: int) -> bytes:
+    with llvm_lock:
+        return bytes(_machine(opt).emit_object(_parse(ir_text)))
+
+
+def _assembly(ir_text: str, opt: int, comments: bool) -> str:
     with llvm_lock:
         machine, module = _machine(opt), _parse(ir_text)
         if comments:
             machine.set_asm_verbosity(True)
-        if as_object:
-            return bytes(machine.emit_object(module))
         return str(machine.emit_assembly(module))
 
 

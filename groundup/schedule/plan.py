@@ -35,7 +35,7 @@ from .machine import machine
 from .order import Canonical, Slot, canonical
 from .prologue import candidates
 from .signature import Signature
-from .sizes import Size, row_major_strides, size_of, value
+from .sizes import Size, Sym, row_major_strides, size_of, value
 from .steps import Builder, Check, Result, Step, Temp, repeats
 from .windows import written_out
 
@@ -311,24 +311,24 @@ class Plan:
         chosen = [self.steps[i] for i in numbers]
         temps, sizes, arena, live = self._arrange(chosen, n, kept)
         steps = []
-        places: list[tuple[int, int, object]] = []
+        places: list[tuple[int, int, object]] = []  # of the status block (None), or of memory
         for i, (number, step) in enumerate(zip(numbers, chosen)):
             words = []
             for j, w in enumerate(step.words):
-                if w == "status" or (isinstance(w, tuple) and w[0] == "pointer"):
-                    places.append((i, j, w))
-                    words.append(0)
+                if isinstance(w, _NUMBERS):
+                    words.append(value(w, n))
                 else:
-                    words.append(value(w, n))  # type: ignore[arg-type]
+                    places.append((i, j, w[1] if isinstance(w, tuple) else None))
+                    words.append(0)
             steps.append((self.addresses[number], words, THREADS[step.parallel]))
         program = runtime.Program(steps)
         arrays = [program.words(i) for i in range(len(steps))]
         pointers: dict[object, _Places] = {}
-        for i, j, w in places:
-            if w == "status":
+        for i, j, ref in places:
+            if ref is None:
                 arrays[i][j] = program.status_address
             else:
-                pointers.setdefault(w[1], []).append((arrays[i], j))  # type: ignore[index]
+                pointers.setdefault(ref, []).append((arrays[i], j))
         patches: list[tuple[int, int, _Places]] = []
         homes: list[tuple[int, _Places]] = []
         for ref, at in pointers.items():
@@ -442,6 +442,7 @@ def _patch(bound: Bound, addresses: list[int], counts: tuple[int, int]) -> None:
 
 
 _address = attrgetter("address")
+_NUMBERS = (int, Sym)  # words that do not depend on where memory lies
 _small: list[Buffer] = []
 
 
