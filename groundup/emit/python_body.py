@@ -408,8 +408,9 @@ def _axis_names(node: Node, tensors: Iterable[str]) -> tuple[list[str], dict[int
 
     def own(name: str) -> str:
         text = unicodedata.normalize("NFKC", name)
-        if not text.isidentifier() or iskeyword(text) or _OURS.fullmatch(text):
+        if not text.isidentifier() or _OURS.fullmatch(text):
             return ""
+        text += "_" * iskeyword(text)
         free = text
         for k in count(2):
             if free not in taken:

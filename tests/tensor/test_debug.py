@@ -36,7 +36,7 @@ def test_names_that_python_cannot_take_are_replaced() -> None:
     a = gu.ones(2, 3)
     x, y = gu.axis("lambda"), gu.axis("t1")
     text = source((a[x, y] + 1).order(y, x).node)
-    assert "for lambda" not in text and "for t1 " not in text
+    assert "for lambda_ in range(2)" in text and "for t1 " not in text
     same = gu.axis("A")
     other = gu.axis("range")
     text = source((a[same, other] + 1.5).order(same, other).node)
@@ -114,3 +114,67 @@ def test_the_folder_is_gone_when_the_process_ends(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
     )  # fmt: skip
     assert done.stdout.startswith(str(tmp_path)) and not list(tmp_path.iterdir())
+
+
+def test_a_breakpoint_in_a_kernels_file_stops_there_in_a_step_and_its_derivative(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "program.py").write_text(
+        "import groundup as gu\n"
+        "row, col, k = gu.axes('row col k')\n"
+        "w = gu.ones(3, 2).requires_grad_(True)\n"
+        "x = gu.ones(4, 3).realize()\n"
+        "@gu.jit\n"
+        "def step(x):\n"
+        "    y = (x[row, k] * w[k, col]).sum(k).order(row, col)\n"
+        "    y.tanh().sum().backward()\n"
+        "    return y\n"
+        "with gu.debug('kernels'):\n"
+        "    step(x).tolist()\n"
+        "    w.grad.tolist()\n"
+    )
+    program = [sys.executable, str(tmp_path / "program.py")]
+    own = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(program, check=True, cwd=tmp_path, env=own)
+    kernels = {f: f.read_text() for f in sorted((tmp_path / "kernels").iterdir())}
+    stops = []
+    for shape in ("(4, 2)", "(3, 2)"):  # the product, and its derivative by w
+        name, text = next(
+            (f, t) for f, t in kernels.items() if f"of shape {shape}" in t and " += " in t
+        )
+        line = next(i for i, x in enumerate(text.split("\n"), 1) if " += " in x)
+        stops.append((name, line))
+    commands = "".join(f"b {name}:{line}\n" for name, line in stops)
+    done = subprocess.run(
+        [sys.executable, "-m", "pdb", *program[1:]],
+        input=f"{commands}c\np 'row is', row\nw\nclear 1\nc\nw\nclear 2\nc\nq\n",
+        capture_output=True, text=True, check=False, cwd=tmp_path, env=own,
+    )  # fmt: skip
+    assert "('row is', 0)" in done.stdout, done.stdout
+    for name, line in stops:
+        assert f"{name}({line})" in done.stdout.replace(str(name.resolve()), str(name))
+    assert "program.py(11)" in done.stdout
+
+
+@pytest.mark.parametrize("how", ["plain", "captured", "backward"])
+def test_an_index_out_of_range_ends_in_the_line_of_the_loop(how: str) -> None:
+    i, j = gu.axes("i j")
+    place = gu.tensor([0, 6, 1]).realize()
+    table = gu.ones(3, 2).realize().requires_grad_(True)
+
+    def rows(t: gu.Tensor) -> gu.Tensor:
+        return table[(t + 1)[i], j].order(i, j) * 2
+
+    def run() -> None:
+        if how == "backward":
+            (rows(place) ** 2).sum().backward()
+            assert table.grad is not None
+            table.grad.tolist()
+        else:
+            (gu.jit(rows) if how == "captured" else rows)(place).tolist()
+
+    with gu.debug() as folder, pytest.raises(IndexError, match="index 7 on axis 0") as error:
+        run()
+    frames = traceback.extract_tb(error.value.__traceback__)
+    (inside,) = [f for f in frames if f.filename.startswith(folder)]
+    assert inside.line is not None and "A[at((3, 2)," in inside.line
