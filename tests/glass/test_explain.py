@@ -16,12 +16,7 @@ from groundup.glass.text import axes_in, mark, pieces, plain
 from groundup.nn import functional as F
 from groundup.tensor import JitError
 
-
-@pytest.fixture(autouse=True)
-def roofline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine whose roofline is known, and not measured in each test."""
-    monkeypatch.setattr(peak, "flops", lambda *_: 1e18)
-    monkeypatch.setattr(peak, "_bandwidth", lambda *_: peak.Bandwidth(1e18, 1e18, 1e18))
+pytestmark = pytest.mark.usefixtures("known_roofline")
 
 
 def product(m: int = 64, n: int = 32, k: int = 128) -> gu.Tensor:
