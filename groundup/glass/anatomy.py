@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..emit.kernel import Chain
-from ..ir.node import Node, out
+from ..ir.node import Node, out, red
 from ..ir.transform import COMPUTED, TENSOR_OPS, body_nodes, toposort
 from ..schedule import Plan, Signature
 from ..schedule.fuse import Group, stored_behind
@@ -97,9 +97,11 @@ class Anatomy:
                 found[index] = name
         own = self.inner.get(user, {}) if user is not None else {}
         for n in nodes:
-            if n.op == "red" and n not in found:
-                name = own.get(n.arg, "")
-                found[n] = name if name and name not in found.values() else self._axes.fresh()
+            for uid, _ in n.arg[1] if n.op == "reduce" else ():
+                if red(uid) not in found:
+                    name = own.get(uid, "")
+                    fits = name not in ("", "·") and name not in found.values()
+                    found[red(uid)] = name if fits else self._axes.fresh()
         return {v: name or self._axes.fresh() for v, name in found.items()}
 
     def _walks(self, nodes: Sequence[Node]) -> Iterator[tuple[Node, str]]:

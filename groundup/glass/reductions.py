@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..ir.node import Node
+from ..ir.node import Node, red
 from ..ir.transform import TENSOR_OPS, body_nodes
 from ..schedule.sizes import size_of, value
 from .axes import free_of
@@ -39,11 +39,9 @@ class Reductions:
         for r in self.reductions if named else ():
             self.known[r] = owner.done.get(r) or owner.temporary()
 
-    def loop_name(self, uid: int, reduction: Node) -> str:
-        for n in body_nodes(reduction.src[0]):
-            if n.op == "red" and n.arg == uid:
-                return self.owner.variables.get(n, mark(f"term{uid}"))
-        return mark(f"term{uid}")
+    def loop_name(self, uid: int) -> str:
+        """The name of a reduction's variable."""
+        return self.owner.variables.get(red(uid), mark(f"term{uid}"))
 
     def block(self, reduction: Node) -> list[str]:
         """The statements of one reduction, those inside its loop included."""
@@ -54,10 +52,13 @@ class Reductions:
         start = {"sum": "0", "prod": "1"}.get(kind, start)
         lines = [f"{name}, {best} = 0, {start}" if best else f"{name} = {start}"]
         indent = ""
+        last = next((uid for uid, e in variables[::-1] if e != 1), None)
         for uid, extent in variables:
-            how = f"    # {SUMS[order]}" if order in SUMS and uid == variables[-1][0] else ""
+            how = f"    # {SUMS[order]}" if order in SUMS and uid == last else ""
             size = self.owner.terms(value(size_of(extent), self.owner.n))
-            lines.append(f"{indent}for {self.loop_name(uid, reduction)} < {size}:{how}")
+            if size == 1:
+                continue
+            lines.append(f"{indent}for {self.loop_name(uid)} < {size}:{how}")
             indent += TAB
         ids = {uid for uid, _ in variables}
         inside = body_nodes(reduction.src[0])
@@ -70,7 +71,7 @@ class Reductions:
             reduction.src[0], self.known, self.owner.a.name, self.owner.temporary
         )
         if best:
-            at = "·".join(self.loop_name(uid, reduction) for uid, _ in variables)
+            at = "·".join(self.loop_name(uid) for uid, e in variables if e != 1) or "0"
             sign = ">" if kind == "argmax" else "<"
             update = f"if {text} {sign} {best}: {name}, {best} = {at}, {text}"
         else:

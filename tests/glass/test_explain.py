@@ -11,7 +11,7 @@ from rich.console import Console
 
 import groundup as gu
 from groundup import nn
-from groundup.glass import explanation, peak
+from groundup.glass import colours, explanation, peak
 from groundup.glass.text import axes_in, mark, pieces, plain
 from groundup.nn import functional as F
 from groundup.tensor import JitError
@@ -236,3 +236,37 @@ def test_a_roofline_that_something_exceeds_is_measured_again(
     monkeypatch.setattr(peak, "flops", lambda *_: next(speeds))
     (found,) = times.timings([0.5], [Work(1e9, 0.0, 0.0)], [{"float32": 1e9}])
     assert found.least == 0.25 and found.share == 0.5
+
+
+def contrast(one: str, other: str) -> float:
+    """Of two colours, as WCAG 2 defines it."""
+
+    def light(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        r, g, b = (x / 12.92 if x <= 0.03928 else ((x + 0.055) / 1.055) ** 2.4 for x in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    low, high = sorted((light(one), light(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_colours_can_be_read_on_their_background() -> None:
+    assert all(contrast(c, "#ffffff") >= 4.5 for c in colours.PALETTE)
+    assert all(contrast(c, "#16191d") >= 4.5 for c in colours.DARK)
+    assert all(min(contrast(c, "#ffffff"), contrast(c, "#000000")) >= 4.3 for c in colours.TERMINAL)
+    assert len(colours.PALETTE) == len(colours.DARK) == len(colours.TERMINAL)
+    assert "prefers-color-scheme:dark" in gu.explain(product()).html()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_what_is_too_long_for_the_terminal_hangs_below(width: int) -> None:
+    q, k, v = (gu.randn(2, 4, 512, 32).realize() for _ in range(3))
+    e = gu.explain(F.scaled_dot_product_attention(q, k, v, is_causal=True))
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(e)
+    lines = console.export_text().split("\n")
+    assert all(len(line) <= width for line in lines)
+    (at,) = [i for i, line in enumerate(lines) if "# blocks of" in line]
+    if len(lines[at].strip()) > width - 20:  # it goes on below, deeper
+        deep = len(lines[at]) - len(lines[at].lstrip())
+        assert lines[at + 1].startswith(" " * (deep + 4))

@@ -12,6 +12,9 @@ from groundup import nn
 from groundup.glass.explanation import Explanation
 from groundup.glass.text import axes_in, plain
 from groundup.nn import functional as F
+from groundup.schedule import Plan, Signature
+
+from ..graphs import make
 
 pytestmark = pytest.mark.usefixtures("known_roofline")
 
@@ -145,3 +148,15 @@ def test_the_same_axis_is_in_the_code_of_every_kernel() -> None:
     e = gu.explain((a[row, k] * b[k, col]).sum(k).order(row, col))
     for stage in ("expression", "kernels", "loops", "llvm", "assembly"):
         assert set(axes_in(e.marked(stage))) == {"row", "col", "k"}, stage
+
+
+@pytest.mark.parametrize("seed", range(0, 400, 10))
+def test_random_graphs_are_shown_with_a_name_for_every_variable(seed: int) -> None:
+    roots = make(seed, 4 + seed % 14).roots
+    e = Explanation(roots, Plan(Signature(roots), roots, [None] * len(roots)))
+    for stage in ("expression", "kernels", "loops", "llvm"):
+        text = plain(e.marked(stage))
+        assert not re.search(r"\b(axis|term)\d+ <|of …", text), text
+    for step in range(len(e.plan.steps)):
+        assert all(name in plain(e.loops(step)) or "as kernel" in e.loops(step)
+                   for name in e._anatomy.written(e.plan.steps[step]))  # fmt: skip
