@@ -40,14 +40,14 @@ def test_a_pending_tensor_is_explained_stage_by_stage() -> None:
 
 
 def test_the_users_axes_and_lines_are_at_every_stage() -> None:
-    e = gu.explain((product() + 1).softmax(1))
+    e = gu.explain((product(1024) + 1).softmax(1))
     for name in ("expression", "kernels", "loops", "llvm", "assembly"):
         assert {"row", "col", "term"} >= set(axes_in(e.marked(name))) - {"·"} >= {"term"}, name
     assert "test_explain.py" in e.marked("expression") and "# the product" in e.marked("kernels")
     loops = plain(e.marked("loops"))
     assert "acc += A[row, term] * B[term, col]" in loops and "for term < 128" in loops
     # The softmax runs over the same columns.
-    assert "for col < 32" in loops and "parallel for row < 64" in loops
+    assert "for col < 32" in loops and "parallel for row < 1024" in loops
 
 
 def test_products_say_their_tiles_vectors_and_threads() -> None:
