@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from groundup import runtime
@@ -56,7 +56,8 @@ def _check(plan: Plan) -> None:
     written: set[object] = set()
     for step in plan.steps:
         reads = step.reads - _rooms(step)
-        assert all(ref in written for ref in reads if isinstance(ref, Temp))
+        temps = [ref for ref in reads if isinstance(ref, Temp)]
+        assert all(ref in written or not bound.sizes[ref.index] for ref in temps)  # no elements
         written.update(step.writes)
     for t in lives:
         assert bound.temps[t] % 64 == 0 and bound.temps[t] + bound.sizes[t] <= bound.arena
@@ -100,6 +101,7 @@ def test_gradients_share_memory_too() -> None:
 
 @settings(max_examples=EXAMPLES // 3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**64 - 1), st.integers(2, 12))
+@example(1287, 6)
 def test_temporaries_that_live_at_once_never_overlap(seed: int, steps: int) -> None:
     _check(_plan(make(seed, steps).roots))
 
