@@ -68,7 +68,12 @@ def close(expression: Indexed, axes: Sequence[Axis]) -> Tensor:
         holders = [placeholder(i, t) for i, t in enumerate(form[2])]
         body = substitute(plain.src[0], dict(zip(form[2], holders, strict=True)))
         again = ir.loops(node.shape, body)
-        _closed[form[0]] = record(holders, [_divided_apart(again) if mean else again]), names
+        recipe = record(holders, [_divided_apart(again) if mean else again])
+        _closed[form[0]] = recipe, names
+        # As the next time, so now: ids of reduction variables may differ from those of `node`, and
+        # a captured function must give the same graph at each call.
+        node = recipe.follow(form[2])[0]
+        remember(node, names)
     return finish(node, *tensors)
 
 

@@ -582,3 +582,15 @@ def test_numbers_are_rounded_once_to_the_type_of_the_others() -> None:
     assert (x[i] + 0.1).order(i).tolist() == [1.1, 1.1]
     assert gu.where(x[i] > 2, x[i], 0.1).order(i).tolist() == [0.1, 0.1]
     assert (x[i] * gu.tensor(0.5)).order(i).dtype is gu.float64
+
+
+def test_a_sum_beside_a_tensor_of_sums_is_captured_twice_alike() -> None:
+    a = sample((6, 3), "float32")
+
+    def squares(x: gu.Tensor) -> gu.Tensor:
+        length = (x[i, f] ** 2).sum(f).order(i)
+        return (length[i] + length[j] - 2 * (x[i, f] * x[j, f]).sum(f)).order(i, j)
+
+    captured = gu.jit(squares)
+    for _ in range(3):
+        equal(captured(gu.from_numpy(a)), ((a[:, None] - a) ** 2).sum(-1), rtol=1e-5)
