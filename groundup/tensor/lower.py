@@ -158,7 +158,9 @@ class Lowering:
             self.guarded, self.facts = True, guards(root)
         # Factors are read even where they are one number everywhere: what a sum of products is
         # decides in which order it is added, and a tensor that was looked at is the same.
-        self.factors = {id(s) for t in self.order if t.op == "reduce" for s in factors(t)}
+        pairs = [pair for t in self.order if t.op == "reduce" and (pair := factors(t))]
+        self.factors = {id(s) for pair in pairs for s in pair}
+        self.products = len(pairs)  # sums of products
         self.size = fitted(self.order, reads, axes, self.closing)
 
     # ---- bodies --------------------------------------------------------------------------------

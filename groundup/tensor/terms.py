@@ -46,6 +46,12 @@ def reduction(low: Lowering, tree: Indexed) -> Node:
     if order == "dot":
         body = _guards_outside(body)
     total = _over(low, choose, axes, body, order)
+    if order == "dot" and low.products > 1:
+        # One kernel computes one sum of products in register tiles, and finishes it; the others
+        # are tensors, as if each had been closed by an `order` of its own.
+        from .recur import stored
+
+        total = stored(low, total)
     return total if kind != "mean" else _divided(total, ir.extent(count))
 
 
