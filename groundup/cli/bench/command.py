@@ -9,7 +9,7 @@ import typer
 
 from groundup.cli.bench.record import BenchError
 
-SUITES = "gemm, conv, einsum, fused, adam, steps; peak, wake, deep, memory, first; or all"
+SUITES = "gemm, conv, einsum, fused, gallery, adam, steps; peak, wake, deep, memory, first; or all"
 
 
 def bench(
@@ -18,7 +18,9 @@ def bench(
         str | None,
         typer.Option(help="Rows with these names, or words in them.", show_default="all"),
     ] = None,
-    peer: Annotated[str, typer.Option(help="Whom to compare with: torch,compile,jax.")] = "torch",
+    peer: Annotated[
+        str, typer.Option(help="Whom to compare with: torch,compile,jax,numpy,dims.")
+    ] = "torch",
     threads: Annotated[
         str | None, typer.Option(help="Thread counts, such as 1,2.", show_default="1,2")
     ] = None,

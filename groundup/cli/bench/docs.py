@@ -1,4 +1,5 @@
-"""docs/benchmarks.md, written from the JSON of one or several runs, never by hand.
+"""docs/benchmarks.md, and the times in docs/index-notation.md, written from the JSON of one or
+several runs, never by hand.
 
 Must not know how anything was measured.
 """
@@ -14,6 +15,10 @@ from groundup.cli.bench import report
 from groundup.cli.bench.record import BenchError, Figure, Row
 
 PLACE = Path("docs/benchmarks.md")
+GALLERY = "index-notation.md"  # beside it; between these lines stand the suite gallery's times:
+BEGIN = "<!-- times: written by groundup bench --suite gallery --write-docs -->\n"
+END = "<!-- end of times -->\n"
+PEERS = {"numpy": "NumPy", "torch": "torch", "dims": "functorch.dim"}
 
 INTRODUCTION = """\
 # Benchmarks
@@ -56,9 +61,68 @@ def check_place(place: Path = PLACE) -> None:
 
 
 def write(runs: Sequence[Run], place: Path = PLACE) -> None:
-    """Write the page. Raises BenchError where it cannot be."""
+    """Write the page, and the gallery's times if they are in these runs.
+
+    Raises BenchError where it cannot be.
+    """
     check_place(place)
     place.write_text(page(runs))
+    gallery = place.parent / GALLERY
+    if gallery.is_file() and any(r["suite"] == "gallery" for run in runs for r in run["rows"]):
+        gallery.write_text(with_times(gallery.read_text(), runs))
+
+
+def with_times(text: str, runs: Sequence[Run]) -> str:
+    """The gallery's page with the times of these runs, the last one that has each row.
+
+    Raises BenchError for a page without the two lines between which they stand.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise BenchError(f"docs/{GALLERY} lacks the lines between which times are written")
+    return before + begin + _times(runs) + end + after
+
+
+def _times(runs: Sequence[Run]) -> str:
+    rows = [Row(**r) for run in runs for r in run["rows"] if r["suite"] == "gallery"]
+    header = next(
+        run["header"] for run in reversed(runs) if any(r["suite"] == "gallery" for r in run["rows"])
+    )
+    found = {(r.name, r.threads, r.peer): r for r in rows}
+    threads = sorted({r.threads for r in rows})
+    head, lines = ["ms"], []
+    for count in threads:
+        head += [f"ours, {count} thread{'s' * (count > 1)}", *PEERS.values()]
+    for name in dict.fromkeys(r.name for r in rows):
+        line = [name]
+        for count in threads:
+            mine = [found.get((name, count, peer)) for peer in PEERS]
+            ours = next((r.ours_ms for r in mine if r is not None and not r.failed), None)
+            line.append(report.number(ours, ".2f"))
+            line += ["" if r is None else _peer_ms(r) for r in mine]
+        lines.append(line)
+    rounds = sorted({r.n for r in rows if not r.failed})
+    said = [
+        f"{sum(_faster(r) for r in rows if (r.threads, r.peer) == (count, 'torch'))} of"
+        f" {len(lines)} rows are faster than torch on {count} thread{'s' * (count > 1)}"
+        for count in threads
+    ]
+    return (
+        f"{'; '.join(said)}. {header['cpu']}, {header['cores']} cores, vectors of"
+        f" {header['vector_bits']} bits; torch {header['torch']}, NumPy {header['numpy']};"
+        f" {header['time'][:10]}; medians of {rounds[0] if rounds else 0} to"
+        f" {rounds[-1] if rounds else 0} interleaved rounds.\n\n" + _table(head, lines)
+    )
+
+
+def _faster(row: Row) -> bool:
+    return not row.failed and row.ratio_median < 1
+
+
+def _peer_ms(row: Row) -> str:
+    """A peer's time; with ? where other work spoilt the row."""
+    return "failed" if row.failed else f"{row.peer_ms:.2f}{'?' * row.noisy}"
 
 
 def page(runs: Sequence[Run]) -> str:
@@ -94,7 +158,7 @@ def _summary(summary: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         (
             s["suite"], s["peer"], str(s["threads"]),
-            f"{s['met_rows']} of {s['asked_rows']}" if s["asked_rows"] else "",
+            report.rows_met(s),
             str(s["failed"] or ""), str(s["noisy"] or ""), report.number(s["mean"], ".3f"),
             report.number(s["asked"], ".2f") + MET[s["met"]],
         )

@@ -53,6 +53,8 @@ def parse(
     if "all" in names:
         names = EVERY
     chosen, workloads = _rows(names, only)
+    peers = _names(peer, PEERS, "peer")
+    _check_peers(names, chosen, peers)
     if limit <= 0:
         raise BenchError(f"--limit is a positive number of seconds for a row, not {limit:g}")
     if json is not None and not json.parent.is_dir():
@@ -61,7 +63,7 @@ def parse(
         suites=chosen,
         figures=[n for n in names if n in ALONE or (n in FRESH and workloads)],
         workloads=workloads,
-        peers=_names(peer, PEERS, "peer"),
+        peers=peers,
         threads=_thread_counts(threads),
         effort=_effort(rounds, quick),
         limit=limit,
@@ -108,6 +110,16 @@ def _rows(names: Sequence[str], only: str | None) -> tuple[list[Suite], list[str
 
     kept = [replace(p, cases=tuple(c for c in p.cases if wanted(c.name))) for p in found]
     return [p for p in kept if p.cases], [w for w in workloads if wanted(w)]
+
+
+def _check_peers(names: Sequence[str], chosen: Sequence[Suite], peers: Sequence[str]) -> None:
+    cases = [case for suite in chosen for case in suite.cases]
+    for peer in peers:
+        if cases and not any(case.has(peer) for case in cases):
+            raise BenchError(
+                f"none of these rows of {', '.join(names)} is written for the peer {peer!r};"
+                " numpy and dims (functorch.dim) are peers of the suite gallery"
+            )
 
 
 def _thread_counts(threads: str | None) -> list[int]:

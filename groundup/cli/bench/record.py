@@ -15,7 +15,7 @@ NOISY = 0.25
 # So many cores at work for others while a row was measured spoil it, however even the times are.
 CROWDED = 0.2
 
-PEERS = ("torch", "compile", "jax")
+PEERS = ("torch", "compile", "jax", "numpy", "dims")
 
 Function = Callable[..., Any]  # (the library, *its tensors) → a tensor
 
@@ -28,17 +28,21 @@ class BenchError(Exception):
 class Input:
     """One argument, made of seeded random numbers: normal f32, or integers below `below`.
 
-    image: activations (n, c, h, w), which both sides may keep in either layout.
+    image: activations (n, c, h, w), which both sides may keep in either layout. dtype: of integers.
+    std: the standard deviation of numbers.
     """
 
     shape: tuple[int, ...]
     below: int = 0
     image: bool = False
+    dtype: Literal["int64", "uint8"] = "int64"
+    std: float = 1.0
 
     @property
     def nbytes(self) -> int:
         """Bytes in memory."""
-        return math.prod(self.shape) * (8 if self.below else 4)
+        width = {"int64": 8, "uint8": 1}[self.dtype] if self.below else 4
+        return math.prod(self.shape) * width
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,9 @@ class Case:
     The functions take their library and one tensor for each of `inputs`, and give a tensor of shape
     `result`. part: "forward", "gradient" (by the inputs numbered in `wrt`, from a given gradient of
     the result) or "both". torch_gradient: torch's own function for a single gradient, if it has
-    one: (torch, *inputs, gradient of the result) → the gradients.
+    one: (torch, *inputs, gradient of the result) → the gradients. idioms: other spellings of
+    torch's, by name; all are measured, and the fastest counts. numpy, dims (functorch.dim): only of
+    what is all forward.
 
     terms: how many terms its longest sum has; linear: it is a sum of products of its inputs, so
     that its error is bounded by what it gives for their absolute values (ir/bounds.py). A case that
@@ -96,11 +102,19 @@ class Case:
     linear: bool = False
     eps: float = 2.0**-23
     asked: Asked = field(default_factory=Asked)
+    numpy: Function | None = None
+    dims: Function | None = None
+    idioms: Mapping[str, Function] = field(default_factory=dict)
 
     @property
     def images(self) -> bool:
         """Whether there is a layout to choose."""
         return any(i.image for i in self.inputs)
+
+    def has(self, peer: str) -> bool:
+        """Whether it is written for this peer."""
+        functions = {"jax": self.jax, "numpy": self.numpy, "dims": self.dims}
+        return peer not in functions or functions[peer] is not None
 
 
 @dataclass(frozen=True)
@@ -133,14 +147,23 @@ class Loop:
     written: float = 0.0
     asked: Asked = field(default_factory=Asked)
 
+    def has(self, peer: str) -> bool:
+        """Whether it is written for this peer."""
+        return peer in ("torch", "compile") or (peer == "jax" and self.jax is not None)
+
 
 @dataclass(frozen=True)
 class Suite:
-    """Cases under one name, and what their geometric mean has to reach: peer → ratio."""
+    """Cases under one name.
+
+    mean: peer → the ratio that their geometric mean has to reach. faster: peer → how many of them
+    have to be faster than it.
+    """
 
     name: str
     cases: tuple[Case | Loop, ...]
     mean: Mapping[str, float] = field(default_factory=dict)
+    faster: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass

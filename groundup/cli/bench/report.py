@@ -6,7 +6,7 @@ Must not know how they were measured.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from groundup.cli.bench.record import Figure, Row, Suite, mean
@@ -31,7 +31,10 @@ def head(wide: int = 26) -> str:
 def title(suite: Suite) -> str:
     """The heading of a suite."""
     means = ", ".join(f"{ratio:g} of {peer}" for peer, ratio in suite.mean.items())
-    return f"{suite.name}" + (f" (geometric mean asked: at most {means})" if means else "")
+    more = ", ".join(f"{count} than {peer}" for peer, count in suite.faster.items())
+    said = [f"geometric mean asked: at most {means}"] if means else []
+    said += [f"rows faster, at least: {more}"] if more else []
+    return suite.name + (f" ({'; '.join(said)})" if said else "")
 
 
 def line(row: Row, wide: int = 26) -> str:
@@ -53,8 +56,9 @@ def _fit(text: str, wide: int) -> str:
 
 
 def layouts(row: Row) -> str:
-    """Ours, then the peer's, where there was a choice."""
-    return f"{row.ours_layout} / {row.peer_layout}".rstrip(" /") if row.ours_layout else ""
+    """Ours, then the peer's, where there was a choice; with the peer's idiom, if not the first."""
+    both = f"{row.ours_layout} / {row.peer_layout}"
+    return both.rstrip(" /") if row.ours_layout else row.peer_layout
 
 
 def number(value: float | None, form: str) -> str:
@@ -108,7 +112,8 @@ def summary(suite: Suite, rows: Sequence[Row]) -> list[dict[str, Any]]:
         for peer in dict.fromkeys(r.peer for r in rows):
             mine = [r for r in rows if (r.threads, r.peer) == (threads, peer)]
             ratios = [r.ratio_median for r in mine if not r.failed]
-            asked = suite.mean.get(peer)
+            asked, least = suite.mean.get(peer), suite.faster.get(peer)
+            faster = sum(ratio < 1 for ratio in ratios)
             middle = mean(ratios) if ratios else math.nan
             whole = len(ratios) == len(mine)
             found.append({
@@ -118,8 +123,24 @@ def summary(suite: Suite, rows: Sequence[Row]) -> list[dict[str, Any]]:
                 "met_rows": sum(r.met is True for r in mine),
                 "mean": middle, "asked": asked,
                 "met": None if asked is None else whole and middle <= asked,
+                "faster": faster, "asked_faster": least,
+                "met_faster": None if least is None else faster >= least,
             })  # fmt: skip
     return [s for s in found if s["rows"]]
+
+
+def rows_met(s: Mapping[str, Any]) -> str:
+    """How many rows of a summary reach what is asked of each, or are faster as is asked of all.
+
+    (Runs made before suites asked for that say nothing of it.)
+    """
+    if s["asked_rows"]:
+        return f"{s['met_rows']} of {s['asked_rows']}"
+    least = s.get("asked_faster")
+    if least is None:
+        return ""
+    word = "met" if s["met_faster"] else "not met"
+    return f"{s['faster']} of {s['rows']} faster ({least} asked: {word})"
 
 
 def table(found: Sequence[dict[str, Any]]) -> Any:
@@ -136,7 +157,7 @@ def table(found: Sequence[dict[str, Any]]) -> Any:
         word = {True: "[green]yes[/]", False: "[red]no[/]", None: ""}[s["met"]]
         table.add_row(
             s["suite"], s["peer"], str(s["threads"]),
-            f"{s['met_rows']} of {s['asked_rows']}" if s["asked_rows"] else "",
+            rows_met(s),
             str(s["failed"] or ""), str(s["noisy"] or ""), number(s["mean"], ".3f"),
             number(s["asked"], ".2f"), word,
         )  # fmt: skip

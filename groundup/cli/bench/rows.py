@@ -47,7 +47,7 @@ def measure_case(suite: str, case: Case | Loop, setting: Setting) -> list[Row]:
 
 
 def _peers(case: Case | Loop, wanted: Sequence[str]) -> list[str]:
-    return [p for p in wanted if p != "jax" or case.jax is not None]
+    return [p for p in wanted if case.has(p)]
 
 
 def _fill(suite: str, case: Case | Loop, rows: dict[str, Row], setting: Setting) -> None:
@@ -94,7 +94,14 @@ def _prepare(
     def others(peer: str) -> list[sides.Side]:
         if peer == "jax" and jax is not None:
             return [Jax(jax, suite, case)]
-        return [sides.torch(case, layout, peer == "compile") for layout in layouts]
+        if peer in ("numpy", "dims"):
+            return [sides.numpy(case) if peer == "numpy" else sides.dims(case)]
+        idioms = ("", *case.idioms) if peer == "torch" else ("",)
+        return [
+            sides.torch(case, layout, peer == "compile", idiom)
+            for layout in layouts
+            for idiom in idioms
+        ]
 
     return (
         [sides.ours(case, layout) for layout in layouts],

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from groundup.cli.bench import deep, fresh, machine, report, roof, rows, sides, wake
+from groundup.cli.bench import blas, deep, fresh, machine, report, roof, rows, sides, wake
 from groundup.cli.bench.jax import Process
 from groundup.cli.bench.options import ALONE, Options
 from groundup.cli.bench.record import BenchError, Figure, Row, Suite
@@ -128,10 +128,11 @@ def _figures(name: str, threads: int, options: Options, found: Run, echo: Echo) 
 
 
 def set_threads(count: int) -> None:
-    """The same number of threads for both sides of this process."""
+    """The same number of threads for all sides of this process."""
     import groundup as gu
 
     gu.set_num_threads(count)
+    blas.set_threads(count)
     sides.torch_module().set_num_threads(count)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -87,8 +88,9 @@ def arrays(case: Case) -> list[Array]:
 
     def draw(given: Input) -> Array:
         if given.below:
-            return rng.integers(0, given.below, given.shape)
-        return np.asarray(rng.standard_normal(given.shape, dtype=np.float32))
+            return rng.integers(0, given.below, given.shape, given.dtype)
+        drawn = np.asarray(rng.standard_normal(given.shape, dtype=np.float32))
+        return drawn if given.std == 1.0 else drawn * np.float32(given.std)
 
     found = [draw(given) for given in case.inputs]
     if case.part != "forward":
@@ -177,8 +179,25 @@ def torch_module() -> Any:
         ) from error
 
 
-def torch(case: Case, layout: str = "", compiled: bool = False) -> Local:
-    """torch, eager or compiled. With NHWC every 4-d argument is in channels_last memory."""
+def torch(case: Case, layout: str = "", compiled: bool = False, idiom: str = "") -> Local:
+    """torch, eager or compiled, in one of the case's idioms.
+
+    With NHWC every 4-d argument is in channels_last memory.
+    """
+    if idiom:
+        case = replace(case, torch=case.idioms[idiom])
+    who, name = "compile" if compiled else "torch", f"{layout} {idiom}".strip()
+    return _in_torch(case, who, layout, name, compiled)
+
+
+def dims(case: Case) -> Local:
+    """functorch.dim: torch with first-class dimensions."""
+    if case.dims is None:
+        raise BenchError(f"{case.name} is not written for functorch.dim")
+    return _in_torch(replace(case, torch=case.dims), "dims", "", "", False)
+
+
+def _in_torch(case: Case, who: str, layout: str, name: str, compiled: bool) -> Local:
     module = torch_module()
 
     def load(a: Array) -> Any:
@@ -193,7 +212,7 @@ def torch(case: Case, layout: str = "", compiled: bool = False) -> Local:
     def results() -> list[Array]:
         return [y.detach().contiguous().numpy() for y in run()]
 
-    return Local("compile" if compiled else "torch", layout, lambda i: run(), results, warm=2)
+    return Local(who, name, lambda i: run(), results, warm=2)
 
 
 def compile_by_torch(torch: Any, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -243,3 +262,18 @@ def torch_function(
         return (y, *gradients) if case.part == "both" else tuple(gradients)
 
     return with_gradients
+
+
+# ---- NumPy ---------------------------------------------------------------------------------------
+
+
+def numpy(case: Case) -> Local:
+    """NumPy, on one thread but for what its BLAS does."""
+    import numpy as np
+
+    formula, args = case.numpy, arrays(case)
+    if formula is None:
+        raise BenchError(f"{case.name} is not written for numpy")
+    return Local(
+        "numpy", "", lambda i: formula(np, *args), lambda: [np.asarray(formula(np, *args))], warm=1
+    )

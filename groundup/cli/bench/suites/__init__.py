@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from groundup.cli.bench.record import BenchError, Suite
 
-NAMES = ("gemm", "conv", "einsum", "fused", "adam", "steps")
+NAMES = ("gemm", "conv", "einsum", "fused", "gallery", "adam", "steps")
 
 
 def load(name: str, small: bool = False) -> Suite:
