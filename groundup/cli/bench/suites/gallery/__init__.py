@@ -103,11 +103,11 @@ def _time(rows: int, steps: int, batch: int, width: int, heads: int, d: int) -> 
     ]  # fmt: skip
 
 
-def _grids(size: int) -> list[Case]:
+def _grids(size: int, wide: int) -> list[Case]:
     square = (size, size)
     return [
         _case("life", square, Input(square, below=2, dtype="uint8"), result_bytes=1),
-        _case("jacobi", (size - 2, size - 2), Input(square), terms=4),
+        _case("jacobi", (wide - 2, wide - 2), Input((wide, wide)), terms=4),
     ]
 
 
@@ -119,6 +119,6 @@ def suite(small: bool = False) -> Suite:
         *_rows(*((7, 45, 2, 2, 17, 8) if small else (6144, 1024, 4, 8, 512, 64))),
         *_points(*((21, 60, 4, 13, 300) if small else (2048, 65536, 64, 512, 2**22))),
         *_time(*((5, 19, 3, 6, 2, 8) if small else (4096, 1024, 256, 512, 8, 64))),
-        *_grids(11 if small else 4096),
+        *_grids(*((11, 12) if small else (4096, 2560))),
     ]
     return Suite("gallery", tuple(cases), faster=FASTER)
