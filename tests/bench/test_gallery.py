@@ -1,4 +1,4 @@
-"""The suite gallery: every library's spelling of every item gives the same, and what is told of it."""
+"""The suite gallery: all spellings of an item give the same, and what is told of their times."""
 
 from __future__ import annotations
 

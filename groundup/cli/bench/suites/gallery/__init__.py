@@ -114,7 +114,7 @@ def _grids(size: int, wide: int) -> list[Case]:
 def suite(small: bool = False) -> Suite:
     """Return the rows; small: the same on little data."""
     cases = [
-        *_products(*((9, 3, 7, 5, 6, 11) if small else (1024, 32, 256, 32768, 32, 2560))),
+        *_products(*((9, 3, 7, 5, 6, 11) if small else (1024, 32, 256, 32768, 32, 2896))),
         *_windows(*((2, 3, 19, 10, 5, 2) if small else (16, 64, 4096, 64, 60, 6))),
         *_rows(*((7, 45, 2, 2, 17, 8) if small else (6144, 1024, 4, 8, 512, 64))),
         *_points(*((21, 60, 4, 13, 300) if small else (2048, 65536, 64, 512, 2**22))),
