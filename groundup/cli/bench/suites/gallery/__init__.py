@@ -94,7 +94,7 @@ def _points(n: int, many: int, centres: int, m: int, count: int, bins: int = 256
 def _time(rows: int, steps: int, batch: int, width: int, heads: int, d: int) -> list[Case]:
     state, half = Input((batch, width)), Input((steps, d // 2))
     weight, bias = (Input((4 * width, *more), std=width**-0.5) for more in ((width,), ()))
-    turned = Input((batch // 32 or 1, heads, steps, d))
+    turned = Input((batch // 17 or 1, heads, steps, d))
     return [
         _case("cumsum", (rows, steps), Input((rows, steps)), terms=steps, linear=True),
         _case("lstm cell", state.shape, state, state, state, weight, weight, bias,
@@ -115,7 +115,7 @@ def suite(small: bool = False) -> Suite:
     """Return the rows; small: the same on little data."""
     cases = [
         *_products(*((9, 3, 7, 5, 6, 11) if small else (1024, 32, 256, 32768, 32, 2896))),
-        *_windows(*((2, 3, 19, 10, 5, 2) if small else (16, 64, 4096, 64, 60, 6))),
+        *_windows(*((2, 3, 19, 10, 5, 2) if small else (16, 64, 4096, 64, 60, 7))),
         *_rows(*((7, 45, 2, 2, 17, 8) if small else (6144, 1024, 4, 8, 512, 64))),
         *_points(*((21, 60, 4, 13, 300) if small else (2048, 65536, 64, 512, 2**22))),
         *_time(*((5, 19, 3, 6, 2, 8) if small else (4096, 1024, 256, 512, 8, 64))),

@@ -57,9 +57,11 @@ def max_pool(gu: Any, x: Any) -> Any:
 def bilinear(gu: Any, x: Any) -> Any:
     n, c, p, q = gu.axes("n c p q")
     (low, high, share), (left, right, part) = (_between(gu, int(s)) for s in x.shape[2:])
-    above = (1 - share[p]) * x[n, c, low[p], q] + share[p] * x[n, c, high[p], q]
-    y = above.order(n, c, p, q)
-    mixed = (1 - part[q]) * y[n, c, p, left[q]] + part[q] * y[n, c, p, right[q]]
+
+    def column(at: Any) -> Any:
+        return (1 - share[p]) * x[n, c, low[p], at] + share[p] * x[n, c, high[p], at]
+
+    mixed = (1 - part[q]) * column(left[q]) + part[q] * column(right[q])
     return mixed.order(n, c, p, q)
 
 
