@@ -46,9 +46,10 @@ def reduction(low: Lowering, tree: Indexed) -> Node:
     if order == "dot":
         body = _guards_outside(body)
     total = _over(low, choose, axes, body, order)
-    if order == "dot" and low.products > 1:
+    if order == "dot" and low.products > 1 and all(a in low.closing.axes for a in tree.free):
         # One kernel computes one sum of products in register tiles, and finishes it; the others
-        # are tensors, as if each had been closed by an `order` of its own.
+        # are tensors, as if each had been closed by an `order` of its own. (Not where that is
+        # larger than the result: a sum inside of another reduction.)
         from .recur import stored
 
         total = stored(low, total)
