@@ -52,7 +52,7 @@ def test_einsum(equation: str, shapes: list[tuple[int, ...]]) -> None:
 def test_contraction_errors_explain() -> None:
     with pytest.raises(gu.ShapeError, match=r"last axis has 3.*second to last axis 4") as error:
         gu.zeros(2, 3) @ gu.zeros(4, 5)
-    assert "  a  (2, 3)\n  b  (4, 5)" in str(error.value)
+    assert "  a  (2, 3)\n         ^\n  b  (4, 5)\n      ^\n" in str(error.value)
     with pytest.raises(TypeError, match="one type expected"):
         gu.zeros(2, 3) @ gu.zeros(3, 4, dtype=gu.float64)
     with pytest.raises(gu.ShapeError, match="axis 'j'"):
