@@ -20,6 +20,7 @@ from .machine import Machine
 from .nests import SERIAL, NestBuilder, Parameters, Store
 from .search import Search, search_in
 from .sizes import Size, Sym, add, mul, row_major_strides, size_of, total, value
+from .turn import turned
 from .windows import written_out
 
 if TYPE_CHECKING:
@@ -175,8 +176,12 @@ class Builder:
         main, names = loops_of(groups)
         checks: list[tuple[int, tuple[int, ...], str | None]] = []
         stores = []
+        memory = self.memory
+        if len(groups) == 1:
+            wanted = turned(main, targets[0], memory, self.machine.width)
+            memory = {**memory, **{t: self.copy(t, axis) for t, axis in wanted.items()}}
         for group, target, own in zip(groups, targets, names, strict=True):
-            low = Lowering(main.shape, substitute(group.body, own), self.memory)
+            low = Lowering(main.shape, substitute(group.body, own), memory)
             checks += low.checks
             terms = tuple((own[out(i)], s) for i, s in enumerate(target.strides))
             stores.append(Store(low.result, target.ref, terms))
