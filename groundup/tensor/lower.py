@@ -306,9 +306,17 @@ class Lowering:
         facts = self.facts.get(id(tree), []) if self.facts is not None else None
         guarded = facts is None or all(facts)
         if has_read(index):
-            return self.data_index(source, index, size, not (self.guarded and guarded))
+            always = not (self.guarded and guarded)
+            try:
+                return self.data_index(source, index, size, always)
+            except IndexError as error:
+                raise self.closing.data_leaves(tree, d, error) from None
         if self.guarded and guarded:
             return self._guarded(tree, d, index, size, facts)
+        if self.guarded or _extreme_within(source):
+            found = verdict(source, int(size), (), self.size)
+            if found.inside:  # the index itself asks: a clamp, a where
+                return index
         raise self.closing.leaves(tree, d, (low, high), int(size), self.size)
 
     def data_index(self, source: Indexed, index: Node, size: int, always: bool = True) -> Node:
@@ -341,6 +349,10 @@ class Lowering:
         mapping = {n: ir.out(i) for i, n in enumerate(found)}
         moved = substitute(index, mapping)
         return intervals(moved, [self.size[n.arg] for n in found])[moved]
+
+
+def _extreme_within(source: Indexed) -> bool:
+    return any(t.op == "binary" and t.arg in ("maximum", "minimum") for t in postorder(source))
 
 
 def has_read(index: Node) -> bool:

@@ -9,7 +9,10 @@ turned into one loop nest at `.order()`. Must not know how a loop nest runs.
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Callable
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from ..ir import dtype as dt
@@ -43,6 +46,7 @@ class Indexed(Elementwise):
     """
 
     __slots__ = ("arg", "free", "op", "src")
+    __array_ufunc__ = None  # NumPy's numbers and arrays leave arithmetic to this class
 
     op: str
     src: tuple[Indexed, ...]
@@ -180,6 +184,11 @@ class Indexed(Elementwise):
         return result
 
     def _running(self, kind: str, axis: Axis, reverse: bool) -> Indexed:
+        if not isinstance(reverse, bool):
+            raise TypeError(
+                f"{kind} runs along one axis; reverse is True or False, not {reverse!r}: write "
+                f".{kind}(i).{kind}(j) for two" + at_line()
+            )
         result = Indexed("running", (self,), (kind, axis, reverse))
         if not isinstance(axis, Axis) or axis not in self.free:
             from .mistakes import cannot_reduce
@@ -231,6 +240,15 @@ class Indexed(Elementwise):
             "an indexed expression cannot be iterated; close it by .order()" + at_line()
         )
 
+    if not TYPE_CHECKING:  # checkers know what there is
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            from .mistakes import no_attribute
+
+            raise no_attribute(self, name)
+
     def combined(self, op: str, a: Any, b: Any) -> Indexed:
         return combined(op, a, b)
 
@@ -249,8 +267,12 @@ class Axis(Indexed):
     __slots__ = ("name", "size")
 
     def __init__(self, name: str, size: int | None = None) -> None:
-        if size is not None and size < 0:
-            raise ValueError(f"axis {name}: a size is 0 or more, not {size}" + at_line())
+        if size is not None:
+            if isinstance(size, bool) or not hasattr(size, "__index__"):
+                raise TypeError(f"axis {name}: a size is an integer, not {size!r}" + at_line())
+            size = size if isinstance(size, int) else index(size)
+            if size < 0:
+                raise ValueError(f"axis {name}: a size is 0 or more, not {size}" + at_line())
         self.name, self.size = name, size
         self.op, self.src, self.arg = "axis", (), None
         self.free = {self: None}
@@ -275,13 +297,16 @@ def _names(axes: Any) -> str:
 def axis(name: str, size: int | None = None) -> Axis:
     """An axis, with a size if it cannot be read off its use.
 
+    Axes compare by identity: two of one name are two loops. A size may be smaller than that of the
+    tensors that it indexes. Raises TypeError and ValueError for a size that is no integer from 0.
+
     >>> p = gu.axis("p", 28)
     """
     return Axis(name, size)
 
 
 def axes(names: str | int) -> tuple[Axis, ...]:
-    """One axis for each name; their sizes come from their use.
+    """One axis for each name (or so many axes); their sizes come from their use.
 
     >>> i, j, k = gu.axes("i j k")
     >>> a, b = gu.ones(2, 3), gu.ones(3, 4)
@@ -290,6 +315,10 @@ def axes(names: str | int) -> tuple[Axis, ...]:
     """
     if isinstance(names, int):
         return tuple(Axis(f"a{n}") for n in range(names))
+    if not isinstance(names, str):
+        raise TypeError(
+            f'axes takes names in one string, as in gu.axes("i j k"), not {names!r}' + at_line()
+        )
     return tuple(Axis(name) for name in names.replace(",", " ").split())
 
 
@@ -305,6 +334,8 @@ def _tree(value: Any) -> Indexed:
         return Indexed("number", (), value)
     if isinstance(value, int | float):
         return Indexed("number", (), value)
+    if isinstance(value, numbers.Real):  # NumPy's
+        return Indexed("number", (), index(value) if hasattr(value, "__index__") else float(value))
     raise TypeError(f"expected an indexed expression or a number, not {value!r}" + at_line())
 
 
@@ -362,9 +393,9 @@ def indexed(tensor: Core, key: Any, beyond: float | None = None) -> Indexed:
 
         raise one_index_each(tensor, items)
     result = Indexed("read", tuple([_tree(i) for i in items]), (tensor, beyond))
-    for n, index in enumerate(result.src):
-        if index.op != "axis" and index.op != "number":
-            reason = _no_index(index)
+    for n, place in enumerate(result.src):
+        if place.op != "axis":
+            reason = _no_index(place)
             if reason:
                 from .mistakes import not_affine
 
@@ -372,14 +403,30 @@ def indexed(tensor: Core, key: Any, beyond: float | None = None) -> Indexed:
     return result
 
 
+_FRACTIONS = {
+    "exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "rsqrt", "reciprocal", "sin", "cos",
+    "tan", "tanh", "erf", "sigmoid",
+}  # fmt: skip
+
+
 def _no_index(tree: Indexed) -> str:
     """Why an expression of axes is no index, or nothing: only sums of multiples of axes, and these
     divided by constants, are known to stay in range. What is read is checked when it runs."""
     if tree.op == "number" and isinstance(tree.arg, float):
         return f"{tree.arg} is no integer"
+    if tree.op == "map":
+        name = tree.arg[1]
+        if name in _FRACTIONS:
+            return f"{name} gives a fraction"
+        return "" if name.startswith("to[") else _no_index(tree.src[0])
     if tree.op != "binary":
         return ""
     a, b = tree.src
+    if tree.arg in ("floordiv", "mod") and b.op == "number" and not isinstance(b.arg, Core):
+        if not b.arg:
+            return f"{pw.SIGNS[tree.arg]} by 0 has no value"
+        if b.arg < 0 and not isinstance(b.arg, float):
+            return f"{pw.SIGNS[tree.arg]} by {b.arg} is 0 or less"
     reason = _no_index(a) or _no_index(b)
     if reason or any(s.op in ("read", "reduce", "where") for t in tree.src for s in postorder(t)):
         return reason
@@ -441,9 +488,26 @@ class Outside:
 def outside(x: Core, value: float = 0.0) -> Outside:
     """x with a value for reads beyond its edges, to be indexed by axes.
 
+    value: a number that x's type holds. An index from data counts from the front here: a negative
+    one is beyond the edge. Raises TypeError for what is no tensor or no such number.
+
     >>> i, u = gu.axis("i", 3), gu.axis("u", 3)
     >>> x = gu.tensor([1.0, 2.0, 4.0])
     >>> gu.outside(x, 0.0)[i + u - 1].sum(u).order(i).tolist()
     [3.0, 7.0, 6.0]
     """
-    return Outside(x, value)
+    if not isinstance(x, Core):
+        raise TypeError(f"outside takes a tensor, not {type(x).__name__}: {x!r}" + at_line())
+    beyond: Any = value
+    if not isinstance(beyond, numbers.Real):
+        raise TypeError(
+            f"outside: the value beyond the edge is a number, not {type(value).__name__}; write "
+            f"gu.where(condition, x[…], value) for one that is computed" + at_line()
+        )
+    number = index(beyond) if hasattr(beyond, "__index__") else float(beyond)
+    if not x.dtype.is_float and number != int(number if math.isfinite(number) else 0):
+        raise TypeError(
+            f"outside: {x.dtype.name} holds no {number}; write gu.outside(x.float(), {number})"
+            + at_line()
+        )
+    return Outside(x, number)
