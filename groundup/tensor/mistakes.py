@@ -49,7 +49,7 @@ def no_attribute(tree: Indexed, name: str) -> AttributeError:
     order = f".order({listed(tree.free) if tree.free else ''})"
     return AttributeError(
         f"an indexed expression has no .{name}: it is a value for each combination of its axes "
-        f"({listed(tree.free)}); {order} makes it a tensor, which has: (…){order}.{name}" + at_line()
+        f"({listed(tree.free)}); a tensor has it: write (…){order}.{name}" + at_line()
     )
 
 

@@ -74,8 +74,8 @@ def _alike(root: Indexed, order: Sequence[Axis]) -> str:
     if not names:
         return ""
     return (
-        f"\n  there are {len(found[names[0]])} axes named {names[0]}: axes compare by identity, not by "
-        f"name; make each once, or give each a name of its own"
+        f"\n  there are {len(found[names[0]])} axes named {names[0]}: axes compare by identity; "
+        "make each once, or give each a name of its own"
     )
 
 
