@@ -351,6 +351,13 @@ def test_residues_with_different_numbers_of_terms(engine: str) -> None:
     np.testing.assert_array_equal(got.numpy(), expected)
 
 
+@pytest.mark.slow  # its second derivative is one kernel of thousands of instructions
+def test_a_reduction_in_a_guard_inside_a_loop_of_its_variable(engine: str) -> None:
+    """Two reductions over a variable of one name, the one in the guard of the other's reads."""
+    if engine == "compiled":
+        check(494, 4)
+
+
 def check(seed: int, depth: int) -> None:
     """Compiled and plain, values and derivatives, of one drawn expression."""
     maker = Maker(seed)

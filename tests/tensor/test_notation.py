@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import groundup as gu
+from groundup.ir.show import show
 
 from .support import compare, same_slopes, sample, torch
 
@@ -386,6 +387,18 @@ def test_derivatives_of_gathers_guards_and_positions() -> None:
                 _double(4, 3))  # fmt: skip
     same_slopes(lambda a: gu.where((p >= 2) & (p < 9), a[p - 2], 0.0).order(p),
                 lambda a: lib.nn.functional.pad(a, (2, 0)), _double(7))  # fmt: skip
+    same_slopes(lambda a: (gu.outside(a, 2.0)[p - 1] ** 3 * (p + 1)).order(p),
+                lambda a: lib.nn.functional.pad(a, (1, 1), value=2.0) ** 3 * lib.arange(1, 10),
+                _double(7))  # fmt: skip
+    same_slopes(lambda a: gu.outside(a, 0.0)[where[i] * 2 - 1].sin().order(i),
+                lambda a: lib.nn.functional.pad(a, (1, 0))[2 * index].sin(),
+                _double(7))  # fmt: skip
+    ids = gu.from_numpy(np.array([1, -100, 3, 99]))
+    safe = lib.tensor([1, 0, 3, 0])
+    same_slopes(lambda a: gu.where((ids[i] >= 0) & (ids[i] < 7), a[ids[i]] ** 3, 0.0).order(i),
+                lambda a: a[safe] ** 3 * lib.tensor([1, 0, 1, 0]), _double(7))  # fmt: skip
+    same_slopes(lambda a: a[gu.clamp(p - 1, 0, 6)].sin().order(p),
+                lambda a: lib.cat([a[:1], a, a[-1:]]).sin(), _double(7))  # fmt: skip
     same_slopes(lambda a: gu.where((p * p >= 4) & (p < 9), a[p - 2], 0.0).order(p),
                 lambda a: lib.nn.functional.pad(a, (2, 0)), _double(7))  # fmt: skip
     same_slopes(lambda a: a[i, f].sin().at(c, where[i]).sum(i).order(c, f),
@@ -430,6 +443,18 @@ def test_derivatives_along_an_axis() -> None:
         lambda x, y: gu.scan(t, lambda g: 0.5 * g + (x[i, k] * y[t, k]).sum(k)).order(i, t),
         lambda x, y: run(lambda g, n: 0.5 * g + (x @ y.T)[:, n], lib.zeros(4), 4), a, b,
     )  # fmt: skip
+
+
+def test_a_gradient_prints_as_loops() -> None:
+    x = gu.ones(4, 3).requires_grad_()
+    y = (x[i, k] * x[j, k]).sum(k).max(j).order(i)
+    (g,) = gu.derivatives(y.sum(), [x])
+    shown = show(g.node)
+    assert "for i < 4, j < 3" in shown
+    assert "k < 4 of (" in shown
+    c = gu.axis("c", 9)
+    (g,) = gu.derivatives(x[i, k].at(c, 2 * i + 1).sum(i).order(c, k), [x], gu.ones(9, 3))
+    assert " over " not in show(g.node)  # each element is read once: nothing is added
 
 
 def test_inside_jit_and_beside_tensors(engine: str) -> None:
