@@ -64,6 +64,13 @@ class Indexed(Elementwise):
     def order(self, *axes: Axis) -> Tensor:
         """The tensor whose axes are these, in this order.
 
+        Every access stays in its tensor, which is proved here: by the sizes of the axes, by a clamp
+        or a `where` in the index, or by the conditions of a `where` around the access. An index or
+        a condition that comes from data is looked at when it runs: a read whose condition is false
+        does not happen; one whose condition is true and whose index leaves its tensor is an
+        IndexError when a value is asked for. (What a reduction or scan computes as a tensor of its
+        own, a cumsum or what follows `at`, runs everywhere: the `where` belongs inside it.)
+
         Raises IndexError for an access that can leave its tensor, ValueError for an axis that is
         left over, missing, or of unknown size, TypeError for an index that is no integer.
 
@@ -98,27 +105,63 @@ class Indexed(Elementwise):
         return self._reduce("sum", axes)
 
     def prod(self, *axes: Axis) -> Indexed:
-        """Π over axes; integers multiply in int64"""
+        """Π over axes; integers multiply in int64
+
+        >>> i, j = gu.axes("i j")
+        >>> x = gu.tensor([[1.0, 3.0], [2.0, 4.0]])
+        >>> x[i, j].prod(j).order(i).tolist()
+        [3.0, 8.0]
+        """
         return self._reduce("prod", axes)
 
     def max(self, *axes: Axis) -> Indexed:
-        """The greatest over axes; NaN wins. Of equals, the first takes the derivative."""
+        """The greatest over axes; NaN wins. Of equals, the first takes the derivative.
+
+        >>> i, j = gu.axes("i j")
+        >>> x = gu.tensor([[1.0, 3.0], [2.0, 4.0]])
+        >>> x[i, j].max(i).order(j).tolist()
+        [2.0, 4.0]
+        """
         return self._reduce("max", axes)
 
     def min(self, *axes: Axis) -> Indexed:
-        """The least over axes; NaN wins. Of equals, the first takes the derivative."""
+        """The least over axes; NaN wins. Of equals, the first takes the derivative.
+
+        >>> i, j = gu.axes("i j")
+        >>> x = gu.tensor([[1.0, 3.0], [2.0, 4.0]])
+        >>> x[i, j].min(i, j).order().item()
+        1.0
+        """
         return self._reduce("min", axes)
 
     def argmax(self, *axes: Axis) -> Indexed:
-        """The row-major position of the first greatest over axes, an int64"""
+        """The row-major position of the first greatest over axes, an int64
+
+        >>> i, j = gu.axes("i j")
+        >>> x = gu.tensor([[1.0, 3.0], [2.0, 4.0]])
+        >>> x[i, j].argmax(j).order(i).tolist(), x[i, j].argmax(i, j).order().item()
+        ([1, 1], 3)
+        """
         return self._reduce("argmax", axes)
 
     def argmin(self, *axes: Axis) -> Indexed:
-        """The row-major position of the first least over axes, an int64"""
+        """The row-major position of the first least over axes, an int64
+
+        >>> i, j = gu.axes("i j")
+        >>> x = gu.tensor([[1.0, 3.0], [2.0, 4.0]])
+        >>> x[i, j].argmin(i).order(j).tolist()
+        [0, 0]
+        """
         return self._reduce("argmin", axes)
 
     def mean(self, *axes: Axis) -> Indexed:
-        """Σ / n over axes, of a floating type; after `at`, n is how many terms there are"""
+        """Σ / n over axes, of a floating type; after `at`, n is how many terms there are
+
+        >>> i, j = gu.axes("i j")
+        >>> x = gu.tensor([[1.0, 3.0], [2.0, 4.0]])
+        >>> x[i, j].mean(j).order(i).tolist()
+        [2.0, 3.0]
+        """
         return self._reduce("mean", axes)
 
     def any(self, *axes: Axis) -> Indexed:
@@ -131,7 +174,12 @@ class Indexed(Elementwise):
         return self._reduce("any", axes)
 
     def all(self, *axes: Axis) -> Indexed:
-        """Are all of them true (not 0)? Of none: True"""
+        """Are all of them true (not 0)? Of none: True
+
+        >>> i, j = gu.axes("i j")
+        >>> (gu.eye(2)[i, j] > 0).all(j).order(i).tolist()
+        [False, False]
+        """
         return self._reduce("all", axes)
 
     def logsumexp(self, *axes: Axis) -> Indexed:
@@ -164,7 +212,9 @@ class Indexed(Elementwise):
         A reduction follows at once: sum, prod, max, min, mean, any, all, logsumexp of the terms
         that go to each position, in their order. To a position where nothing goes it gives its
         neutral element: 0, 1, −∞ (or the type's least), ∞, 0/0, False, True, −∞.
-        The axis needs a size of its own or from another use. An index counts from the back where
+        The axis needs a size of its own or from another use. An index that is computed from axes is
+        solved for: x[i].at(c, 2*i + 1).sum(i) reads x[(c − 1) / 2] where c is odd. One that is read
+        from data costs a sort of the positions, not a search. An index counts from the back where
         it is negative; IndexError if it leaves the axis.
 
         >>> i, b = gu.axis("i"), gu.axis("b", 4)
@@ -206,21 +256,43 @@ class Indexed(Elementwise):
         return self._running("cumsum", axis, reverse)
 
     def cumprod(self, axis: Axis, reverse: bool = False) -> Indexed:
-        """Π up to each position of an axis (reverse: from there on)"""
+        """Π up to each position of an axis (reverse: from there on)
+
+        >>> i = gu.axis("i")
+        >>> gu.tensor([1.0, 2.0, 4.0])[i].cumprod(i).order(i).tolist()
+        [1.0, 2.0, 8.0]
+        """
         return self._running("cumprod", axis, reverse)
 
     def cummax(self, axis: Axis, reverse: bool = False) -> Indexed:
-        """The greatest up to each position of an axis (reverse: from there on); NaN wins"""
+        """The greatest up to each position of an axis (reverse: from there on); NaN wins
+
+        >>> i = gu.axis("i")
+        >>> gu.tensor([1.0, 4.0, 2.0])[i].cummax(i).order(i).tolist()
+        [1.0, 4.0, 4.0]
+        """
         return self._running("cummax", axis, reverse)
 
     def cummin(self, axis: Axis, reverse: bool = False) -> Indexed:
-        """The least up to each position of an axis (reverse: from there on); NaN wins"""
+        """The least up to each position of an axis (reverse: from there on); NaN wins
+
+        >>> i = gu.axis("i")
+        >>> gu.tensor([1.0, 4.0, 2.0])[i].cummin(i, reverse=True).order(i).tolist()
+        [1.0, 2.0, 2.0]
+        """
         return self._running("cummin", axis, reverse)
 
     # ---- what it is made of ----------------------------------------------------------------------
 
     def detach(self) -> Indexed:
-        """The same value, through which no derivative flows."""
+        """The same value, through which no derivative flows.
+
+        >>> i, j = gu.axes("i j")
+        >>> x = gu.ones(1, 2, requires_grad=True)
+        >>> e = (x[i, j] - x[i, j].max(j).detach()).exp()
+        >>> (e / e.sum(j)).order(i, j).tolist()  # softmax, whose shift has no slope
+        [[0.5, 0.5]]
+        """
         return _detached(self)
 
     def mapped(self, body: Callable[[Node], Node], floating: bool, name: str) -> Indexed:
