@@ -20,6 +20,7 @@ from ..ir.node import (
     const,
     extent,
     fresh,
+    make,
     out,
     red,
     reduce,
@@ -291,6 +292,7 @@ class _System:
 
     def close(self, core: Node) -> Node | None:
         """The solved contribution: guarded, and summed over the variables that stay open."""
+        self.solution = _renamed(self.solution, [core, *self.conditions, *self.derived])
         mapping = {**self.solution, **self._known_digits(core), **self.rename}
         # Ranges first: the others may read at a solution, and a larger solution at a smaller one.
         conditions = self._ranges()
@@ -411,6 +413,33 @@ def _order(core: Node, innermost: Node) -> str:
         if n.op == "read" and len(n.src) > 1 and Affine.of(n.src[-1]).terms.get(innermost) == 1:
             return "lanes"
     return "seq"
+
+
+def _renamed(solution: dict[Node, Node], into: Sequence[Node]) -> dict[Node, Node]:
+    """Solutions whose reductions share no variable with those that they are put into: the position
+    of an extreme, put for a variable under another reduction."""
+    taken = {uid for x in into for uid in _bound(x)}
+    depth = max((x.depth for x in (*into, *solution.values())), default=0)
+    found = dict(solution)
+    for v, x in solution.items():
+        if not taken.intersection(_bound(x)):
+            continue
+        changed: dict[Node, Node] = {}
+        for n in body_nodes(x):
+            new = rebuild(n, tuple([changed.get(s, s) for s in n.src]))
+            if n.op == "reduce":
+                names, pairs = fresh(depth, [size for _, size in n.arg[1]])
+                own = {red(uid): name for (uid, _), name in zip(n.arg[1], names, strict=True)}
+                body = substitute(new.src[0], own)
+                new = make("reduce", n.dtype, (), (body,), (n.arg[0], tuple(pairs), *n.arg[2:]))
+                depth = new.depth + len(names)
+            changed[n] = new
+        found[v] = changed[x]
+    return found
+
+
+def _bound(x: Node) -> set[int]:
+    return {uid for n in body_nodes(x) if n.op == "reduce" for uid, _ in n.arg[1]}
 
 
 def _tidy(x: Node) -> Node:

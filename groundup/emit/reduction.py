@@ -120,17 +120,21 @@ def emit_reduction(e: Emitter, node: Node) -> Value:
     together = [first]
     for other in e.reductions.get(node.arg[1], ()):
         if other is not node and other not in e.memo and _home(e, other) == (place, lanes):
+            if any(not apart(other, begun) for begun in e.begun):
+                continue  # what waits for this one would have to be there before
             r = Reduction(e, other)
             # One may need another's result: a condition that guards its reads, for instance.
             if _way(r, lanes) is way and all(apart(r.node, t.node) for t in together):
                 together.append(r)
-    apart_from = _set_aside(e, hidden)
+    again = _set_aside(e, hidden)
+    e.begun += [r.node for r in together]
     try:
         names = way(together, lanes)
     finally:
+        del e.begun[-len(together) :]
         e.scopes = e.scopes + hidden
         e.fn.region = region
-        apart_from()
+        again()
     values = [Value(name, r.node.dtype, lanes, home) for name, r in zip(names, together)]
     for r, value in zip(together[1:], values[1:]):
         e._remember(r.node, value)

@@ -351,6 +351,16 @@ def test_residues_with_different_numbers_of_terms(engine: str) -> None:
     np.testing.assert_array_equal(got.numpy(), expected)
 
 
+@pytest.mark.parametrize("seed,depth", [
+    (10483, 3),  # a reduction waits for one in the guard of its reads, which another joins
+    (10573, 3),  # the position of an extreme is put for a variable under one of the same variables
+    (10818, 3),
+])  # fmt: skip
+def test_drawn_once_and_wrong(engine: str, seed: int, depth: int) -> None:
+    if engine == "compiled":
+        check(seed, depth)
+
+
 @pytest.mark.slow  # its second derivative is one kernel of thousands of instructions
 def test_a_reduction_in_a_guard_inside_a_loop_of_its_variable(engine: str) -> None:
     """Two reductions over a variable of one name, the one in the guard of the other's reads."""
