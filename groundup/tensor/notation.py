@@ -496,9 +496,9 @@ def _no_index(tree: Indexed) -> str:
     a, b = tree.src
     if tree.arg in ("floordiv", "mod") and b.op == "number" and not isinstance(b.arg, Core):
         if not b.arg:
-            return f"{pw.SIGNS[tree.arg]} by 0 has no value"
+            return f"{SIGNS[tree.arg]} by 0 has no value"
         if b.arg < 0 and not isinstance(b.arg, float):
-            return f"{pw.SIGNS[tree.arg]} by {b.arg} is 0 or less"
+            return f"{SIGNS[tree.arg]} by {b.arg} is 0 or less"
     reason = _no_index(a) or _no_index(b)
     if reason or any(s.op in ("read", "reduce", "where") for t in tree.src for s in postorder(t)):
         return reason
