@@ -20,13 +20,21 @@ from ..ir.node import (
     const,
     extent,
     fresh,
+    make,
     out,
     red,
     reduce,
     where,
 )  # fmt: skip
-from ..ir.transform import TENSOR_OPS, body_nodes, free_variables, substitute, toposort
-from .rules import guarded, index_only, number, peel, times
+from ..ir.transform import (
+    TENSOR_OPS,
+    body_nodes,
+    free_variables,
+    rebuild,
+    substitute,
+    toposort,
+)
+from .rules import index_only, number, peel, times
 
 _ZERO = const(0, dt.int64)
 
@@ -45,6 +53,22 @@ def adjoint(
     return system.close(core)
 
 
+def placed(
+    shape: tuple[int, ...],
+    indices: Sequence[Node],
+    term: Node,
+    sizes: dict[Node, int],
+    kind: str,
+    absent: Node,
+) -> Node:
+    """The body, over axes of `shape`, of the terms whose indices name an element, combined by a
+    reduction of this kind, of which `absent` is the neutral element."""
+    conditions, core = peel(term) if kind == "sum" else ([], term)
+    system = _System(shape, indices, conditions, dict(sizes), kind, absent)
+    body = system.close(core) if system.solve() else None
+    return absent if body is None else body
+
+
 class _System:
     """Equations (each an Affine that is 0) over variables that start at 0."""
 
@@ -54,7 +78,10 @@ class _System:
         indices: Sequence[Node],
         conditions: list[Node],
         sizes: dict[Node, int],
+        kind: str = "sum",
+        absent: Node | None = None,
     ) -> None:
+        self.kind, self.absent = kind, absent  # how terms are combined, and what none gives
         self.sizes = sizes
         self.open = list(sizes)  # variables not solved yet
         self.solution: dict[Node, Node] = {}
@@ -255,25 +282,26 @@ class _System:
     def _set(self, v: Node, value: Affine) -> None:
         node = value.node()
         self.open.remove(v)
-        self.solution = {u: substitute(x, {v: node}) for u, x in self.solution.items()}
+        self.solution = {u: _tidy(substitute(x, {v: node})) for u, x in self.solution.items()}
         self.solution[v] = node
 
     def _put(self, equation: Affine) -> Affine:
-        return Affine.of(substitute(equation.node(), self.solution))
+        return Affine.of(_tidy(substitute(equation.node(), self.solution)))
 
     # ---- the result --------------------------------------------------------------------------
 
     def close(self, core: Node) -> Node | None:
         """The solved contribution: guarded, and summed over the variables that stay open."""
+        self.solution = _renamed(self.solution, [core, *self.conditions, *self.derived])
         mapping = {**self.solution, **self._known_digits(core), **self.rename}
         # Ranges first: the others may read at a solution, and a larger solution at a smaller one.
         conditions = self._ranges()
         # A derived condition says where `rename` is right, so it is not renamed itself.
-        derived = [substitute(c, self.solution) for c in self.derived]
+        derived = [_tidy(substitute(c, self.solution)) for c in self.derived]
         conditions += [c for c in derived if not self._exposed(c)]
-        conditions += [substitute(c, mapping) for c in self.conditions]
+        conditions += [_tidy(substitute(c, mapping)) for c in self.conditions]
         conditions += [c for c in derived if self._exposed(c)]
-        core = substitute(core, mapping)
+        core = _tidy(substitute(core, mapping))
         # A variable of one possible value is no sum: which of many tensors was stacked here.
         only = {v: x for v in self.open if (x := self._only_value(v, conditions)) is not None}
         if only:
@@ -283,16 +311,16 @@ class _System:
         if term is None:
             return None
         free = free_variables(term)
-        summed = [v for v in self.open if v in free]
+        summed = [v for v in self.open if v in free or self.kind == "prod"]
         for v in self.open:
-            if v not in free:  # the same term again and again
+            if v not in free and self.kind == "sum":  # the same term again and again
                 term = times(term, cast(extent(self.sizes[v]), term.dtype))
         if not summed:
             return term
         names, variables = fresh(term.depth, [self.sizes[v] for v in summed])
-        order = _order(core, summed[-1])
+        order = _order(core, summed[-1]) if self.kind == "sum" else "seq"
         return reduce(
-            "sum", variables, substitute(term, dict(zip(summed, names, strict=True))), order
+            self.kind, variables, substitute(term, dict(zip(summed, names, strict=True))), order
         )
 
     def _only_value(self, v: Node, conditions: Sequence[Node]) -> Node | None:
@@ -345,9 +373,10 @@ class _System:
                 later.append(c)
             elif not self._holds(c):
                 first = c if first is None else alu("and", first, c)
-        zero = number(0, core)
-        core = guarded(later, core)
-        return core if first is None else where(first, core, zero)
+        absent = number(0, core) if self.absent is None else self.absent
+        for c in reversed(later):
+            core = where(c, core, absent)
+        return core if first is None else where(first, core, absent)
 
     def _exposed(self, condition: Node) -> bool:
         """Does a condition read where only the conditions that were given keep it inside?"""
@@ -384,6 +413,58 @@ def _order(core: Node, innermost: Node) -> str:
         if n.op == "read" and len(n.src) > 1 and Affine.of(n.src[-1]).terms.get(innermost) == 1:
             return "lanes"
     return "seq"
+
+
+def _renamed(solution: dict[Node, Node], into: Sequence[Node]) -> dict[Node, Node]:
+    """Solutions whose reductions share no variable with those that they are put into: the position
+    of an extreme, put for a variable under another reduction."""
+    taken = {uid for x in into for uid in _bound(x)}
+    depth = max((x.depth for x in (*into, *solution.values())), default=0)
+    found = dict(solution)
+    for v, x in solution.items():
+        if not taken.intersection(_bound(x)):
+            continue
+        changed: dict[Node, Node] = {}
+        for n in body_nodes(x):
+            new = rebuild(n, tuple([changed.get(s, s) for s in n.src]))
+            if n.op == "reduce":
+                names, pairs = fresh(depth, [size for _, size in n.arg[1]])
+                own = {red(uid): name for (uid, _), name in zip(n.arg[1], names, strict=True)}
+                body = substitute(new.src[0], own)
+                new = make("reduce", n.dtype, (), (body,), (n.arg[0], tuple(pairs), *n.arg[2:]))
+                depth = new.depth + len(names)
+            changed[n] = new
+        found[v] = changed[x]
+    return found
+
+
+def _bound(x: Node) -> set[int]:
+    return {uid for n in body_nodes(x) if n.op == "reduce" for uid, _ in n.arg[1]}
+
+
+def _tidy(x: Node) -> Node:
+    """The expression with a[i + t - i] read as a[t]: what a solution leaves in an index. Ranges are
+    found from what an index says, so what cancels must not stand there."""
+    changed: dict[Node, Node] = {}
+    for n in body_nodes(x):
+        src = tuple([changed.get(s, s) for s in n.src])
+        if n.op == "read":
+            src = (src[0], *map(_cancelled, src[1:]))
+        if src != n.src:
+            changed[n] = rebuild(n, src)
+    return changed.get(x, x)
+
+
+def _cancelled(index: Node) -> Node:
+    if index.op not in ("add", "sub"):
+        return index
+    short = Affine.of(index).node()
+    gone = len(body_nodes(short)) < len(body_nodes(index))
+    return short if gone and _variables(short) != _variables(index) else index
+
+
+def _variables(x: Node) -> set[Node]:
+    return {n for n in body_nodes(x) if n.op in ("axis", "out", "red")}
 
 
 def _plain(x: Node) -> Node:

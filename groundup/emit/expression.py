@@ -76,6 +76,7 @@ class Emitter:
         self.memo: dict[object, Value] = {}
         # The reductions of all bodies, by their variables: those that one loop can serve.
         self.reductions: dict[object, list[Node]] = {}
+        self.begun: list[Node] = []  # reductions being written, the innermost last
         self.kept: list[tuple[Node, Node, Operand]] = []  # see Nest.kept; with an array for each
         self.stream = False  # whole vectors go past the caches, to aligned places
         self.ahead: frozenset[Word] = frozenset()  # pointers to tensors larger than the caches

@@ -19,7 +19,7 @@ from ..ir.node import Node, make, red
 from ..ir.record import replace
 from ..ir.transform import rebuild, toposort
 from .builder import Operand
-from .expression import Binding, Emitter, Value
+from .expression import Binding, Emitter, Scope, Value
 from .kernel import Access, Word
 from .operations import Writer, convert, is_half, literal, write_operation
 
@@ -120,19 +120,46 @@ def emit_reduction(e: Emitter, node: Node) -> Value:
     together = [first]
     for other in e.reductions.get(node.arg[1], ()):
         if other is not node and other not in e.memo and _home(e, other) == (place, lanes):
+            if any(not apart(other, begun) for begun in e.begun):
+                continue  # what waits for this one would have to be there before
             r = Reduction(e, other)
             # One may need another's result: a condition that guards its reads, for instance.
             if _way(r, lanes) is way and all(apart(r.node, t.node) for t in together):
                 together.append(r)
+    again = _set_aside(e, hidden)
+    e.begun += [r.node for r in together]
     try:
         names = way(together, lanes)
     finally:
+        del e.begun[-len(together) :]
         e.scopes = e.scopes + hidden
         e.fn.region = region
+        again()
     values = [Value(name, r.node.dtype, lanes, home) for name, r in zip(names, together)]
     for r, value in zip(together[1:], values[1:]):
         e._remember(r.node, value)
     return values[0]
+
+
+def _set_aside(e: Emitter, hidden: list[Scope]) -> Callable[[], None]:
+    """Forget what was written inside loops that what follows is written before, until the function
+    that this gives is called: a guard may hold a reduction over a variable of the same name as that
+    of the loop it guards."""
+    bound = {v: b for v, b in e.bindings.items() if v.op == "red" and b.scope in hidden}
+    if not bound:
+        return lambda: None
+    aside: list[tuple[Scope, dict[object, Value]]] = [
+        (scope, {key: e.memo.pop(key) for key in scope.memo}) for scope in hidden
+    ]
+
+    def again() -> None:
+        e.bindings.update(bound)
+        for scope, values in aside:
+            new = {key: value for key, value in values.items() if key not in e.memo}
+            e.memo.update(new)
+            scope.memo[:] = [key for key in scope.memo if key in new]
+
+    return again
 
 
 def _home(e: Emitter, node: Node) -> tuple[int, int]:

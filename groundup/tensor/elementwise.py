@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING, Any
 from ..ir import dtype as dt
 from ..ir.dtype import DType
 from . import pointwise as pw
-from .core import Deferred
+from .core import Core, Deferred
 
 if TYPE_CHECKING:
     from .notation import Indexed
+
+
+def _truth(value: Any) -> Any:
+    """A value as a truth value: x != 0"""
+    return pw.to_bool(value) if isinstance(value, Core | Deferred) else bool(value)
 
 
 class Elementwise(Deferred):
@@ -24,6 +29,10 @@ class Elementwise(Deferred):
 
     def combined(self, op: str, a: Any, b: Any) -> Indexed:
         """An operation of two operands, one of them this."""
+        raise NotImplementedError
+
+    def chosen(self, condition: Any, a: Any, b: Any) -> Indexed:
+        """a where the condition holds, else b; one of the three is this."""
         raise NotImplementedError
 
     # ---- arithmetic ------------------------------------------------------------------------------
@@ -132,6 +141,12 @@ class Elementwise(Deferred):
 
     def __rshift__(self, other: Any) -> Indexed:
         return self.combined("shr", self, other)
+
+    def __rlshift__(self, other: Any) -> Indexed:
+        return self.combined("shl", other, self)
+
+    def __rrshift__(self, other: Any) -> Indexed:
+        return self.combined("shr", other, self)
 
     def __invert__(self) -> Indexed:
         return pw.invert(self)
@@ -245,6 +260,100 @@ class Elementwise(Deferred):
     def clamp(self, low: Any = None, high: Any = None) -> Indexed:
         """min(max(x, low), high); NaN stays NaN"""
         return pw.clamp(self, low, high)
+
+    def clamp_min(self, low: Any) -> Indexed:
+        """max(x, low); NaN stays NaN"""
+        return pw.clamp(self, low)
+
+    def clamp_max(self, high: Any) -> Indexed:
+        """min(x, high); NaN stays NaN"""
+        return pw.clamp(self, None, high)
+
+    # ---- by name ---------------------------------------------------------------------------------
+
+    def add(self, other: Any) -> Indexed:
+        """x + y"""
+        return self.combined("add", self, other)
+
+    def sub(self, other: Any) -> Indexed:
+        """x − y"""
+        return self.combined("sub", self, other)
+
+    def mul(self, other: Any) -> Indexed:
+        """x · y"""
+        return self.combined("mul", self, other)
+
+    def div(self, other: Any) -> Indexed:
+        """x / y; integers give float32"""
+        return self.combined("div", self, other)
+
+    def floor_divide(self, other: Any) -> Indexed:
+        """⌊x / y⌋"""
+        return self.combined("floordiv", self, other)
+
+    def remainder(self, other: Any) -> Indexed:
+        """x − y · ⌊x / y⌋, of y's sign"""
+        return self.combined("mod", self, other)
+
+    def pow(self, other: Any) -> Indexed:
+        """x to the power y"""
+        return self.combined("pow", self, other)
+
+    def neg(self) -> Indexed:
+        """−x"""
+        return -self
+
+    def maximum(self, other: Any) -> Indexed:
+        """The greater of two; NaN wins."""
+        return self.combined("maximum", self, other)
+
+    def minimum(self, other: Any) -> Indexed:
+        """The lesser of two; NaN wins."""
+        return self.combined("minimum", self, other)
+
+    def lt(self, other: Any) -> Indexed:
+        """x < y"""
+        return self.combined("lt", self, other)
+
+    def le(self, other: Any) -> Indexed:
+        """x ≤ y"""
+        return self.combined("le", self, other)
+
+    def gt(self, other: Any) -> Indexed:
+        """x > y"""
+        return self.combined("lt", other, self)
+
+    def ge(self, other: Any) -> Indexed:
+        """x ≥ y"""
+        return self.combined("le", other, self)
+
+    def logical_and(self, other: Any) -> Indexed:
+        """x and y, of truth values"""
+        return self.combined("and", pw.to_bool(self), _truth(other))
+
+    def logical_or(self, other: Any) -> Indexed:
+        """x or y, of truth values"""
+        return self.combined("or", pw.to_bool(self), _truth(other))
+
+    def logical_xor(self, other: Any) -> Indexed:
+        """x or y but not both, of truth values"""
+        return self.combined("xor", pw.to_bool(self), _truth(other))
+
+    def logical_not(self) -> Indexed:
+        """x == 0"""
+        return self.eq(0)
+
+    def lerp(self, end: Any, weight: Any) -> Indexed:
+        """x + weight · (end − x)"""
+        return self.combined("add", self, weight * (end - self))
+
+    def masked_fill(self, mask: Any, value: Any) -> Indexed:
+        """value where the mask holds, else x"""
+        return self.chosen(mask, value, self)
+
+    def where(self, condition: Any, other: Any) -> Indexed:
+        """x where the condition holds, else other"""
+        return self.chosen(condition, self, other)
 
     # ---- types -----------------------------------------------------------------------------------
 

@@ -1,19 +1,23 @@
 """Functions named like Tensor's methods: `gu.exp(x)` is `x.exp()`.
 
-They take indexed expressions too where the operation is pointwise. Must not hold any meaning of
-its own.
+They take indexed expressions too where the operation is pointwise or a reduction. Must not hold any
+meaning of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from ..ir.dtype import DType, promote
 from . import indexing, reduce, shape
 from . import pointwise as pw
-from .core import Core
+from .core import Core, Deferred
+from .either import over_axes, reducing
 from .tensor import Tensor
+
+if TYPE_CHECKING:
+    from .notation import Axis, Indexed
 
 exp, expm1, log, log1p, log2, log10 = pw.exp, pw.expm1, pw.log, pw.log1p, pw.log2, pw.log10
 sqrt, rsqrt, reciprocal, square = pw.sqrt, pw.rsqrt, pw.reciprocal, pw.square
@@ -22,11 +26,10 @@ sigmoid, relu, neg, sign = pw.sigmoid, pw.relu, pw.neg, pw.sign
 abs, floor, ceil, trunc, round = pw.absolute, pw.floor, pw.ceil, pw.trunc, pw.round_
 isnan, isinf, isfinite, logical_not = pw.isnan, pw.isinf, pw.isfinite, pw.logical_not
 where, clamp, lerp, masked_fill = pw.where, pw.clamp, pw.lerp, pw.masked_fill
-sum, prod, mean, var, std = reduce.sum_, reduce.prod, reduce.mean, reduce.var, reduce.std
-any, all, logsumexp, softmax = reduce.any_, reduce.all_, reduce.logsumexp, reduce.softmax
-log_softmax, norm = reduce.log_softmax, reduce.norm
-max, min, amax, amin = Tensor.max, Tensor.min, Tensor.amax, Tensor.amin
-argmax, argmin = Tensor.argmax, Tensor.argmin
+sum, prod, mean = reducing(reduce.sum_), reducing(reduce.prod), reducing(reduce.mean)
+any, all, logsumexp = reducing(reduce.any_), reducing(reduce.all_), reducing(reduce.logsumexp)
+var, std, norm = reduce.var, reduce.std, reduce.norm
+softmax, log_softmax = reduce.softmax, reduce.log_softmax
 reshape, permute, transpose, t = shape.reshape, shape.permute, shape.transpose, shape.t
 unsqueeze, squeeze, flatten, broadcast_to = (
     shape.unsqueeze, shape.squeeze, shape.flatten, shape.broadcast_to,
@@ -36,6 +39,73 @@ flip, pad, diagonal, narrow = shape.flip, shape.pad, shape.diagonal, shape.narro
 gather, index_select, take_along_dim = (
     indexing.gather, indexing.index_select, indexing.take_along_dim,
 )  # fmt: skip
+
+
+@overload
+def max(a: Indexed, /, *axes: Axis) -> Indexed: ...
+@overload
+def max(a: Core) -> Tensor: ...
+@overload
+def max(a: Core, dim: int, keepdim: bool = False) -> reduce.Extreme: ...
+@overload
+def max(a: Core, dim: Core) -> Tensor: ...
+def max(a: Any, *args: Any, **kwargs: Any) -> Any:
+    """The greatest; with `dim` (values, indices) along it; with a tensor the greater of two; of an
+    expression with axes, the greatest over these. NaN wins.
+
+    >>> gu.max(gu.tensor([[1.0, 3.0], [5.0, 2.0]]), 1).values.tolist()
+    [3.0, 5.0]
+    >>> i, k = gu.axes("i k")
+    >>> gu.max(gu.tensor([[1.0, 3.0], [5.0, 2.0]])[i, k], k).order(i).tolist()
+    [3.0, 5.0]
+    """
+    if isinstance(a, Deferred):
+        return over_axes("max", a, args, kwargs)
+    return Tensor.max(a, *args, **kwargs)
+
+
+@overload
+def min(a: Indexed, /, *axes: Axis) -> Indexed: ...
+@overload
+def min(a: Core) -> Tensor: ...
+@overload
+def min(a: Core, dim: int, keepdim: bool = False) -> reduce.Extreme: ...
+@overload
+def min(a: Core, dim: Core) -> Tensor: ...
+def min(a: Any, *args: Any, **kwargs: Any) -> Any:
+    """The least; with `dim` (values, indices) along it; with a tensor the lesser of two; of an
+    expression with axes, the least over these. NaN wins.
+
+    >>> gu.min(gu.tensor([[1.0, 3.0], [5.0, 2.0]])).item()
+    1.0
+    """
+    if isinstance(a, Deferred):
+        return over_axes("min", a, args, kwargs)
+    return Tensor.min(a, *args, **kwargs)
+
+
+@reducing
+def amax(a: Core, dim: reduce.Dims = None, keepdim: bool = False) -> Tensor:
+    """The greatest over `dim`, or over the axes of an expression; NaN wins"""
+    return reduce.extreme("max", a, dim, keepdim)
+
+
+@reducing
+def amin(a: Core, dim: reduce.Dims = None, keepdim: bool = False) -> Tensor:
+    """The least over `dim`, or over the axes of an expression; NaN wins"""
+    return reduce.extreme("min", a, dim, keepdim)
+
+
+@reducing
+def argmax(a: Core, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The index of the first greatest along `dim`; over axes of an expression, its position"""
+    return reduce.arg("max", a, dim, keepdim)
+
+
+@reducing
+def argmin(a: Core, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The index of the first least along `dim`; over axes of an expression, its position"""
+    return reduce.arg("min", a, dim, keepdim)
 
 
 def add(a: Any, b: Any) -> Tensor:

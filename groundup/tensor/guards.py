@@ -18,6 +18,7 @@ Form = tuple[int, dict[Axis, int]]  # start + Σ factor · axis
 Facts = tuple[tuple[Indexed, bool], ...]  # conditions that hold, or (False) do not
 
 _POINTS = 4096  # positions that are tried one by one, where nothing was proved
+_CASES = 64  # pieces of one expression
 _PATHS = 10_000  # ways through an expression that are looked at
 
 
@@ -104,6 +105,9 @@ def _parts(condition: Indexed, holds: bool) -> Facts:
 # ---- proofs --------------------------------------------------------------------------------------
 
 
+Case = tuple[tuple[Form, ...], Form]  # where all of some forms are 0 or more, a value
+
+
 class Verdict(NamedTuple):
     """Does an index stay in [0, size) under some facts? None: nobody can tell before it runs."""
 
@@ -113,10 +117,30 @@ class Verdict(NamedTuple):
 
 def verdict(index: Indexed, size: int, facts: Facts, sizes: Mapping[Axis, int]) -> Verdict:
     """Does an index stay within an axis where these facts hold?"""
-    form = affine(index)
-    if form is None:
+    values = cases(index)
+    if values is None:
         return Verdict(None)
-    known, complete = _inequalities(facts)
+    ways: list[tuple[Form, ...]] = [()]
+    complete = True
+    for condition, holds in facts:
+        more = _ways(condition, holds)
+        if more is None or len(ways) * len(more) > _CASES:
+            complete = False
+        else:
+            ways = [(*one, *other) for one in ways for other in more]
+    found = [
+        _verdict(form, size, (*known, *own), complete, sizes)
+        for known in ways for own, form in values
+    ]  # fmt: skip
+    outside = [v for v in found if v.inside is False]
+    if outside:
+        return outside[0]
+    return Verdict(True if all(v.inside for v in found) else None)
+
+
+def _verdict(
+    form: Form, size: int, known: Sequence[Form], complete: bool, sizes: Mapping[Axis, int]
+) -> Verdict:
     wanted = [form, _plus((size - 1, {}), form, -1)]
     if all(_follows(w, known, sizes) for w in wanted):
         return Verdict(True)
@@ -129,29 +153,103 @@ def verdict(index: Indexed, size: int, facts: Facts, sizes: Mapping[Axis, int]) 
     return Verdict(True)
 
 
-def _inequalities(facts: Facts) -> tuple[list[Form], bool]:
-    """(forms that are 0 or more, whether they say all that the facts say)."""
-    forms: list[Form] = []
-    complete = True
-    for condition, holds in facts:
-        found = _inequality(condition, holds)
-        complete = complete and bool(found)
-        forms += found
-    return forms, complete
+# ---- expressions that are affine in pieces -------------------------------------------------------
 
 
-def _inequality(condition: Indexed, holds: bool) -> list[Form]:
-    if condition.op != "binary" or condition.arg not in ("lt", "le", "eq", "ne"):
-        return []
-    a, b = affine(condition.src[0]), affine(condition.src[1])
-    if a is None or b is None:
-        return []
+def cases(tree: Indexed) -> list[Case] | None:
+    """An expression of axes as affine ones, each with where it is that: a `where`, a clamp, an
+    extreme, |x|. None if it is of no such form, or of too many pieces."""
+    form = affine(tree)
+    if form is not None:
+        return [((), form)]
+    if tree.op == "where":
+        return _either(tree.src[0], tree.src[1], tree.src[2])
+    if tree.op == "map":
+        return _mapped(tree)
+    if tree.op != "binary":
+        return None
+    left, right = (cases(s) for s in tree.src)
+    if left is None or right is None:
+        return None
+    found: list[Case] = []
+    for (one, a), (other, b) in product(left, right):
+        known = (*one, *other)
+        if tree.arg in ("add", "sub"):
+            found.append((known, _plus(a, b, 1 if tree.arg == "add" else -1)))
+        elif tree.arg == "mul" and not (a[1] and b[1]):
+            (factor, _), x = (b, a) if a[1] else (a, b)
+            found.append((known, _plus((0, {}), x, factor)))
+        elif tree.arg in ("maximum", "minimum"):
+            larger, less = ((*known, _plus(a, b, -1)), (*known, _plus(b, a, -1)))
+            found += [(larger, a), (less, b)] if tree.arg == "maximum" else [(larger, b), (less, a)]
+        else:
+            return None
+    return _limited(found)
+
+
+def _mapped(tree: Indexed) -> list[Case] | None:
+    values = cases(tree.src[0]) if tree.arg[1] in ("neg", "abs") else None
+    if values is None:
+        return None
+    negative = [(known, x, _plus((0, {}), x, -1)) for known, x in values]
+    if tree.arg[1] == "neg":
+        return [(known, y) for known, _, y in negative]
+    below = [((*known, _plus((-1, {}), x, -1)), y) for known, x, y in negative]
+    return _limited([*(((*known, x), x) for known, x in values), *below])
+
+
+def _either(condition: Indexed, yes: Indexed, no: Indexed) -> list[Case] | None:
+    found: list[Case] = []
+    for tree, holds in ((yes, True), (no, False)):
+        values, ways = cases(tree), _ways(condition, holds)
+        if values is None or ways is None:
+            return None
+        found += [((*known, *own), form) for known in ways for own, form in values]
+    return _limited(found)
+
+
+def _limited(found: list[Case]) -> list[Case] | None:
+    return found if len(found) <= _CASES else None
+
+
+def _ways(condition: Indexed, holds: bool) -> list[tuple[Form, ...]] | None:
+    """The ways in which a condition holds (or does not): forms that are all 0 or more; None if it
+    is not one of affine expressions."""
+    if condition.op == "map" and condition.arg[1] == "invert":
+        return _ways(condition.src[0], not holds)
+    if condition.op != "binary":
+        return None
+    if condition.arg in ("and", "or"):
+        one, other = (_ways(s, holds) for s in condition.src)
+        if one is None or other is None:
+            return None
+        if holds == (condition.arg == "or"):
+            return [*one, *other]
+        return [(*p, *q) for p in one for q in other] if len(one) * len(other) <= _CASES else None
+    if condition.arg not in ("lt", "le", "eq", "ne"):
+        return None
+    left, right = (cases(s) for s in condition.src)
+    if left is None or right is None or len(left) * len(right) > _CASES:
+        return None
+    return [
+        (*known, *more, *own)
+        for (known, a), (more, b) in product(left, right)
+        for own in _compared(condition.arg, a, b, holds)
+    ]
+
+
+def _compared(op: str, a: Form, b: Form, holds: bool) -> list[tuple[Form, ...]]:
     up, down = _plus(b, a, -1), _plus(a, b, -1)  # b − a, a − b
-    if condition.arg in ("eq", "ne"):
-        return [up, down] if holds == (condition.arg == "eq") else []
-    strict = (condition.arg == "lt") == holds
+    if op in ("eq", "ne"):
+        if holds == (op == "eq"):
+            return [(up, down)]
+        return [((up[0] - 1, up[1]),), ((down[0] - 1, down[1]),)]
+    strict = (op == "lt") == holds
     start, factors = up if holds else down
-    return [(start - strict, factors)]
+    return [((start - strict, factors),)]
+
+
+# ---- what follows from inequalities --------------------------------------------------------------
 
 
 def _follows(wanted: Form, known: Sequence[Form], sizes: Mapping[Axis, int]) -> bool:

@@ -474,8 +474,13 @@ def _scatter_later(
 
 
 def gather(a: Core, dim: int, index: Core) -> Tensor:
-    """y[i, j, …] = x[i, …, index[i, j, …], …], the index in place of axis `dim`."""
+    """y[i, j, …] = x[i, …, index[i, j, …], …], the index in place of axis `dim`; a 0-d index of a
+    tensor of one axis gives a 0-d tensor."""
     d = check_dim("gather", dim, a.ndim)
+    if not index.ndim and a.ndim == 1:
+        from .shape import reshape
+
+        return reshape(gather(a, 0, reshape(index, 1)), ())
     if index.ndim != a.ndim or any(
         e != d and n > s for e, (n, s) in enumerate(zip(index._shape, a._shape, strict=True))
     ):
@@ -513,6 +518,25 @@ def take_along_dim(a: Core, index: Core, dim: int) -> Tensor:
 
 
 def index_select(a: Core, dim: int, index: Core) -> Tensor:
-    """The elements of one axis that a list of indices names."""
+    """The elements of one axis that a list of indices names; a 0-d index is a list of one.
+
+    Of a 0-d tensor, itself. Raises ShapeError for an index of more axes, IndexError for one beyond.
+
+    >>> gu.arange(6.0).reshape(2, 3).index_select(1, gu.tensor([2, 0])).tolist()
+    [[2.0, 0.0], [5.0, 3.0]]
+    """
     d = check_dim("index_select", dim, a.ndim)
+    if index.dtype.kind == "b":
+        raise IndexError("index_select: a mask is no list of indices; write x[mask]" + at_line())
+    if index.ndim > 1 or (not a.ndim and product(index._shape) != 1):
+        raise ShapeError(
+            f"index_select: the index is a list, of one axis{'' if a.ndim else ' and one element'}"
+            + lined_up(tensor=a._shape, index=index._shape)
+            + at_line()
+        )
+    from .shape import reshape
+
+    index = index if index.ndim else reshape(index, 1)
+    if not a.ndim:
+        return reshape(getitem(reshape(a, 1), (index,)), ())
     return getitem(a, (*(slice(None),) * d, index))

@@ -16,7 +16,7 @@ from ..ir.interval import intervals
 from ..ir.names import Names, remember
 from ..ir.node import Node
 from ..ir.recipe import Recipe, facts, placeholder, record
-from ..ir.transform import TENSOR_OPS, body_nodes, substitute
+from ..ir.transform import body_nodes, substitute
 from . import pointwise as pw
 from . import storage as store
 from .arithmetic import combine
@@ -27,7 +27,7 @@ from .guards import Facts, guards, verdict
 from .indexing import check_range, wrapped
 from .mistakes import Closing
 from .notation import Axis, Indexed, postorder
-from .terms import factors, reduction
+from .terms import factors, from_data, reduction
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -105,9 +105,8 @@ def _form(
     for tree in postorder(expression):
         op, arg = tree.op, tree.arg
         sources = tuple([number[id(s)] for s in tree.src])
-        if op == "axis":
-            size = tree.size  # type: ignore[attr-defined]
-            entry: Any = (op, tree.name, size, size.key if isinstance(size, Extent) else None)  # type: ignore[attr-defined]
+        if isinstance(tree, Axis):
+            entry: Any = _axis_form(tree)
         elif op == "read":
             if any(s.op in ("read", "where", "reduce") for t in tree.src for s in postorder(t)):
                 return None
@@ -127,6 +126,11 @@ def _form(
             entry = (op, arg[0], tuple([number.get(id(a), a.name) for a in arg[1]]), sources)
         elif op in ("binary", "where"):
             entry = (op, arg, sources)
+        elif op == "at":
+            if id(arg) not in number:
+                number[id(arg)] = len(entries)
+                entries.append(_axis_form(arg))
+            entry = (op, number[id(arg)], sources)
         else:
             return None
         number[id(tree)] = len(entries)
@@ -135,6 +139,10 @@ def _form(
         return None
     entries.append(tuple([number[id(a)] for a in axes]))
     return tuple(entries), tensors, nodes
+
+
+def _axis_form(a: Axis) -> tuple[Any, ...]:
+    return "axis", a.name, a.size, a.size.key if isinstance(a.size, Extent) else None
 
 
 class Lowering:
@@ -273,7 +281,7 @@ class Lowering:
             indices.append(self._checked(tree, d, s, index, size, inside))
         node = operand(tensor)
         constant = node.op == "loops" and node.src[0].op == "const" and id(tree) not in self.factors
-        if constant and not any(has_read(ix) for ix in indices):  # those are checked where read
+        if constant and not any(from_data(ix) for ix in indices):  # those are checked where read
             body = node.src[0]
         else:
             body = ir.read(node, *indices)
@@ -305,10 +313,18 @@ class Lowering:
             raise self.closing.number_outside(tree, d, source.arg, int(size))
         facts = self.facts.get(id(tree), []) if self.facts is not None else None
         guarded = facts is None or all(facts)
-        if has_read(index):
-            return self.data_index(source, index, size, not (self.guarded and guarded))
+        if from_data(index):
+            always = not (self.guarded and guarded)
+            try:
+                return self.data_index(source, index, size, always)
+            except IndexError as error:
+                raise self.closing.data_leaves(tree, d, error) from None
         if self.guarded and guarded:
             return self._guarded(tree, d, index, size, facts)
+        if self.guarded or _has_extreme(source):
+            found = verdict(source, int(size), (), self.size)
+            if found.inside:  # the index itself asks: a clamp, a where
+                return index
         raise self.closing.leaves(tree, d, (low, high), int(size), self.size)
 
     def data_index(self, source: Indexed, index: Node, size: int, always: bool = True) -> Node:
@@ -343,5 +359,5 @@ class Lowering:
         return intervals(moved, [self.size[n.arg] for n in found])[moved]
 
 
-def has_read(index: Node) -> bool:
-    return any(n.op == "read" or n.op in TENSOR_OPS for n in body_nodes(index))
+def _has_extreme(source: Indexed) -> bool:
+    return any(t.op == "binary" and t.arg in ("maximum", "minimum") for t in postorder(source))

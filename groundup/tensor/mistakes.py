@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..ir import dtype as dt
 from .core import Core
 from .errors import at_line, lined_up
 from .notation import Axis, Indexed, postorder
@@ -32,10 +33,23 @@ def one_index_each(tensor: Core, items: Sequence[Any]) -> IndexError:
     """A key of axes that leaves axes of the tensor out, or has slices."""
     return IndexError(
         f"with axes, a tensor needs one index for each of its {tensor.ndim} axes (axes, "
-        f"arithmetic of axes, integers, other indexed tensors), not {len(items)} items with slices "
-        f"or fewer: a slice is an axis of its own, as in x[1:][i, j]"
+        f"arithmetic of axes, integers, other indexed tensors), not {len(items)}, and no slices: a "
+        f"slice is an axis of its own, as in x[1:][i, j]"
         + lined_up(tensor=tensor._shape)
         + at_line()
+    )
+
+
+def no_attribute(tree: Indexed, name: str) -> AttributeError:
+    """What only tensors have."""
+    from .tensor import Tensor
+
+    if not hasattr(Tensor, name):
+        return AttributeError(f"an indexed expression has no .{name}" + at_line())
+    order = f".order({listed(tree.free) if tree.free else ''})"
+    return AttributeError(
+        f"an indexed expression has no .{name}: it is a value for each combination of its axes "
+        f"({listed(tree.free)}); a tensor has it: write (…){order}.{name}" + at_line()
     )
 
 
@@ -157,7 +171,8 @@ class Closing:
         """An index of a floating type or of truth values."""
         error: IndexError = self._mistake(
             IndexError, f"an index holds integers, not {name}", {(id(read), d)},
-            "write index.long()" if name != "bool" else "write gu.where(mask[i], x[i], 0.0)",
+            "write gu.where(mask[i], x[i], 0.0)" if name == "bool" else
+            "write an integer, or index.long() for an index that is read",
             tensors=[read.arg[0]] if read.op == "read" else [],
         )  # fmt: skip
         return error
@@ -177,11 +192,22 @@ class Closing:
     ) -> IndexError:  # fmt: skip
         """An index that can leave its axis: its range, and where a condition lets it."""
         source = tree.src[d] if tree.op == "read" else tree.src[1]
+        marks: set[Mark] = {(id(tree), d)}
         ranges = ", ".join(f"{a.name} < {int(sizes[a])}" for a in source.free)
         low, high = bounds
         axis = f"axis {d}" if tree.op == "read" else f"axis {tree.arg.name}"
-        what = f"the index of {axis} goes from {low} to {high} (for {ranges}), but the axis has "
-        what += f"size {size}"
+        if low == dt.int64.min or high == dt.int64.max:
+            what = f"nobody can tell before it runs which positions the index of {axis} takes (for "
+            what += f"{ranges}); the axis has size {size}"
+        else:
+            what = f"the index of {axis} goes from {low} to {high} (for {ranges}), but the axis "
+            what += f"has size {size}"
+        if isinstance(source, Axis) and source.size is not None:
+            what += f"; {source.name} was given size {source.size}"
+            other = self._as_long(source)
+            if other is not None:
+                what += ", as another use of it has"
+                marks.add(other)
         if example is not None:
             at = ", ".join(f"{a.name} = {v}" for a, v in example.items())
             what += f"; at {at} the condition of the where holds and the index is outside"
@@ -191,10 +217,28 @@ class Closing:
             instead = "gu.outside(x, value)[…] gives reads beyond the edge a value; gu.where("
             instead += "condition, x[…], value) reads only where the condition holds"
         error: IndexError = self._mistake(
-            IndexError, what, {(id(tree), d)}, instead,
+            IndexError, what, marks, instead,
             tensors=[tree.arg[0]] if tree.op == "read" else [],
         )  # fmt: skip
         return error
+
+    def _as_long(self, a: Axis) -> tuple[int, int] | None:
+        """A use of an axis in a tensor that has its size."""
+        for t in postorder(self.root):
+            for d, s in enumerate(t.src if t.op == "read" else ()):
+                if s is a and int(t.arg[0]._shape[d]) == a.size:
+                    return id(t), d
+        return None
+
+    def data_leaves(self, read: Indexed, d: int, error: IndexError) -> IndexError:
+        """An index that was read, and of which a known value leaves its axis."""
+        what = str(error).partition("\n")[0].replace("an axis of size", f"axis {d} of size")
+        found: IndexError = self._mistake(
+            IndexError, what, {(id(read), d)},
+            "gu.where(condition, x[index[i]], value) reads only where the condition holds",
+            tensors=[read.arg[0]],
+        )  # fmt: skip
+        return found
 
     def nothing_to_choose(self, tree: Indexed) -> IndexError:
         """The extreme of no elements."""

@@ -9,7 +9,10 @@ turned into one loop nest at `.order()`. Must not know how a loop nest runs.
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Callable
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from ..ir import dtype as dt
@@ -43,6 +46,7 @@ class Indexed(Elementwise):
     """
 
     __slots__ = ("arg", "free", "op", "src")
+    __array_ufunc__ = None  # NumPy's numbers and arrays leave arithmetic to this class
 
     op: str
     src: tuple[Indexed, ...]
@@ -59,6 +63,13 @@ class Indexed(Elementwise):
 
     def order(self, *axes: Axis) -> Tensor:
         """The tensor whose axes are these, in this order.
+
+        Every access stays in its tensor, which is proved here: by the sizes of the axes, by a clamp
+        or a `where` in the index, or by the conditions of a `where` around the access. An index or
+        a condition that comes from data is looked at when it runs: a read whose condition is false
+        does not happen; one whose condition is true and whose index leaves its tensor is an
+        IndexError when a value is asked for. (What a reduction or scan computes as a tensor of its
+        own, a cumsum or what follows `at`, runs everywhere: the `where` belongs inside it.)
 
         Raises IndexError for an access that can leave its tensor, ValueError for an axis that is
         left over, missing, or of unknown size, TypeError for an index that is no integer.
@@ -94,27 +105,63 @@ class Indexed(Elementwise):
         return self._reduce("sum", axes)
 
     def prod(self, *axes: Axis) -> Indexed:
-        """Π over axes; integers multiply in int64"""
+        """Π over axes; integers multiply in int64
+
+        >>> i, j = gu.axes("i j")
+        >>> x = gu.tensor([[1.0, 3.0], [2.0, 4.0]])
+        >>> x[i, j].prod(j).order(i).tolist()
+        [3.0, 8.0]
+        """
         return self._reduce("prod", axes)
 
     def max(self, *axes: Axis) -> Indexed:
-        """The greatest over axes; NaN wins. Of equals, the first takes the derivative."""
+        """The greatest over axes; NaN wins. Of equals, the first takes the derivative.
+
+        >>> i, j = gu.axes("i j")
+        >>> x = gu.tensor([[1.0, 3.0], [2.0, 4.0]])
+        >>> x[i, j].max(i).order(j).tolist()
+        [2.0, 4.0]
+        """
         return self._reduce("max", axes)
 
     def min(self, *axes: Axis) -> Indexed:
-        """The least over axes; NaN wins. Of equals, the first takes the derivative."""
+        """The least over axes; NaN wins. Of equals, the first takes the derivative.
+
+        >>> i, j = gu.axes("i j")
+        >>> x = gu.tensor([[1.0, 3.0], [2.0, 4.0]])
+        >>> x[i, j].min(i, j).order().item()
+        1.0
+        """
         return self._reduce("min", axes)
 
     def argmax(self, *axes: Axis) -> Indexed:
-        """The row-major position of the first greatest over axes, an int64"""
+        """The row-major position of the first greatest over axes, an int64
+
+        >>> i, j = gu.axes("i j")
+        >>> x = gu.tensor([[1.0, 3.0], [2.0, 4.0]])
+        >>> x[i, j].argmax(j).order(i).tolist(), x[i, j].argmax(i, j).order().item()
+        ([1, 1], 3)
+        """
         return self._reduce("argmax", axes)
 
     def argmin(self, *axes: Axis) -> Indexed:
-        """The row-major position of the first least over axes, an int64"""
+        """The row-major position of the first least over axes, an int64
+
+        >>> i, j = gu.axes("i j")
+        >>> x = gu.tensor([[1.0, 3.0], [2.0, 4.0]])
+        >>> x[i, j].argmin(i).order(j).tolist()
+        [0, 0]
+        """
         return self._reduce("argmin", axes)
 
     def mean(self, *axes: Axis) -> Indexed:
-        """Σ / n over axes, of a floating type; after `at`, n is how many terms there are"""
+        """Σ / n over axes, of a floating type; after `at`, n is how many terms there are
+
+        >>> i, j = gu.axes("i j")
+        >>> x = gu.tensor([[1.0, 3.0], [2.0, 4.0]])
+        >>> x[i, j].mean(j).order(i).tolist()
+        [2.0, 3.0]
+        """
         return self._reduce("mean", axes)
 
     def any(self, *axes: Axis) -> Indexed:
@@ -127,7 +174,12 @@ class Indexed(Elementwise):
         return self._reduce("any", axes)
 
     def all(self, *axes: Axis) -> Indexed:
-        """Are all of them true (not 0)? Of none: True"""
+        """Are all of them true (not 0)? Of none: True
+
+        >>> i, j = gu.axes("i j")
+        >>> (gu.eye(2)[i, j] > 0).all(j).order(i).tolist()
+        [False, False]
+        """
         return self._reduce("all", axes)
 
     def logsumexp(self, *axes: Axis) -> Indexed:
@@ -160,7 +212,9 @@ class Indexed(Elementwise):
         A reduction follows at once: sum, prod, max, min, mean, any, all, logsumexp of the terms
         that go to each position, in their order. To a position where nothing goes it gives its
         neutral element: 0, 1, −∞ (or the type's least), ∞, 0/0, False, True, −∞.
-        The axis needs a size of its own or from another use. An index counts from the back where
+        The axis needs a size of its own or from another use. An index that is computed from axes is
+        solved for: x[i].at(c, 2*i + 1).sum(i) reads x[(c − 1) / 2] where c is odd. One that is read
+        from data costs a sort of the positions, not a search. An index counts from the back where
         it is negative; IndexError if it leaves the axis.
 
         >>> i, b = gu.axis("i"), gu.axis("b", 4)
@@ -180,6 +234,11 @@ class Indexed(Elementwise):
         return result
 
     def _running(self, kind: str, axis: Axis, reverse: bool) -> Indexed:
+        if not isinstance(reverse, bool):
+            raise TypeError(
+                f"{kind} runs along one axis; reverse is True or False, not {reverse!r}: write "
+                f".{kind}(i).{kind}(j) for two" + at_line()
+            )
         result = Indexed("running", (self,), (kind, axis, reverse))
         if not isinstance(axis, Axis) or axis not in self.free:
             from .mistakes import cannot_reduce
@@ -197,21 +256,43 @@ class Indexed(Elementwise):
         return self._running("cumsum", axis, reverse)
 
     def cumprod(self, axis: Axis, reverse: bool = False) -> Indexed:
-        """Π up to each position of an axis (reverse: from there on)"""
+        """Π up to each position of an axis (reverse: from there on)
+
+        >>> i = gu.axis("i")
+        >>> gu.tensor([1.0, 2.0, 4.0])[i].cumprod(i).order(i).tolist()
+        [1.0, 2.0, 8.0]
+        """
         return self._running("cumprod", axis, reverse)
 
     def cummax(self, axis: Axis, reverse: bool = False) -> Indexed:
-        """The greatest up to each position of an axis (reverse: from there on); NaN wins"""
+        """The greatest up to each position of an axis (reverse: from there on); NaN wins
+
+        >>> i = gu.axis("i")
+        >>> gu.tensor([1.0, 4.0, 2.0])[i].cummax(i).order(i).tolist()
+        [1.0, 4.0, 4.0]
+        """
         return self._running("cummax", axis, reverse)
 
     def cummin(self, axis: Axis, reverse: bool = False) -> Indexed:
-        """The least up to each position of an axis (reverse: from there on); NaN wins"""
+        """The least up to each position of an axis (reverse: from there on); NaN wins
+
+        >>> i = gu.axis("i")
+        >>> gu.tensor([1.0, 4.0, 2.0])[i].cummin(i, reverse=True).order(i).tolist()
+        [1.0, 2.0, 2.0]
+        """
         return self._running("cummin", axis, reverse)
 
     # ---- what it is made of ----------------------------------------------------------------------
 
     def detach(self) -> Indexed:
-        """The same value, through which no derivative flows."""
+        """The same value, through which no derivative flows.
+
+        >>> i, j = gu.axes("i j")
+        >>> x = gu.ones(1, 2, requires_grad=True)
+        >>> e = (x[i, j] - x[i, j].max(j).detach()).exp()
+        >>> (e / e.sum(j)).order(i, j).tolist()  # softmax, whose shift has no slope
+        [[0.5, 0.5]]
+        """
         return _detached(self)
 
     def mapped(self, body: Callable[[Node], Node], floating: bool, name: str) -> Indexed:
@@ -231,6 +312,15 @@ class Indexed(Elementwise):
             "an indexed expression cannot be iterated; close it by .order()" + at_line()
         )
 
+    if not TYPE_CHECKING:  # checkers know what there is
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            from .mistakes import no_attribute
+
+            raise no_attribute(self, name)
+
     def combined(self, op: str, a: Any, b: Any) -> Indexed:
         return combined(op, a, b)
 
@@ -249,8 +339,12 @@ class Axis(Indexed):
     __slots__ = ("name", "size")
 
     def __init__(self, name: str, size: int | None = None) -> None:
-        if size is not None and size < 0:
-            raise ValueError(f"axis {name}: a size is 0 or more, not {size}" + at_line())
+        if size is not None:
+            if isinstance(size, bool) or not hasattr(size, "__index__"):
+                raise TypeError(f"axis {name}: a size is an integer, not {size!r}" + at_line())
+            size = size if isinstance(size, int) else index(size)
+            if size < 0:
+                raise ValueError(f"axis {name}: a size is 0 or more, not {size}" + at_line())
         self.name, self.size = name, size
         self.op, self.src, self.arg = "axis", (), None
         self.free = {self: None}
@@ -275,13 +369,16 @@ def _names(axes: Any) -> str:
 def axis(name: str, size: int | None = None) -> Axis:
     """An axis, with a size if it cannot be read off its use.
 
+    Axes compare by identity: two of one name are two loops. A size may be smaller than that of the
+    tensors that it indexes. Raises TypeError and ValueError for a size that is no integer from 0.
+
     >>> p = gu.axis("p", 28)
     """
     return Axis(name, size)
 
 
 def axes(names: str | int) -> tuple[Axis, ...]:
-    """One axis for each name; their sizes come from their use.
+    """One axis for each name (or so many axes); their sizes come from their use.
 
     >>> i, j, k = gu.axes("i j k")
     >>> a, b = gu.ones(2, 3), gu.ones(3, 4)
@@ -290,6 +387,10 @@ def axes(names: str | int) -> tuple[Axis, ...]:
     """
     if isinstance(names, int):
         return tuple(Axis(f"a{n}") for n in range(names))
+    if not isinstance(names, str):
+        raise TypeError(
+            f'axes takes names in one string, as in gu.axes("i j k"), not {names!r}' + at_line()
+        )
     return tuple(Axis(name) for name in names.replace(",", " ").split())
 
 
@@ -305,6 +406,8 @@ def _tree(value: Any) -> Indexed:
         return Indexed("number", (), value)
     if isinstance(value, int | float):
         return Indexed("number", (), value)
+    if isinstance(value, numbers.Real):  # NumPy's
+        return Indexed("number", (), index(value) if hasattr(value, "__index__") else float(value))
     raise TypeError(f"expected an indexed expression or a number, not {value!r}" + at_line())
 
 
@@ -362,9 +465,9 @@ def indexed(tensor: Core, key: Any, beyond: float | None = None) -> Indexed:
 
         raise one_index_each(tensor, items)
     result = Indexed("read", tuple([_tree(i) for i in items]), (tensor, beyond))
-    for n, index in enumerate(result.src):
-        if index.op != "axis" and index.op != "number":
-            reason = _no_index(index)
+    for n, place in enumerate(result.src):
+        if place.op != "axis":
+            reason = _no_index(place)
             if reason:
                 from .mistakes import not_affine
 
@@ -372,14 +475,30 @@ def indexed(tensor: Core, key: Any, beyond: float | None = None) -> Indexed:
     return result
 
 
+_FRACTIONS = {
+    "exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "rsqrt", "reciprocal", "sin", "cos",
+    "tan", "tanh", "erf", "sigmoid",
+}  # fmt: skip
+
+
 def _no_index(tree: Indexed) -> str:
     """Why an expression of axes is no index, or nothing: only sums of multiples of axes, and these
     divided by constants, are known to stay in range. What is read is checked when it runs."""
     if tree.op == "number" and isinstance(tree.arg, float):
         return f"{tree.arg} is no integer"
+    if tree.op == "map":
+        name = tree.arg[1]
+        if name in _FRACTIONS:
+            return f"{name} gives a fraction"
+        return "" if name.startswith("to[") else _no_index(tree.src[0])
     if tree.op != "binary":
         return ""
     a, b = tree.src
+    if tree.arg in ("floordiv", "mod") and b.op == "number" and not isinstance(b.arg, Core):
+        if not b.arg:
+            return f"{SIGNS[tree.arg]} by 0 has no value"
+        if b.arg < 0 and not isinstance(b.arg, float):
+            return f"{SIGNS[tree.arg]} by {b.arg} is 0 or less"
     reason = _no_index(a) or _no_index(b)
     if reason or any(s.op in ("read", "reduce", "where") for t in tree.src for s in postorder(t)):
         return reason
@@ -441,9 +560,26 @@ class Outside:
 def outside(x: Core, value: float = 0.0) -> Outside:
     """x with a value for reads beyond its edges, to be indexed by axes.
 
+    value: a number that x's type holds. An index from data counts from the front here: a negative
+    one is beyond the edge. Raises TypeError for what is no tensor or no such number.
+
     >>> i, u = gu.axis("i", 3), gu.axis("u", 3)
     >>> x = gu.tensor([1.0, 2.0, 4.0])
     >>> gu.outside(x, 0.0)[i + u - 1].sum(u).order(i).tolist()
     [3.0, 7.0, 6.0]
     """
-    return Outside(x, value)
+    if not isinstance(x, Core):
+        raise TypeError(f"outside takes a tensor, not {type(x).__name__}: {x!r}" + at_line())
+    beyond: Any = value
+    if not isinstance(beyond, numbers.Real):
+        raise TypeError(
+            f"outside: the value beyond the edge is a number, not {type(value).__name__}; write "
+            f"gu.where(condition, x[…], value) for one that is computed" + at_line()
+        )
+    number = index(beyond) if hasattr(beyond, "__index__") else float(beyond)
+    if not x.dtype.is_float and number != int(number if math.isfinite(number) else 0):
+        raise TypeError(
+            f"outside: {x.dtype.name} holds no {number}; write gu.outside(x.float(), {number})"
+            + at_line()
+        )
+    return Outside(x, number)

@@ -16,6 +16,7 @@ from ..ir.node import Node
 from . import pointwise as pw
 from .autocast import full, is_half
 from .core import Core, finish, operand, value_of
+from .either import reducing
 from .errors import ShapeError, at_line, check_dim, lined_up
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def _in_runs(x: Node, axis: int) -> Node | None:
     return ir.reshape(ir.loops(shape, body), x.shape)
 
 
+@reducing
 def cumsum(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     """y[i] = Σ over r ≤ i of x[r] along `dim`; integers sum in int64.
 
@@ -119,6 +121,7 @@ def cumsum(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     return _scanned("cumsum", a, dim, dtype)
 
 
+@reducing
 def cumprod(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     """y[i] = Π over r ≤ i of x[r] along `dim`, in the order of r; integers multiply in int64.
 
@@ -128,6 +131,7 @@ def cumprod(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     return _scanned("cumprod", a, dim, dtype)
 
 
+@reducing
 def cummax(a: Core, dim: int) -> Running:
     """(values, indices): the greatest up to each element along `dim`, and where it is (of equals
     the last). NaN wins. The derivative goes to the elements at the indices.
@@ -139,6 +143,7 @@ def cummax(a: Core, dim: int) -> Running:
     return _extreme("cummax", a, dim)
 
 
+@reducing
 def cummin(a: Core, dim: int) -> Running:
     """(values, indices): the least up to each element along `dim`, and where it is (of equals the
     last). NaN wins. The derivative goes to the elements at the indices.

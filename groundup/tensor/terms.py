@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..autodiff import solve
 from ..ir import dtype as dt
 from ..ir import node as ir
-from ..ir.extent import product
+from ..ir.extent import Extent, product
 from ..ir.node import Node
-from ..ir.transform import body_nodes, substitute
+from ..ir.transform import TENSOR_OPS, body_nodes, substitute
 from ..schedule.search import neutral
 from .errors import user_line
+from .guards import verdict
 from .notation import Axis, Indexed, postorder
 
 if TYPE_CHECKING:
@@ -98,9 +100,12 @@ def _placed(low: Lowering, tree: Indexed, body: Node, placed: Sequence[Indexed])
             tree, f"{kind} after at(…): there may be no term to choose",
             f"write gu.where(gu.eq(index, b), x, −∞).{kind}(…)",
         )  # fmt: skip
+    places = [_index(low, p) for p in placed]
+    if any(not from_data(place) for place in places):
+        return _inverted(low, tree, body, placed, places)
     here: Node | None = None
-    for p in placed:
-        equal = ir.alu("eq", _index(low, p), ir.axis(p.arg))
+    for p, place in zip(placed, places, strict=True):
+        equal = ir.alu("eq", place, ir.axis(p.arg))
         here = equal if here is None else ir.alu("and", here, equal)
     assert here is not None
     if kind == "mean":
@@ -111,6 +116,54 @@ def _placed(low: Lowering, tree: Indexed, body: Node, placed: Sequence[Indexed])
         found = _at(low, _TRUTH[kind], axes, here, ir.cast(body, dt.uint8))
         return stored(low, ir.cast(found, dt.bool_))
     return _at(low, kind, axes, here, body)
+
+
+def _inverted(
+    low: Lowering, tree: Indexed, body: Node, at: Sequence[Indexed], places: Sequence[Node]
+) -> Node:
+    """Terms whose position is computed from axes: who goes to a position is solved for, so that
+    nobody searches: x[i].at(c, 2*i + 1) is x[(c - 1) // 2] where c is odd."""
+    kind = tree.arg[0]
+    if kind == "mean":
+        counted = ir.const(1, dt.int64)
+        total = _solved(low, tree, body, at, places, "sum")
+        return _divided(total, _solved(low, tree, counted, at, places, "sum"))
+    if body.dtype is dt.bool_:  # max or min of truth values
+        found = _solved(low, tree, ir.cast(body, dt.uint8), at, places, _TRUTH.get(kind, kind))
+        return ir.cast(found, dt.bool_)
+    return _solved(low, tree, body, at, places, kind)
+
+
+def _solved(
+    low: Lowering, tree: Indexed, body: Node, at: Sequence[Indexed], places: Sequence[Node],
+    kind: str,
+) -> Node:  # fmt: skip
+    own = [p.arg for p in at]
+    known = [*own, *(a for a in tree.free if a not in own)]
+    shape = tuple([low.size[a] for a in known])
+    absent = ir.const(neutral(kind, body.dtype), body.dtype)
+    axes = tree.arg[1]
+    if any(int(low.size[a]) == 0 for a in axes):
+        return absent
+    # A position is an output variable, or 0 on an axis of one.
+    positions = [
+        ir.out(d) if n != 1 or isinstance(n, Extent) else ir.index(0) for d, n in enumerate(shape)
+    ]
+    here = {ir.axis(a): p for a, p in zip(known, positions, strict=True)}
+    indices = [*(substitute(p, here) for p in places), *positions[len(places) :]]
+    sizes = {ir.axis(a): low.size[a] for a in axes}
+    found = solve.placed(shape, indices, substitute(body, here), sizes, kind, absent)
+    back = {p: ir.axis(a) for a, p in zip(known, positions, strict=True) if p.op == "out"}
+    found = substitute(found, back)
+    for n in body_nodes(found):
+        for uid, _ in n.arg[1] if n.op == "reduce" else ():
+            low.names.setdefault(uid, "")
+    return found
+
+
+def from_data(index: Node) -> bool:
+    """Does an index come from data?"""
+    return any(n.op == "read" or n.op in TENSOR_OPS for n in body_nodes(index))
 
 
 def _at(low: Lowering, kind: str, axes: Sequence[Axis], here: Node, body: Node) -> Node:
@@ -134,7 +187,9 @@ def _index(low: Lowering, tree: Indexed) -> Node:
     bounds = low.interval(index)
     if bounds[0] >= 0 and bounds[1] < size:
         return index
-    if not any(n.op == "read" for n in body_nodes(index)):
+    if not from_data(index):
+        if verdict(source, int(size), (), low.size).inside:
+            return index
         raise low.closing.leaves(tree, 1, bounds, int(size), low.size)
     place = low.data_index(source, index, size)
     if place is index and source.op == "read":  # looked at already

@@ -55,7 +55,27 @@ def mistake(
         + _underlined(pieces)
         + (lined_up(**shapes) if shapes else "")
         + (f"\n  {instead}" if instead else "")
+        + _alike(root, order or ())
         + at_line()
+    )
+
+
+def _alike(root: Indexed, order: Sequence[Axis]) -> str:
+    """A line if axes share a name: nobody would see which is which."""
+    from .notation import Axis, postorder
+
+    found: dict[str, set[int]] = {}
+    for t in [*postorder(root), *order]:
+        for a in (t, *(t.arg[1] if t.op in ("reduce", "running") else ())):
+            for b in a if isinstance(a, tuple) else (a,):
+                if isinstance(b, Axis):
+                    found.setdefault(b.name, set()).add(id(b))
+    names = [name for name, axes in found.items() if len(axes) > 1]
+    if not names:
+        return ""
+    return (
+        f"\n  there are {len(found[names[0]])} axes named {names[0]}: axes compare by identity; "
+        "make each once, or give each a name of its own"
     )
 
 

@@ -86,3 +86,31 @@ def compare(
             assert not np.any(x.grad.numpy()), f"no gradient of input {n}"
             continue
         same(o.grad, x.grad, rtol * 4, atol * 4, f"gradient of input {n}")
+
+
+def same_slopes(
+    ours: Callable[..., gu.Tensor], theirs: Callable[..., Any], *arrays: np.ndarray
+) -> None:
+    """Equal values, first and second derivatives, in float64."""
+    lib = torch()
+    xs = [gu.from_numpy(a.copy()).requires_grad_() for a in arrays]
+    ys = [lib.tensor(a.copy(), requires_grad=True) for a in arrays]
+    mine, his = ours(*xs), theirs(*ys)
+    np.testing.assert_allclose(mine.detach().numpy(), his.detach().numpy(), 1e-9, 1e-9)
+    weights = sample(tuple(his.shape), "float64", 3)
+    a, b = (mine * gu.from_numpy(weights)).sum(), (his * lib.tensor(weights)).sum()
+    for _ in range(2):
+        ga = gu.derivatives(a, xs, create_graph=True, allow_unused=True)
+        gb = lib.autograd.grad(b, ys, create_graph=True, allow_unused=True)
+        a, b = None, None
+        for p, q, x in zip(ga, gb, arrays, strict=True):
+            if q is None:
+                assert p is None or not np.any(p.detach().numpy())
+                continue
+            got = np.zeros_like(x) if p is None else p.detach().numpy()
+            np.testing.assert_allclose(got, q.detach().numpy(), 1e-8, 1e-8)
+            if p is not None:
+                a = p.sin().sum() if a is None else a + p.sin().sum()
+            b = q.sin().sum() if b is None else b + q.sin().sum()
+        if b is None or not b.requires_grad:
+            return

@@ -1,11 +1,12 @@
 """Random index expressions: the compiler, the plain Python loops, and their meaning written out.
 
 All numbers are small integers held in float64, so sums and products are exact and every comparison
-is for equality, whatever the order of the terms.
+is for equality, whatever the order of the terms; but for derivatives of products, which divide.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +34,7 @@ class Maker:
         self.rng = np.random.default_rng(seed)
         self.leaves: list[gu.Tensor] = []
         self.count = 0
+        self.exact = True  # a product's derivative divides, and its second one cancels
 
     def pick(self, options: Any) -> Any:
         options = list(options)
@@ -46,7 +48,10 @@ class Maker:
 
     def index(self, axes: list[gu.Axis]) -> tuple[Any, Value, int]:
         """(index, its value, the size of the axis that it stays in)."""
-        kind = self.pick(("plain", "plain", "affine", "back", "divided", "rest", "gather", "fixed"))
+        kind = self.pick(
+            ("plain", "plain", "affine", "back", "divided", "rest", "gather", "fixed", "apart",
+             "clamped", "chosen", "behind", "twice")
+        )  # fmt: skip
         a, b = self.pick(axes), self.pick(axes)
         n, m = a.size or 1, b.size or 1
         if kind == "affine":
@@ -64,7 +69,23 @@ class Maker:
             table = self.rng.integers(0, size, n)
             return gu.from_numpy(table)[a], lambda e: int(table[e[a]]), size
         if kind == "fixed":
-            return 1, lambda e: 1, 2
+            return self.pick((1, -1)), lambda e: 1, 2
+        if kind == "apart":
+            return 2 * a - b + m - 1, lambda e: 2 * e[a] - e[b] + m - 1, 2 * n + m - 2
+        if kind == "clamped":
+            low, high = sorted(int(v) for v in self.rng.integers(0, 5, 2))
+            return (a + b - 1).clamp(low, high), lambda e: min(max(e[a] + e[b] - 1, low), high), 5
+        if kind == "chosen":
+            return gu.where(a > b, a - b, 0), lambda e: max(e[a] - e[b], 0), n
+        if kind == "behind":  # counts from the back
+            size = self.pick(SIZES)
+            back = self.rng.integers(-size, size, n)
+            return gu.from_numpy(back)[a], lambda e: int(back[e[a]]) % size, size
+        if kind == "twice":
+            one, size = self.rng.integers(0, m, n), self.pick(SIZES)
+            other = self.rng.integers(0, size, m)
+            inner, outer = gu.from_numpy(one), gu.from_numpy(other)
+            return outer[inner[a]], lambda e: int(other[one[e[a]]]), size
         return a, lambda e: e[a], n
 
     # ---- expressions -----------------------------------------------------------------------------
@@ -79,7 +100,7 @@ class Maker:
         self.leaves.append(x)
         a, shift = self.pick(axes), int(self.rng.integers(-2, 3))
         size = int(self.rng.integers(1, 6))
-        kind = self.pick(("plain", "plain", "plain", "outside", "guarded"))
+        kind = self.pick(("plain", "plain", "plain", "outside", "guarded", "checked", "beyond"))
         if kind == "plain":
             values = [v for _, v, _ in found]
             return x[tuple(ix for ix, _, _ in found)], lambda e: data[tuple(v(e) for v in values)]
@@ -91,6 +112,18 @@ class Maker:
             at = e[a] + shift
             return float(row[at]) if 0 <= at < size else 2.0
 
+        if kind in ("checked", "beyond"):  # an index from data that leaves its tensor
+            table = self.rng.integers(-9, 9, a.size)
+            at, wide = gu.from_numpy(table)[a], self.rng.random() < 0.5
+
+            def looked_up(e: Env) -> float:
+                place = int(table[e[a]])
+                return float(row[place]) if 0 <= place < size else 2.0
+
+            if kind == "beyond":
+                return gu.outside(y, 2.0)[at], looked_up
+            held = (at >= 0) & (at < size) if wide else ~((at < 0) | (size <= at))
+            return gu.where(held, y[at], 2.0), looked_up
         if kind == "outside":
             return gu.outside(y, 2.0)[a + shift], value
         inside = (a >= -shift) & (a < size - shift)
@@ -114,8 +147,8 @@ class Maker:
         if depth <= 0:
             return self.read(axes)
         kind = self.pick(
-            ("read", "add", "sub", "mul", "greater", "where", "reduce", "reduce", "axis", "truth",
-             "at", "running")
+            ("read", "add", "sub", "mul", "greater", "less", "clamp", "where", "reduce", "reduce",
+             "axis", "truth", "at", "at", "running")
         )  # fmt: skip
         if kind == "read":
             return self.read(axes)
@@ -129,7 +162,12 @@ class Maker:
             return gu.where(c, x, y), lambda e: u(e) if holds(e) else v(e)
         if kind in ("reduce", "truth", "at", "running"):
             return getattr(self, kind)(axes, depth)
+        if kind == "clamp":
+            x, u = self.part(axes, depth - 1)
+            return abs(x.clamp(-2, 3)), lambda e: abs(min(max(u(e), -2), 3))
         (x, u), (y, v) = self.part(axes, depth - 1), self.part(axes, depth - 1)
+        if kind == "less":
+            return gu.minimum(x, y), lambda e: min(u(e), v(e))
         if kind == "add":
             return x + y, lambda e: u(e) + v(e)
         if kind == "sub":
@@ -144,14 +182,23 @@ class Maker:
         own = [a for a in own if a in x.free]
         if not own:
             return x, u
-        kind = self.pick(("sum", "sum", "max", "min", "argmax"))
-        take = {"sum": sum, "max": max, "min": min, "argmax": lambda t: float(np.argmax(t))}[kind]
+        count = math.prod(a.size or 1 for a in own)
+        kind = self.pick(
+            ("sum", "sum", "max", "min", "argmax", "argmin", "prod",
+             "mean" if count in (1, 2, 4) else "sum")
+        )  # fmt: skip
+        self.exact = self.exact and kind != "prod"
+        take: Callable[[list[Any]], Any] = {
+            "sum": sum, "max": max, "min": min, "argmax": lambda t: float(np.argmax(t)),
+            "argmin": lambda t: float(np.argmin(t)), "prod": math.prod,
+            "mean": lambda t: sum(t) / count,
+        }[kind]  # fmt: skip
 
         def value(e: Env) -> float:
             return take([u({**e, **inner}) for inner in positions(own)])
 
-        y = getattr(x, kind)(*own)
-        return (y.to(gu.float64) if kind == "argmax" else y), value
+        y = getattr(gu, kind)(x, *own) if self.rng.random() < 0.3 else getattr(x, kind)(*own)
+        return (y.to(gu.float64) if kind.startswith("arg") else y), value
 
     def truth(self, axes: list[gu.Axis], depth: int) -> Part:
         own = self.axis()
@@ -163,38 +210,94 @@ class Maker:
         y = gu.where(getattr(x, kind)(own), 1.0, -1.0).to(gu.float64)
         return y, lambda e: 1.0 if take([u({**e, **n}) for n in positions([own])]) else -1.0
 
+    def place(self, own: list[gu.Axis], place: gu.Axis) -> tuple[Any, Value]:
+        """An index of an axis, from data or computed from axes of its own, and its value."""
+        a, b, size = self.pick(own), self.pick(own), place.size or 1
+        n, m = a.size or 1, b.size or 1
+        kind = self.pick(("data", "data", "rest", "rest", "back", "affine", "half", "clamped"))
+        if kind == "rest":
+            c = int(self.rng.integers(0, 4))
+            return (a + 2 * b + c) % size, lambda e: (e[a] + 2 * e[b] + c) % size
+        if kind == "back" and n <= size:
+            return size - 1 - a, lambda e: size - 1 - e[a]
+        if kind == "affine" and 2 * (n - 1) + m - 1 < size:
+            return 2 * a + b, lambda e: 2 * e[a] + e[b]
+        if kind == "half" and (n + 1) // 2 < size:
+            return (a + 1) // 2, lambda e: (e[a] + 1) // 2
+        if kind == "clamped":
+            return (a - 1).clamp(0, size - 1), lambda e: min(max(e[a] - 1, 0), size - 1)
+        labels = self.rng.integers(0, size, n)
+        return gu.from_numpy(labels)[a], lambda e: int(labels[e[a]])
+
     def at(self, axes: list[gu.Axis], depth: int) -> Part:
-        own, place = self.axis(), self.pick(axes)
-        labels = self.rng.integers(0, place.size, own.size)
-        x, u = self.part([own, *(a for a in self.some(axes) if a is not place)], depth - 1)
-        if own not in x.free or place in x.free:
+        own = [self.axis() for _ in range(self.pick((1, 1, 2)))]
+        to = list(self.rng.permutation(len(axes))[: self.pick((1, 1, 2))])
+        places = [axes[n] for n in to]
+        x, u = self.part([*own, *(a for a in self.some(axes) if a not in places)], depth - 1)
+        own = [a for a in own if a in x.free]
+        if not own or any(a in x.free for a in places):
             return x, u
-        kind, none = self.pick((("sum", 0.0), ("max", None)))
+        where = []
+        for a in places:
+            index, at = self.place(own, a)
+            x = x.at(a, index)
+            where.append((a, at))
+        kind, none = self.pick(
+            (("sum", 0.0), ("max", None), ("min", None), ("prod", 1.0), ("any", 0.0), ("all", 1.0))
+        )
+
+        self.exact = self.exact and kind != "prod"
 
         def value(e: Env) -> float:
-            terms = [u({**e, **n}) for n in positions([own]) if labels[n[own]] == e[place]]
-            if kind == "max":
-                return max(terms, default=-3.0)
-            return sum(terms, none)
+            inner = [{**e, **n} for n in positions(own)]
+            terms = [u(n) for n in inner if all(at(n) == e[a] for a, at in where)]
+            if kind in ("any", "all"):
+                return float(any(terms) if kind == "any" else all(terms))
+            if kind in ("max", "min"):
+                return (max if kind == "max" else min)(terms, default=-3.0)
+            return float(sum(terms) if kind == "sum" else math.prod(terms)) + 0 * none
 
-        y = getattr(x.at(place, gu.from_numpy(labels)[own]), kind)(own)
-        return (y if kind == "sum" else gu.where(y.isinf(), -3.0, y)), value
+        y = getattr(x, kind)(*own)
+        if kind in ("any", "all"):
+            return y.to(gu.float64), value
+        return (gu.where(y.isinf(), -3.0, y) if kind in ("max", "min") else y), value
 
     def running(self, axes: list[gu.Axis], depth: int) -> Part:
         a = self.pick(axes)
         x, u = self.part(axes, depth - 1)
         if a not in x.free:
             return x, u
-        if self.rng.random() < 0.5:
-            return x.cumsum(a), lambda e: sum(u({**e, a: n}) for n in range(e[a] + 1))
+        back = bool(self.rng.random() < 0.5)
+
+        def so_far(e: Env) -> list[Any]:
+            """The values up to here, in order."""
+            here, n = e[a], a.size or 1
+            order = range(n - 1, here - 1, -1) if back else range(here + 1)
+            return [u({**e, a: m}) for m in order]
+
+        kind = self.pick(("cumsum", "cummax", "cummin", "cumprod", "scan", "linear", "start"))
+        if kind.startswith("cum"):
+            self.exact = self.exact and kind != "cumprod"
+            take = {"cumsum": sum, "cummax": max, "cummin": min, "cumprod": math.prod}[kind]
+            return getattr(x, kind)(a, reverse=back), lambda e: take(so_far(e))
+        step: Callable[[Any, Any], Any] = {
+            "scan": lambda h, v: max(h, v) - 1, "linear": lambda h, v: v - h,
+            "start": lambda h, v: min(h, v) + v,
+        }[kind]  # fmt: skip
+        others = [b for b in axes if b is not a]
+        first, begin = self.read(others) if kind == "start" and others else (1.0, lambda e: 1.0)
 
         def value(e: Env) -> float:
-            h = 1.0
-            for n in range(e[a] + 1):
-                h = max(h, u({**e, a: n})) - 1
+            h = begin(e)
+            for v in so_far(e):
+                h = step(h, v)
             return h
 
-        return gu.scan(a, lambda h: gu.maximum(h, x) - 1, start=1.0), value
+        steps: dict[str, Callable[[Any], Any]] = {
+            "scan": lambda h: gu.maximum(h, x) - 1, "linear": lambda h: x - h,
+            "start": lambda h: gu.minimum(h, x) + x,
+        }  # fmt: skip
+        return gu.scan(a, steps[kind], start=first, reverse=back), value
 
     def some(self, axes: list[gu.Axis]) -> list[gu.Axis]:
         kept = [a for a in axes if self.rng.random() < 0.7]
@@ -230,7 +333,7 @@ def run(result: gu.Tensor, leaves: list[gu.Tensor]) -> list[np.ndarray]:
 @given(st.integers(0, 2**64 - 1), st.integers(0, 4))
 def test_random_comprehensions(engine: str, seed: int, depth: int) -> None:
     if engine == "compiled":  # both are run by this
-        check(seed, depth)
+        assume(check(seed, depth))
 
 
 def test_residues_with_different_numbers_of_terms(engine: str) -> None:
@@ -248,23 +351,48 @@ def test_residues_with_different_numbers_of_terms(engine: str) -> None:
     np.testing.assert_array_equal(got.numpy(), expected)
 
 
-def check(seed: int, depth: int) -> None:
-    """Compiled and plain, values and derivatives, of one drawn expression."""
+@pytest.mark.parametrize("seed,depth", [
+    (10483, 3),  # a reduction waits for one in the guard of its reads, which another joins
+    (10573, 3),  # the position of an extreme is put for a variable under one of the same variables
+    (10818, 3),
+])  # fmt: skip
+def test_drawn_once_and_wrong(engine: str, seed: int, depth: int) -> None:
+    if engine == "compiled":
+        assert check(seed, depth)
+
+
+@pytest.mark.slow  # its second derivative is one kernel of thousands of instructions
+def test_a_reduction_in_a_guard_inside_a_loop_of_its_variable(engine: str) -> None:
+    """Two reductions over a variable of one name, the one in the guard of the other's reads."""
+    if engine == "compiled":
+        assert check(494, 4)
+
+
+def check(seed: int, depth: int) -> bool:
+    """Compiled and plain, values and derivatives, of one drawn expression; False if its numbers are
+    too large to be exact."""
     maker = Maker(seed)
     outer = [maker.axis() for _ in range(maker.pick((1, 2, 3)))]
     x, value = maker.part(outer, depth)
     free = [a for a in outer if a in x.free]
     expected = np.array([value(e) for e in positions(free)])
     expected = expected.reshape(tuple(a.size or 0 for a in free))
-    assume(np.all(np.abs(expected) < EXACT))
+    if not np.all(np.abs(expected) < EXACT):
+        return False
     compiled = run(x.order(*free), maker.leaves)
     np.testing.assert_array_equal(compiled[0], expected, err_msg=repr(x))
-    assume(all(np.all(np.abs(c) < EXACT) for c in compiled))
+    if not all(np.all(np.abs(c) < EXACT) for c in compiled):
+        return False
     with gu.debug():
         plain = run(x.order(*free), maker.leaves)
     assert len(plain) == len(compiled)
-    for a, b in zip(compiled, plain, strict=True):
-        np.testing.assert_array_equal(a, b, err_msg=repr(x))
+    for n, (a, b) in enumerate(zip(compiled, plain, strict=True)):
+        if maker.exact or n == 0:
+            np.testing.assert_array_equal(a, b, err_msg=repr(x))
+        else:
+            scale = max(1.0, *(float(np.abs(v).max(initial=0.0)) for v in plain))
+            np.testing.assert_allclose(a, b, 1e-12, 1e-12 * scale, err_msg=repr(x))
+    return True
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -127,6 +127,12 @@ def test_gather_and_relatives() -> None:
     compare(lambda lib, a, k: a.gather(1, k), x, i)
     compare(lambda lib, a, k: a.gather(0, k[:2] % 3), x, i)
     compare(lambda lib, a, k: a.index_select(1, k[:, 0]), x, i)
+    compare(lambda lib, a, k: a.index_select(0, k[0, 0]), x, i)  # 0-d: a list of one
+    compare(lambda lib, a, k: a.index_select(1, k[1, 1]), x, i)
+    compare(lambda lib, a, k: a[0, 1].index_select(0, k[0, 0]), x, i)
+    compare(lambda lib, a, k: a[0, 1].index_select(-1, k[0, :1]), x, i)
+    compare(lambda lib, a, k: a[0].gather(0, k[2, 0]), x, i)
+    compare(lambda lib, a, k: a[k[1, 0]] + a[:, k[0, 1]].sum(), x, i)
     compare(lambda lib, a, k: lib.take_along_dim(a, k, 1), x, i)
     compare(lambda lib, a: lib.take_along_dim(a, a.argmax(1, keepdim=True), 1), x)
     compare(lambda lib, a: a.masked_select(a > 0), x)
@@ -162,6 +168,12 @@ def test_errors_explain() -> None:
         x[gu.tensor([0, 7])]
     with pytest.raises(IndexError, match="leaves an axis of size 3"):
         x[gu.tensor([0, -4])] = 1.0
+    with pytest.raises(gu.ShapeError, match="index is a list, of one axis"):
+        x.index_select(0, gu.tensor([[0]]))
+    with pytest.raises(gu.ShapeError, match="one axis and one element"):
+        x[0, 0].index_select(0, gu.tensor([0, 0]))
+    with pytest.raises(IndexError, match="a mask is no list of indices"):
+        x.index_select(0, x[:, 0] > 0)
     with pytest.raises(IndexError, match="3 indices for a tensor of 2 axes"):
         x[0, 0, 0]
     with pytest.raises(IndexError, match="mask must have the size"):

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import groundup as gu
+from groundup.ir.show import show
 
-from .support import compare, sample, torch
+from .support import compare, same_slopes, sample, torch
 
 i, j, k, t, f = gu.axes("i j k t f")
 FUNCTIONS = (
@@ -106,6 +107,65 @@ def test_functions_of_one_number() -> None:
         compare(g, a, rtol=1e-5)
 
 
+@pytest.mark.peers
+def test_reductions_as_functions() -> None:
+    a = sample((3, 4))
+    for name in ("sum", "prod", "max", "min", "mean", "logsumexp", "argmax", "argmin", "amax",
+                "amin", "any", "all"):  # fmt: skip
+
+        def g(lib: Any, x: Any, name: str = name) -> Any:
+            if lib is not gu:
+                if name in ("max", "min"):
+                    return getattr(lib, f"a{name}")(x, 1), getattr(lib, name)(x)
+                flat = (x > 0.5) if name in ("any", "all") else x
+                return getattr(lib, name)(flat, 1), getattr(lib, name)(flat.reshape(-1), 0)
+            y = (x[i, j] > 0.5) if name in ("any", "all") else x[i, j]
+            f = getattr(lib, name)
+            return f(y, j).order(i), f(y, i, j).order()
+
+        compare(g, a, rtol=1e-5)
+    for name in ("cumsum", "cumprod", "cummax", "cummin"):
+
+        def h(lib: Any, x: Any, name: str = name) -> Any:
+            if lib is gu:
+                return getattr(lib, name)(x[i, j], j).order(i, j)
+            y = getattr(lib, name)(x, 1)
+            return y.values if name in ("cummax", "cummin") else y
+
+        compare(h, a, rtol=1e-5)
+    x = gu.from_numpy(a)
+    equal(gu.cumsum(x[i, j], j, reverse=True).order(i, j), a[:, ::-1].cumsum(1)[:, ::-1], 1e-5)
+    with pytest.raises(TypeError, match="takes the axes that it goes over, not dim="):
+        gu.sum(x[i, j], dim=1)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="reduces over axes, not int: 1"):
+        gu.sum(x[i, j], 1)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="runs along one axis"):
+        gu.cumsum(x[i, j], i, j)
+
+
+@pytest.mark.peers
+def test_functions_of_two_by_name() -> None:
+    p, q = sample((3, 4)), np.abs(sample((3, 4), seed=1)) + 0.5
+
+    def g(lib: Any, x: Any, y: Any) -> Any:
+        u, v = (x[i, j], y[i, j]) if lib is gu else (x, y)
+        found = (
+            u.add(v), u.sub(2), u.mul(v), u.div(v), u.remainder(v), v.pow(u),
+            u.neg(), u.maximum(v), u.minimum(v), u.lt(v), u.le(v), u.gt(v), u.ge(0.5),
+            u.logical_and(v), u.logical_or(u), u.logical_xor(v), u.logical_not(), u.lerp(v, 0.3),
+            u.masked_fill(v > 1, 7.0), u.where(v > 1, v), u.clamp_min(0.2), u.clamp_max(0.2),
+        )  # fmt: skip
+        return tuple(w.order(i, j) for w in found) if lib is gu else found
+
+    def divided(lib: Any, x: Any, y: Any) -> Any:
+        if lib is not gu:
+            return x.floor_divide(y)
+        return x[i, j].floor_divide(y[i, j]).order(i, j)
+
+    compare(g, p, q, rtol=1e-5)
+    compare(divided, p, q, grad=False)
+
+
 def test_operators_with_a_number_on_the_left_and_types() -> None:
     p = gu.axis("p", 5)
     assert (7 % (p + 1)).order(p).tolist() == [0, 1, 1, 3, 2]
@@ -120,85 +180,6 @@ def test_operators_with_a_number_on_the_left_and_types() -> None:
     assert p.to(gu.float64).order(p).dtype is gu.float64
     assert p.int().order(p).dtype is gu.int32
     assert p.bool().order(p).tolist() == [False, True, True, True, True]
-
-
-# ---- terms that go to positions ------------------------------------------------------------------
-
-
-def _groups(values: Any, labels: Any, count: int, of: Callable[[Any], Any]) -> np.ndarray:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.array([of(values[labels == c]) for c in range(count)])
-
-
-@pytest.mark.parametrize("n", [1, 2, 17, 100])
-def test_terms_at_positions(n: int) -> None:
-    a, labels = sample((n, 3)), np.random.default_rng(n).integers(0, 4, n)
-    x, where = gu.from_numpy(a), gu.from_numpy(labels)
-    c = gu.axis("c", 5)  # nothing goes to the last position
-    placed = x[i, f].at(c, where[i])
-
-    def some(of: str, none: float) -> Callable[[Any], Any]:
-        return lambda v: getattr(v, of)(0) if len(v) else np.full(3, none)
-
-    equal(placed.sum(i).order(c, f), _groups(a, labels, 5, lambda v: v.sum(0)), 1e-5)
-    equal(placed.sum(i).order(f, c), _groups(a, labels, 5, lambda v: v.sum(0)).T, 1e-5)
-    equal(placed.prod(i).order(c, f), _groups(a, labels, 5, lambda v: v.prod(0)), 1e-5)
-    equal(placed.max(i).order(c, f), _groups(a, labels, 5, some("max", -np.inf)))
-    equal(placed.min(i).order(c, f), _groups(a, labels, 5, some("min", np.inf)))
-    equal(placed.mean(i).order(c, f), _groups(a, labels, 5, some("mean", np.nan)), 1e-5)
-    soft = _groups(a.astype(np.float64), labels, 5, lambda v: np.log(np.exp(v).sum(0)))
-    equal(placed.logsumexp(i).order(c, f), soft, 1e-5)
-    equal((x[i, f] > 1).at(c, where[i]).any(i).order(c, f),
-          _groups(a > 1, labels, 5, lambda v: v.any(0)))  # fmt: skip
-    equal((x[i, f] > 0).at(c, where[i]).all(i).order(c, f),
-          _groups(a > 0, labels, 5, lambda v: v.all(0)))  # fmt: skip
-    ratio = x[i, f].at(c, where[i]).sum(i) / gu.ones(n)[i].at(c, where[i]).sum(i)
-    equal(ratio.order(c, f), _groups(a, labels, 5, some("mean", np.nan)), 1e-5)
-
-
-def test_several_positions_batches_and_computed_ones() -> None:
-    rng = np.random.default_rng(0)
-    rows, columns, a = rng.integers(0, 3, 40), rng.integers(0, 4, 40), sample((40,))
-    r, c, x = gu.from_numpy(rows), gu.from_numpy(columns), gu.from_numpy(a)
-    p, q = gu.axis("p", 3), gu.axis("q", 4)
-    expected = np.zeros((3, 4), np.float32)
-    np.add.at(expected, (rows, columns), a)
-    equal(x[i].at(p, r[i]).at(q, c[i]).sum(i).order(p, q), expected, 1e-5)
-    labels, b = rng.integers(0, 4, (5, 9)), sample((5, 9))
-    where, y = gu.from_numpy(labels), gu.from_numpy(b)
-    each = np.zeros((5, 4), np.float32)
-    for n in range(5):
-        np.add.at(each[n], labels[n], b[n])
-    equal(y[i, j].at(q, where[i, j]).sum(j).order(i, q), each, 1e-5)
-    equal(y[i, j].at(q, where[i, j]).sum(i, j).order(q), each.sum(0), 1e-5)
-    bins = (y[i, j].clamp(-1.9, 1.9) + 2).floor().long()
-    counts = np.bincount(np.floor(np.clip(b, -1.9, 1.9) + 2).astype(int).ravel(), minlength=4)
-    equal(gu.ones(5, 9)[i, j].at(q, bins).sum(i, j).order(q), counts)
-    equal(gu.arange(2)[k].at(q, 2 * k + 1).sum(k).order(q), [0, 0, 0, 1])
-    equal(gu.ones(2)[k].at(q, gu.tensor([-1, 0])[k]).sum(k).order(q), [1, 0, 0, 1])
-
-
-def test_positions_that_leave_their_axis() -> None:
-    x, c = gu.ones(3), gu.axis("c", 4)
-    labels = gu.tensor([0, 4, 1])
-    with pytest.raises(IndexError, match="index 4 at position \\(1,\\) leaves an axis of size 4"):
-        x[i].at(c, labels[i]).sum(i).order(c)
-    with pytest.raises(IndexError, match="index 5"):
-        x[i].at(c, labels[i] + 1).sum(i).order(c).tolist()
-    with pytest.raises(IndexError, match=r"axis c goes from 0 to 6 \(for k < 4\)"):
-        gu.ones(4)[k].at(c, 2 * k).sum(k).order(c)
-    with pytest.raises(TypeError, match="says where the terms of a reduction go"):
-        x[i].at(c, labels[i]).order(i, c)
-    with pytest.raises(TypeError, match="says where the terms of a reduction go"):
-        (x[i].at(c, labels[i]) * 2).sum(i).order(c)
-    with pytest.raises(TypeError, match="there may be no term"):
-        x[i].at(c, labels[i]).argmax(i).order(c)
-    with pytest.raises(IndexError, match="holds integers, not float32"):
-        x[i].at(c, x[i]).sum(i).order(c)
-    with pytest.raises(ValueError, match="depends on c itself"):
-        x[i].at(c, c)
-    with pytest.raises(TypeError, match="takes an axis"):
-        x[i].at(3, labels[i])  # type: ignore[arg-type]
 
 
 # ---- along an axis -------------------------------------------------------------------------------
@@ -326,6 +307,17 @@ def test_a_where_guards_what_its_condition_keeps_inside() -> None:
     s = gu.axis("s", 9)
     equal(gu.where(q >= s, x[q - s, 0], 0.0).order(q, s), expected)
     equal(gu.where(gu.eq(p, 3), x[p + 1, 0], 0.0).order(p), [0] * 3 + [a[4, 0]] + [0] * 8)
+    s3 = gu.axis("s3", 3)
+    y = gu.tensor([1.0, 2.0, 4.0])
+    for inside in (
+        gu.clamp(p - 4, 0, 2), (p - 4).clamp_min(0).clamp_max(2), gu.minimum(p, 2),
+        gu.where(p > 2, 2, p), gu.where((p > 2) | (p < 1), 1, 2 * p - 2), abs(2 - p.clamp_max(4)),
+    ):  # fmt: skip
+        at = inside.order(p).numpy()
+        equal(y[inside].order(p), y.numpy()[at])
+        equal(gu.ones(12)[p].at(s3, inside).sum(p).order(s3), np.bincount(at, minlength=3))
+    with pytest.raises(IndexError, match="goes from 0 to 11"):
+        y[gu.where(p > 3, 2, p)].order(p)
     with pytest.raises(IndexError, match="at p = 9 the condition of the where holds"):
         gu.where(p < 10, x[p, 0], 0.0).order(p)
     with pytest.raises(IndexError, match="goes from 0 to 11"):  # another p, which nothing guards
@@ -349,122 +341,7 @@ def test_guards_that_cannot_be_proved_are_checked_when_they_run() -> None:
     assert gu.where(ids[k] >= 0, y[ids[k]], 0.0).order(k).tolist() == [2, 0, 3]
 
 
-# ---- errors show the expression ------------------------------------------------------------------
-
-
-def _message(error: type[Exception], call: Callable[[], Any]) -> list[str]:
-    with pytest.raises(error) as caught:
-        call()
-    return str(caught.value).splitlines()
-
-
-def test_errors_underline_the_culprit() -> None:
-    a, b = gu.zeros(2, 3), gu.zeros(4, 5)
-
-    def shown(error: type[Exception], call: Callable[[], Any]) -> tuple[str, str, str]:
-        lines = _message(error, call)
-        line = next(n for n, text in enumerate(lines) if "^" in text)
-        marked = "".join(
-            c for c, m in zip(lines[line - 1], lines[line].ljust(200), strict=False) if m == "^"
-        )
-        assert "test_notation.py" in lines[-1]
-        return lines[0], lines[line - 1].strip(), marked
-
-    what, text, marked = shown(IndexError, lambda: (a[i, k] * b[k, j]).sum(k).order(i, j))
-    assert "axis k has size 3 in one tensor and 4 in another" in what
-    assert (text, marked) == ("(a[i, k] * b[k, j]).sum(k).order(i, j)", "kk")
-    what, text, marked = shown(ValueError, lambda: (a[i, k] * b[t, j]).sum(k).order(i, j))
-    assert "also depends on t" in what
-    assert (text, marked) == ("(a[i, k] * b[t, j]).sum(k).order(i, j)", "t")
-    what, text, marked = shown(ValueError, lambda: a[i, k].sum(k).exp().sum(k))
-    assert "axis k is reduced twice" in what
-    assert (text, marked) == ("a[i, k].sum(k).exp().sum(k)", "kk")
-    what, text, marked = shown(ValueError, lambda: a[i, k].sum(j))
-    assert (text, marked) == ("a[i, k].sum(j)", "j")
-    what, text, marked = shown(IndexError, lambda: a[i * k, 0])
-    assert "a product of axes is not affine" in what
-    assert (text, marked) == ("a[i * k, 0]", "i * k")
-    assert "not affine" in shown(IndexError, lambda: a[i // k, 0])[0]
-    assert "not affine" in shown(IndexError, lambda: a[i**2, 0])[0]
-    assert "fraction" in shown(IndexError, lambda: a[i / 2, 0])[0]
-    what, text, marked = shown(IndexError, lambda: a[i, 2.5 * k])
-    assert marked == "2.5 * k" or marked == "k * 2.5"
-    what, text, marked = shown(IndexError, lambda: a[b[i, 0], k].order(i, k))
-    assert "an index holds integers, not float32" in what
-    assert (text, marked) == ("a[b[i, 0], k].order(i, k)", "b[i, 0]")
-    p = gu.axis("p", 4)
-    what, text, marked = shown(IndexError, lambda: (2 * a[i, p - 1] + 1).order(i, p))
-    assert "goes from -1 to 2 (for p < 4), but the axis has size 3" in what
-    assert (text, marked) == ("(2 * a[i, p - 1] + 1).order(i, p)", "p - 1")
-    what, text, marked = shown(IndexError, lambda: a[7, k].order(k))
-    assert (text, marked) == ("a[7, k].order(k)", "7")
-    what, text, marked = shown(ValueError, lambda: gu.where(t > 1, a[i, k], 0.0).order(i, k, t))
-    assert "size of axis t cannot be read" in what
-    assert marked == "tt"
-    what, text, marked = shown(IndexError, lambda: gu.zeros(0, 2)[i, k].max(i).order(k))
-    assert "nothing to choose from" in what
-    what, text, marked = shown(TypeError, lambda: gu.where(a[i, k], 1.0, 0.0).order(i, k))
-    assert (text, marked) == ("gu.where(a[i, k], 1.0, 0.0).order(i, k)", "a[i, k]")
-    for bad in (lambda: a[i, :], lambda: a[i, None, k], lambda: a[..., i]):
-        assert "one index for each of its 2 axes" in _message(IndexError, bad)[0]
-
-
-def test_what_an_expression_is_called_and_how_it_is_written() -> None:
-    x, labels = gu.zeros(3, 4), gu.tensor([0, 1, 1])
-    c = gu.axis("c", 2)
-    shown = repr((-(x[i, k] + 1) ** 2 * 3 - (x[i, k] - (2 - k))).max(k) * (i > 2))
-    assert "(-(x[i, k] + 1) ** 2 * 3 - (x[i, k] - (2 - k))).max(k) * (2 < i)" in shown
-    both = repr((i > 0) & (x[i, k] <= 2) | ~(i < 1))
-    assert "(0 < i) & (x[i, k] <= 2) | ~(i < 1)" in both
-    assert "indexed by i" in shown
-    assert "x[i, k].at(c, labels[i]).sum(i)" in repr(x[i, k].at(c, labels[i]).sum(i))
-    assert "gu.scan(k, lambda h: h + x[i, k])" in repr(gu.scan(k, lambda h: h + x[i, k]))
-    assert "gu.outside(x, 0.0)[i - 1, k].to(gu.int64)" in repr(gu.outside(x)[i - 1, k].long())
-    assert "gu.maximum(x[i, k].cumsum(k), 1)" in repr(gu.maximum(x[i, k].cumsum(k), 1))
-
-    class Holder:
-        def __init__(self) -> None:
-            self.weight = gu.zeros(2)
-
-        def shown(self) -> str:
-            return repr(self.weight[i])
-
-    assert "self.weight[i]" in Holder().shown()
-    deep = x[i, k]
-    for _ in range(3000):
-        deep = deep + 1
-    assert len(repr(deep)) < 2000
-
-
 # ---- derivatives, jit ----------------------------------------------------------------------------
-
-
-def _derivatives(
-    ours: Callable[..., gu.Tensor], theirs: Callable[..., Any], *arrays: np.ndarray
-) -> None:
-    """Equal values, first and second derivatives, in float64."""
-    lib = torch()
-    xs = [gu.from_numpy(a.copy()).requires_grad_() for a in arrays]
-    ys = [lib.tensor(a.copy(), requires_grad=True) for a in arrays]
-    mine, his = ours(*xs), theirs(*ys)
-    np.testing.assert_allclose(mine.detach().numpy(), his.detach().numpy(), 1e-9, 1e-9)
-    weights = sample(tuple(his.shape), "float64", 3)
-    a, b = (mine * gu.from_numpy(weights)).sum(), (his * lib.tensor(weights)).sum()
-    for _ in range(2):
-        ga = gu.derivatives(a, xs, create_graph=True, allow_unused=True)
-        gb = lib.autograd.grad(b, ys, create_graph=True, allow_unused=True)
-        a, b = None, None
-        for p, q, x in zip(ga, gb, arrays, strict=True):
-            if q is None:
-                assert p is None or not np.any(p.detach().numpy())
-                continue
-            got = np.zeros_like(x) if p is None else p.detach().numpy()
-            np.testing.assert_allclose(got, q.detach().numpy(), 1e-8, 1e-8)
-            if p is not None:
-                a = p.sin().sum() if a is None else a + p.sin().sum()
-            b = q.sin().sum() if b is None else b + q.sin().sum()
-        if b is None or not b.requires_grad:
-            return
 
 
 def _double(*shape: int) -> np.ndarray:
@@ -474,26 +351,26 @@ def _double(*shape: int) -> np.ndarray:
 @pytest.mark.peers
 def test_derivatives_of_products_extremes_and_nests() -> None:
     lib = torch()
-    _derivatives(lambda a, b: (a[i, k] * b[k, j]).sum(k).order(i, j), lambda a, b: a @ b,
-                 _double(3, 4), _double(4, 5))  # fmt: skip
-    _derivatives(lambda a, b: (a[i, k] + b[k, j]).max(k).order(i, j),
-                 lambda a, b: (a[:, :, None] + b[None]).amax(1),
-                 _double(3, 4), _double(4, 5))  # fmt: skip
-    _derivatives(lambda a: (((a[i, k] - a[j, k]) ** 2).sum(k) + 0.1).sqrt().order(i, j),
-                 lambda a: (((a[:, None] - a) ** 2).sum(-1) + 0.1).sqrt(),
-                 _double(4, 3))  # fmt: skip
-    _derivatives(lambda a: a[i, k].logsumexp(k).order(i), lambda a: a.logsumexp(1), _double(4, 3))
-    _derivatives(lambda a: a[i, k].prod(k).order(i), lambda a: a.prod(1), _double(4, 3))
-    _derivatives(lambda a: ((a[i, k] - a[i, k].mean(k)) ** 2).mean(k).order(i),
-                 lambda a: a.var(1, correction=0), _double(4, 3))  # fmt: skip
+    same_slopes(lambda a, b: (a[i, k] * b[k, j]).sum(k).order(i, j), lambda a, b: a @ b,
+                _double(3, 4), _double(4, 5))  # fmt: skip
+    same_slopes(lambda a, b: (a[i, k] + b[k, j]).max(k).order(i, j),
+                lambda a, b: (a[:, :, None] + b[None]).amax(1),
+                _double(3, 4), _double(4, 5))  # fmt: skip
+    same_slopes(lambda a: (((a[i, k] - a[j, k]) ** 2).sum(k) + 0.1).sqrt().order(i, j),
+                lambda a: (((a[:, None] - a) ** 2).sum(-1) + 0.1).sqrt(),
+                _double(4, 3))  # fmt: skip
+    same_slopes(lambda a: a[i, k].logsumexp(k).order(i), lambda a: a.logsumexp(1), _double(4, 3))
+    same_slopes(lambda a: a[i, k].prod(k).order(i), lambda a: a.prod(1), _double(4, 3))
+    same_slopes(lambda a: ((a[i, k] - a[i, k].mean(k)) ** 2).mean(k).order(i),
+                lambda a: a.var(1, correction=0), _double(4, 3))  # fmt: skip
 
     def convolved(a: Any, w: Any) -> Any:
         return lib.conv1d(a[None, None, 1:], w[None, None], stride=2, dilation=3)[0, 0]
 
-    _derivatives(lambda a, w: (a[2 * i + 3 * k + 1] * w[k]).sum(k).order(i), convolved,
-                 _double(23), _double(3))  # fmt: skip
-    _derivatives(lambda a: (a[i, j].clamp(-0.5, 0.5) + a[i, j].abs() * a[i, j].erf()).order(i, j),
-                 lambda a: a.clamp(-0.5, 0.5) + a.abs() * a.erf(), _double(3, 4))  # fmt: skip
+    same_slopes(lambda a, w: (a[2 * i + 3 * k + 1] * w[k]).sum(k).order(i), convolved,
+                _double(23), _double(3))  # fmt: skip
+    same_slopes(lambda a: (a[i, j].clamp(-0.5, 0.5) + a[i, j].abs() * a[i, j].erf()).order(i, j),
+                lambda a: a.clamp(-0.5, 0.5) + a.abs() * a.erf(), _double(3, 4))  # fmt: skip
 
 
 @pytest.mark.peers
@@ -503,17 +380,29 @@ def test_derivatives_of_gathers_guards_and_positions() -> None:
     where, index = gu.from_numpy(labels), lib.tensor(labels)
     c, p, q = gu.axis("c", 4), gu.axis("p", 9), gu.axis("q", 7)
     x = _double(7, 3)
-    _derivatives(lambda a: a[where[i], f].order(i, f), lambda a: a[index], _double(4, 3))
-    _derivatives(lambda a: a[i, a[i, j].argmax(j)].order(i), lambda a: a.amax(1), _double(4, 3))
-    _derivatives(lambda a: a[i // 2, q % 3].order(i, q),
-                 lambda a: a.repeat_interleave(2, 0)[:, [0, 1, 2, 0, 1, 2, 0]],
-                 _double(4, 3))  # fmt: skip
-    _derivatives(lambda a: gu.where((p >= 2) & (p < 9), a[p - 2], 0.0).order(p),
-                 lambda a: lib.nn.functional.pad(a, (2, 0)), _double(7))  # fmt: skip
-    _derivatives(lambda a: gu.where((p * p >= 4) & (p < 9), a[p - 2], 0.0).order(p),
-                 lambda a: lib.nn.functional.pad(a, (2, 0)), _double(7))  # fmt: skip
-    _derivatives(lambda a: a[i, f].sin().at(c, where[i]).sum(i).order(c, f),
-                 lambda a: lib.zeros(4, 3).double().index_add(0, index, a.sin()), x)  # fmt: skip
+    same_slopes(lambda a: a[where[i], f].order(i, f), lambda a: a[index], _double(4, 3))
+    same_slopes(lambda a: a[i, a[i, j].argmax(j)].order(i), lambda a: a.amax(1), _double(4, 3))
+    same_slopes(lambda a: a[i // 2, q % 3].order(i, q),
+                lambda a: a.repeat_interleave(2, 0)[:, [0, 1, 2, 0, 1, 2, 0]],
+                _double(4, 3))  # fmt: skip
+    same_slopes(lambda a: gu.where((p >= 2) & (p < 9), a[p - 2], 0.0).order(p),
+                lambda a: lib.nn.functional.pad(a, (2, 0)), _double(7))  # fmt: skip
+    same_slopes(lambda a: (gu.outside(a, 2.0)[p - 1] ** 3 * (p + 1)).order(p),
+                lambda a: lib.nn.functional.pad(a, (1, 1), value=2.0) ** 3 * lib.arange(1, 10),
+                _double(7))  # fmt: skip
+    same_slopes(lambda a: gu.outside(a, 0.0)[where[i] * 2 - 1].sin().order(i),
+                lambda a: lib.nn.functional.pad(a, (1, 0))[2 * index].sin(),
+                _double(7))  # fmt: skip
+    ids = gu.from_numpy(np.array([1, -100, 3, 99]))
+    safe = lib.tensor([1, 0, 3, 0])
+    same_slopes(lambda a: gu.where((ids[i] >= 0) & (ids[i] < 7), a[ids[i]] ** 3, 0.0).order(i),
+                lambda a: a[safe] ** 3 * lib.tensor([1, 0, 1, 0]), _double(7))  # fmt: skip
+    same_slopes(lambda a: a[gu.clamp(p - 1, 0, 6)].sin().order(p),
+                lambda a: lib.cat([a[:1], a, a[-1:]]).sin(), _double(7))  # fmt: skip
+    same_slopes(lambda a: gu.where((p * p >= 4) & (p < 9), a[p - 2], 0.0).order(p),
+                lambda a: lib.nn.functional.pad(a, (2, 0)), _double(7))  # fmt: skip
+    same_slopes(lambda a: a[i, f].sin().at(c, where[i]).sum(i).order(c, f),
+                lambda a: lib.zeros(4, 3).double().index_add(0, index, a.sin()), x)  # fmt: skip
     for name, of in (
         ("mean", lambda v: v.mean(0)), ("max", lambda v: v.amax(0)), ("prod", lambda v: v.prod(0)),
         ("logsumexp", lambda v: v.logsumexp(0)),
@@ -526,7 +415,7 @@ def test_derivatives_of_gathers_guards_and_positions() -> None:
         def theirs(a: Any, of: Callable[[Any], Any] = of) -> Any:
             return lib.stack([of(a[index == n]) for n in range(4)])
 
-        _derivatives(ours, theirs, x)
+        same_slopes(ours, theirs, x)
 
 
 @pytest.mark.peers
@@ -541,19 +430,31 @@ def test_derivatives_along_an_axis() -> None:
         return lib.stack(values, 1)
 
     a, b, h0 = np.abs(_double(4, 6)), _double(4, 6), _double(4)
-    _derivatives(lambda x: x[i, t].cumsum(t, reverse=True).order(i, t),
-                 lambda x: x.flip(1).cumsum(1).flip(1), b)  # fmt: skip
-    _derivatives(lambda x: x[i, t].cumprod(t).order(i, t), lambda x: x.cumprod(1), b)
-    _derivatives(lambda x: x[i, t].cummax(t).order(i, t), lambda x: x.cummax(1).values, b)
-    _derivatives(lambda x: x[i, t].cummin(t).order(i, t), lambda x: x.cummin(1).values, b)
-    _derivatives(
+    same_slopes(lambda x: x[i, t].cumsum(t, reverse=True).order(i, t),
+                lambda x: x.flip(1).cumsum(1).flip(1), b)  # fmt: skip
+    same_slopes(lambda x: x[i, t].cumprod(t).order(i, t), lambda x: x.cumprod(1), b)
+    same_slopes(lambda x: x[i, t].cummax(t).order(i, t), lambda x: x.cummax(1).values, b)
+    same_slopes(lambda x: x[i, t].cummin(t).order(i, t), lambda x: x.cummin(1).values, b)
+    same_slopes(
         lambda x, y, h: gu.scan(t, lambda g: (x[i, t] * g + y[i, t]).tanh(), h[i]).order(i, t),
         lambda x, y, h: run(lambda g, n: (x[:, n] * g + y[:, n]).tanh(), h, 6), a, b, h0,
     )  # fmt: skip
-    _derivatives(
+    same_slopes(
         lambda x, y: gu.scan(t, lambda g: 0.5 * g + (x[i, k] * y[t, k]).sum(k)).order(i, t),
         lambda x, y: run(lambda g, n: 0.5 * g + (x @ y.T)[:, n], lib.zeros(4), 4), a, b,
     )  # fmt: skip
+
+
+def test_a_gradient_prints_as_loops() -> None:
+    x = gu.ones(4, 3).requires_grad_()
+    y = (x[i, k] * x[j, k]).sum(k).max(j).order(i)
+    (g,) = gu.derivatives(y.sum(), [x])
+    shown = show(g.node)
+    assert "for i < 4, j < 3" in shown
+    assert "k < 4 of (" in shown
+    c = gu.axis("c", 9)
+    (g,) = gu.derivatives(x[i, k].at(c, 2 * i + 1).sum(i).order(c, k), [x], gu.ones(9, 3))
+    assert " over " not in show(g.node)  # each element is read once: nothing is added
 
 
 def test_inside_jit_and_beside_tensors(engine: str) -> None:

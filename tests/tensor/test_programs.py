@@ -103,6 +103,7 @@ class Program:
             "narrow": lambda lib, F, v: v[i].narrow(dim, cut, size - cut),
             "rows": lambda lib, F, v: v[i][lib.tensor(at)],
             "select": lambda lib, F, v: v[i].index_select(dim, lib.tensor(at)),
+            "pick": lambda lib, F, v: v[i].index_select(dim, lib.tensor(cut)),
             "cat": lambda lib, F, v: lib.cat([v[i], v[j]], dim),
             "stack": lambda lib, F, v: lib.stack([v[i], v[i] * 2], dim),
             "pad": lambda lib, F, v: (gu if lib is gu else F).pad(v[i], (1, by)),
