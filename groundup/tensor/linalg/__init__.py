@@ -1,0 +1,29 @@
+"""`gu.linalg`: functions of matrices, named as in PyTorch. LAPACK's decompositions run on the host,
+through NumPy; their derivatives are formulas in tensors.
+
+This file only names what the others hold.
+"""
+
+from ..contract import matmul
+from ..errors import LinAlgError
+from .decompositions import cholesky, eigh, eigvalsh, qr, svd, svdvals
+from .least import lstsq, matrix_rank, pinv
+from .norms import cond, matrix_norm, norm, vector_norm
+from .products import (
+    cross,
+    diagonal,
+    matrix_power,
+    multi_dot,
+    tensorinv,
+    tensorsolve,
+    vander,
+    vecdot,
+)
+from .systems import det, inv, slogdet, solve, solve_triangular
+
+__all__ = [
+    "LinAlgError", "cholesky", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv",
+    "lstsq", "matmul", "matrix_norm", "matrix_power", "matrix_rank", "multi_dot", "norm", "pinv",
+    "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals", "tensorinv", "tensorsolve",
+    "vander", "vecdot", "vector_norm",
+]  # fmt: skip

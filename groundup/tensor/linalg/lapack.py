@@ -1,0 +1,220 @@
+"""LAPACK through NumPy, on memory: the one file of this room that imports it, inside functions.
+
+Must not know tensors or derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from itertools import product as indices_of
+from typing import TYPE_CHECKING, Any, Literal
+
+from ...ir.dtype import DType
+from ...ir.extent import product
+from ...runtime import Buffer, allocate
+from ..errors import LinAlgError, at_line, shape_text
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+Kind = tuple[tuple[int, ...], DType]  # shape and type of a tensor
+SINGULAR = "is singular: a pivot is 0"
+DIVERGES = "has no convergent decomposition"
+
+
+def hosted(function: Callable[..., tuple[Array, ...]]) -> Callable[..., list[Buffer]]:
+    """A function of arrays as one of memory."""
+
+    @wraps(function)
+    def run(memory: Sequence[Buffer], kinds: Sequence[Kind], *options: Any) -> list[Buffer]:
+        import numpy as np
+
+        given = [
+            np.frombuffer(m.memoryview(), dtype=d.name, count=product(shape)).reshape(shape)
+            for m, (shape, d) in zip(memory, kinds, strict=True)
+        ]
+        with np.errstate(all="ignore"):  # infinities and NaN are results here as everywhere
+            return [_buffer(a) for a in function(*given, *options)]
+
+    return run
+
+
+def _buffer(array: Array) -> Buffer:
+    import numpy as np
+
+    memory = allocate(max(1, array.nbytes))
+    flat = np.ascontiguousarray(array).reshape(-1)
+    memory.write_bytes(flat.view(np.uint8) if array.size else b"")
+    return memory
+
+
+def _batched(name: str, why: str, function: Callable[..., Any], *arrays: Array) -> Any:
+    """function(*arrays); where it fails, an error that says for which matrix of the batch."""
+    import numpy as np
+
+    try:
+        return function(*arrays)
+    except np.linalg.LinAlgError:
+        lead = arrays[0].shape[:-2]
+        for at in indices_of(*map(range, lead)):
+            try:
+                function(*(a[at] for a in arrays))
+            except np.linalg.LinAlgError:
+                which = f"matrix {list(at)} of the batch {shape_text(lead)}" if at else "the matrix"
+                bad = not np.isfinite(arrays[0][at]).all()
+                reason = "holds a NaN or an infinity" if bad else why
+                raise LinAlgError(f"{name}: {which} {reason}" + at_line()) from None
+        raise
+
+
+@hosted
+def cholesky(a: Array) -> tuple[Array, ...]:
+    import numpy as np
+
+    why = "is not positive definite, or its lower triangle is not that of a symmetric matrix"
+    return (_batched("cholesky", why, np.linalg.cholesky, a),)
+
+
+@hosted
+def qr(a: Array, mode: Literal["reduced", "complete"]) -> tuple[Array, ...]:
+    import numpy as np
+
+    q, r = np.linalg.qr(a, mode)
+    return q, r
+
+
+@hosted
+def svd(a: Array, full: bool) -> tuple[Array, ...]:
+    import numpy as np
+
+    u, s, vh = _batched("svd", DIVERGES,
+                        lambda x: np.linalg.svd(x, full_matrices=full), a)  # fmt: skip
+    return u, s, vh
+
+
+@hosted
+def svdvals(a: Array) -> tuple[Array, ...]:
+    import numpy as np
+
+    return (_batched("svdvals", DIVERGES,
+                     lambda x: np.linalg.svd(x, compute_uv=False), a),)  # fmt: skip
+
+
+@hosted
+def eigh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
+    import numpy as np
+
+    w, v = _batched("eigh", DIVERGES,
+                    lambda x: np.linalg.eigh(x, uplo), a)  # fmt: skip
+    return w, v
+
+
+@hosted
+def eigvalsh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
+    import numpy as np
+
+    return (_batched("eigvalsh", DIVERGES,
+                     lambda x: np.linalg.eigvalsh(x, uplo), a),)  # fmt: skip
+
+
+@hosted
+def solve(a: Array, b: Array) -> tuple[Array, ...]:
+    import numpy as np
+
+    return (_batched("solve", SINGULAR, np.linalg.solve, a, b),)
+
+
+@hosted
+def inv(a: Array, fill: bool) -> tuple[Array, ...]:
+    import numpy as np
+
+    if not fill:
+        return (_batched("inv", SINGULAR, np.linalg.inv, a),)
+    result = np.full_like(a, np.inf)
+    for at in indices_of(*map(range, a.shape[:-2])):
+        try:
+            result[at] = np.linalg.inv(a[at])
+        except np.linalg.LinAlgError:
+            continue
+    return (result,)
+
+
+@hosted
+def det(a: Array) -> tuple[Array, ...]:
+    import numpy as np
+
+    return (np.asarray(np.linalg.det(a)),)
+
+
+@hosted
+def slogdet(a: Array) -> tuple[Array, ...]:
+    import numpy as np
+
+    sign, log = np.linalg.slogdet(a)
+    return np.asarray(sign), np.asarray(log)
+
+
+@hosted
+def cofactors(a: Array) -> tuple[Array, ...]:
+    """det A · A⁻ᵀ, also where A is singular: det U · det Vh · U diag(Π of the other σ) Vh"""
+    import numpy as np
+
+    u, s, vh = _batched("det", DIVERGES, np.linalg.svd, a)
+    ones = np.ones_like(s[..., :1])
+    before = np.cumprod(np.concatenate([ones, s[..., :-1]], -1), -1)
+    after = np.cumprod(np.concatenate([ones, s[..., :0:-1]], -1), -1)[..., ::-1]
+    sign = np.linalg.det(u) * np.linalg.det(vh)
+    others = (before * after)[..., : s.shape[-1]]
+    return ((u * (others * sign[..., None])[..., None, :]) @ vh,)
+
+
+@hosted
+def pinv(a: Array, atol: float | None, rtol: float | None, hermitian: bool) -> tuple[Array, ...]:
+    import numpy as np
+
+    if hermitian:
+        w, u = _batched("pinv", DIVERGES, np.linalg.eigh, a)
+        s, left, right = abs(w), u, u.swapaxes(-1, -2) * np.sign(w)[..., None]
+    else:
+        left, s, right = _batched("pinv", DIVERGES, _reduced_svd, a)
+    keep = s > limits(s.max(-1, keepdims=True, initial=0), a.shape, a.dtype, atol, rtol)
+    inverse = np.where(keep, 1 / np.where(keep, s, 1), 0)
+    result = (right.swapaxes(-1, -2) * inverse[..., None, :]) @ left.swapaxes(-1, -2)
+    return (np.asarray(result, a.dtype),)
+
+
+def _reduced_svd(a: Array) -> Any:
+    import numpy as np
+
+    return np.linalg.svd(a, full_matrices=False)
+
+
+def limits(
+    largest: Array, shape: Sequence[int], dtype: Any, atol: float | None, rtol: float | None
+) -> Array:
+    """Singular values up to this count as 0."""
+    import numpy as np
+
+    if rtol is None:
+        rtol = 0.0 if atol else float(max(shape[-2:]) * np.finfo(dtype).eps)
+    return np.asarray(np.maximum(atol or 0.0, rtol * largest), dtype)
+
+
+@hosted
+def lstsq(a: Array, b: Array, rcond: float | None) -> tuple[Array, ...]:
+    """Solutions, ranks and singular values."""
+    import numpy as np
+
+    lead, (m, n), k = a.shape[:-2], a.shape[-2:], b.shape[-1]
+    x = np.zeros((*lead, n, k), a.dtype)
+    rank = np.zeros(lead, np.int64)
+    s = np.zeros((*lead, min(m, n)), a.dtype)
+    for at in indices_of(*map(range, lead)):
+        if min(m, n):
+            done = _batched("lstsq", DIVERGES, lambda p, q: np.linalg.lstsq(p, q, rcond),
+                            a[at], b[at])  # fmt: skip
+            x[at], _, rank[at], s[at] = done
+    return x, rank, s
