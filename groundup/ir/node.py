@@ -367,11 +367,11 @@ def leaf(tensor: Node, uid: object) -> Node:
 
 def detach(tensor: Node) -> Node:
     """`tensor` with no derivative flowing through it."""
+    while tensor.op == "leaf":  # it may mark a value that itself has a history
+        tensor = tensor.src[0]
     if not tensor.tracked:
         return tensor
-    return tensor.src[0] if tensor.op == "leaf" else make(
-        "detach", tensor.dtype, tensor.shape, (tensor,), None
-    )
+    return make("detach", tensor.dtype, tensor.shape, (tensor,), None)
 
 
 @frozen

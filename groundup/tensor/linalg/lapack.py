@@ -58,22 +58,36 @@ def _batched(name: str, why: str, function: Callable[..., Any], *arrays: Array) 
     try:
         return function(*arrays)
     except np.linalg.LinAlgError:
-        lead = arrays[0].shape[:-2]
-        for at in indices_of(*map(range, lead)):
+        for at in indices_of(*map(range, arrays[0].shape[:-2])):
             try:
                 function(*(a[at] for a in arrays))
             except np.linalg.LinAlgError:
-                which = f"matrix {list(at)} of the batch {shape_text(lead)}" if at else "the matrix"
-                bad = not np.isfinite(arrays[0][at]).all()
-                reason = "holds a NaN or an infinity" if bad else why
-                raise LinAlgError(f"{name}: {which} {reason}" + at_line()) from None
+                raise _fault(name, why, arrays[0], at) from None
         raise
+
+
+def _fault(name: str, why: str, array: Array, at: tuple[int, ...]) -> LinAlgError:
+    lead = array.shape[:-2]
+    which = f"matrix {list(at)} of the batch {shape_text(lead)}" if at else "the matrix"
+    return LinAlgError(f"{name}: {which} {why}" + at_line())
+
+
+def _finite(name: str, *arrays: Array) -> None:
+    """Raise where there are NaN or infinities, of which iterative algorithms make anything."""
+    import numpy as np
+
+    for array in arrays:
+        whole = np.isfinite(array).all((-1, -2))
+        if not whole.all():
+            at = tuple(int(i) for i in np.argwhere(~whole)[0])
+            raise _fault(name, "holds a NaN or an infinity", array, at)
 
 
 @hosted
 def cholesky(a: Array) -> tuple[Array, ...]:
     import numpy as np
 
+    _finite("cholesky", np.tril(a))
     why = "is not positive definite, or its lower triangle is not that of a symmetric matrix"
     return (_batched("cholesky", why, np.linalg.cholesky, a),)
 
@@ -90,6 +104,7 @@ def qr(a: Array, mode: Literal["reduced", "complete"]) -> tuple[Array, ...]:
 def svd(a: Array, full: bool) -> tuple[Array, ...]:
     import numpy as np
 
+    _finite("svd", a)
     u, s, vh = _batched("svd", DIVERGES,
                         lambda x: np.linalg.svd(x, full_matrices=full), a)  # fmt: skip
     return u, s, vh
@@ -99,6 +114,7 @@ def svd(a: Array, full: bool) -> tuple[Array, ...]:
 def svdvals(a: Array) -> tuple[Array, ...]:
     import numpy as np
 
+    _finite("svdvals", a)
     return (_batched("svdvals", DIVERGES,
                      lambda x: np.linalg.svd(x, compute_uv=False), a),)  # fmt: skip
 
@@ -107,6 +123,7 @@ def svdvals(a: Array) -> tuple[Array, ...]:
 def eigh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
     import numpy as np
 
+    _finite("eigh", np.tril(a) if uplo == "L" else np.triu(a))
     w, v = _batched("eigh", DIVERGES,
                     lambda x: np.linalg.eigh(x, uplo), a)  # fmt: skip
     return w, v
@@ -116,23 +133,24 @@ def eigh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
 def eigvalsh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
     import numpy as np
 
+    _finite("eigvalsh", np.tril(a) if uplo == "L" else np.triu(a))
     return (_batched("eigvalsh", DIVERGES,
                      lambda x: np.linalg.eigvalsh(x, uplo), a),)  # fmt: skip
 
 
 @hosted
-def solve(a: Array, b: Array) -> tuple[Array, ...]:
+def solve(a: Array, b: Array, name: str) -> tuple[Array, ...]:
     import numpy as np
 
-    return (_batched("solve", SINGULAR, np.linalg.solve, a, b),)
+    return (_batched(name, SINGULAR, np.linalg.solve, a, b),)
 
 
 @hosted
-def inv(a: Array, fill: bool) -> tuple[Array, ...]:
+def inv(a: Array, name: str, fill: bool) -> tuple[Array, ...]:
     import numpy as np
 
     if not fill:
-        return (_batched("inv", SINGULAR, np.linalg.inv, a),)
+        return (_batched(name, SINGULAR, np.linalg.inv, a),)
     result = np.full_like(a, np.inf)
     for at in indices_of(*map(range, a.shape[:-2])):
         try:
@@ -162,6 +180,7 @@ def cofactors(a: Array) -> tuple[Array, ...]:
     """det A · A⁻ᵀ, also where A is singular: det U · det Vh · U diag(Π of the other σ) Vh"""
     import numpy as np
 
+    _finite("det", a)
     u, s, vh = _batched("det", DIVERGES, np.linalg.svd, a)
     ones = np.ones_like(s[..., :1])
     before = np.cumprod(np.concatenate([ones, s[..., :-1]], -1), -1)
@@ -175,6 +194,7 @@ def cofactors(a: Array) -> tuple[Array, ...]:
 def pinv(a: Array, atol: float | None, rtol: float | None, hermitian: bool) -> tuple[Array, ...]:
     import numpy as np
 
+    _finite("pinv", np.tril(a) if hermitian else a)
     if hermitian:
         w, u = _batched("pinv", DIVERGES, np.linalg.eigh, a)
         s, left, right = abs(w), u, u.swapaxes(-1, -2) * np.sign(w)[..., None]
@@ -208,6 +228,7 @@ def lstsq(a: Array, b: Array, rcond: float | None) -> tuple[Array, ...]:
     """Solutions, ranks and singular values."""
     import numpy as np
 
+    _finite("lstsq", a, b)
     lead, (m, n), k = a.shape[:-2], a.shape[-2:], b.shape[-1]
     x = np.zeros((*lead, n, k), a.dtype)
     rank = np.zeros(lead, np.int64)

@@ -170,12 +170,12 @@ def matrix_rank(
     if rtol is None:
         # A tensor may be 0 in places: there the default holds.
         default = max(a._shape[-2:]) * EPSILON[a.dtype]
-        if isinstance(atol, Core):
-            rtol = pw.where(pw.binary("gt", atol, 0), 0.0, default)
+        if isinstance(atol, Tensor):
+            rtol = pw.where(atol > 0, 0.0, default)
         else:
             rtol = 0.0 if atol else default
     greatest = s.amax(-1)
     limit = pw.binary("mul", greatest, rtol)
     if atol is not None:
-        limit = pw.where(pw.binary("gt", limit, atol), limit, atol)
+        limit = pw.where(limit > atol, limit, atol)
     return (s > limit.unsqueeze(-1)).sum(-1)

@@ -139,8 +139,10 @@ def matrix_norm(
 
 def _extreme(values: Tensor, dim: int, greatest: bool, a: Tensor) -> Tensor:
     if values._shape[dim] == 0:
+        if greatest:
+            return values.sum(dim)
         raise ShapeError(
-            "matrix_norm: of an empty matrix this norm does not exist"
+            "matrix_norm: of an empty matrix a least norm does not exist"
             + lined_up(shape=a._shape) + at_line()
         )  # fmt: skip
     return values.amax(dim) if greatest else values.amin(dim)
@@ -194,11 +196,6 @@ def cond(A: Core, p: float | str | None = None) -> Tensor:
     if a._shape[-1] == 0:
         return a.sum((-2, -1))
     other = inverted("cond", a, True)
-    return matrix_norm(a, p) * matrix_norm(other, p) if p != "nuc" else _nuclear(a, other)
-
-
-def _nuclear(a: Tensor, other: Tensor) -> Tensor:
     finite = other.detach().isfinite().all(-1).all(-1)
     safe = pw.where(finite.unsqueeze(-1).unsqueeze(-1), other, 0)
-    found = matrix_norm(a, "nuc") * matrix_norm(safe, "nuc")
-    return pw.where(finite, found, INF)
+    return pw.where(finite, matrix_norm(a, p) * matrix_norm(safe, p), INF)

@@ -40,29 +40,34 @@ def solve(A: Core, B: Core, *, left: bool = True) -> Tensor:
     >>> gu.linalg.solve(gu.tensor([[2.0, 0.0], [0.0, 4.0]]), gu.tensor([2.0, 2.0])).tolist()
     [1.0, 0.5]
     """
-    a = matrices("solve", A, square=True)
-    b, vector = right_side("solve", a, B)
+    return solved("solve", A, B, left)
+
+
+def solved(name: str, A: Core, B: Core, left: bool = True) -> Tensor:
+    """The solution, for a function of this name."""
+    a = matrices(name, A, square=True)
+    b, vector = right_side(name, a, B)
     if not left:
         if vector:
             raise ShapeError(
-                "solve: left=False needs a matrix on the right side, not a vector"
+                f"{name}: left=False needs a matrix on the right side, not a vector"
                 + lined_up(A=a._shape, B=B._shape) + at_line()
             )  # fmt: skip
         if a._shape[-1] != b._shape[-1]:
-            raise _unequal("solve", a, b, "columns of B")
-        return solve(a.mT, b.mT).mT
+            raise _unequal(name, a, b, "columns of B")
+        return solved(name, a.mT, b.mT).mT
     if a._shape[-1] != b._shape[-2]:
-        raise _unequal("solve", a, b, "rows of B")
-    lead = pw.broadcast("solve", a._shape[:-2], b._shape[:-2])
+        raise _unequal(name, a, b, "rows of B")
+    lead = pw.broadcast(name, a._shape[:-2], b._shape[:-2])
     a, b = expand(a, *lead, *a._shape[-2:]), expand(b, *lead, *b._shape[-2:])
 
     def derivative(g: Given, results: Known, sources: Known) -> Sequence[Tensor]:
         (gx,), (x,) = g, results
         assert gx is not None
-        gb = solve(sources[0].mT, gx)
+        gb = solved(name, sources[0].mT, gx)
         return -(gb @ x.mT), gb
 
-    (x,) = host(Host("solve", lapack.solve), (a, b), [(b._shape, b.dtype)], derivative)
+    (x,) = host(Host("solve", lapack.solve, (name,)), (a, b), [(b._shape, b.dtype)], derivative)
     return x.squeeze(-1) if vector else x
 
 
@@ -71,7 +76,7 @@ def right_side(name: str, a: Tensor, B: Core) -> tuple[Tensor, bool]:
     b = tensor_of(name, B)
     one_type(name, a, b)
     if not b.ndim:
-        raise ShapeError(f"{name}: B needs at least one axis" + lined_up(A=a._shape, B=()))
+        raise ShapeError(f"{name}: B needs at least one axis" + at_line())
     vector = b.ndim == 1 or (b.ndim == a.ndim - 1 and b._shape == a._shape[:-1])
     return (b.unsqueeze(-1) if vector else b), vector
 
@@ -101,7 +106,7 @@ def solve_triangular(
         t = pw.where(eye(n).bool(), 1, t)
     if not left:
         return solve_triangular(a.mT, b.mT, upper=not upper, unitriangular=unitriangular).mT
-    return solve(t, _as_matrix(t, b))
+    return solved("solve_triangular", t, _as_matrix(t, b))
 
 
 def _as_matrix(a: Tensor, b: Tensor) -> Tensor:
@@ -134,7 +139,7 @@ def inverted(name: str, A: Core, fill: bool) -> Tensor:
         assert gx is not None
         return (-(x.mT @ gx @ x.mT),)
 
-    return host(Host("inv", lapack.inv, (fill,)), (a,), [(a._shape, a.dtype)], derivative)[0]
+    return host(Host("inv", lapack.inv, (name, fill)), (a,), [(a._shape, a.dtype)], derivative)[0]
 
 
 # ---- determinants --------------------------------------------------------------------------------
@@ -146,7 +151,7 @@ def _cofactor(a: Tensor) -> Tensor:
     def derivative(g: Given, results: Known, sources: Known) -> Sequence[Tensor]:
         (gc,), (x,) = g, sources
         assert gc is not None
-        turned = inv(x).mT
+        turned = inverted("the second derivative of det", x, False).mT
         along = as_factor((gc * turned).sum((-2, -1))) * turned
         return (as_factor(det(x)) * (along - turned @ gc.mT @ turned),)
 
@@ -186,7 +191,9 @@ def slogdet(A: Core) -> Slogdet:
 
     def derivative(g: Given, results: Known, sources: Known) -> Sequence[Tensor | None]:
         log = g[1]
-        return (None,) if log is None else (as_factor(log) * inv(sources[0]).mT,)
+        if log is None:
+            return (None,)
+        return (as_factor(log) * inverted("the derivative of slogdet", sources[0], False).mT,)
 
     lead = a._shape[:-2]
     sign, log = host(Host("slogdet", lapack.slogdet), (a,), [(lead, a.dtype)] * 2, derivative)
