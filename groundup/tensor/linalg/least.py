@@ -20,7 +20,7 @@ from ..shape import expand
 from ..tensor import Tensor
 from . import lapack
 from .decompositions import eigvalsh, svdvals
-from .operands import Given, Known, matrices
+from .operands import Given, Known, matrices, steps
 from .systems import right_side
 
 EPSILON = {dt.float32: 2.0**-23, dt.float64: 2.0**-52}
@@ -139,15 +139,14 @@ def lstsq(A: Core, B: Core, rcond: float | None = None, *, driver: str | None = 
     limit = max(m, n) * EPSILON[a.dtype] if given is None else given
     kinds = [((*lead, n, b._shape[-1]), a.dtype), (lead, dt.int64), ((*lead, min(m, n)), a.dtype)]
     x, rank, s = host(Host("lstsq", lapack.lstsq, (limit,)), (a, b), kinds, derivative)
-    none = zeros(0, dtype=a.dtype)
-    residuals = none
+    residuals = steps("lstsq", zeros(0, dtype=a.dtype), x)
     if (m > n and driver == "gels") or (depends and bool((rank == n).all().item())):
         residuals = (a @ x - b).square().sum(-2)
     return Lstsq(
         x.squeeze(-1) if vector else x,
         residuals,
         zeros(0, dtype=dt.int64) if driver == "gels" else rank,
-        s if driver in ("gelsd", "gelss") else none,
+        s.detach() if driver in ("gelsd", "gelss") else zeros(0, dtype=a.dtype),
     )
 
 

@@ -16,7 +16,7 @@ from ..errors import ShapeError, at_line, check_dim, lined_up
 from ..reduce import axes_of
 from ..tensor import Tensor
 from .decompositions import svdvals
-from .operands import matrices, tensor_of
+from .operands import matrices, steps, tensor_of
 from .systems import inverted
 
 INF = math.inf
@@ -74,7 +74,7 @@ def _norm(a: Tensor, p: float, dims: tuple[int, ...], keepdim: bool) -> Tensor:
     if p == -INF:
         return a.abs().amin(dims, keepdim)
     if p == 0:
-        return (a != 0).to(a.dtype).sum(dims, keepdim)
+        return steps("vector_norm", (a != 0).to(a.dtype).sum(dims, keepdim), a)
     if p == 1:
         return a.abs().sum(dims, keepdim)
     if p == 2:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from ...ir import dtype as dt
 from .. import pointwise as pw
-from ..core import Core, operand
+from ..core import Core, operand, value_of
 from ..create import eye
 from ..errors import ShapeError, at_line, lined_up
+from ..host import with_derivative
 from ..tensor import Tensor
 
 Given = Sequence[Tensor | None]  # gradients of results, None where nothing asks
@@ -58,6 +59,11 @@ def one_type(name: str, a: Core, b: Core) -> None:
             f"{name}: one type expected, not {a.dtype.name} and {b.dtype.name}; write "
             f"b.to(a.dtype)" + at_line()
         )
+
+
+def steps(name: str, value: Tensor, source: Tensor) -> Tensor:
+    """A value that follows a tensor in steps: it has a derivative, 0."""
+    return with_derivative(name, [value_of(value)], [source], lambda g, y, x: (None,))[0]
 
 
 def diagonals(v: Tensor) -> Tensor:

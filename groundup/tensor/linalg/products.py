@@ -16,7 +16,7 @@ from ..create import eye, ones
 from ..errors import ShapeError, at_line, check_dim, lined_up
 from ..shape import cat, expand
 from ..tensor import Tensor
-from .operands import matrices, one_type, tensor_of
+from .operands import matrices, one_type, steps, tensor_of
 from .systems import inv, inverted, solve
 
 
@@ -32,7 +32,7 @@ def matrix_power(A: Core, n: int) -> Tensor:
     if n < 0:
         a, n = inverted("matrix_power", a, False), -n
     if n == 0:
-        return expand(eye(a._shape[-1], dtype=a.dtype), *a._shape)
+        return steps("matrix_power", expand(eye(a._shape[-1], dtype=a.dtype), *a._shape), a)
     result: Tensor | None = None
     while n:
         if n & 1:
@@ -152,7 +152,7 @@ def vander(x: Core, N: int | None = None) -> Tensor:
     """
     a = tensor_of("vander", x)
     if not a.ndim:
-        raise ShapeError("vander: x needs at least one axis" + at_line())
+        a = a.reshape(1)
     n = int(a._shape[-1]) if N is None else N
     if n <= 1:
         raise ValueError(f"vander: N is greater than 1, not {n}" + at_line())
@@ -184,7 +184,7 @@ def tensorinv(A: Core, ind: int = 2) -> Tensor:
 
 
 def tensorsolve(A: Core, B: Core, dims: Sequence[int] | None = None) -> Tensor:
-    """The X with Σ A · X = B over all axes of X: A has the axes of B, then those of X.
+    """The X with Σ A · X = B over all axes of X: A has as many axes as B for it, then those of X.
 
     dims: axes of A that are moved to its end first.
 
@@ -197,9 +197,9 @@ def tensorsolve(A: Core, B: Core, dims: Sequence[int] | None = None) -> Tensor:
         a = a.permute(*[d for d in range(a.ndim) if d not in moved], *moved)
     columns = a._shape[b.ndim :]
     n = product(b._shape)
-    if a._shape[: b.ndim] != b._shape or product(columns) != n:
+    if a.ndim < b.ndim or not n == product(a._shape[: b.ndim]) == product(columns):
         raise ShapeError(
-            "tensorsolve: A must have the axes of B first, then axes with as many elements "
-            "together" + lined_up(A=a._shape, B=b._shape) + at_line()
+            f"tensorsolve: the first {b.ndim} axes of A, its other axes and B must have as many "
+            f"elements" + lined_up(A=a._shape, B=b._shape) + at_line()
         )  # fmt: skip
     return solve(a.reshape(n, n), b.reshape(n)).reshape(*columns)

@@ -181,7 +181,7 @@ def slogdet(A: Core) -> Slogdet:
     """Sign and logarithm of the absolute value of the determinant: (…, n, n) → (…), (…).
 
     Of a singular matrix sign is 0 and the logarithm −∞. Derivative: that of log|det A| is A⁻ᵀ
-    (Giles (2008), 2.2.4), which needs an inverse; sign has none.
+    (Giles (2008), 2.2.4), which needs an inverse; that of sign is 0.
 
     >>> sign, log = gu.linalg.slogdet(gu.tensor([[-2.0]]))
     >>> sign.item(), round(log.item(), 4)
@@ -197,7 +197,7 @@ def slogdet(A: Core) -> Slogdet:
 
     lead = a._shape[:-2]
     sign, log = host(Host("slogdet", lapack.slogdet), (a,), [(lead, a.dtype)] * 2, derivative)
-    return Slogdet(sign.detach(), log)
+    return Slogdet(sign, log)
 
 
 def logdet(A: Core) -> Tensor:
