@@ -273,7 +273,7 @@ def test_products() -> None:
     compare(lambda lib, a, b: lib.linalg.tensorsolve(a, b, dims=(0,)), numbers(6, 2, 3),
             numbers(2, 3))  # fmt: skip
     compare(lambda lib, a, b: lib.linalg.tensorsolve(a, b, dims=(0, 2)), numbers(2, 3, 6),
-            numbers(3))  # fmt: skip
+            numbers(2, 3))  # fmt: skip
     assert linalg.matmul is gu.matmul
 
 
