@@ -109,6 +109,8 @@ if TYPE_CHECKING:
         broadcast_to as broadcast_to,
         cat as cat,
         ceil as ceil,
+        cholesky_inverse as cholesky_inverse,
+        cholesky_solve as cholesky_solve,
         chunk as chunk,
         clamp as clamp,
         concat as concat,

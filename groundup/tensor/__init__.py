@@ -153,6 +153,7 @@ if TYPE_CHECKING:
     from .linalg.least import pinverse
     from .linalg.products import matrix_power
     from .linalg.systems import det, inverse, logdet, slogdet
+    from .linalg.triangular import cholesky_inverse, cholesky_solve
     from .notation import Axis, Indexed, axes, axis, outside, scan
     from .ordering import argsort, kthvalue, median, sort, topk
     from .placing import index_add, index_put, scatter, scatter_add
@@ -184,6 +185,7 @@ _LATER = {
     "jit": ("jit",),
     "linalg.least": ("pinverse",),
     "linalg.products": ("matrix_power",),
+    "linalg.triangular": ("cholesky_inverse", "cholesky_solve"),
     "linalg.systems": ("det", "inverse", "logdet", "slogdet"),
     "notation": ("Axis", "Indexed", "axes", "axis", "outside", "scan"),
     "ordering": ("argsort", "kthvalue", "median", "sort", "topk"),
@@ -261,6 +263,8 @@ __all__ = [
     "broadcast_to",
     "cat",
     "ceil",
+    "cholesky_inverse",
+    "cholesky_solve",
     "chunk",
     "clamp",
     "concat",

@@ -6,6 +6,7 @@ This file only names what the others hold.
 
 from ..contract import matmul
 from ..errors import LinAlgError
+from .checked import cholesky_ex, inv_ex, solve_ex
 from .decompositions import cholesky, eigh, eigvalsh, qr, svd, svdvals
 from .least import lstsq, matrix_rank, pinv
 from .norms import cond, matrix_norm, norm, vector_norm
@@ -20,10 +21,12 @@ from .products import (
     vecdot,
 )
 from .systems import det, inv, slogdet, solve, solve_triangular
+from .triangular import lu, lu_factor, lu_factor_ex, lu_solve
 
 __all__ = [
-    "LinAlgError", "cholesky", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv",
-    "lstsq", "matmul", "matrix_norm", "matrix_power", "matrix_rank", "multi_dot", "norm", "pinv",
-    "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals", "tensorinv", "tensorsolve",
+    "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh",
+    "eigvalsh", "inv", "inv_ex", "lstsq", "lu", "lu_factor", "lu_factor_ex", "lu_solve", "matmul",
+    "matrix_norm", "matrix_power", "matrix_rank", "multi_dot", "norm", "pinv", "qr", "slogdet",
+    "solve", "solve_ex", "solve_triangular", "svd", "svdvals", "tensorinv", "tensorsolve",
     "vander", "vecdot", "vector_norm",
 ]  # fmt: skip

@@ -239,3 +239,72 @@ def lstsq(a: Array, b: Array, rcond: float | None) -> tuple[Array, ...]:
                             a[at], b[at])  # fmt: skip
             x[at], _, rank[at], s[at] = done
     return x, rank, s
+
+
+@hosted
+def lu(a: Array, pivot: bool, name: str) -> tuple[Array, ...]:
+    """L and U in one array, the rows that were exchanged (from 1 on), the order of rows that comes
+    of it, and where the first pivot is 0 (else 0), which is an error if there is a name for it.
+    NumPy has no LU: column by column, as LAPACK's getf2."""
+    import numpy as np
+
+    lead, (m, n) = a.shape[:-2], a.shape[-2:]
+    k, x = min(m, n), a.reshape(product(lead), m, n).copy()
+    every = np.arange(len(x))
+    swaps = np.tile(np.arange(1, k + 1, dtype=np.int32), (len(x), 1))
+    order = np.tile(np.arange(m), (len(x), 1))
+    info = np.zeros(len(x), np.int32)
+    for j in range(k):
+        if pivot:
+            best = j + np.abs(x[:, j:, j]).argmax(1)
+            swaps[:, j] = best + 1
+            for rows in (x, order):
+                kept = rows[every, j].copy()
+                rows[every, j] = rows[every, best]
+                rows[every, best] = kept
+        divisor = x[:, j, j]
+        info[(divisor == 0) & (info == 0)] = j + 1
+        x[:, j + 1 :, j] /= np.where(divisor == 0, 1, divisor)[:, None]
+        x[:, j + 1 :, j + 1 :] -= x[:, j + 1 :, j, None] * x[:, j, None, j + 1 :]
+    info = info.reshape(lead)
+    if name and info.any():
+        at = tuple(int(i) for i in np.argwhere(info)[0])
+        raise _fault(name, f"has 0 as its pivot {info[at]}", a, at)
+    return x.reshape(a.shape), swaps.reshape(*lead, k), order.reshape(*lead, m), info
+
+
+@hosted
+def exchanges(pivots: Array) -> tuple[Array, ...]:
+    """The order of rows after exchanging row i with row pivots[i] − 1, for each i in turn."""
+    import numpy as np
+
+    *lead, n = pivots.shape
+    flat = pivots.reshape(product(lead), n)
+    if flat.size and not (flat.min() >= 1 and flat.max() <= n):
+        raise ValueError(
+            f"lu_solve: pivots are from 1 to {n}, not {flat.min()} to {flat.max()}" + at_line()
+        )
+    order, every = np.tile(np.arange(n), (len(flat), 1)), np.arange(len(flat))
+    for j in range(n):
+        kept = order[every, j].copy()
+        order[every, j] = order[every, flat[:, j] - 1]
+        order[every, flat[:, j] - 1] = kept
+    return (order.reshape(pivots.shape),)
+
+
+@hosted
+def definite(a: Array) -> tuple[Array, ...]:
+    """The order of the first leading minor that is not positive, or 0, as LAPACK's potrf says."""
+    import numpy as np
+
+    found = np.zeros(a.shape[:-2], np.int32)
+    for at in indices_of(*map(range, found.shape)):
+        for k in range(1, a.shape[-1] + 1):
+            try:
+                sound = bool(np.isfinite(np.linalg.cholesky(a[at][:k, :k])).all())
+            except np.linalg.LinAlgError:
+                sound = False
+            if not sound:
+                found[at] = k
+                break
+    return (found,)
