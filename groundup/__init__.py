@@ -189,6 +189,7 @@ if TYPE_CHECKING:
         manual_seed as manual_seed,
         masked_fill as masked_fill,
         matmul as matmul,
+        matrix_exp as matrix_exp,
         matrix_power as matrix_power,
         max as max,
         maximum as maximum,

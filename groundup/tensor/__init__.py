@@ -150,6 +150,7 @@ if TYPE_CHECKING:
     from .custom import custom_derivative
     from .find import first_nonfinite
     from .jit import jit
+    from .linalg.exponential import matrix_exp
     from .linalg.least import pinverse
     from .linalg.products import matrix_power
     from .linalg.systems import det, inverse, logdet, slogdet
@@ -183,6 +184,7 @@ _LATER = {
     "custom": ("custom_derivative",),
     "find": ("first_nonfinite",),
     "jit": ("jit",),
+    "linalg.exponential": ("matrix_exp",),
     "linalg.least": ("pinverse",),
     "linalg.products": ("matrix_power",),
     "linalg.triangular": ("cholesky_inverse", "cholesky_solve"),
@@ -341,6 +343,7 @@ __all__ = [
     "manual_seed",
     "masked_fill",
     "matmul",
+    "matrix_exp",
     "matrix_power",
     "max",
     "maximum",

@@ -47,6 +47,12 @@ class Matrices(Core):
 
         return pinverse(self, rcond)
 
+    def matrix_exp(self) -> Tensor:
+        """The exponential: `gu.linalg.matrix_exp`."""
+        from .linalg.exponential import matrix_exp
+
+        return matrix_exp(self)
+
     def matrix_power(self, n: int) -> Tensor:
         """The n-th power: `gu.linalg.matrix_power`."""
         from .linalg.products import matrix_power

@@ -51,7 +51,7 @@ def cholesky(A: Core, *, upper: bool = False) -> Tensor:
     """The lower triangular L with A = L Lᵀ (upper: U = Lᵀ), for symmetric positive definite A.
 
     A: (…, n, n), float32 or float64; one triangle of it is read (upper: the upper one). Derivative:
-    Murray, Differentiation of the Cholesky decomposition (2016), eq. 9, symmetric in A.
+    Murray, Differentiation of the Cholesky decomposition (2016), symmetric in A.
 
     Raises LinAlgError, with its place in the batch, for a matrix that is not positive definite.
 
@@ -80,7 +80,7 @@ def qr(A: Core, mode: str = "reduced") -> QR:
 
     A: (…, m, n), k = min(m, n). mode "reduced": Q (…, m, k), R (…, k, n); "complete": Q (…, m, m),
     R (…, m, n); "r": R of the reduced form, and an empty Q. Derivative, where the first k columns
-    are independent: Seeger et al., Auto-differentiating linear algebra (2017), eq. 3; of a wide A,
+    are independent: Seeger et al., Auto-differentiating linear algebra (2017); of a wide A,
     the columns beyond the first m are Q · (those of R). It is unknown for "complete" with m > n:
     A does not determine the last columns of Q.
 
@@ -137,7 +137,7 @@ def svd(A: Core, full_matrices: bool = True) -> SVD:
 
     A: (…, m, n), k = min(m, n); U (…, m, m), S (…, k), Vh (…, n, n), or without full_matrices
     U (…, m, k), Vh (…, k, n). Vectors are determined up to a sign. Derivative: Townsend,
-    Differentiating the singular value decomposition (2016), eqs. 17 to 19; that by S is always
+    Differentiating the singular value decomposition (2016); that by S is always
     right, that by vectors not finite where two singular values are equal (or one is 0 and A is not
     square). With full_matrices the vectors beyond the first k have none.
 

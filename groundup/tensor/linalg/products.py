@@ -102,6 +102,33 @@ def _in_order(chain: list[Tensor]) -> Tensor:
     return made(0, n - 1)
 
 
+def householder_product(A: Core, tau: Core) -> Tensor:
+    """The first n columns of H₁ H₂ … H_k, H_i = 1 − τ_i v_i v_iᵀ, from QR in packed form.
+
+    A: (…, m, n) with m ≥ n, whose column i holds v_i below the diagonal (on it v_i is 1, above it
+    0); tau (…, k), k ≤ n.
+
+    >>> gu.linalg.householder_product(gu.tensor([[0.0], [1.0]]), gu.tensor([1.0])).tolist()
+    [[0.0], [-1.0]]
+    """
+    a, t = matrices("householder_product", A), tensor_of("householder_product", tau)
+    one_type("householder_product", a, t)
+    m, n = a._shape[-2:]
+    if m < n or t._shape[:-1] != a._shape[:-2] or not t.ndim or t._shape[-1] > n:
+        raise ShapeError(
+            "householder_product: A needs at least as many rows as columns, and at most so many "
+            "tau for each A" + lined_up(A=a._shape, tau=t._shape) + at_line()
+        )  # fmt: skip
+    unit = a.tril(-1) + eye(m, n, dtype=a.dtype)
+    q = expand(eye(m, n, dtype=a.dtype), *a._shape)
+    if t._shape[-1] == 0:
+        return steps("householder_product", q, a)
+    for i in reversed(range(int(t._shape[-1]))):
+        v = unit[..., i : i + 1]
+        q = q - t[..., i : i + 1].unsqueeze(-1) * (v @ (v.mT @ q))
+    return q
+
+
 def cross(input: Core, other: Core, *, dim: int = -1) -> Tensor:
     """The vector product along an axis of 3, in which both have 3; the other axes broadcast.
 
