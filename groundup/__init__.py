@@ -17,6 +17,7 @@ _ROOMS = (
     "autodiff", "cli", "data", "datasets", "emit", "glass", "ir", "nn", "optim", "runtime",
     "schedule", "train", "vision",
 )  # fmt: skip
+_INNER = {"linalg": "groundup.tensor.linalg"}  # rooms inside another
 _GLASS = ("explain", "profile")  # the names of `groundup.glass` that are found here, too
 
 
@@ -24,6 +25,8 @@ def __getattr__(name: str) -> Any:
     """Open the door `name`: a room, or one of the public names of `groundup.tensor`."""
     if name in _ROOMS:
         return import_module(f"groundup.{name}")
+    if name in _INNER:
+        return import_module(_INNER[name])
     if name in _GLASS:
         value = globals()[name] = getattr(import_module("groundup.glass"), name)
         return value
@@ -39,7 +42,7 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     names = {name for name in globals() if not name.startswith("_")} - _PRIVATE
     public = import_module("groundup.tensor").__all__
-    return sorted({"__version__", *names, *_ROOMS, *_GLASS, *public})
+    return sorted({"__version__", *names, *_ROOMS, *_INNER, *_GLASS, *public})
 
 
 class _Package(ModuleType):
@@ -70,6 +73,7 @@ if TYPE_CHECKING:
     from groundup import schedule as schedule
     from groundup import train as train
     from groundup import vision as vision
+    from groundup.tensor import linalg as linalg
 
     # isort: off
     from groundup.tensor import (
@@ -105,6 +109,8 @@ if TYPE_CHECKING:
         broadcast_to as broadcast_to,
         cat as cat,
         ceil as ceil,
+        cholesky_inverse as cholesky_inverse,
+        cholesky_solve as cholesky_solve,
         chunk as chunk,
         clamp as clamp,
         concat as concat,
@@ -113,9 +119,11 @@ if TYPE_CHECKING:
         cummin as cummin,
         cumprod as cumprod,
         cumsum as cumsum,
+        custom_derivative as custom_derivative,
         debug as debug,
         default_generator as default_generator,
         derivatives as derivatives,
+        det as det,
         diagonal as diagonal,
         div as div,
         dot as dot,
@@ -156,6 +164,7 @@ if TYPE_CHECKING:
         int32 as int32,
         int64 as int64,
         int8 as int8,
+        inverse as inverse,
         is_grad_enabled as is_grad_enabled,
         isclose as isclose,
         isfinite as isfinite,
@@ -171,6 +180,7 @@ if TYPE_CHECKING:
         log2 as log2,
         log_softmax as log_softmax,
         logcumsumexp as logcumsumexp,
+        logdet as logdet,
         logical_and as logical_and,
         logical_not as logical_not,
         logical_or as logical_or,
@@ -179,6 +189,8 @@ if TYPE_CHECKING:
         manual_seed as manual_seed,
         masked_fill as masked_fill,
         matmul as matmul,
+        matrix_exp as matrix_exp,
+        matrix_power as matrix_power,
         max as max,
         maximum as maximum,
         mean as mean,
@@ -202,6 +214,7 @@ if TYPE_CHECKING:
         outside as outside,
         pad as pad,
         permute as permute,
+        pinverse as pinverse,
         pow as pow,
         prod as prod,
         promote_types as promote_types,
@@ -228,6 +241,7 @@ if TYPE_CHECKING:
         sigmoid as sigmoid,
         sign as sign,
         sin as sin,
+        slogdet as slogdet,
         softmax as softmax,
         sort as sort,
         split as split,

@@ -14,6 +14,7 @@ ROOMS = [
     "autodiff", "data", "datasets", "emit", "glass", "ir", "nn", "optim", "runtime", "schedule",
     "train", "vision",
 ]  # fmt: skip
+INNER = ["linalg"]
 # A function named as a room beside it: type checkers need to be told where it is made.
 MADE_IN = {
     "autocast": "autocast",
@@ -28,6 +29,7 @@ GLASS = ("explain", "profile")
 def main() -> None:
     head, mark, _ = TARGET.read_text().partition("if TYPE_CHECKING:\n")
     lines = [f"    from groundup import {room} as {room}" for room in ROOMS]
+    lines += [f"    from groundup.tensor import {room} as {room}" for room in INNER]
     lines += ["", "    # isort: off", "    from groundup.tensor import ("]
     lines += [f"        {name} as {name}," for name in sorted({*names} - {*MADE_IN})]
     lines += ["    )"]

@@ -60,6 +60,7 @@ class _Reverse:
         self.forms: dict[Node, Form] = {}
         self.rank([root])
         self.pending: dict[Node, list[Node]] = {}
+        self.calls: dict[Node, dict[int, Node]] = {}  # gradients of results of a call, by number
         self.heap: list[tuple[int, int, int, int, Node]] = []
         self.ties = count()
         self.slices = Slices()
@@ -95,6 +96,9 @@ class _Reverse:
         self.add(self.root, seed)
         while self.heap:
             tensor = heappop(self.heap)[-1]
+            if tensor.op == "call":
+                self.back_through(tensor)
+                continue
             total = add_all(together(self.pending.pop(tensor), self.slices))
             self.slices.note(total)
             if tensor in found:
@@ -107,19 +111,35 @@ class _Reverse:
         if not tensor.tracked or not tensor.dtype.is_float:
             return
         if tensor not in self.pending:
-            helper = tensor not in self.level
-            if helper:
-                self.rank([tensor])
-            # Of one level: first what the user's graph has, then what encloses the other.
-            key = (-self.level[tensor], int(helper), -tensor.depth, next(self.ties))
-            heappush(self.heap, (*key, tensor))
+            self.wait(tensor)
         self.pending.setdefault(tensor, []).append(part)
+
+    def wait(self, tensor: Node) -> None:
+        """Have a tensor visited once all that it goes into has been."""
+        helper = tensor not in self.level
+        if helper:
+            self.rank([tensor])
+        # Of one level: first what the user's graph has, then what encloses the other.
+        key = (-self.level[tensor], int(helper), -tensor.depth, next(self.ties))
+        heappush(self.heap, (*key, tensor))
+
+    def back_through(self, call: Node) -> None:
+        """Pass the gradients of a call's results on by its own rule, all at once."""
+        parts = call.arg(call, self.calls.pop(call))
+        for source, part in zip(call.src, parts, strict=True):
+            if part is not None:
+                self.add(source, part)
 
     def visit(self, tensor: Node, total: Node) -> None:
         """Pass a tensor's gradient on to what it is computed from."""
         if tensor.op in ("leaf", "reshape"):
             source = tensor.src[0]
             self.add(source, reshape(total, source.shape))
+        elif tensor.op == "result":
+            call = tensor.src[1]
+            if call not in self.calls:
+                self.wait(call)
+            self.calls.setdefault(call, {})[tensor.arg] = total
         elif tensor.op == "scan":
             for source, part in through_scan(tensor, total, through_loops):
                 self.add(source, part)

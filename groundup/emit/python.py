@@ -73,7 +73,7 @@ def _memory(node: Node) -> Buffer | None:
 
 def _source_of(node: Node) -> Node:
     """The tensor whose row-major elements are this one's."""
-    while node.op in ("reshape", "leaf", "detach") and _memory(node) is None:
+    while node.op in ("reshape", "leaf", "detach", "result") and _memory(node) is None:
         node = node.src[0]
     return node
 
@@ -91,6 +91,10 @@ def _run(roots: Sequence[Node], files: Files | None = None) -> dict[Node, list[N
             known[node] = load(handle, node.dtype, product(node.shape))
         elif node.op == "buffer":
             raise TypeError(f"buffer of shape {node.shape} has no memory: {node.value!r}")
+        elif node.op == "host":
+            raise TypeError(f"{node.arg[0].name} is no loop nest: it has memory, or runs in a plan")
+        elif node.op == "call":
+            continue
         elif node.op == "argsort":
             known[node] = positions(known[node.src[0]], node.src[0].shape, node.arg)
         elif node.op in ("loops", "scan"):

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import struct
 import weakref
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from . import dtype as dt
 from .dtype import DType
 from .extent import Extent, symbolic_key
+from .record import frozen
 from .scalar import Number, apply
 from .scalar import cast as cast_value
 
@@ -80,6 +81,9 @@ class Node:
     reshape (tensor,)          None          same elements in row-major order
     leaf    (tensor,)          uid           identity; derivatives are taken here
     detach  (tensor,)          None          identity; derivatives stop here
+    host    (tensor…)          (Host, k)     tensor: result k of a function that Python runs
+    call    (tensor…)          Rule          no value: a function with a derivative of its own
+    result  (tensor, call)     k             identity; derivatives go to the call, as its result k
     """
 
     __slots__ = (
@@ -363,11 +367,49 @@ def leaf(tensor: Node, uid: object) -> Node:
 
 def detach(tensor: Node) -> Node:
     """`tensor` with no derivative flowing through it."""
+    while tensor.op == "leaf":  # it may mark a value that itself has a history
+        tensor = tensor.src[0]
     if not tensor.tracked:
         return tensor
-    return tensor.src[0] if tensor.op == "leaf" else make(
-        "detach", tensor.dtype, tensor.shape, (tensor,), None
-    )
+    return make("detach", tensor.dtype, tensor.shape, (tensor,), None)
+
+
+@frozen
+class Host:
+    """A function outside the house that turns memory into memory: a host operation.
+
+    run(memory of the sources, (shape, type) of each, *options): the memory of the results. Two
+    hosts are one where all fields are equal: `run` must depend on nothing else.
+    """
+
+    name: str
+    run: Callable[..., list[Any]]
+    options: tuple[Any, ...] = ()
+
+
+class Rule(Protocol):
+    """The derivative of a call."""
+
+    def __call__(self, call: Node, totals: Mapping[int, Node]) -> Sequence[Node | None]:
+        """The gradients of the call's sources, from those of some of its results."""
+
+
+def host(
+    function: Host, sources: Sequence[Node], kinds: Sequence[tuple[tuple[int, ...], DType]]
+) -> list[Node]:
+    """The results, of these shapes and types, of a host operation on tensors."""
+    src = tuple(sources)
+    return [make("host", d, shape, src, (function, k)) for k, (shape, d) in enumerate(kinds)]
+
+
+def call(rule: Rule, sources: Sequence[Node]) -> Node:
+    """A function of some tensors whose derivative is `rule`; its values are `result`s."""
+    return make("call", dt.float64, (), tuple(sources), rule)
+
+
+def result(value: Node, of: Node, k: int) -> Node:
+    """`value`, which has no derivative of its own, as result k of a call."""
+    return make("result", value.dtype, value.shape, (value, of), k)
 
 
 def outs(n: int) -> list[Node]:

@@ -67,6 +67,15 @@ def paragraph(
         along, descending, _ = node.arg
         order = "descending" if descending else "ascending"
         return [f"{head}positions along axis {along}, {order}, of {names.get(node.src[0], '?')}"]
+    given = ", ".join(names.get(s, "?") for s in node.src)
+    if node.op == "host":
+        return [f"{head}{node.arg[0].name}({given})[{node.arg[1]}], run by Python"]
+    if node.op == "call":
+        name = getattr(node.arg, "name", "call")
+        return [f"{names[node]}: {name}({given}), with a derivative of its own"]
+    if node.op == "result":
+        value, call = (names.get(s, "?") for s in node.src)
+        return [f"{head}{value}, result {node.arg} of {call}"]
     if node.op not in ("loops", "scan"):
         return [f"{head}{node.op} {names.get(node.src[0], '?')}"]
     loops = ", ".join(f"{letters[i]} < {_size(s)}" for i, s in enumerate(node.shape))

@@ -11,7 +11,9 @@ from operator import is_
 from .dtype import bfloat16, float32
 from .node import Node, alu, cast, detach, extent, leaf, loops, make, read, reshape, where
 
-TENSOR_OPS = frozenset(("buffer", "loops", "scan", "argsort", "reshape", "leaf", "detach"))
+TENSOR_OPS = frozenset((
+    "buffer", "loops", "scan", "argsort", "reshape", "leaf", "detach", "host", "call", "result",
+))  # fmt: skip
 COMPUTED = ("loops", "scan", "argsort")  # tensors that a kernel computes
 
 
@@ -89,7 +91,7 @@ def rebuild(node: Node, src: tuple[Node, ...]) -> Node:
         return leaf(src[0], node.arg)
     if op == "detach":
         return detach(src[0])
-    if op in ("reduce", "checked", "scan", "argsort"):
+    if op in ("reduce", "checked", "scan", "argsort", "host", "call", "result"):
         return make(op, node.dtype, node.shape, src, node.arg)
     return alu(op, *src)
 
@@ -125,7 +127,7 @@ def substitute(body: Node, mapping: Mapping[Node, Node]) -> Node:
 def element(tensor: Node, indices: tuple[Node, ...]) -> Node:
     """The scalar expression of one element: the body of loops with its variables replaced, else
     a read."""
-    while tensor.op in ("leaf", "detach"):
+    while tensor.op in ("leaf", "detach", "result"):
         tensor = tensor.src[0]
     if tensor.op != "loops":
         return read(tensor, *indices)

@@ -79,6 +79,17 @@ def _tensor(node: Node) -> None:
     if node.op in ("scan", "argsort"):
         _along(node)
         return
+    if node.op in ("host", "call"):
+        made_of = all(s.op in TENSOR_OPS for s in node.src)
+        _require(made_of, node, "the sources must be tensors")
+        return
+    if node.op == "result":
+        right = len(node.src) == 2 and node.src[1].op == "call"
+        _require(right, node, "a value and the call that it is a result of expected")
+        value = node.src[0]
+        same = value.shape == node.shape and value.dtype is node.dtype and not value.tracked
+        _require(same, node, "the value is of another form, or has a derivative of its own")
+        return
     _require(len(node.src) == 1, node, f"{len(node.src)} sources, one expected")
     (source,) = node.src
     _require(source.dtype is node.dtype, node, f"made of {source.dtype.name}, not its own type")

@@ -47,6 +47,10 @@ def plan_for(
     `wish[i]`: which of the signature's buffers result i may overwrite.
     """
     global _steps
+    if signature.hosts:
+        from .segments import Segmented
+
+        return Segmented(signature, roots, wish)
     key = (signature.key, wish)
     plan = _plans.get(key)
     if plan is None:

@@ -60,7 +60,7 @@ class Canonical:
         shape = node.shape if self.symbolic else tuple(int(s) for s in node.shape)
         if handle is not None:
             self.of[node] = buffer(Slot(slots[handle]), shape, node.dtype)
-        elif node.op in ("leaf", "detach"):
+        elif node.op in ("leaf", "detach", "result"):
             self.of[node] = self.of[node.src[0]]
         elif node.op == "loops":
             self.of[node] = self._nest(node, shape)

@@ -99,6 +99,8 @@ class Plan:
     holds what runs, not the expressions that it was made of.
     """
 
+    segmented = False  # is it the last of several, between which Python runs host operations?
+
     def __init__(
         self, signature: Signature, roots: Sequence[Node], into: Sequence[int | None],
         recall: bool = False,

@@ -11,18 +11,19 @@ from typing import Any
 from ..ir.extent import Extent, Symbol
 from ..ir.node import Node
 
-_PASS = ("leaf", "detach")
+_PASS = ("leaf", "detach", "result")
 
 
 class Signature:
     """A graph's key, its buffers in order of appearance and its runtime size, if it has one."""
 
-    __slots__ = ("key", "buffers", "order", "owned", "symbol", "n")
+    __slots__ = ("key", "buffers", "order", "owned", "symbol", "n", "hosts")
 
     def __init__(self, roots: Sequence[Node]) -> None:
         self.buffers: list[Any] = []
         self.order: list[Node] = []
         self.owned: list[Node] = []  # values that something outside the graph may ask for again
+        self.hosts: list[Node] = []  # host operations that have to run
         self.symbol: Symbol | None = None
         self.n: int | None = None
         symbolic = self._symbols(roots)
@@ -62,7 +63,9 @@ class Signature:
                 self.owned.append(node)
             path.append(node)
             stack.append(None)
-            for source in reversed(node.src):
+            # Of a result only its value is computed; what its call was made of is for derivatives.
+            sources = node.src if node.op != "result" else node.src[:1]
+            for source in reversed(sources):
                 if source not in done:
                     stack.append(source)
         if len(symbols) == 1 and not double:
@@ -104,6 +107,8 @@ class Signature:
                         self.n = node.value.base
                     else:
                         arg = int(node.value)
+                elif op == "host":
+                    self.hosts.append(node)
                 entry = (op, node.dtype, shape, arg, *[index[s] for s in node.src])
             index[node] = len(parts)
             parts.append(entry)

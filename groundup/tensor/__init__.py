@@ -147,8 +147,14 @@ from .tensor import Tensor
 if TYPE_CHECKING:
     from .broadcast import explain_broadcast
     from .contract import bmm, dot, einsum, matmul, mm, mv, outer
+    from .custom import custom_derivative
     from .find import first_nonfinite
     from .jit import jit
+    from .linalg.exponential import matrix_exp
+    from .linalg.least import pinverse
+    from .linalg.products import matrix_power
+    from .linalg.systems import det, inverse, logdet, slogdet
+    from .linalg.triangular import cholesky_inverse, cholesky_solve
     from .notation import Axis, Indexed, axes, axis, outside, scan
     from .ordering import argsort, kthvalue, median, sort, topk
     from .placing import index_add, index_put, scatter, scatter_add
@@ -175,8 +181,14 @@ if TYPE_CHECKING:
 _LATER = {
     "broadcast": ("explain_broadcast",),
     "contract": ("bmm", "dot", "einsum", "matmul", "mm", "mv", "outer"),
+    "custom": ("custom_derivative",),
     "find": ("first_nonfinite",),
     "jit": ("jit",),
+    "linalg.exponential": ("matrix_exp",),
+    "linalg.least": ("pinverse",),
+    "linalg.products": ("matrix_power",),
+    "linalg.triangular": ("cholesky_inverse", "cholesky_solve"),
+    "linalg.systems": ("det", "inverse", "logdet", "slogdet"),
     "notation": ("Axis", "Indexed", "axes", "axis", "outside", "scan"),
     "ordering": ("argsort", "kthvalue", "median", "sort", "topk"),
     "placing": ("index_add", "index_put", "scatter", "scatter_add"),
@@ -253,6 +265,8 @@ __all__ = [
     "broadcast_to",
     "cat",
     "ceil",
+    "cholesky_inverse",
+    "cholesky_solve",
     "chunk",
     "clamp",
     "concat",
@@ -261,9 +275,11 @@ __all__ = [
     "cummin",
     "cumprod",
     "cumsum",
+    "custom_derivative",
     "debug",
     "default_generator",
     "derivatives",
+    "det",
     "diagonal",
     "div",
     "dot",
@@ -302,6 +318,7 @@ __all__ = [
     "int32",
     "int64",
     "int8",
+    "inverse",
     "is_grad_enabled",
     "isclose",
     "isfinite",
@@ -317,6 +334,7 @@ __all__ = [
     "log2",
     "log_softmax",
     "logcumsumexp",
+    "logdet",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -325,6 +343,8 @@ __all__ = [
     "manual_seed",
     "masked_fill",
     "matmul",
+    "matrix_exp",
+    "matrix_power",
     "max",
     "maximum",
     "mean",
@@ -348,6 +368,7 @@ __all__ = [
     "outside",
     "pad",
     "permute",
+    "pinverse",
     "pow",
     "prod",
     "promote_types",
@@ -374,6 +395,7 @@ __all__ = [
     "sigmoid",
     "sign",
     "sin",
+    "slogdet",
     "softmax",
     "sort",
     "split",

@@ -392,7 +392,7 @@ def _settled_at_once(s: Storage) -> bool:
     """Does memory hold the value already, or is it one number everywhere?"""
     node = s.pending
     assert node is not None
-    while node.op in ("reshape", "leaf", "detach") and node.cache is None:
+    while node.op in ("reshape", "leaf", "detach", "result") and node.cache is None:
         node = node.src[0]
     if node.op == "buffer" or node.cache is not None:
         s.settle(node.value if node.op == "buffer" else node.cache)

@@ -21,6 +21,10 @@ class JitError(RuntimeError):
     """A function that cannot be captured, or whose capture could not be trusted."""
 
 
+class LinAlgError(RuntimeError):
+    """A matrix for which what was asked does not exist: a singular one has no inverse."""
+
+
 class GradError(RuntimeError):
     """A derivative that cannot be taken, or a write that would make one wrong."""
 

@@ -169,14 +169,14 @@ class Replay:
             if kind != 0 and (kind, number) not in written
         ]  # fmt: skip
         self.standing: Standing | None = None
-        self.keeps = True  # something may stand, as far as is known
+        self.keeps = not capture.plan.segmented  # something may stand, as far as is known
         self.runs = 0  # before the second, nothing is kept: there may be no other
         plan = capture.plan
         self.bound = plan.bind(capture.n)
         # Arguments in, new tensors out, and nothing else.
         self.simple = (
             self.all_given >= 0 and (self.one is not None or self.row is not None)
-            and not (self.writes or self.others or plan.donated or plan.copies)
+            and not (self.writes or self.others or plan.donated or plan.copies or plan.segmented)
         )  # fmt: skip
 
     # ---- does it fit -----------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from .conversions import Conversions
 from .core import Core, Leaf, force, has_axes, operand, value_of
 from .data import storage_from_data
 from .errors import GradError, ShapeError, at_line, check_dim, lined_up
+from .matrices import Matrices
 from .methods import Methods
 from .mode import no_grad
 from .reductions import Reductions
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     )
 
 
-class Tensor(Methods, Reductions, Along, Conversions):
+class Tensor(Methods, Reductions, Along, Matrices, Conversions):
     """A multi-dimensional array whose operations are recorded and computed when asked for.
 
     Made by `gu.tensor`, `gu.zeros`, `gu.randn` and the like; `Tensor(data)` copies data, and of a

@@ -1,0 +1,180 @@
+"""Graphs with host operations: kernels, then functions that Python runs, then kernels again.
+
+Each segment is a plan of its own. Must not know what a host operation computes, or Tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..ir.node import Host, Node
+from ..ir.record import record
+from ..ir.transform import COMPUTED, TENSOR_OPS, body_nodes
+from ..runtime import Buffer
+from .execute import plan_for
+from .plan import Bound, Plan
+from .signature import Signature
+
+if TYPE_CHECKING:
+    from .once import Once
+
+
+class Held:
+    """The handle of memory that an earlier segment has filled."""
+
+    __slots__ = ()
+
+
+@record
+class Operation:
+    """One run of a host operation: where its operands are, and where its results go."""
+
+    function: Host
+    sources: list[Any]  # handles
+    given: list[tuple[tuple[int, ...], Any]]  # shapes and types
+    results: dict[int, Any]  # handles, by number
+
+    def run(self, memory: dict[Any, Buffer]) -> None:
+        """Run it on what is in memory, and put its results there."""
+        given = [memory[h] for h in self.sources]
+        made = self.function.run(given, self.given, *self.function.options)
+        memory.update((handle, made[k]) for k, handle in self.results.items())
+
+
+@record
+class Segment:
+    """Kernels, and the host operations after them."""
+
+    plan: Plan | None  # None: there is nothing to compute before
+    reads: list[Any]
+    writes: list[Any]
+    n: int | None
+    operations: list[Operation]
+
+
+class Segmented(Plan):
+    """The plan of the last segment, with all that runs before it."""
+
+    segmented = True
+
+    def __init__(
+        self, signature: Signature, roots: Sequence[Node], into: Sequence[int | None]
+    ) -> None:
+        self.handles = list(signature.buffers)
+        with _marks() as mark:
+            self.segments = list(_segments(signature, mark))
+            last = Signature(roots)
+            self.reads, self.n = list(last.buffers), last.n
+            at = {h: i for i, h in enumerate(last.buffers)}
+            wish = [None if i is None else at.get(self.handles[i]) for i in into]
+            super().__init__(last, roots, wish, recall=True)
+
+    def bind(self, n: int | None) -> Bound:
+        """The program of the last segment."""
+        return super().bind(self.n)
+
+    def run(
+        self, buffers: Sequence[Buffer], n: int | None,
+        free: Sequence[Buffer | None], once: Once | None = None,
+    ) -> list[Buffer]:  # fmt: skip
+        """Results in fresh memory, or in that of the inputs they replace (`free`)."""
+        memory: dict[Any, Buffer] = dict(zip(self.handles, buffers, strict=True))
+        for s in self.segments:
+            if s.plan is not None:
+                made = s.plan.run([memory[h] for h in s.reads], s.n, [None] * len(s.writes))
+                memory.update(zip(s.writes, made, strict=True))
+            for operation in s.operations:
+                operation.run(memory)
+        return super().run([memory[h] for h in self.reads], self.n, free)
+
+
+# ---- cutting a graph ---------------------------------------------------------------------------
+
+
+@contextmanager
+def _marks() -> Iterator[dict[Node, Held]]:
+    """Nodes that are in memory from some segment on; forgotten at the end."""
+    marked: dict[Node, Held] = {}
+    try:
+        yield marked
+    finally:
+        for node in marked:
+            node.cache = None
+
+
+def _hold(node: Node, marked: dict[Node, Held]) -> Held:
+    marked[node] = node.cache = Held()
+    return marked[node]
+
+
+def _segments(signature: Signature, marked: dict[Node, Held]) -> Iterator[Segment]:
+    """The segments before the last, in order; what each fills is marked as memory."""
+    level = _levels(signature.order)
+    kept = _kept(signature, level)
+    for stage in range(1 + max(level[h] for h in signature.hosts)):
+        hosts = [h for h in signature.hosts if level[h] == stage]
+        inputs = dict.fromkeys(_memory_of(s) for h in hosts for s in h.src)
+        wanted = [n for n in inputs if _handle(n) is None]
+        wanted += [n for n in kept if level[n] == stage and n not in inputs]
+        plan, reads, n = None, [], None
+        if wanted:
+            own = Signature(wanted)
+            plan, reads, n = plan_for(own, wanted, (None,) * len(wanted)), list(own.buffers), own.n
+        writes = [_hold(node, marked) for node in wanted]
+        yield Segment(plan, reads, writes, n, _operations(hosts, marked))
+
+
+def _operations(hosts: Iterable[Node], marked: dict[Node, Held]) -> list[Operation]:
+    """Host operations of one stage: several results of one are one run."""
+    found: dict[tuple[Any, ...], Operation] = {}
+    for h in hosts:
+        function, k = h.arg
+        made = found.get((function, h.src))
+        if made is None:
+            sources = [_handle(_memory_of(s)) for s in h.src]
+            kinds = [(tuple(map(int, s.shape)), s.dtype) for s in h.src]
+            made = found[function, h.src] = Operation(function, sources, kinds, {})
+        made.results[k] = _hold(h, marked)
+    return list(found.values())
+
+
+def _levels(order: Sequence[Node]) -> dict[Node, int]:
+    """How many host operations lie one after the other before each node."""
+    level: dict[Node, int] = {}
+    for node in order:
+        # Of a result only its value is computed.
+        sources = node.src if node.op != "result" else node.src[:1]
+        behind = (level[s] + (s.op == "host" and s.cache is None) for s in sources if s in level)
+        level[node] = max(behind, default=0)
+    return level
+
+
+def _memory_of(node: Node) -> Node:
+    """The tensor whose row-major elements are this one's."""
+    while node.op in ("reshape", "leaf", "detach", "result") and node.cache is None:
+        node = node.src[0]
+    return node
+
+
+def _handle(node: Node) -> Any:
+    """Where a tensor lies in memory, or None."""
+    return node.value if node.op == "buffer" else node.cache
+
+
+def _kept(signature: Signature, level: dict[Node, int]) -> list[Node]:
+    """What is computed for a host operation and read again after it, and costs something."""
+    needed: set[Node] = set()  # by some host operation
+    late: dict[Node, None] = {}  # read at a later stage than it is computed
+    for node in reversed(signature.order):
+        if node.op not in TENSOR_OPS or node.op == "buffer" or node.cache is not None:
+            continue
+        sources = node.src if node.op != "result" else node.src[:1]
+        for t in (n for s in sources for n in body_nodes(s) if n.op in TENSOR_OPS):
+            if node.op == "host" or node in needed:
+                needed.add(t)
+            t = _memory_of(t)
+            if level[node] > level[t] and t.op in COMPUTED and t.cache is None:
+                late[t] = None
+    return [t for t in late if t in needed and any(n.op == "reduce" for n in body_nodes(t.src[0]))]

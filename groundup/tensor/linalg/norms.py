@@ -1,0 +1,201 @@
+"""Norms of vectors and matrices, and the condition number.
+
+Must not know how a host operation runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ...ir.dtype import DType
+from .. import pointwise as pw
+from ..core import Core
+from ..errors import ShapeError, at_line, check_dim, lined_up
+from ..reduce import axes_of
+from ..tensor import Tensor
+from .decompositions import svdvals
+from .operands import matrices, steps, tensor_of
+from .systems import inverted
+
+INF = math.inf
+
+
+def _converted(name: str, given: Core, dtype: DType | None) -> Tensor:
+    """The operand in the type in which its norm is computed."""
+    x = tensor_of(name, given)
+    if not x.dtype.is_float:
+        raise TypeError(
+            f"{name}: a floating type expected, not {x.dtype.name}; write x.float()" + at_line()
+        )
+    if dtype is None:
+        return x
+    if not dtype.is_float or dtype.bits < x.dtype.bits:
+        raise TypeError(
+            f"{name}: dtype={dtype.name} cannot hold the norm of {x.dtype.name}; a wider floating "
+            f"type can" + at_line()
+        )
+    return x.to(dtype)
+
+
+def vector_norm(
+    x: Core, ord: float = 2, dim: int | Sequence[int] | None = None, keepdim: bool = False,
+    *, dtype: DType | None = None,
+) -> Tensor:  # fmt: skip
+    """(Σ |x|^p)^(1/p) over all elements, or over the axes `dim`.
+
+    p: any number; ∞ and −∞ are the greatest and the least |x|, 0 counts what is not 0. dtype: x is
+    converted first. Where the norm is 0 its derivative is 0, a subgradient.
+
+    >>> gu.linalg.vector_norm(gu.tensor([3.0, 4.0])).item()
+    5.0
+    """
+    a = _converted("vector_norm", x, dtype)
+    if isinstance(ord, bool) or not isinstance(ord, int | float):
+        raise TypeError(f"vector_norm: ord is a number, not {ord!r}" + at_line())
+    p = float(ord)
+    dims = tuple(range(a.ndim)) if dim is None else axes_of("vector_norm", dim, a.ndim)
+    if not dims and a.ndim:  # dim=(): all, as in torch
+        dims = tuple(range(a.ndim))
+    if (p < 0 or p == INF) and any(a._shape[d] == 0 for d in dims):
+        raise ShapeError(
+            f"vector_norm: of no elements the norm with ord={ord} does not exist"
+            + lined_up(shape=a._shape) + at_line()
+        )  # fmt: skip
+    if not a.ndim:
+        return _norm(a.reshape(1), p, (0,), False)
+    return _norm(a, p, dims, keepdim)
+
+
+def _norm(a: Tensor, p: float, dims: tuple[int, ...], keepdim: bool) -> Tensor:
+    if p == INF:
+        return a.abs().amax(dims, keepdim)
+    if p == -INF:
+        return a.abs().amin(dims, keepdim)
+    if p == 0:
+        return steps("vector_norm", (a != 0).to(a.dtype).sum(dims, keepdim), a)
+    if p == 1:
+        return a.abs().sum(dims, keepdim)
+    if p == 2:
+        total = a.square().sum(dims, keepdim)
+        zero = total == 0
+        return pw.where(zero, 0, pw.where(zero, 1, total).sqrt())
+    zero = a == 0
+    terms = pw.where(zero, INF if p < 0 else 0, pw.where(zero, 1, a.abs()) ** p)
+    total = terms.sum(dims, keepdim)
+    if p < 0:
+        return total ** (1 / p)
+    none = total == 0
+    return pw.where(none, 0, pw.where(none, 1, total) ** (1 / p))
+
+
+def _last(name: str, a: Tensor, dim: Sequence[int]) -> tuple[Tensor, tuple[int, int]]:
+    """The matrix of two axes, last; and these axes."""
+    if len(dim) != 2:
+        raise ValueError(f"{name}: dim names two axes, not {len(dim)}" + at_line())
+    row, column = (check_dim(name, int(d), a.ndim) for d in dim)
+    if row == column:
+        raise ValueError(f"{name}: dim names axis {row} twice" + at_line())
+    others = [d for d in range(a.ndim) if d not in (row, column)]
+    return a.permute(*others, row, column), (row, column)
+
+
+def matrix_norm(
+    A: Core, ord: float | str = "fro", dim: Sequence[int] = (-2, -1), keepdim: bool = False,
+    *, dtype: DType | None = None,
+) -> Tensor:  # fmt: skip
+    """A norm of the matrices in two axes.
+
+    ord "fro": √Σ a²; "nuc": Σ of the singular values; 2, −2: the greatest, least of them; 1, −1:
+    the greatest, least column sum of |a|; ∞, −∞: of rows. dtype: A is converted first.
+
+    >>> gu.linalg.matrix_norm(gu.tensor([[1.0, -2.0], [3.0, 4.0]]), 1).item()
+    6.0
+    """
+    if tensor_of("matrix_norm", A).ndim < 2:
+        matrices("matrix_norm", A)
+    a = _converted("matrix_norm", A, dtype)
+    turned, axes = _last("matrix_norm", a, dim)
+    if ord == "fro":
+        found = _norm(turned, 2, (turned.ndim - 2, turned.ndim - 1), False)
+    elif ord == "nuc":
+        found = svdvals(turned).sum(-1)
+    elif ord in (2, -2):
+        found = _extreme(svdvals(turned), -1, ord == 2, a)
+    elif ord in (1, -1):
+        found = _extreme(turned.abs().sum(-2), -1, ord == 1, a)
+    elif ord in (INF, -INF):
+        found = _extreme(turned.abs().sum(-1), -1, ord == INF, a)
+    else:
+        raise ValueError(
+            f"matrix_norm: ord is 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, not {ord!r}" + at_line()
+        )
+    if keepdim:
+        for d in sorted(axes):
+            found = found.unsqueeze(d)
+    return found
+
+
+def _extreme(values: Tensor, dim: int, greatest: bool, a: Tensor) -> Tensor:
+    if values._shape[dim] == 0:
+        if greatest:
+            return values.sum(dim)
+        raise ShapeError(
+            "matrix_norm: of an empty matrix a least norm does not exist"
+            + lined_up(shape=a._shape) + at_line()
+        )  # fmt: skip
+    return values.amax(dim) if greatest else values.amin(dim)
+
+
+def norm(
+    A: Core, ord: Any = None, dim: int | Sequence[int] | None = None, keepdim: bool = False,
+    *, dtype: DType | None = None,
+) -> Tensor:  # fmt: skip
+    """A norm of a vector or a matrix.
+
+    Without ord: the square root of the sum of squares (over all elements, or over dim). With ord:
+    `vector_norm` over one axis, `matrix_norm` over two; without dim, of a tensor with so many.
+
+    >>> gu.linalg.norm(gu.tensor([[3.0, 0.0], [0.0, 4.0]])).item()
+    5.0
+    """
+    if ord is None:
+        return vector_norm(A, 2, dim, keepdim, dtype=dtype)
+    if dim is None:
+        if tensor_of("norm", A).ndim not in (1, 2):
+            raise ShapeError(
+                f"norm: ord={ord!r} without dim needs a vector or a matrix; name the axes with dim"
+                + lined_up(shape=A._shape) + at_line()
+            )  # fmt: skip
+        dim = 0 if A.ndim == 1 else (0, 1)
+    if isinstance(dim, int):
+        dim = (dim,)
+    if len(dim) == 1:
+        return vector_norm(A, ord, dim, keepdim, dtype=dtype)
+    return matrix_norm(A, ord, dim, keepdim, dtype=dtype)
+
+
+def cond(A: Core, p: float | str | None = None) -> Tensor:
+    """The condition number ‖A‖ · ‖A⁻¹‖: (…, m, n) → (…); ∞ of a singular matrix.
+
+    p None or 2: greatest by least singular value; −2 the reverse; else, of square matrices, any
+    `ord` of `matrix_norm`.
+
+    >>> gu.linalg.cond(gu.tensor([[2.0, 0.0], [0.0, 4.0]])).item()
+    2.0
+    """
+    if p is None or p in (2, -2):
+        a = matrices("cond", A)
+        if 0 in (a._shape[-1], a._shape[-2]):
+            return a.sum((-2, -1))
+        s = svdvals(a)
+        first, last = s[..., 0], s[..., -1]
+        return last / first if p == -2 else first / last
+    a = matrices("cond", A, square=True)
+    if a._shape[-1] == 0:
+        return a.sum((-2, -1))
+    other = inverted("cond", a, True)
+    finite = other.detach().isfinite().all(-1).all(-1)
+    safe = pw.where(finite.unsqueeze(-1).unsqueeze(-1), other, 0)
+    return pw.where(finite, matrix_norm(a, p) * matrix_norm(safe, p), INF)

@@ -1,0 +1,81 @@
+"""What matrix functions ask of their operands, and small parts of their formulas.
+
+Must not know any function of matrices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...ir import dtype as dt
+from .. import pointwise as pw
+from ..core import Core, operand, value_of
+from ..create import eye
+from ..errors import ShapeError, at_line, lined_up
+from ..host import with_derivative
+from ..tensor import Tensor
+
+Given = Sequence[Tensor | None]  # gradients of results, None where nothing asks
+Known = Sequence[Tensor]
+
+
+def matrices(name: str, A: Core, square: bool = False) -> Tensor:
+    """The operand, if it is a (square) matrix or a batch of them, in float32 or float64."""
+    a = tensor_of(name, A)
+    floating(name, a)
+    if a.ndim < 2:
+        raise ShapeError(
+            f"{name}: a matrix has two axes (a batch of them more), this tensor has {a.ndim}"
+            + lined_up(shape=a._shape) + at_line()
+        )  # fmt: skip
+    if square and a._shape[-1] != a._shape[-2]:
+        raise ShapeError(
+            f"{name}: a square matrix expected: the last two axes must be equal"
+            + lined_up(shape=a._shape) + at_line()
+        )  # fmt: skip
+    return a
+
+
+def tensor_of(name: str, x: Core) -> Tensor:
+    """The operand, if it is a tensor."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name}: a tensor expected, not a {type(x).__name__}" + at_line())
+    return x
+
+
+def floating(name: str, a: Core) -> None:
+    """Raise unless a tensor is of a type that LAPACK has."""
+    if a.dtype not in (dt.float32, dt.float64):
+        raise TypeError(
+            f"{name}: float32 or float64 expected, not {a.dtype.name}; write x.float() or "
+            f"x.double()" + at_line()
+        )
+
+
+def one_type(name: str, a: Core, b: Core) -> None:
+    """Raise unless two tensors are of one type."""
+    if a.dtype is not b.dtype:
+        raise TypeError(
+            f"{name}: one type expected, not {a.dtype.name} and {b.dtype.name}; write "
+            f"b.to(a.dtype)" + at_line()
+        )
+
+
+def steps(name: str, value: Tensor, source: Tensor) -> Tensor:
+    """A value that follows a tensor in steps: it has a derivative, 0."""
+    return with_derivative(name, [value_of(value)], [source], lambda g, y, x: (None,))[0]
+
+
+def diagonals(v: Tensor) -> Tensor:
+    """Square matrices with these diagonals."""
+    n = v._shape[-1]
+    return pw.where(eye(n).bool(), v.unsqueeze(-1), 0)
+
+
+def as_factor(v: Tensor) -> Tensor:
+    """Numbers as factors of matrices."""
+    return v.unsqueeze(-1).unsqueeze(-1)
+
+
+def tracked(a: Core) -> bool:
+    return operand(a).tracked
