@@ -20,6 +20,7 @@ MADE_IN = {
     "autocast": "autocast",
     "tensor": "create",
     "jit": "jit",
+    "mode": "statistics",
     "realize": "realize",
 }
 

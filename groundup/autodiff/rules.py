@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
+from ..ir.composed import digamma
 from ..ir.node import Node, alu, cast, const, where
 from ..ir.transform import body_nodes
 
@@ -143,6 +144,46 @@ def _erf(node: Node, g: Node) -> tuple[Node | None, ...]:
     return (times(g, times(number(2 / math.sqrt(math.pi), g), bell)),)
 
 
+def _erfc(node: Node, g: Node) -> tuple[Node | None, ...]:
+    (by_erf,) = _erf(node, g)
+    assert by_erf is not None
+    return (alu("neg", by_erf),)
+
+
+def _root(a: Node, sign: str, one: str) -> Node:
+    """√(a² + 1), √(a² − 1) or √(1 − a²)."""
+    square, unit = alu("mul", a, a), number(1, a)
+    return alu("sqrt", alu(sign, square, unit) if one == "last" else alu(sign, unit, square))
+
+
+def _lgamma(node: Node, g: Node) -> tuple[Node | None, ...]:
+    return (times(g, digamma(node.src[0])),)
+
+
+def _atan2(node: Node, g: Node) -> tuple[Node | None, ...]:
+    """d atan2(a, b) = (b·da − a·db) / (a² + b²)"""
+    a, b = node.src
+    share = alu("div", g, alu("add", alu("mul", a, a), alu("mul", b, b)))
+    return times(share, b), times(share, alu("neg", a))
+
+
+def _hypot(node: Node, g: Node) -> tuple[Node | None, ...]:
+    a, b = node.src
+    return times(g, alu("div", a, node)), times(g, alu("div", b, node))
+
+
+def _fmod(node: Node, g: Node) -> tuple[Node | None, ...]:
+    """d fmod(a, b) = da − trunc(a / b)·db"""
+    return g, times(alu("neg", g), alu("trunc", alu("div", *node.src)))
+
+
+def _copysign(node: Node, g: Node) -> tuple[Node | None, ...]:
+    """The sign that a takes on, 0 where a is 0; nothing by b."""
+    a = node.src[0]
+    ratio = where(alu("eq", a, number(0, a)), number(0, a), alu("div", node, a))
+    return times(g, ratio), None
+
+
 def _none(node: Node, g: Node) -> tuple[Node | None, ...]:
     return (None,) * len(node.src)
 
@@ -168,6 +209,25 @@ RULES: dict[str, Rule] = {
     "tan": _tan,
     "tanh": _tanh,
     "erf": _erf,
+    "erfc": _erfc,
+    "exp2": lambda n, g: (times(g, times(n, number(math.log(2), g))),),
+    "asin": lambda n, g: (alu("div", g, _root(n.src[0], "sub", "first")),),
+    "acos": lambda n, g: (alu("neg", alu("div", g, _root(n.src[0], "sub", "first"))),),
+    "atan": lambda n, g: (
+        alu("div", g, alu("add", alu("mul", n.src[0], n.src[0]), number(1, g))),
+    ),
+    "sinh": lambda n, g: (times(g, alu("cosh", n.src[0])),),
+    "cosh": lambda n, g: (times(g, alu("sinh", n.src[0])),),
+    "asinh": lambda n, g: (alu("div", g, _root(n.src[0], "add", "last")),),
+    "acosh": lambda n, g: (alu("div", g, _root(n.src[0], "sub", "last")),),
+    "atanh": lambda n, g: (
+        alu("div", g, alu("sub", number(1, g), alu("mul", n.src[0], n.src[0]))),
+    ),
+    "lgamma": _lgamma,
+    "atan2": _atan2,
+    "hypot": _hypot,
+    "fmod": _fmod,
+    "copysign": _copysign,
     "where": _where,
     "cast": lambda n, g: (cast(g, n.src[0].dtype),),
     **dict.fromkeys(("floordiv", "floor", "ceil", "trunc", "round"), _none),

@@ -44,7 +44,7 @@ _FLOAT_OPS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _INT_OPS = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor"}
 _INTRINSIC = {
     "abs": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
-    "round": "roundeven",
+    "round": "roundeven", "copysign": "copysign",
 }  # fmt: skip
 _COMPARE_FLOAT = {"lt": "olt", "le": "ole", "eq": "oeq", "ne": "une"}
 _COMPARE_INT = {"lt": "lt", "le": "le", "eq": "eq", "ne": "ne"}

@@ -144,6 +144,28 @@ def _erf(x: float) -> float:
     return math.erf(x)
 
 
+def _exp2(x: float) -> float:
+    try:
+        return math.exp2(x)
+    except OverflowError:
+        return math.inf
+
+
+def _odd_overflow(f: Callable[[float], float]) -> Callable[..., float]:
+    """Of a function that grows to ∞ with the sign of x."""
+    return _guard(f, lambda x: math.copysign(math.inf, x))
+
+
+def _fmod(a: float, b: float) -> float:
+    if b == 0.0 or math.isinf(a) or math.isnan(a) or math.isnan(b):
+        return math.nan
+    return math.fmod(a, b)
+
+
+def _hypot(a: float, b: float) -> float:
+    return math.inf if math.isinf(a) or math.isinf(b) else math.hypot(a, b)
+
+
 _nan = lambda x: math.nan  # noqa: E731
 _log = _guard(math.log, lambda x: -math.inf if x == 0.0 else math.nan)
 FLOAT: dict[str, Callable[..., Number]] = {
@@ -168,6 +190,21 @@ FLOAT: dict[str, Callable[..., Number]] = {
     "tan": _guard(math.tan, _nan),
     "tanh": math.tanh,
     "erf": _erf,
+    "erfc": math.erfc,
+    "exp2": _exp2,
+    "asin": _guard(math.asin, _nan),
+    "acos": _guard(math.acos, _nan),
+    "atan": math.atan,
+    "sinh": _odd_overflow(math.sinh),
+    "cosh": _guard(math.cosh, lambda x: math.inf),
+    "asinh": math.asinh,
+    "acosh": _guard(math.acosh, _nan),
+    "atanh": _guard(math.atanh, lambda x: math.copysign(math.inf, x) if abs(x) == 1 else math.nan),
+    "lgamma": _guard(math.lgamma, lambda x: math.inf),
+    "atan2": math.atan2,
+    "hypot": _hypot,
+    "fmod": _fmod,
+    "copysign": math.copysign,
     "floor": _keep(math.floor),
     "ceil": _keep(math.ceil),
     "trunc": _keep(math.trunc),

@@ -18,6 +18,7 @@ _NONE: frozenset[int] = frozenset()
 _LEAVES = ("const", "extent", "out", "red", "axis", "carry")
 _UNARY = frozenset((
     "neg", "abs", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan", "tanh", "erf",
+    "erfc", "exp2", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "lgamma",
     "floor", "ceil", "trunc", "round", "not",
 ))  # fmt: skip
 

@@ -274,7 +274,9 @@ class MaxPool2d(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) to (n, c, h', w')."""
-        return F.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation)
+        options = (self.kernel_size, self.stride, self.padding, self.dilation)
+        y: Tensor = F.max_pool2d(x, *options)
+        return y
 
     def extra_repr(self) -> str:
         return (
@@ -300,7 +302,8 @@ class AvgPool2d(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) to (n, c, h', w')."""
-        return F.avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.count_include_pad)
+        options = (self.kernel_size, self.stride, self.padding)
+        return F.avg_pool2d(x, *options, count_include_pad=self.count_include_pad)
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"

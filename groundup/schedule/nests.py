@@ -10,7 +10,7 @@ from ..emit.kernel import ROW, Access, Nest, Output, Word
 from ..emit.reduction import renamed
 from ..emit.square import turns
 from ..ir import dtype as dt
-from ..ir.bounds import ULPS
+from ..ir.bounds import LIBM, ULPS
 from ..ir.node import Node, const, make, out, red, reduce
 from ..ir.record import fresh, record, replace
 from ..ir.transform import rebuild, toposort
@@ -19,7 +19,7 @@ from .sizes import Size, Sym, mul, size_of, value
 
 STREAM = 1 << 24  # bytes of an output that is written past the caches: it would not stay in them
 AHEAD = 1 << 22  # bytes of a tensor that reductions read: parts of it come from far away
-COSTLY = frozenset((*ULPS, "div", "sqrt"))
+COSTLY = frozenset((*ULPS, *LIBM, "fmod", "div", "sqrt"))
 SERIAL = 60_000  # below this many element-operations one thread is faster than waking another
 
 

@@ -21,6 +21,8 @@ from .sizes import size_of, value
 _COUNTED = frozenset((
     "add", "sub", "mul", "div", "floordiv", "mod", "pow", "maximum", "minimum", "exp", "expm1",
     "log", "log1p", "sqrt", "sin", "cos", "tan", "tanh", "erf",
+    "erfc", "exp2", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "lgamma",
+    "atan2", "hypot", "fmod",
 ))  # fmt: skip
 
 

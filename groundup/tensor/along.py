@@ -34,11 +34,14 @@ class Along(Core):
 
         return scatter_add(self, dim, index, src)
 
-    def scatter(self, dim: int, index: Core, src: Any = None, *, value: Any = None) -> Tensor:
+    def scatter(
+        self, dim: int, index: Core, src: Any = None, *, value: Any = None,
+        reduce: str | None = None,
+    ) -> Tensor:  # fmt: skip
         """x with src[…, i, …] (or a number) at index[…, i, …] of axis `dim`; the last i wins"""
         from .placing import scatter
 
-        return scatter(self, dim, index, src, value=value)
+        return scatter(self, dim, index, src, value=value, reduce=reduce)
 
     def index_put(self, indices: Sequence[Core], values: Any, accumulate: bool = False) -> Tensor:
         """x with values written (the last wins) or added at the places that index tensors name"""

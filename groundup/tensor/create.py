@@ -161,8 +161,11 @@ def arange(
     return from_node(ir.loops((count,), body), requires_grad)
 
 
-def linspace(start: float, end: float, steps: int, dtype: DType = dt.float32) -> Tensor:
-    """`steps` values from start to end, both included, evenly spaced."""
+def linspace(start: Any, end: Any, steps: int, dtype: DType = dt.float32) -> Tensor:
+    """`steps` values from start to end (numbers, or 0-d tensors), both included, evenly spaced."""
+    start, end = (_end("linspace", v) for v in (start, end))
+    if not isinstance(steps, int):
+        raise TypeError(f"linspace: steps is a whole number, not {steps!r}" + at_line())
     if steps < 0:
         raise ValueError(f"linspace: steps is 0 or more, not {steps}" + at_line())
     step = (end - start) / (steps - 1) if steps > 1 else 0.0
@@ -175,15 +178,53 @@ def linspace(start: float, end: float, steps: int, dtype: DType = dt.float32) ->
     return from_node(ir.loops((steps,), ir.cast(ir.where(half, up, down), dtype)))
 
 
-def eye(n: int, m: int | None = None, dtype: DType = dt.float32) -> Tensor:
+def _end(name: str, value: Any) -> float:
+    """An end of a range as a number."""
+    if isinstance(value, Core):
+        if value.ndim:
+            raise ShapeError(
+                f"{name}: the ends are numbers or 0-d tensors, not of shape "
+                f"{shape_text(value._shape)}" + at_line()
+            )
+        value = value.item()  # type: ignore[attr-defined]
+    if not isinstance(value, int | float):
+        raise TypeError(f"{name}: the ends are numbers, not {type(value).__name__}" + at_line())
+    return value
+
+
+def logspace(
+    start: Any, end: Any, steps: int, base: float = 10.0, dtype: DType = dt.float32
+) -> Tensor:
+    """base to the power of `steps` exponents from start to end, evenly spaced
+
+    >>> gu.logspace(0, 2, 3).tolist()
+    [1.0, 10.0, 100.0]
+    """
+    start, end = (_end("logspace", v) for v in (start, end))
+    if not isinstance(steps, int) or steps < 0:
+        raise ValueError(f"logspace: steps is a whole number from 0 on, not {steps!r}" + at_line())
+    from .pointwise import binary, cast
+
+    return cast(binary("pow", base, linspace(start, end, steps, dt.float64)), dtype)
+
+
+def eye(
+    n: int, m: int | None = None, dtype: DType = dt.float32, requires_grad: bool = False
+) -> Tensor:
     """Ones on the diagonal, zeros elsewhere."""
     shape = _shape("eye", (n, n if m is None else m))
     equal = ir.alu("eq", ir.out(0), ir.out(1))
-    return from_node(ir.loops(shape, ir.where(equal, ir.const(1, dtype), ir.const(0, dtype))))
+    body = ir.where(equal, ir.const(1, dtype), ir.const(0, dtype))
+    return from_node(ir.loops(shape, body), requires_grad)
 
 
 def meshgrid(*tensors: Core, indexing: str = "ij") -> tuple[Tensor, ...]:
     """For each of some vectors its values along its own axis of the grid of them all."""
+    if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
+        tensors = tuple(tensors[0])
+    if any(t.ndim > 1 for t in tensors):
+        raise ShapeError("meshgrid takes vectors" + at_line())
+    tensors = tuple(t.reshape(-1) for t in tensors)  # type: ignore[attr-defined]
     if indexing not in ("ij", "xy"):
         raise ValueError(f"meshgrid: indexing is 'ij' or 'xy', not {indexing!r}" + at_line())
     order = list(range(len(tensors)))

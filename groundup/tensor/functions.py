@@ -14,22 +14,23 @@ from . import indexing, reduce, shape
 from . import pointwise as pw
 from .core import Core, Deferred
 from .either import over_axes, reducing
+from .errors import ShapeError, at_line, lined_up
 from .tensor import Tensor
 
 if TYPE_CHECKING:
+    from .elementwise import Elementwise
     from .notation import Axis, Indexed
 
 exp, expm1, log, log1p, log2, log10 = pw.exp, pw.expm1, pw.log, pw.log1p, pw.log2, pw.log10
 sqrt, rsqrt, reciprocal, square = pw.sqrt, pw.rsqrt, pw.reciprocal, pw.square
 sin, cos, tan, tanh, erf = pw.sin, pw.cos, pw.tan, pw.tanh, pw.erf
 sigmoid, relu, neg, sign = pw.sigmoid, pw.relu, pw.neg, pw.sign
-abs, floor, ceil, trunc, round = pw.absolute, pw.floor, pw.ceil, pw.trunc, pw.round_
+abs, floor, ceil, trunc = pw.absolute, pw.floor, pw.ceil, pw.trunc
 isnan, isinf, isfinite, logical_not = pw.isnan, pw.isinf, pw.isfinite, pw.logical_not
-where, clamp, lerp, masked_fill = pw.where, pw.clamp, pw.lerp, pw.masked_fill
-sum, prod, mean = reducing(reduce.sum_), reducing(reduce.prod), reducing(reduce.mean)
+where, lerp = pw.where, pw.lerp
+sum, prod = reducing(reduce.sum_), reducing(reduce.prod)
 any, all, logsumexp = reducing(reduce.any_), reducing(reduce.all_), reducing(reduce.logsumexp)
-var, std, norm = reduce.var, reduce.std, reduce.norm
-softmax, log_softmax = reduce.softmax, reduce.log_softmax
+norm, softmax, log_softmax = reduce.norm, reduce.softmax, reduce.log_softmax
 reshape, permute, transpose, t = shape.reshape, shape.permute, shape.transpose, shape.t
 unsqueeze, squeeze, flatten, broadcast_to = (
     shape.unsqueeze, shape.squeeze, shape.flatten, shape.broadcast_to,
@@ -61,6 +62,8 @@ def max(a: Any, *args: Any, **kwargs: Any) -> Any:
     """
     if isinstance(a, Deferred):
         return over_axes("max", a, args, kwargs)
+    if not isinstance(a, Tensor):
+        raise TypeError(f"max takes a tensor, not {type(a).__name__}" + at_line())
     return Tensor.max(a, *args, **kwargs)
 
 
@@ -81,6 +84,8 @@ def min(a: Any, *args: Any, **kwargs: Any) -> Any:
     """
     if isinstance(a, Deferred):
         return over_axes("min", a, args, kwargs)
+    if not isinstance(a, Tensor):
+        raise TypeError(f"min takes a tensor, not {type(a).__name__}" + at_line())
     return Tensor.min(a, *args, **kwargs)
 
 
@@ -108,24 +113,76 @@ def argmin(a: Core, dim: int | None = None, keepdim: bool = False) -> Tensor:
     return reduce.arg("min", a, dim, keepdim)
 
 
-def add(a: Any, b: Any) -> Tensor:
-    """a + b"""
-    return pw.binary("add", a, b)
+@reducing
+def mean(
+    a: Core, dim: reduce.Dims = None, keepdim: bool = False, dtype: DType | None = None
+) -> Tensor:
+    """Σ x / n over `dim`, or over the axes of an expression"""
+    return reduce.mean(a if dtype is None else pw.cast(a, dtype), dim, keepdim)
 
 
-def sub(a: Any, b: Any) -> Tensor:
-    """a − b"""
-    return pw.binary("sub", a, b)
+@overload
+def clamp(a: Core, min: Any = None, max: Any = None) -> Tensor: ...
+@overload
+def clamp(a: Elementwise, min: Any = None, max: Any = None) -> Indexed: ...
+def clamp(a: Any, min: Any = None, max: Any = None) -> Any:
+    """x, but at least min and at most max"""
+    return pw.clamp(a, min, max)
+
+
+def clamp_min(a: Core, min: Any) -> Tensor:
+    """x, but at least min"""
+    return pw.clamp(a, min, None, "clamp_min")
+
+
+def clamp_max(a: Core, max: Any) -> Tensor:
+    """x, but at most max"""
+    return pw.clamp(a, None, max, "clamp_max")
+
+
+def masked_fill(a: Core, mask: Core, value: Any) -> Tensor:
+    """value (a number, or a 0-d tensor) where the mask holds, else x, in x's type"""
+    if isinstance(a, Core) and isinstance(value, Core) and value.ndim:
+        raise ShapeError(
+            "masked_fill takes one number; where(mask, values, x) takes a tensor"
+            + lined_up(value=value._shape) + at_line()
+        )  # fmt: skip
+    return pw.masked_fill(a, mask, value)
+
+
+def masked_select(a: Tensor, mask: Core) -> Tensor:
+    """The elements where a mask holds, in one axis (computed now)"""
+    return a.masked_select(mask)
+
+
+def nonzero(a: Tensor, *, as_tuple: bool = False) -> Any:
+    """The indices of what is not 0, one row each, or a tensor for each axis (computed now)"""
+    return a.nonzero(as_tuple=as_tuple)
+
+
+def movedim(a: Core, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """Axes moved to other places"""
+    return shape.movedim(a, source, destination)
+
+
+def unflatten(a: Core, dim: int, sizes: Sequence[int]) -> Tensor:
+    """One axis as several"""
+    return shape.unflatten(a, dim, sizes)
+
+
+def sgn(a: Core) -> Tensor:
+    """−1, 0 or 1"""
+    return pw.sign(a)
+
+
+def true_divide(a: Any, b: Any) -> Tensor:
+    """a / b; integers give float32"""
+    return pw.binary("div", a, b)
 
 
 def mul(a: Any, b: Any) -> Tensor:
     """a · b"""
     return pw.binary("mul", a, b)
-
-
-def div(a: Any, b: Any) -> Tensor:
-    """a / b; integers give float32"""
-    return pw.binary("div", a, b)
 
 
 def pow(a: Any, b: Any) -> Tensor:
@@ -177,6 +234,13 @@ def isclose(
     a: Core, b: Core, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Tensor:
     """|a − b| ≤ atol + rtol · |b|, or equal (infinities), or both NaN if asked"""
+    if not (isinstance(a, Core) and isinstance(b, Core)) or a.dtype is not b.dtype:
+        given = " and ".join(
+            x.dtype.name if isinstance(x, Core) else type(x).__name__ for x in (a, b)
+        )
+        raise TypeError(f"isclose compares tensors of one dtype, not {given}" + at_line())
+    if rtol < 0 or atol < 0:
+        raise ValueError(f"isclose: rtol {rtol} and atol {atol} are 0 or more" + at_line())
     near = pw.binary(
         "le", pw.absolute(pw.binary("sub", a, b)), pw.binary("add", pw.absolute(b) * rtol, atol)
     )

@@ -254,6 +254,11 @@ def wrapped(index: Node, size: int, low: int | None) -> Node:
 
 def check_range(index: Core, size: int, operation: str) -> int | None:
     """Check known indices against an axis; the least, or None if they are still to be computed."""
+    if not index.dtype.is_int:
+        raise IndexError(
+            f"{operation}: an index tensor holds integers, not {index.dtype.name}; write "
+            f"index.long()" + at_line()
+        )
     s = index._storage
     if store.tracer is not None or s.pending is not None:
         return None
@@ -477,10 +482,12 @@ def gather(a: Core, dim: int, index: Core) -> Tensor:
     """y[i, j, …] = x[i, …, index[i, j, …], …], the index in place of axis `dim`; a 0-d index of a
     tensor of one axis gives a 0-d tensor."""
     d = check_dim("gather", dim, a.ndim)
-    if not index.ndim and a.ndim == 1:
+    if 0 in index._shape:
+        return finish(ir.loops(index._shape, ir.const(0, a.dtype)), a)
+    if a.ndim + index.ndim == 1:  # a number is an axis of one
         from .shape import reshape
 
-        return reshape(gather(a, 0, reshape(index, 1)), ())
+        return reshape(gather(reshape(a, -1), 0, reshape(index, -1)), index._shape)
     if index.ndim != a.ndim or any(
         e != d and n > s for e, (n, s) in enumerate(zip(index._shape, a._shape, strict=True))
     ):
@@ -503,10 +510,18 @@ def taken(a: Core, axis: int, index: Core) -> Tensor:
     return finish(ir.loops(index._shape, body), a, index)
 
 
-def take_along_dim(a: Core, index: Core, dim: int) -> Tensor:
-    """gather, after broadcasting all axes but `dim`."""
-    from .shape import expand
+def take_along_dim(a: Core, index: Core, dim: int | None = None) -> Tensor:
+    """gather, after broadcasting all axes but `dim`; for None, of all elements in their order."""
+    from .shape import expand, reshape
 
+    if dim is None:
+        return gather(reshape(a, -1), 0, reshape(index, -1))
+    if a.ndim != index.ndim:
+        raise ShapeError(
+            "take_along_dim: tensor and indices have one number of axes"
+            + lined_up(tensor=a._shape, index=index._shape)
+            + at_line()
+        )
     d = check_dim("take_along_dim", dim, a.ndim)
     lead = pw.broadcast(
         "take_along_dim",

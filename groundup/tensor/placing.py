@@ -156,10 +156,14 @@ def scatter_add(a: Core, dim: int, index: Core, src: Core) -> Tensor:
     return finish(ir.loops(a._shape, body), a, index, src)
 
 
-def scatter(a: Core, dim: int, index: Core, src: Any = None, *, value: Any = None) -> Tensor:
+def scatter(
+    a: Core, dim: int, index: Core, src: Any = None, *, value: Any = None,
+    reduce: str | None = None,
+) -> Tensor:  # fmt: skip
     """y[i, j, …] = src[i, k, …] for the last k with index[i, k, …] == j, else x[i, j, …] (dim 1).
 
     `src` is a tensor, or a number as `src` or `value`; shapes and errors as for scatter_add.
+    reduce: 'add' or 'multiply' joins what goes to one place, with x's own element, instead.
 
     >>> gu.zeros(1, 3).scatter(1, gu.tensor([[2, 0]]), 5.0).tolist()
     [[5.0, 0.0, 5.0]]
@@ -167,6 +171,8 @@ def scatter(a: Core, dim: int, index: Core, src: Any = None, *, value: Any = Non
     source = src if value is None else value
     if source is None:
         raise TypeError("scatter: what is to be written is given as src or as value" + at_line())
+    if reduce is not None:
+        return _joined(a, dim, index, source, reduce)
     tensor = source if isinstance(source, Core) else None
     if tensor is not None:
         _same_type("scatter", a, tensor)
@@ -190,6 +196,19 @@ def scatter(a: Core, dim: int, index: Core, src: Any = None, *, value: Any = Non
         body = ir.where(c, body, ir.read(operand(a), *outs))
     others = (index,) if tensor is None else (index, tensor)
     return finish(ir.loops(a._shape, body), a, *others)
+
+
+def _joined(a: Core, dim: int, index: Core, source: Any, reduce: str) -> Tensor:
+    """scatter with a way to join what goes to one place."""
+    from .places import scatter_reduce
+
+    ways = {"add": "sum", "multiply": "prod"}
+    if reduce not in ways:
+        raise ValueError(f"scatter: reduce is 'add' or 'multiply', not {reduce!r}" + at_line())
+    if not isinstance(source, Core):
+        filled = ir.loops(index._shape, pw.scalar(source, a.dtype))
+        source = finish(filled, index)
+    return scatter_reduce(a, dim, index, source, ways[reduce])
 
 
 def last(shape: Shape, pairs: list[tuple[int, int]], match: Node, position: Node) -> Node:

@@ -170,6 +170,11 @@ def binary(op: str, a: Any, b: Any) -> Tensor:
         return a.combined(op, a, b)  # type: ignore[no-any-return]
     elif isinstance(b, Deferred):
         return b.combined(op, a, b)  # type: ignore[no-any-return]
+    elif not isinstance(b, Core):
+        raise TypeError(
+            f"{SIGNS.get(op, op)} needs a tensor among its operands, not {type(a).__name__} and "
+            f"{type(b).__name__}" + at_line()
+        )
     else:
         first = b
         dtype, shape = result_type(a, b), b._shape
@@ -378,7 +383,8 @@ def invert(a: Any) -> Any:
 
 def logical(op: str, a: Core, b: Any) -> Tensor:
     """and, or, xor of truth values."""
-    return binary(op, to_bool(a), to_bool(b) if isinstance(b, Core | Deferred) else bool(b))
+    x, y = (to_bool(v) if isinstance(v, Core | Deferred) else bool(v) for v in (a, b))
+    return binary(op, x, y)
 
 
 def to_bool(a: Any) -> Any:
@@ -491,6 +497,8 @@ def clamp(a: Any, low: Any = None, high: Any = None, name: str = "clamp") -> Any
         return y if high is None else where(binary("lt", high, y), high, y)
     dtype = result_type(a, *bounds)
     tensors = [v for v in (a, *bounds) if isinstance(v, Core)]
+    if not isinstance(a, Core):
+        raise TypeError(f"{name} takes a tensor, not {type(a).__name__}" + at_line())
     shape = broadcast(name, *(t._shape for t in tensors))
     x = body_of(a, dtype, shape)
     if low is not None:

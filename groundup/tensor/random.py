@@ -6,6 +6,7 @@ Source: Salmon, Moraes, Dror, Shaw 2011, "Parallel Random Numbers: As Easy as 1,
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -353,6 +354,29 @@ def randn_like(a: Core, dtype: DType | None = None, generator: Generator | None 
     return randn(a._shape, dtype=dtype or a.dtype, generator=generator)
 
 
+def _outcomes(p: Core, count: int, replacement: bool) -> None:
+    """Raise unless so many indices can be drawn from the rows of p."""
+    if p.ndim not in (1, 2) or not p.dtype.is_float:
+        raise ValueError(
+            f"multinomial: floating probabilities in one axis or two, not {p.dtype.name} of shape "
+            f"{tuple(p._shape)}" + at_line()
+        )
+    size = int(p._shape[-1])
+    if count < 1 or (count > size and not replacement) or size == 0:
+        raise ValueError(
+            f"multinomial: {count} of {size} outcomes cannot be drawn"
+            + ("" if replacement else " without replacement") + at_line()
+        )  # fmt: skip
+    if store.tracer is not None:
+        return
+    values = host_values(p, "multinomial")
+    totals = [sum(values[i : i + size]) for i in range(0, len(values), size)]
+    if not all(0 <= v < math.inf for v in values) or not all(t > 0 for t in totals):
+        raise ValueError(
+            "multinomial: probabilities are finite, not negative, and not all 0" + at_line()
+        )
+
+
 def multinomial(
     p: Core, num_samples: int, replacement: bool = False, generator: Generator | None = None
 ) -> Tensor:
@@ -362,6 +386,7 @@ def multinomial(
     """
     from .running import cumsum
 
+    _outcomes(p, num_samples, replacement)
     rows = p._shape[:-1]
     if replacement:
         total = cumsum(p, -1)

@@ -108,10 +108,11 @@ def sum_(a: Core, dim: Dims = None, keepdim: bool = False, dtype: DType | None =
     return finish(reduced("sum", operand(a), dims, keepdim, dtype), a)
 
 
-def prod(a: Core, dim: Dims = None, keepdim: bool = False) -> Tensor:
+def prod(a: Core, dim: Dims = None, keepdim: bool = False, dtype: DType | None = None) -> Tensor:
     """Π over `dim`; integers and bools multiply in int64."""
-    a = full(a)
-    dtype = a.dtype if a.dtype.is_float else dt.int64
+    a = a if dtype is not None else full(a)
+    if dtype is None:
+        dtype = a.dtype if a.dtype.is_float else dt.int64
     return finish(reduced("prod", operand(a), axes_of("prod", dim, a.ndim), keepdim, dtype), a)
 
 
@@ -140,7 +141,7 @@ def _divided(total: Node, count: Node) -> Node:
 
 
 @in_float32
-def var(a: Core, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
+def var(a: Core, dim: Dims = None, correction: float = 1, keepdim: bool = False) -> Tensor:
     """Σ (x − mean)² / (n − correction) over `dim`"""
     _floating("var", a)
     dims = axes_of("var", dim, a.ndim)
@@ -159,12 +160,18 @@ def var(a: Core, dim: Dims = None, correction: int = 1, keepdim: bool = False) -
         at = [ir.index(0) if d in dims or i is None else ir.out(i) for d, i in enumerate(own)]
         away = ir.alu("mul", ir.cast(count, total.dtype), ir.read(zero, *at))
         total = ir.loops(total.shape, ir.alu("sub", total.src[0], away))
-    free = ir.alu("maximum", ir.alu("sub", count, ir.index(correction)), ir.index(0))
+    if correction != int(correction):
+        count, less, none = (
+            ir.cast(count, total.dtype), ir.const(correction, total.dtype), ir.const(0, total.dtype)
+        )  # fmt: skip
+    else:
+        less, none = ir.index(int(correction)), ir.index(0)
+    free = ir.alu("maximum", ir.alu("sub", count, less), none)
     return finish(_divided(total, free), a)
 
 
 @in_float32
-def std(a: Core, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
+def std(a: Core, dim: Dims = None, correction: float = 1, keepdim: bool = False) -> Tensor:
     """√var"""
     return pw.sqrt(var(a, dim, correction, keepdim))
 

@@ -26,23 +26,29 @@ class Reductions(Core):
         """Σ over `dim` (all axes for None); integers sum in int64"""
         return rd.sum_(self, dim, keepdim, dtype)
 
-    def prod(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    def prod(
+        self, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None
+    ) -> Tensor:
         """Π over `dim`"""
-        return rd.prod(self, dim, keepdim)
+        return rd.prod(self, dim, keepdim, dtype)
 
-    def mean(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    def mean(
+        self, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None
+    ) -> Tensor:
         """Σ x / n over `dim`"""
-        return rd.mean(self, dim, keepdim)
+        return rd.mean(self if dtype is None else pw.cast(self, dtype), dim, keepdim)
 
     def var(
-        self, dim: Dims = None, keepdim: bool = False, *, correction: int = 1, unbiased: bool = True
-    ) -> Tensor:
+        self, dim: Dims = None, keepdim: bool = False, *, correction: float = 1,
+        unbiased: bool = True,
+    ) -> Tensor:  # fmt: skip
         """Σ (x − mean)² / (n − correction) over `dim`"""
         return rd.var(self, dim, correction if unbiased else 0, keepdim)
 
     def std(
-        self, dim: Dims = None, keepdim: bool = False, *, correction: int = 1, unbiased: bool = True
-    ) -> Tensor:
+        self, dim: Dims = None, keepdim: bool = False, *, correction: float = 1,
+        unbiased: bool = True,
+    ) -> Tensor:  # fmt: skip
         """√var"""
         return rd.std(self, dim, correction if unbiased else 0, keepdim)
 

@@ -144,6 +144,26 @@ def t(a: Core) -> Tensor:
     return permute(a, range(a.ndim - 1, -1, -1))
 
 
+def movedim(
+    a: Core, source: int | Sequence[int], destination: int | Sequence[int]
+) -> Tensor:
+    """Axes moved to other places, the rest in their order."""
+    of = (source,) if isinstance(source, int) else tuple(source)
+    to = (destination,) if isinstance(destination, int) else tuple(destination)
+    at = [check_dim("movedim", d, a.ndim) for d in of]
+    places = [check_dim("movedim", d, a.ndim) for d in to]
+    if len(at) != len(places) or len(set(at)) != len(at) or len(set(places)) != len(places):
+        raise ShapeError(
+            f"movedim: each axis of {of} goes to one place of {to}, none twice" + at_line()
+        )
+    if not a.ndim:
+        return identity(a)
+    order = [d for d in range(a.ndim) if d not in at]
+    for place, d in sorted(zip(places, at, strict=True)):
+        order.insert(place, d)
+    return permute(a, order)
+
+
 def expand(a: Core, *shape: Any) -> Tensor:
     """Axes of size 1 repeated to the given sizes without copying; -1 keeps a size."""
     new = list(sizes(shape))
@@ -261,11 +281,19 @@ def diagonal(a: Core, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     return a.through(Affine(a._shape, (*(a._shape[d] for d in rest), count), tuple(rules)))
 
 
-def narrow(a: Core, dim: int, start: int, length: int) -> Tensor:
+def narrow(a: Core, dim: int, start: int | Tensor, length: int) -> Tensor:
     """`length` elements of one axis from `start` on."""
     d = check_dim("narrow", dim, a.ndim)
+    if not a.ndim:
+        raise IndexError("narrow: a 0-d tensor has no axis" + at_line())
+    if isinstance(start, Core) and (start.ndim or not start.dtype.is_int):
+        raise TypeError(
+            f"narrow: a start is a whole number, not {start.dtype.name} of shape "
+            f"{shape_text(start._shape)}" + at_line()
+        )
+    first = start.__index__()
     size = a._shape[d]
-    begin = start + size if start < 0 else start
+    begin = first + size if first < 0 else first
     if length < 0 or not 0 <= begin <= size - length:
         raise IndexError(
             f"narrow: {length} elements from {start} leave axis {d} of size {int(size)}" + at_line()
@@ -304,6 +332,9 @@ def cat(tensors: Sequence[Core], dim: int = 0) -> Tensor:
     """Tensors one after the other along an axis."""
     if not tensors:
         raise ValueError("cat needs at least one tensor" + at_line())
+    for x in tensors:
+        if not isinstance(x, Core):
+            raise TypeError(f"cat joins tensors, not {type(x).__name__}" + at_line())
     kept = [x for x in tensors if x._shape != (0,)] or [tensors[0]]
     first = kept[0]
     if not first.ndim:
@@ -395,6 +426,8 @@ def chunk(a: Core, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 def unbind(a: Core, dim: int = 0) -> tuple[Tensor, ...]:
     """The elements of one axis."""
     d = check_dim("unbind", dim, a.ndim)
+    if not a.ndim:
+        raise IndexError("unbind: a 0-d tensor has no axis" + at_line())
     return tuple(select(a, d, i) for i in range(a._shape[d]))
 
 
@@ -449,6 +482,9 @@ def pad(a: Core, amounts: Sequence[int], mode: str = "constant", value: float = 
     mode: 'constant' fills with `value`; 'reflect' mirrors without the edge, 'replicate' repeats it,
     'circular' goes round.
     """
+    if mode == "circular" and min(amounts, default=0) < 0:  # what is left goes round
+        a = pad(a, [min(n, 0) for n in amounts])
+        amounts = [max(n, 0) for n in amounts]
     if len(amounts) % 2 or len(amounts) > 2 * a.ndim:
         raise ValueError(
             f"pad: {len(amounts)} amounts: (before, after) for each of up to {a.ndim} axes, the "

@@ -14,6 +14,7 @@ from ..ir.extent import product
 from ..runtime import allocate
 from . import backward as derive
 from . import indexing, shape, show
+from . import pointwise as pw
 from . import storage as store
 from .along import Along
 from .conversions import Conversions
@@ -23,8 +24,10 @@ from .errors import GradError, ShapeError, at_line, check_dim, lined_up
 from .matrices import Matrices
 from .methods import Methods
 from .mode import no_grad
+from .numeric import Numeric
 from .reductions import Reductions
 from .storage import Storage
+from .structural import Structural
 
 if TYPE_CHECKING:
     from types import EllipsisType
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     )
 
 
-class Tensor(Methods, Reductions, Along, Matrices, Conversions):
+class Tensor(Methods, Reductions, Along, Matrices, Conversions, Numeric, Structural):
     """A multi-dimensional array whose operations are recorded and computed when asked for.
 
     Made by `gu.tensor`, `gu.zeros`, `gu.randn` and the like; `Tensor(data)` copies data, and of a
@@ -348,17 +351,22 @@ class Tensor(Methods, Reductions, Along, Matrices, Conversions):
         """The elements of one axis that a list of indices names."""
         return indexing.index_select(self, dim, index)
 
-    def take_along_dim(self, index: Core, dim: int) -> Tensor:
+    def take_along_dim(self, index: Core, dim: int | None = None) -> Tensor:
         """gather, after broadcasting the other axes."""
         return indexing.take_along_dim(self, index, dim)
 
-    def nonzero(self) -> Tensor:
-        """The indices of what is not 0, one row each (computed now)."""
-        return shape.stack(indexing.nonzero(self), 1)
+    def nonzero(self, *, as_tuple: bool = False) -> Any:
+        """The indices of what is not 0, one row each, or a tensor for each axis (computed now)."""
+        if as_tuple:
+            return tuple(indexing.nonzero(self))
+        from .search import argwhere
+
+        return argwhere(self)
 
     def masked_select(self, mask: Core) -> Tensor:
         """The elements where a mask holds, in one axis (computed now)."""
-        return indexing.getitem(shape.expand(self, mask._shape), mask)
+        size = pw.broadcast("masked_select", self._shape, mask._shape)
+        return indexing.getitem(shape.expand(self, size), shape.expand(mask, size))
 
     # ---- shapes ----------------------------------------------------------------------------------
 
@@ -414,14 +422,11 @@ class Tensor(Methods, Reductions, Along, Matrices, Conversions):
         """The last two axes exchanged."""
         return shape.transpose(self, -2, -1)
 
-    def movedim(self, source: int, destination: int) -> Tensor:
-        """One axis moved to another place."""
-        order = list(range(self.ndim))
-        order.insert(
-            check_dim("movedim", destination, self.ndim),
-            order.pop(check_dim("movedim", source, self.ndim)),
-        )
-        return shape.permute(self, order)
+    def movedim(
+        self, source: int | Sequence[int], destination: int | Sequence[int]
+    ) -> Tensor:
+        """Axes moved to other places."""
+        return shape.movedim(self, source, destination)
 
     def unsqueeze(self, dim: int) -> Tensor:
         """A new axis of size 1."""

@@ -93,7 +93,7 @@ def test_max_pool2d_keeps_nan() -> None:
 @pytest.mark.parametrize("count_include_pad", [True, False])
 def test_avg_pool2d(x, kernel, stride, padding, dilation, count_include_pad) -> None:  # type: ignore[no-untyped-def]
     compare(
-        lambda x: F.avg_pool2d(x, kernel, stride, padding, count_include_pad),
+        lambda x: F.avg_pool2d(x, kernel, stride, padding, count_include_pad=count_include_pad),
         lambda x: torch().nn.functional.avg_pool2d(
             x, kernel, stride, padding, count_include_pad=count_include_pad
         ),

@@ -7,6 +7,28 @@ Shapes are PyTorch's: images are (N, C, H, W). Must not know about modules or tr
 
 from groundup.tensor import pad
 
+from .activations import (
+    celu,
+    elu,
+    glu,
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    logsigmoid,
+    mish,
+    prelu,
+    relu6,
+    rrelu,
+    selu,
+    silu,
+    softmin,
+    softplus,
+    softshrink,
+    softsign,
+    tanhshrink,
+    threshold,
+)
 from .convolution import (
     conv1d,
     conv2d,
@@ -22,7 +44,32 @@ from .losses import (
     mse_loss,
     nll_loss,
 )
-from .normalisation import batch_norm, group_norm, layer_norm
+from .measures import (
+    binary_cross_entropy,
+    cosine_embedding_loss,
+    cosine_similarity,
+    gaussian_nll_loss,
+    hinge_embedding_loss,
+    huber_loss,
+    kl_div,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    normalize,
+    pairwise_distance,
+    pdist,
+    poisson_nll_loss,
+    smooth_l1_loss,
+    soft_margin_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
+from .normalisation import (
+    batch_norm,
+    group_norm,
+    layer_norm,
+)
 from .pointwise import (
     dropout,
     gelu,
@@ -32,15 +79,76 @@ from .pointwise import (
     relu,
     softmax,
 )
-from .pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
-from .products import embedding, linear, scaled_dot_product_attention
-from .resampling import interpolate
+from .pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+    max_unpool1d,
+    max_unpool2d,
+    max_unpool3d,
+)
+from .products import (
+    embedding,
+    linear,
+    scaled_dot_product_attention,
+)
+from .rearrange import (
+    alpha_dropout,
+    bilinear,
+    channel_shuffle,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+    instance_norm,
+    local_response_norm,
+    one_hot,
+    pixel_shuffle,
+    pixel_unshuffle,
+    rms_norm,
+    unfold,
+)
+from .resampling import (
+    interpolate,
+    upsample_bilinear,
+    upsample_nearest,
+)
+from .sampling import (
+    grid_sample,
+)
+from .sequences import (
+    embedding_bag,
+    linear_cross_entropy,
+    multi_head_attention_forward,
+)
 
 __all__ = [
-    "linear", "embedding", "scaled_dot_product_attention",
-    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
-    "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "interpolate",
-    "relu", "leaky_relu", "general_relu", "gelu", "softmax", "log_softmax", "dropout", "pad",
-    "batch_norm", "layer_norm", "group_norm",
-    "mse_loss", "l1_loss", "nll_loss", "cross_entropy", "binary_cross_entropy_with_logits",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
+    "adaptive_max_pool2d", "adaptive_max_pool3d", "alpha_dropout", "avg_pool1d", "avg_pool2d",
+    "avg_pool3d", "batch_norm", "bilinear", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "celu", "channel_shuffle", "conv1d", "conv2d", "conv3d",
+    "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_embedding_loss",
+    "cosine_similarity", "cross_entropy", "dropout", "dropout1d", "dropout2d", "dropout3d",
+    "elu", "embedding", "embedding_bag", "feature_alpha_dropout", "gaussian_nll_loss", "gelu",
+    "general_relu", "glu", "grid_sample", "group_norm", "hardshrink", "hardsigmoid", "hardswish",
+    "hardtanh", "hinge_embedding_loss", "huber_loss", "instance_norm", "interpolate", "kl_div",
+    "l1_loss", "layer_norm", "leaky_relu", "linear", "linear_cross_entropy",
+    "local_response_norm", "log_softmax", "logsigmoid", "margin_ranking_loss", "max_pool1d",
+    "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d", "mish",
+    "mse_loss", "multi_head_attention_forward", "multi_margin_loss", "multilabel_margin_loss",
+    "multilabel_soft_margin_loss", "nll_loss", "normalize", "one_hot", "pad",
+    "pairwise_distance", "pdist", "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss",
+    "prelu", "relu", "relu6", "rms_norm", "rrelu", "scaled_dot_product_attention", "selu",
+    "silu", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus", "softshrink",
+    "softsign", "tanhshrink", "threshold", "triplet_margin_loss",
+    "triplet_margin_with_distance_loss", "unfold", "upsample_bilinear", "upsample_nearest",
 ]  # fmt: skip

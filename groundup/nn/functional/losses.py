@@ -5,7 +5,7 @@ Must not know about modules or training loops.
 
 from __future__ import annotations
 
-from groundup.tensor import ShapeError, Tensor, axes, where
+from groundup.tensor import ShapeError, Tensor, axes, storage, where
 from groundup.tensor.autocast import full
 
 from ..waiting import wait
@@ -61,15 +61,31 @@ def _check_classes(name: str, x: Tensor, target: Tensor) -> None:
         )
 
 
-def nll_loss(log_probs: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+IGNORED = -100  # PyTorch's label of what does not count
+
+
+def nll_loss(
+    log_probs: Tensor,
+    target: Tensor,
+    reduction: str = "mean",
+    *,
+    weight: Tensor | None = None,
+    ignore_index: int = IGNORED,
+) -> Tensor:
     """ℓ[n,…] = −log_probs[n, target[n,…], …]; their mean, sum, or each.
 
     log_probs: (n, classes, …) or (classes,); target: (n, …) integers or a 0-d one.
+    weight: one for each class; the mean is then divided by the sum of the weights that count.
+    ignore_index: the label of what does not count; −100 is looked for in targets that are in
+    memory, any other in all.
     Raises IndexError for a target that is no class: at once if the targets are in memory, else
     when the loss is computed.
     """
     _check_classes("nll_loss", log_probs, target)
     log_probs = full(log_probs)
+    if weight is not None or _ignored(target, ignore_index):
+        losses, counts = _weighted(log_probs, target, weight, ignore_index)
+        return _mean_of(losses, counts, reduction)
     if not target.ndim:
         return _reduced(nll_loss(log_probs[None], target[None], "none")[0], reduction)
     n, *rest = axes(target.ndim)
@@ -80,12 +96,64 @@ def nll_loss(log_probs: Tensor, target: Tensor, reduction: str = "mean") -> Tens
     return _reduced(-log_probs[n, label, *rest].order(n, *rest), reduction)
 
 
+def _ignored(target: Tensor, label: int) -> bool:
+    """May a target be that of what does not count?"""
+    if label != IGNORED:
+        return True
+    if target.numel() == 0 or target.dtype.kind == "u" or target._storage.pending is not None:
+        return False
+    if storage.tracer is not None or target.numel() > _LOOKED_AT:
+        return False
+    return bool((target == label).any())
+
+
+_LOOKED_AT = 1 << 16  # targets that are looked through for what does not count
+
+
+def _weighted(
+    log_probs: Tensor, target: Tensor, weight: Tensor | None, label: int
+) -> tuple[Tensor, Tensor]:
+    """(the weighted losses, 0 where they do not count; the weights, 0 where they do not count)"""
+    rows = log_probs if target.ndim else log_probs[None]
+    labels = target if target.ndim else target[None]
+    classes = int(rows.shape[1])
+    if weight is not None and tuple(weight.shape) != (classes,):
+        raise ShapeError(
+            "nll_loss: one weight for each class"
+            + shapes_at_line(input=log_probs.shape, weight=weight.shape)
+        )
+    valid = labels != label
+    chosen = where(valid, labels, 0)
+    known_indices(chosen, classes, "label", "class")
+    own = rows.gather(1, chosen.long().unsqueeze(1)).squeeze(1)
+    counts = valid.to(rows.dtype)
+    if weight is not None:
+        counts = where(valid, weight[chosen.long()], 0.0)
+    losses = where(valid, -own * counts, 0.0)
+    return (losses, counts) if target.ndim else (losses[0], counts[0])
+
+
+def _mean_of(losses: Tensor, counts: Tensor, reduction: str) -> Tensor:
+    """_reduced, but the mean by the sum of the weights."""
+    if reduction == "mean":
+        return wait(losses.sum() / counts.sum())
+    return _reduced(losses, reduction)
+
+
 def cross_entropy(
-    x: Tensor, target: Tensor, reduction: str = "mean", label_smoothing: float = 0.0
+    x: Tensor,
+    target: Tensor,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    *,
+    weight: Tensor | None = None,
+    ignore_index: int = IGNORED,
 ) -> Tensor:
     """ℓ[n,…] = −(1 − ε) · log p[n, target[n,…], …] − ε/C · Σ_c log p[n,c,…], p = softmax over c
 
-    x: (n, C, …) scores or (C,); target: (n, …) class indices of an integer dtype.
+    x: (n, C, …) scores or (C,); target: (n, …) class indices of an integer dtype, or of x's shape
+    and type: the probability of each class.
+    weight, ignore_index: as for nll_loss.
     label_smoothing: ε, the share of the target spread over all classes (Szegedy et al. 2016,
     section 7).
     Raises IndexError for a target that is no class: at once if the targets are in memory, else
@@ -94,11 +162,22 @@ def cross_entropy(
     >>> round(cross_entropy(gu.zeros(2, 10), gu.tensor([3, 7])).item(), 4)
     2.3026
     """
-    _check_classes("cross_entropy", x, target)
+    soft = target.dtype.is_float and tuple(target.shape) == tuple(x.shape) and x.ndim > 0
+    if not soft:
+        _check_classes("cross_entropy", x, target)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"label_smoothing must be between 0 and 1, not {label_smoothing}")
     classes = 1 if x.ndim > 1 else 0
+    if soft:
+        return _soft_cross_entropy(x, target, reduction, label_smoothing, weight, classes)
     log_probs = log_softmax(x, classes)
+    if weight is not None or _ignored(target, ignore_index):
+        losses, counts = _weighted(log_probs, target, weight, ignore_index)
+        if label_smoothing:
+            every = log_probs if weight is None else log_probs * _along_classes(weight, x)
+            even = where(target != ignore_index, -every.sum(classes), 0.0) / int(x.shape[classes])
+            losses = losses * (1.0 - label_smoothing) + even * label_smoothing
+        return _mean_of(losses, counts, reduction)
     losses = nll_loss(log_probs, target, "none")
     if label_smoothing:
         even = -log_probs.mean(classes)
@@ -106,9 +185,40 @@ def cross_entropy(
     return _reduced(losses, reduction)
 
 
-def binary_cross_entropy_with_logits(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """max(x, 0) − x·target + log(1 + exp(−|x|)), the logistic loss without overflow."""
+def _along_classes(weight: Tensor, x: Tensor) -> Tensor:
+    return weight.reshape(-1, *(1,) * max(0, x.ndim - 2))
+
+
+def _soft_cross_entropy(
+    x: Tensor, target: Tensor, reduction: str, smoothing: float, weight: Tensor | None, axis: int
+) -> Tensor:
+    """−Σ_c target · log p, of targets that are probabilities; the mean over all but classes"""
+    if smoothing:
+        target = target * (1.0 - smoothing) + smoothing / int(x.shape[axis])
+    terms = log_softmax(x, axis) * target
+    if weight is not None:
+        terms = terms * _along_classes(weight, x)
+    return _reduced(-terms.sum(axis), reduction)
+
+
+def binary_cross_entropy_with_logits(
+    x: Tensor,
+    target: Tensor,
+    reduction: str = "mean",
+    *,
+    weight: Tensor | None = None,
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """max(x, 0) − x·target + log(1 + exp(−|x|)), the logistic loss without overflow.
+
+    weight: of each loss; pos_weight: of the target's share in it; both broadcast.
+    """
     same_shape("binary_cross_entropy_with_logits", x, target)
+    if weight is not None or pos_weight is not None:
+        more = 1.0 if pos_weight is None else 1.0 + (pos_weight - 1.0) * target
+        log = (-x.abs()).exp().log1p() + (-x).relu()
+        both = (1.0 - target) * x + more * log
+        return _reduced(both if weight is None else both * weight, reduction)
     if not x.ndim:
         each = binary_cross_entropy_with_logits(x[None], target[None], "none")
         return _reduced(each[0], reduction)

@@ -35,6 +35,8 @@ def batch_norm(
     Raises ShapeError when a channel has a single value to learn its variance from.
     """
     x = full(x)
+    if tuple(x.shape) == (0,):  # no channels: PyTorch accepts it
+        return x * 1.0
     if x.ndim < 2:
         raise ShapeError("batch_norm: expected an input (n, c, …)" + shapes_at_line(input=x.shape))
     for role, t in (("running_mean", running_mean), ("running_var", running_var),

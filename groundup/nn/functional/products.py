@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from groundup.tensor import Indexed, ShapeError, Tensor, axes, where
+from groundup.tensor import Indexed, ShapeError, Tensor, axes, bincount, no_grad, where
 from groundup.tensor.autocast import full, lowered
 from groundup.tensor.errors import at_line
 from groundup.tensor.pointwise import broadcast
@@ -42,10 +42,21 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return y if bias is None else y + lowered(bias)
 
 
-def embedding(ids: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+def embedding(
+    ids: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
     """y[…, k] = weight[ids[…], k]: the row of a table that each id names.
 
     ids: integers of any shape; weight: (rows, k). padding_idx: the row whose derivative is 0.
+    max_norm: rows that are read and longer than this (by the p-norm of norm_type) are shortened to
+    it first, in place. scale_grad_by_freq: a row's derivative is divided by how often it is read.
+    sparse: PyTorch's; derivatives are dense here.
     Raises IndexError for an id that is no row: at once if the ids are in memory, else when the
     result is computed; TypeError for ids that are not integers.
 
@@ -62,17 +73,32 @@ def embedding(ids: Tensor, weight: Tensor, padding_idx: int | None = None) -> Te
             f"embedding: ids are integers, not {ids.dtype.name}; write ids.long()" + at_line()
         )
     rows = int(weight.shape[0])
+    if max_norm is not None:
+        _shorten(ids, weight, max_norm, norm_type)
     *at, k = axes(ids.ndim + 1)
     row: Any = ids[*at] if at else ids
     if not known_indices(ids, rows, "id", "row"):
         # A negative id would count from the back: send it beyond the end, which is an error.
         row = where(row < 0, rows, row)
     y = weight[row, k].order(*at, k)
+    if scale_grad_by_freq:
+        often = bincount(ids.reshape(-1), minlength=rows)[ids].unsqueeze(-1).to(y.dtype)
+        y = y.detach() + (y - y.detach()) / often
     if padding_idx is None:
         return y
     if not -rows <= padding_idx < rows:
         raise IndexError(f"padding_idx {padding_idx} is none of the {rows} rows" + at_line())
     return where((ids == padding_idx % rows).unsqueeze(-1), y.detach(), y)
+
+
+def _shorten(ids: Tensor, weight: Tensor, max_norm: float, p: float) -> None:
+    """Rows that ids name, brought to a norm of at most max_norm, in place."""
+    with no_grad():
+        length = weight.norm(p, 1, True)
+        # PyTorch's guard of 1e-7 against a division by 0.
+        shorter = where(length > max_norm, weight * (max_norm / (length + 1e-7)), weight)
+        used = bincount(ids.reshape(-1), minlength=int(weight.shape[0])) > 0
+        weight.copy_(where(used.unsqueeze(1), shorter, weight))
 
 
 def scaled_dot_product_attention(

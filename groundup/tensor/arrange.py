@@ -1,0 +1,544 @@
+"""Elements in other places: rolled, turned, tiled, cut, stacked, put on diagonals.
+
+Each is an index function, or made of what stands in shape.py. Must not know derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations as chosen
+from itertools import combinations_with_replacement as chosen_again
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from ..ir import dtype as dt
+from ..ir import node as ir
+from ..ir.dtype import DType
+from ..ir.extent import product
+from . import indexing, shape
+from . import pointwise as pw
+from .core import Core, finish, operand
+from .errors import ShapeError, at_line, check_dim, lined_up
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+def _several(value: int | Sequence[int] | None) -> tuple[int, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, int) else tuple(value)
+
+
+# ---- turned --------------------------------------------------------------------------------------
+
+
+def roll(a: Core, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
+    """y[(i + s) mod n] = x[i] along each of `dims`; without dims, of all elements in their order
+
+    >>> gu.roll(gu.arange(4), 1).tolist()
+    [3, 0, 1, 2]
+    """
+    steps, at = _several(shifts), _several(dims)
+    if not at:
+        if len(steps) != 1:
+            raise ShapeError(f"roll: {len(steps)} shifts need as many dims" + at_line())
+        return shape.reshape(roll(shape.reshape(a, -1), steps[0], 0), a._shape)
+    if len(steps) != len(at):
+        raise ShapeError(
+            f"roll: {len(steps)} shifts for {len(at)} dims: one for each" + at_line()
+        )
+    indices = list(ir.outs(a.ndim))
+    for step, dim in zip(steps, at, strict=True):
+        d = check_dim("roll", dim, a.ndim)
+        if not a.ndim:
+            raise IndexError("roll: a 0-d tensor has no axis" + at_line())
+        moved = ir.alu("sub", indices[d], ir.index(step))
+        indices[d] = ir.alu("mod", moved, ir.extent(a._shape[d]))
+    return finish(ir.loops(a._shape, ir.read(operand(a), *indices)), a)
+
+
+def rot90(a: Core, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
+    """Turned by k right angles in the plane of two axes, from the first towards the second
+
+    >>> gu.rot90(gu.tensor([[1, 2], [3, 4]])).tolist()
+    [[2, 4], [1, 3]]
+    """
+    if len(dims) != 2 or a.ndim < 2:
+        raise ShapeError(
+            f"rot90 turns a plane of two axes, not {tuple(dims)}" + lined_up(shape=a._shape)
+            + at_line()
+        )  # fmt: skip
+    i, j = (check_dim("rot90", d, a.ndim) for d in dims)
+    if i == j:
+        raise ShapeError(f"rot90: {tuple(dims)} are one axis" + at_line())
+    turned = k % 4
+    if turned == 0:
+        return finish(operand(a), a)
+    if turned == 2:
+        return shape.flip(a, (i, j))
+    if turned == 1:
+        return shape.transpose(shape.flip(a, (j,)), i, j)
+    return shape.flip(shape.transpose(a, i, j), (j,))
+
+
+def fliplr(a: Core) -> Tensor:
+    """The second axis in reverse order"""
+    if a.ndim < 2:
+        raise ShapeError("fliplr needs at least 2 axes" + lined_up(shape=a._shape) + at_line())
+    return shape.flip(a, (1,))
+
+
+def flipud(a: Core) -> Tensor:
+    """The first axis in reverse order"""
+    if a.ndim < 1:
+        raise ShapeError("flipud needs at least 1 axis" + at_line())
+    return shape.flip(a, (0,))
+
+
+def tile(a: Core, *dims: Any) -> Tensor:
+    """The tensor repeated along each axis, counted from the last; fewer counts than axes are 1s
+
+    >>> gu.tile(gu.arange(2), 2).tolist()
+    [0, 1, 0, 1]
+    """
+    counts = shape.sizes(dims)
+    return shape.repeat(a, (*(1,) * (a.ndim - len(counts)), *counts))
+
+
+def repeat_interleave(
+    a: Core, repeats: Core | int, dim: int | None = None, *, output_size: int | None = None
+) -> Tensor:
+    """Each element of an axis several times in a row (a number for all, or one for each)
+
+    >>> gu.repeat_interleave(gu.tensor([1, 2]), 2).tolist()
+    [1, 1, 2, 2]
+    """
+    if dim is None:
+        return repeat_interleave(shape.reshape(a, -1), repeats, 0, output_size=output_size)
+    d = check_dim("repeat_interleave", dim, a.ndim)
+    if not a.ndim:
+        a = shape.reshape(a, 1)
+    size = int(a._shape[d])
+    if isinstance(repeats, Core):
+        if repeats.ndim > 1 or repeats.dtype.is_float:
+            raise TypeError("repeat_interleave: repeats are integers in one axis" + at_line())
+        counts = [int(n) for n in indexing.host_values(repeats, "repeat_interleave")]
+        counts = counts * size if len(counts) == 1 else counts
+    else:
+        counts = [repeats] * size
+    if len(counts) != size or any(n < 0 for n in counts):
+        raise ShapeError(
+            f"repeat_interleave: {len(counts)} counts, each 0 or more, for an axis of {size}"
+            + at_line()
+        )
+    if output_size not in (None, sum(counts)):
+        raise ShapeError(
+            f"repeat_interleave: the counts sum to {sum(counts)}, not to output_size {output_size}"
+            + at_line()
+        )
+    from .create import tensor
+
+    places = tensor([i for i, n in enumerate(counts) for _ in range(n)], dtype=dt.int64)
+    return indexing.index_select(a, d, places)
+
+
+def unfold(a: Core, dimension: int, size: int, step: int) -> Tensor:
+    """y[…, i, …, u] = x[…, step·i + u, …]: windows along an axis, their elements as the last axis
+
+    >>> gu.unfold(gu.arange(4), 0, 2, 1).tolist()
+    [[0, 1], [1, 2], [2, 3]]
+    """
+    d = check_dim("unfold", dimension, a.ndim)
+    whole = int(a._shape[d]) if a.ndim else 1
+    if not 0 <= size <= whole or step < 1:
+        raise ShapeError(
+            f"unfold: windows of {size}, {step} apart, in an axis of {whole}: a window is not "
+            f"longer than the axis, and the step is positive" + at_line()
+        )
+    if not a.ndim:
+        return shape.reshape(a, 1) if size else finish(ir.loops((0,), ir.const(0, a.dtype)), a)
+    count = (whole - size) // step + 1
+    result = (*a._shape[:d], count, *a._shape[d + 1 :], size)
+    outs = ir.outs(len(result))
+    indices = list(outs[:-1])
+    indices[d] = ir.alu("add", ir.alu("mul", outs[d], ir.index(step)), outs[-1])
+    return finish(ir.loops(result, ir.read(operand(a), *indices)), a)
+
+
+def as_strided(
+    a: Core, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
+) -> Tensor:
+    """y[i, j, …] = memory[offset + i·stride₀ + j·stride₁ + …], read from the tensor's memory
+
+    A copy: writes to it change nothing else.
+
+    >>> gu.as_strided(gu.arange(4), (3, 2), (1, 1)).tolist()
+    [[0, 1], [1, 2], [2, 3]]
+    """
+    at = a
+    while at._parent is not None:
+        at = at._parent
+    offset = a.layout()[1] if storage_offset is None else storage_offset
+    if len(size) != len(stride) or min([0, offset, *size, *stride]) < 0:
+        raise ShapeError(
+            f"as_strided: one stride for each size, none negative, not {tuple(stride)} for "
+            f"{tuple(size)}" + at_line()
+        )
+    total = int(product(at._shape))
+    last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
+    if 0 not in size and last >= total:
+        raise IndexError(
+            f"as_strided: the last element would be number {last} of a memory of {total}"
+            + at_line()
+        )
+    flat = operand(shape.reshape(at, -1))
+    if 0 in size:
+        return finish(ir.loops(tuple(size), ir.const(0, a.dtype)), a)
+    place = ir.index(offset)
+    for out, s in zip(ir.outs(len(size)), stride, strict=True):
+        place = ir.alu("add", place, ir.alu("mul", out, ir.index(s)))
+    return finish(ir.loops(tuple(size), ir.read(flat, place)), at)
+
+
+# ---- diagonals and triangles ---------------------------------------------------------------------
+
+
+def diag_embed(a: Core, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """y[…, i, i + offset] = x[…, i], 0 elsewhere: the last axis as a diagonal of two axes
+
+    >>> gu.diag_embed(gu.tensor([1, 2])).tolist()
+    [[1, 0], [0, 2]]
+    """
+    if not a.ndim:
+        raise ShapeError("diag_embed needs at least one axis" + at_line())
+    i, j = (check_dim("diag_embed", d, a.ndim + 1) for d in (dim1, dim2))
+    if i == j:
+        raise ShapeError(f"diag_embed: dim1 and dim2 are one axis, {i}" + at_line())
+    count = int(a._shape[-1])
+    side = count + abs(offset)
+    down = max(0, -offset)
+    rest = [d for d in range(a.ndim + 1) if d not in (i, j)]
+    result = [0] * (a.ndim + 1)
+    for d, s in zip(rest, a._shape[:-1], strict=True):
+        result[d] = s
+    result[i] = result[j] = side
+    outs = ir.outs(a.ndim + 1)
+    across = ir.alu("sub", outs[j], outs[i])
+    place = ir.alu("sub", outs[i], ir.index(down))
+    here = ir.alu("eq", across, ir.index(offset))
+    if down:
+        here = ir.alu("and", ir.alu("le", ir.index(0), place), here)
+    if offset > 0:
+        here = ir.alu("and", ir.alu("lt", place, ir.index(count)), here)
+    x = ir.read(operand(a), *(outs[d] for d in rest), place)
+    return finish(ir.loops(tuple(result), ir.where(here, x, ir.const(0, a.dtype))), a)
+
+
+def diag(a: Core, diagonal: int = 0) -> Tensor:
+    """The matrix with a vector on its diagonal, or the diagonal of a matrix"""
+    if a.ndim == 1:
+        return diag_embed(a, diagonal)
+    if a.ndim != 2:
+        raise ShapeError("diag takes a vector or a matrix" + lined_up(shape=a._shape) + at_line())
+    return finish(operand(shape.diagonal(a, diagonal)), a)
+
+
+def diagflat(a: Core, offset: int = 0) -> Tensor:
+    """The matrix with all elements, in their order, on its diagonal"""
+    return diag_embed(shape.reshape(a, -1), offset)
+
+
+def _triangle(row: int, col: int, offset: int, dtype: DType, upper: bool) -> Tensor:
+    from .create import tensor
+
+    if row < 0 or col < 0:
+        raise ShapeError(f"a matrix has 0 rows or more, not ({row}, {col})" + at_line())
+    keep = [(i, j) for i in range(row) for j in range(col)
+            if (j - i >= offset if upper else j - i <= offset)]  # fmt: skip
+    return shape.reshape(tensor([p[k] for k in (0, 1) for p in keep], dtype=dtype), 2, len(keep))
+
+
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: DType = dt.int64) -> Tensor:
+    """The (row, column) of each element on and below a diagonal, as two rows of numbers
+
+    >>> gu.tril_indices(2, 2).tolist()
+    [[0, 1, 1], [0, 0, 1]]
+    """
+    return _triangle(row, col, offset, dtype, False)
+
+
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: DType = dt.int64) -> Tensor:
+    """The (row, column) of each element on and above a diagonal, as two rows of numbers"""
+    return _triangle(row, col, offset, dtype, True)
+
+
+def _replaced(name: str, a: Core, part: Tensor, source: Core, place: Tensor) -> Tensor:
+    """x with the elements that `place` (positions in row-major order) names taken from source."""
+    if part._shape != source._shape:
+        raise ShapeError(
+            f"{name}: the source has the shape of the part that it replaces"
+            + lined_up(part=part._shape, source=source._shape) + at_line()
+        )  # fmt: skip
+    from .placing import scatter
+
+    new = shape.reshape(pw.cast(source, a.dtype), -1)
+    flat = shape.reshape(a, -1)
+    return shape.reshape(scatter(flat, 0, shape.reshape(place, -1), new), a._shape)
+
+
+def _positions(a: Core) -> Tensor:
+    """The row-major position of each element."""
+    from .create import arange
+
+    return shape.reshape(arange(int(product(a._shape))), a._shape)
+
+
+def diagonal_scatter(
+    a: Core, source: Core, offset: int = 0, dim1: int = 0, dim2: int = 1
+) -> Tensor:
+    """x with a diagonal replaced
+
+    >>> gu.diagonal_scatter(gu.zeros(2, 2), gu.ones(2)).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    part = shape.diagonal(a, offset, dim1, dim2)
+    place = shape.diagonal(_positions(a), offset, dim1, dim2)
+    return _replaced("diagonal_scatter", a, part, source, place)
+
+
+def select_scatter(a: Core, source: Core, dim: int, index: int) -> Tensor:
+    """x with one element of an axis replaced"""
+    part = shape.select(a, dim, index)
+    return _replaced("select_scatter", a, part, source, shape.select(_positions(a), dim, index))
+
+
+def slice_scatter(
+    a: Core, source: Core, dim: int = 0, start: int | None = None, end: int | None = None,
+    step: int = 1,
+) -> Tensor:  # fmt: skip
+    """x with the elements start:end:step of an axis replaced"""
+    d = check_dim("slice_scatter", dim, a.ndim)
+    if step < 1:
+        raise ValueError(f"slice_scatter: the step is positive, not {step}" + at_line())
+    key = (*(slice(None),) * d, slice(start, end, step))
+    place = indexing.getitem(_positions(a), key)
+    return _replaced("slice_scatter", a, indexing.getitem(a, key), source, place)
+
+
+def as_strided_scatter(
+    a: Core, source: Core, size: Sequence[int], stride: Sequence[int],
+    storage_offset: int | None = None,
+) -> Tensor:  # fmt: skip
+    """x with the elements that as_strided would read replaced, of places read twice by the last"""
+    part = as_strided(a, size, stride, storage_offset)
+    at = as_strided(_positions(a), size, stride, storage_offset)
+    return _replaced("as_strided_scatter", a, part, source, at)
+
+
+# ---- cut -----------------------------------------------------------------------------------------
+
+
+def tensor_split(
+    a: Core, indices_or_sections: Core | int | Sequence[int], dim: int = 0
+) -> tuple[Tensor, ...]:
+    """Pieces along an axis: so many, as equal as can be, or cut before each index
+
+    >>> [x.tolist() for x in gu.tensor_split(gu.arange(3), 2)]
+    [[0, 1], [2]]
+    """
+    d = check_dim("tensor_split", dim, a.ndim)
+    if not a.ndim:
+        raise ShapeError("tensor_split needs at least one axis" + at_line())
+    size = int(a._shape[d])
+    given: Any = indices_or_sections
+    if isinstance(given, Core):
+        if given.ndim > 1 or given.dtype is not dt.int64:
+            raise TypeError(
+                "tensor_split: a tensor of indices holds int64 in one axis (or the number of "
+                "pieces in none)" + at_line()
+            )
+        given = given.tolist()  # type: ignore[attr-defined]
+    if isinstance(given, int):
+        if given < 1:
+            raise ValueError(f"tensor_split: at least one piece, not {given}" + at_line())
+        small, more = divmod(size, given)
+        cuts = [i * small + min(i, more) for i in range(1, given)]
+    else:
+        cuts = list(given)
+        if not all(isinstance(i, int) for i in cuts):
+            raise TypeError(f"tensor_split: indices are integers, not {given!r}" + at_line())
+    bounds = [0, *(slice(None, c).indices(size)[1] for c in cuts), size]
+    return tuple(
+        shape.narrow(a, d, start, max(0, end - start))
+        for start, end in pairwise(bounds)
+    )
+
+
+def _split_evenly(name: str, a: Core, where: int | Sequence[int], dim: int) -> tuple[Tensor, ...]:
+    if isinstance(where, int) and (where < 1 or int(a._shape[dim]) % where):
+        raise ShapeError(
+            f"{name}: {where} equal pieces of an axis of {int(a._shape[dim])}" + at_line()
+        )
+    return tensor_split(a, where, dim)
+
+
+def hsplit(a: Core, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """tensor_split into equal pieces along the second axis (of a vector the first)"""
+    if not a.ndim:
+        raise ShapeError("hsplit needs at least 1 axis" + at_line())
+    return _split_evenly("hsplit", a, indices_or_sections, 0 if a.ndim == 1 else 1)
+
+
+def vsplit(a: Core, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """tensor_split into equal pieces along the first axis"""
+    if a.ndim < 2:
+        raise ShapeError("vsplit needs at least 2 axes" + lined_up(shape=a._shape) + at_line())
+    return _split_evenly("vsplit", a, indices_or_sections, 0)
+
+
+def dsplit(a: Core, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """tensor_split into equal pieces along the third axis"""
+    if a.ndim < 3:
+        raise ShapeError("dsplit needs at least 3 axes" + lined_up(shape=a._shape) + at_line())
+    return _split_evenly("dsplit", a, indices_or_sections, 2)
+
+
+# ---- stacked -------------------------------------------------------------------------------------
+
+
+def _each(tensors: Any, least: int) -> Any:
+    """One tensor, or several, with at least so many axes, as NumPy adds them."""
+    many = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else tensors
+    grown = tuple(_grown(x, least) for x in many)
+    return grown[0] if len(many) == 1 and many is tensors else grown
+
+
+def _grown(x: Core, least: int) -> Tensor:
+    if x.ndim >= least:
+        return shape.identity(x)
+    lead = (1,) if least == 3 and x.ndim < 2 else (1,) * (least - x.ndim)
+    if least == 3:
+        lead = {0: (1,), 1: (1,), 2: ()}[x.ndim]
+        tail = {0: (1, 1), 1: (1,), 2: (1,)}[x.ndim]
+        return shape.reshape(x, (*lead, *x._shape, *tail))
+    return shape.reshape(x, (*lead, *x._shape))
+
+
+def atleast_1d(*tensors: Any) -> Any:
+    """Tensors with at least one axis
+
+    >>> gu.atleast_1d(gu.tensor(3)).shape
+    (1,)
+    """
+    return _each(tensors, 1)
+
+
+def atleast_2d(*tensors: Any) -> Any:
+    """Tensors with at least two axes: a vector is a row"""
+    return _each(tensors, 2)
+
+
+def atleast_3d(*tensors: Any) -> Any:
+    """Tensors with at least three axes: a vector is (1, n, 1), a matrix (n, m, 1)"""
+    return _each(tensors, 3)
+
+
+def _nonempty(name: str, tensors: Sequence[Core]) -> None:
+    if not tensors:
+        raise ValueError(f"{name} needs at least one tensor" + at_line())
+
+
+def hstack(tensors: Sequence[Core]) -> Tensor:
+    """Side by side: cat along the second axis (of vectors along the first)
+
+    >>> gu.hstack([gu.tensor([1]), gu.tensor([2])]).tolist()
+    [1, 2]
+    """
+    _nonempty("hstack", tensors)
+    grown = [_grown(x, 1) for x in tensors]
+    return shape.cat(grown, 0 if grown[0].ndim == 1 else 1)
+
+
+def vstack(tensors: Sequence[Core]) -> Tensor:
+    """Below one another: cat along the first axis; a vector is a row"""
+    _nonempty("vstack", tensors)
+    return shape.cat([_grown(x, 2) for x in tensors], 0)
+
+
+def dstack(tensors: Sequence[Core]) -> Tensor:
+    """Behind one another: cat along the third axis"""
+    _nonempty("dstack", tensors)
+    return shape.cat([_grown(x, 3) for x in tensors], 2)
+
+
+def column_stack(tensors: Sequence[Core]) -> Tensor:
+    """cat along the second axis; a vector is a column"""
+    _nonempty("column_stack", tensors)
+    return shape.cat(
+        [shape.reshape(x, (-1, 1)) if x.ndim < 2 else shape.identity(x) for x in tensors], 1
+    )
+
+
+def block_diag(*tensors: Core) -> Tensor:
+    """The matrix with matrices along its diagonal, 0 elsewhere
+
+    >>> gu.block_diag(gu.ones(1, 1), gu.ones(1, 2)).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]]
+    """
+    for x in tensors:
+        if x.ndim > 2:
+            raise ShapeError("block_diag takes matrices" + lined_up(shape=x._shape) + at_line())
+    blocks = [_grown(x, 2) for x in tensors]
+    if not blocks:
+        raise ValueError("block_diag needs at least one tensor" + at_line())
+    dtype = pw.result_type(*blocks)
+    width = sum(int(b._shape[1]) for b in blocks)
+    rows, left = [], 0
+    for b in blocks:
+        own = int(b._shape[1])
+        rows.append(shape.pad(pw.cast(b, dtype), (left, width - left - own)))
+        left += own
+    return shape.cat(rows, 0)
+
+
+def _grid(tensors: Sequence[Core], name: str) -> list[Tensor]:
+    if any(x.ndim != 1 for x in tensors):
+        raise ShapeError(f"{name} takes vectors" + at_line())
+    sizes = tuple(x._shape[0] for x in tensors)
+    own = [(*(1,) * i, s, *(1,) * (len(sizes) - 1 - i)) for i, s in enumerate(sizes)]
+    return [
+        shape.reshape(shape.expand(shape.reshape(x, o), sizes), -1)
+        for x, o in zip(tensors, own, strict=True)
+    ]
+
+
+def cartesian_prod(*tensors: Core) -> Tensor:
+    """Every choice of one element of each vector, a row each
+
+    >>> gu.cartesian_prod(gu.tensor([1, 2]), gu.tensor([3])).tolist()
+    [[1, 3], [2, 3]]
+    """
+    _nonempty("cartesian_prod", tensors)
+    if len(tensors) == 1:
+        return shape.identity(tensors[0])
+    return shape.stack(_grid(tensors, "cartesian_prod"), 1)
+
+
+def combinations(a: Core, r: int = 2, with_replacement: bool = False) -> Tensor:
+    """Every choice of r elements of a vector, in their order, a row each"""
+    from .create import tensor
+
+    if a.ndim != 1 or r < 0:
+        raise ShapeError(
+            f"combinations of {r} elements: of a vector, and r is 0 or more"
+            + lined_up(shape=a._shape) + at_line()
+        )  # fmt: skip
+    if r == 0:
+        return finish(ir.loops((0,), ir.const(0, a.dtype)), a)
+    choose = chosen_again if with_replacement else chosen
+    places = [list(c) for c in choose(range(int(a._shape[0])), r)]
+    if not places:
+        return finish(ir.loops((0, r), ir.const(0, a.dtype)), a)
+    flat = tensor([i for c in places for i in c], dtype=dt.int64)
+    return shape.reshape(indexing.index_select(a, 0, flat), len(places), r)

@@ -1,0 +1,156 @@
+"""Orthogonal polynomials of degree n at x, by their recurrences; the degree may be a tensor's.
+
+Must not know derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..ir import node as ir
+from ..ir.composed import number
+from ..ir.node import Node
+from .core import Core
+from .errors import at_line
+from .special import pair, plain
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+# (n, x, p(n), p(n − 1)) to p(n + 1)
+Step = Callable[[int, Node, Node, Node], Node]
+MOST = 30  # degrees that a tensor of them may hold
+
+
+def _evaluated(name: str, x: Any, n: Any, first: Callable[[Node], Node], step: Step) -> Tensor:
+    """p(0) = 1, p(1) = first(x), then by steps; where n is negative, 0."""
+    if isinstance(n, Core):
+        most = int(plain(n).amax().item()) if n.shape.numel() else 0
+    else:
+        most = int(n)
+    if most > MOST and isinstance(n, Core):
+        raise ValueError(
+            f"{name}: degrees of a tensor are up to {MOST}, not {most}: give one number" + at_line()
+        )
+    degree = plain(n) if isinstance(n, Core) else n
+
+    def body(a: Node, k: Node) -> Node:
+        k = ir.alu("trunc", k)
+        before, here = number(1, a), first(a)
+        result = ir.where(ir.alu("lt", k, number(0, k)), number(0, a), number(1, a))
+        for i in range(1, most + 1):
+            result = ir.where(ir.alu("le", number(i, k), k), here, result)
+            before, here = here, step(i, a, here, before)
+        return result
+
+    return pair(name, plain(x) if isinstance(x, Core) else x, degree, body)
+
+
+def _twice(x: Node) -> Node:
+    return ir.alu("add", x, x)
+
+
+def _less(a: Node, b: Node) -> Node:
+    return ir.alu("sub", a, b)
+
+
+def _chebyshev(n: int, x: Node, p: Node, q: Node) -> Node:
+    return _less(ir.alu("mul", _twice(x), p), q)
+
+
+def _shifted(x: Node) -> Node:
+    return _less(_twice(x), number(1, x))
+
+
+def _shifted_step(n: int, x: Node, p: Node, q: Node) -> Node:
+    return _chebyshev(n, _shifted(x), p, q)
+
+
+def chebyshev_polynomial_t(x: Any, n: Any) -> Tensor:
+    """T₀ = 1, T₁ = x, Tₙ₊₁ = 2x·Tₙ − Tₙ₋₁"""
+    return _evaluated("chebyshev_polynomial_t", x, n, lambda a: a, _chebyshev)
+
+
+def chebyshev_polynomial_u(x: Any, n: Any) -> Tensor:
+    """U₀ = 1, U₁ = 2x, Uₙ₊₁ = 2x·Uₙ − Uₙ₋₁"""
+    return _evaluated("chebyshev_polynomial_u", x, n, _twice, _chebyshev)
+
+
+def chebyshev_polynomial_v(x: Any, n: Any) -> Tensor:
+    """V₀ = 1, V₁ = 2x − 1, Vₙ₊₁ = 2x·Vₙ − Vₙ₋₁"""
+    return _evaluated("chebyshev_polynomial_v", x, n, _shifted, _chebyshev)
+
+
+def chebyshev_polynomial_w(x: Any, n: Any) -> Tensor:
+    """W₀ = 1, W₁ = 2x + 1, Wₙ₊₁ = 2x·Wₙ − Wₙ₋₁"""
+    return _evaluated(
+        "chebyshev_polynomial_w", x, n, lambda a: ir.alu("add", _twice(a), number(1, a)), _chebyshev
+    )
+
+
+def shifted_chebyshev_polynomial_t(x: Any, n: Any) -> Tensor:
+    """Tₙ(2x − 1)"""
+    return _evaluated("shifted_chebyshev_polynomial_t", x, n, _shifted, _shifted_step)
+
+
+def shifted_chebyshev_polynomial_u(x: Any, n: Any) -> Tensor:
+    """Uₙ(2x − 1)"""
+    return _evaluated(
+        "shifted_chebyshev_polynomial_u", x, n, lambda a: _twice(_shifted(a)), _shifted_step
+    )
+
+
+def shifted_chebyshev_polynomial_v(x: Any, n: Any) -> Tensor:
+    """Vₙ(2x − 1)"""
+    return _evaluated(
+        "shifted_chebyshev_polynomial_v", x, n, lambda a: _shifted(_shifted(a)), _shifted_step
+    )
+
+
+def shifted_chebyshev_polynomial_w(x: Any, n: Any) -> Tensor:
+    """Wₙ(2x − 1)"""
+    return _evaluated(
+        "shifted_chebyshev_polynomial_w", x, n,
+        lambda a: ir.alu("add", _twice(_shifted(a)), number(1, a)), _shifted_step,
+    )  # fmt: skip
+
+
+def hermite_polynomial_h(x: Any, n: Any) -> Tensor:
+    """H₀ = 1, H₁ = 2x, Hₙ₊₁ = 2x·Hₙ − 2n·Hₙ₋₁"""
+
+    def step(i: int, a: Node, p: Node, q: Node) -> Node:
+        return _less(ir.alu("mul", _twice(a), p), ir.alu("mul", number(2 * i, a), q))
+
+    return _evaluated("hermite_polynomial_h", x, n, _twice, step)
+
+
+def hermite_polynomial_he(x: Any, n: Any) -> Tensor:
+    """He₀ = 1, He₁ = x, Heₙ₊₁ = x·Heₙ − n·Heₙ₋₁"""
+
+    def step(i: int, a: Node, p: Node, q: Node) -> Node:
+        return _less(ir.alu("mul", a, p), ir.alu("mul", number(i, a), q))
+
+    return _evaluated("hermite_polynomial_he", x, n, lambda a: a, step)
+
+
+def laguerre_polynomial_l(x: Any, n: Any) -> Tensor:
+    """L₀ = 1, L₁ = 1 − x, (n + 1)·Lₙ₊₁ = (2n + 1 − x)·Lₙ − n·Lₙ₋₁"""
+
+    def step(i: int, a: Node, p: Node, q: Node) -> Node:
+        terms = _less(ir.alu("mul", _less(number(2 * i + 1, a), a), p),
+                      ir.alu("mul", number(i, a), q))  # fmt: skip
+        return ir.alu("div", terms, number(i + 1, a))
+
+    return _evaluated("laguerre_polynomial_l", x, n, lambda a: _less(number(1, a), a), step)
+
+
+def legendre_polynomial_p(x: Any, n: Any) -> Tensor:
+    """P₀ = 1, P₁ = x, (n + 1)·Pₙ₊₁ = (2n + 1)·x·Pₙ − n·Pₙ₋₁"""
+
+    def step(i: int, a: Node, p: Node, q: Node) -> Node:
+        terms = _less(ir.alu("mul", ir.alu("mul", number(2 * i + 1, a), a), p),
+                      ir.alu("mul", number(i, a), q))  # fmt: skip
+        return ir.alu("div", terms, number(i + 1, a))
+
+    return _evaluated("legendre_polynomial_p", x, n, lambda a: a, step)

@@ -1,0 +1,346 @@
+"""Positions and counts that depend on values: searchsorted, histograms, unique, isin.
+
+What has a shape that depends on values is computed now. Must not know derivatives.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..ir import dtype as dt
+from ..ir import node as ir
+from ..ir.extent import product
+from . import indexing, shape
+from . import pointwise as pw
+from . import reduce as rd
+from .core import Core, finish, value_of
+from .errors import ShapeError, at_line, check_dim, lined_up
+from .special import plain
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+class Histogram(NamedTuple):
+    """What histogram gives."""
+
+    hist: Tensor
+    bin_edges: Tensor
+
+
+def argwhere(a: Core) -> Tensor:
+    """The indices of what is not 0, one row each (computed now)
+
+    >>> gu.argwhere(gu.tensor([0, 3])).tolist()
+    [[1]]
+    """
+    from .create import zeros
+
+    if not a.ndim:
+        return zeros(len(indexing.nonzero(a)[0]), 0, dtype=dt.int64)
+    return shape.stack(indexing.nonzero(a), 1)
+
+
+def searchsorted(
+    sorted_sequence: Core,
+    values: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Core | None = None,
+) -> Tensor:
+    """The number of elements of each sorted row that are below each value (right: or equal)
+
+    sorted_sequence: (…, n) or (n,); values: (…, m), any shape for one row, or a number.
+    sorter: the indices that sort each row.
+
+    >>> gu.searchsorted(gu.tensor([1, 3, 5]), gu.tensor([3, 4])).tolist()
+    [1, 2]
+    """
+    from .create import tensor
+
+    if side not in (None, "left", "right") or (side == "left" and right):
+        raise ValueError(f"searchsorted: side {side!r} and right={right} disagree" + at_line())
+    if not sorted_sequence.ndim:
+        raise ShapeError("searchsorted: the sequence has at least one axis" + at_line())
+    if sorter is not None:
+        if sorter._shape != sorted_sequence._shape or sorter.dtype is not dt.int64:
+            raise TypeError(
+                "searchsorted: the sorter holds int64 in the sequence's shape"
+                + lined_up(sequence=sorted_sequence._shape, sorter=sorter._shape) + at_line()
+            )  # fmt: skip
+        indexing.check_range(sorter, int(sorted_sequence._shape[-1]), "searchsorted")
+        sorted_sequence = indexing.gather(sorted_sequence, -1, sorter)
+    x = values if isinstance(values, Core) else tensor(values, dtype=sorted_sequence.dtype)
+    if x.dtype is not sorted_sequence.dtype:
+        raise TypeError(
+            f"searchsorted: one dtype expected, not {sorted_sequence.dtype.name} and "
+            f"{x.dtype.name}" + at_line()
+        )
+    rows = sorted_sequence._shape[:-1]
+    if rows and (x.ndim != sorted_sequence.ndim or x._shape[:-1] != rows):
+        raise ShapeError(
+            "searchsorted: for several rows, values and sequence agree in all axes but the last"
+            + lined_up(sequence=sorted_sequence._shape, values=x._shape) + at_line()
+        )  # fmt: skip
+    below = _count_below(sorted_sequence, x, right or side == "right")
+    return pw.cast(below, dt.int32) if out_int32 else below
+
+
+def _count_below(edges: Core, x: Core, right: bool) -> Tensor:
+    """How many of the last axis of edges are < x (right: ≤ x); NaN is greater than any number."""
+    e, v = value_of(edges), value_of(x)
+    n = edges._shape[-1]
+    (r,), pairs = ir.fresh(max(e.depth, v.depth), [n])
+    outs = ir.outs(x.ndim)
+    here = ir.read(v, *outs)
+    edge = ir.read(e, *(outs[: edges.ndim - 1]), r)
+    less = ir.alu("le" if right else "lt", edge, here)
+    if x.dtype.is_float:
+        nan_here = ir.alu("ne", here, here)
+        both = ir.alu("and", nan_here, ir.alu("ne", edge, edge))
+        beyond = ir.alu("and", nan_here, ir.alu("eq", edge, edge))
+        less = ir.alu("or", less, beyond)
+        less = ir.alu("or", less, both) if right else less
+    count = ir.reduce("sum", pairs, ir.cast(less, dt.int64), "seq")
+    return finish(ir.loops(x._shape, count), edges, x)
+
+
+def bucketize(a: Any, boundaries: Core, *, out_int32: bool = False, right: bool = False) -> Tensor:
+    """The number of the interval between sorted boundaries that each element is in
+
+    >>> gu.bucketize(gu.tensor([0, 4]), gu.tensor([1, 3])).tolist()
+    [0, 2]
+    """
+    if boundaries.ndim != 1:
+        raise ShapeError("bucketize: the boundaries are a vector" + at_line())
+    return searchsorted(boundaries, a, out_int32=out_int32, right=right)
+
+
+def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False,
+         invert: bool = False) -> Tensor:  # fmt: skip
+    """Is each element one of some others? (invert: none of them?)
+
+    >>> gu.isin(gu.tensor([1, 2, 3]), gu.tensor([2])).tolist()
+    [False, True, False]
+    """
+    from .create import tensor
+
+    if not isinstance(elements, Core) and not isinstance(test_elements, Core):
+        raise TypeError("isin needs a tensor" + at_line())
+    a, b = (v if isinstance(v, Core) else tensor(v) for v in (elements, test_elements))
+    equal = pw.binary("eq", shape.unsqueeze(a, -1), shape.reshape(b, -1))
+    found = rd.any_(equal, -1)
+    return pw.invert(found) if invert else found
+
+
+# ---- counts --------------------------------------------------------------------------------------
+
+
+def bincount(a: Core, weights: Core | None = None, minlength: int = 0) -> Tensor:
+    """How often each of 0, 1, 2, … occurs (or the sum of the weights where it does)
+
+    >>> gu.bincount(gu.tensor([0, 2, 2])).tolist()
+    [1, 0, 2]
+    """
+    from .create import ones, zeros
+    from .placing import index_add
+
+    if a.ndim != 1 or not a.dtype.is_int or minlength < 0:
+        raise TypeError(
+            f"bincount takes integers in one axis, and a minlength of 0 or more, not "
+            f"{a.dtype.name} of shape {tuple(a._shape)} and {minlength}" + at_line()
+        )
+    if weights is not None and weights._shape != a._shape:
+        raise ShapeError(
+            "bincount: one weight for each element"
+            + lined_up(elements=a._shape, weights=weights._shape) + at_line()
+        )  # fmt: skip
+    values = indexing.host_values(a, "bincount")
+    if values and min(values) < 0:
+        raise ValueError("bincount: the elements are not negative" + at_line())
+    size = max(minlength, max(values) + 1 if values else 0)
+    if weights is None:
+        weights = ones(*a._shape, dtype=dt.int64)
+    elif not weights.dtype.is_float:
+        weights = pw.cast(weights, dt.float64)
+    return index_add(zeros(size, dtype=weights.dtype), 0, pw.cast(a, dt.int64), plain(weights))
+
+
+def histc(a: Core, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
+    """How many elements are in each of `bins` equal parts of [min, max]; of all there are if equal
+
+    >>> gu.histc(gu.tensor([0.0, 1.0, 2.0]), bins=2).tolist()
+    [1.0, 2.0]
+    """
+    from .create import zeros
+    from .placing import index_add
+
+    if not a.dtype.is_float or bins < 1:
+        raise TypeError(
+            f"histc needs a floating type and at least one bin, not {a.dtype.name} and {bins}"
+            + at_line()
+        )
+    low, high = _range("histc", a, min, max, 1.0)
+    x = shape.reshape(plain(a), -1)
+    inside = pw.binary("and", pw.binary("le", low, x), pw.binary("le", x, high))
+    place = pw.floor(pw.binary("div", pw.binary("mul", pw.binary("sub", x, low), bins),
+                               high - low))  # fmt: skip
+    place = pw.cast(pw.clamp(pw.where(inside, place, 0.0), 0, bins - 1), dt.int64)
+    return index_add(zeros(bins, dtype=a.dtype), 0, place, pw.cast(inside, a.dtype))
+
+
+def _range(name: str, a: Core, low: float, high: float, room: float) -> tuple[float, float]:
+    if low > high:
+        raise ValueError(f"{name}: min {low} is greater than max {high}" + at_line())
+    if low == high and product(a._shape):
+        low = float(rd.extreme("min", plain(a)).item())
+        high = float(rd.extreme("max", plain(a)).item())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(f"{name}: the range from {low} to {high} is not finite" + at_line())
+    return (low - room, high + room) if low == high else (low, high)
+
+
+def histogram(
+    a: Core,
+    bins: int | Core,
+    *,
+    range: Sequence[float] | None = None,
+    weight: Core | None = None,
+    density: bool = False,
+) -> Histogram:
+    """(how many elements, or what weight, is in each bin; the edges of the bins)
+
+    bins: a number of equal parts of `range` (or of all there is), or their edges. density: per
+    unit of length and of the whole.
+
+    >>> gu.histogram(gu.tensor([0.0, 1.0, 2.0]), 2).hist.tolist()
+    [1.0, 2.0]
+    """
+    from .create import linspace, zeros
+    from .placing import index_add
+
+    if isinstance(bins, Core):
+        edges = plain(bins)
+    else:
+        low, high = range if range is not None else (0.0, 0.0)
+        if range is None and not product(a._shape):
+            high = 1.0
+        low, high = _range("histogram", a, float(low), float(high), 0.5)
+        edges = linspace(low, high, bins + 1, dtype=a.dtype)
+    if edges.ndim != 1 or edges._shape[0] < 2 or edges.dtype is not a.dtype:
+        raise ShapeError("histogram: the edges are a vector of at least two, of x's dtype"
+                         + at_line())  # fmt: skip
+    count = int(edges._shape[0]) - 1
+    x = shape.reshape(plain(a), -1)
+    first, last = shape.select(edges, 0, 0), shape.select(edges, 0, count)
+    inside = pw.binary("and", pw.binary("le", first, x), pw.binary("le", x, last))
+    place = pw.binary("sub", _count_below(edges, x, True), 1)
+    place = pw.clamp(pw.where(inside, place, 0), 0, count - 1)
+    own: Core = pw.cast(inside, a.dtype)
+    if weight is not None:
+        if weight._shape != a._shape:
+            raise ShapeError("histogram: one weight for each element"
+                             + lined_up(x=a._shape, weight=weight._shape) + at_line())  # fmt: skip
+        own = pw.where(inside, shape.reshape(plain(weight), -1), 0.0)
+    hist = index_add(zeros(count, dtype=a.dtype), 0, place, own)
+    if density:
+        lengths = pw.binary("sub", shape.narrow(edges, 0, 1, count),
+                            shape.narrow(edges, 0, 0, count))  # fmt: skip
+        hist = pw.binary("div", pw.binary("div", hist, rd.sum_(hist)), lengths)
+    return Histogram(hist, edges)
+
+
+# ---- each once -----------------------------------------------------------------------------------
+
+
+def _rows(a: Core, dim: int | None, name: str) -> tuple[list[Any], int]:
+    """(what is compared with one another, in order; the axis)"""
+    if dim is None:
+        return indexing.host_values(a, name), 0
+    d = check_dim(name, dim, a.ndim)
+    parts = shape.movedim(a, d, 0)
+    count = int(parts._shape[0]) if parts.ndim else 1
+    values = indexing.host_values(shape.reshape(parts, -1), name)
+    each = len(values) // count if count else 0
+    return [tuple(values[i * each : (i + 1) * each]) for i in range(count)], d
+
+
+def _selected(a: Core, places: list[int], dim: int | None, d: int) -> Tensor:
+    from .create import tensor
+
+    at = tensor(places, dtype=dt.int64)
+    if dim is None:
+        return indexing.index_select(shape.reshape(plain(a), -1), 0, at)
+    return indexing.index_select(plain(a), d, at)
+
+
+def _answer(found: list[Any], inverse: bool, counts: bool) -> Any:
+    kept = [found[0]] + ([found[1]] if inverse else []) + ([found[2]] if counts else [])
+    return kept[0] if len(kept) == 1 else tuple(kept)
+
+
+def _in_order(rows: list[Any]) -> list[Any]:
+    """Sorted; NaN last."""
+    return sorted(rows, key=lambda r: (r != r, r) if not isinstance(r, tuple) else (False, r))
+
+
+def unique(
+    a: Core,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """Every element once, in order (along `dim`: every part once); computed now
+
+    return_inverse: also which of them each element is; return_counts: how often each occurs.
+
+    >>> gu.unique(gu.tensor([3, 1, 3])).tolist()
+    [1, 3]
+    """
+    from .create import tensor
+
+    rows, d = _rows(a, dim, "unique")
+    first: dict[Any, int] = {}
+    for i, row in enumerate(rows):
+        first.setdefault(row, i)
+    order = _in_order(list(first))
+    number = {row: i for i, row in enumerate(order)}
+    counts = [0] * len(order)
+    inverse = []
+    for row in rows:
+        inverse.append(number[row])
+        counts[number[row]] += 1
+    values = _selected(a, [first[row] for row in order], dim, d)
+    which = tensor(inverse, dtype=dt.int64)
+    which = shape.reshape(which, a._shape) if dim is None else which
+    return _answer([values, which, tensor(counts, dtype=dt.int64)], return_inverse, return_counts)
+
+
+def unique_consecutive(
+    a: Core, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """The first of every run of equal elements (along `dim`: parts); computed now
+
+    >>> gu.unique_consecutive(gu.tensor([1, 1, 3, 1])).tolist()
+    [1, 3, 1]
+    """
+    from .create import tensor
+
+    rows, d = _rows(a, dim, "unique_consecutive")
+    places: list[int] = []
+    inverse, counts = [], []
+    for i, row in enumerate(rows):
+        if not i or row != rows[i - 1]:
+            places.append(i)
+            counts.append(0)
+        inverse.append(len(places) - 1)
+        counts[-1] += 1
+    values = _selected(a, places, dim, d)
+    which = tensor(inverse, dtype=dt.int64)
+    which = shape.reshape(which, a._shape) if dim is None else which
+    return _answer([values, which, tensor(counts, dtype=dt.int64)], return_inverse, return_counts)

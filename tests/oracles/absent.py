@@ -1,0 +1,75 @@
+"""The entries of torch's list that have no counterpart here, each with the reason.
+
+Must not know how the others are compared.
+"""
+
+_REASONS: dict[str, str] = {
+    "complex numbers are not built yet": """
+        view_as_real view_as_complex complex stft istft imag polar cdouble cfloat chalf
+        linalg.eig linalg.eigvals
+    """,
+    "decompositions of matrices (gu.linalg) are not mapped yet": """
+        cholesky cholesky_inverse cholesky_solve geqrf lu_unpack lu lu_solve matrix_exp ormqr
+        qr triangular_solve svd svd_lowrank pca_lowrank pinverse logdet norm:nuc linalg.det
+        linalg.cholesky linalg.cholesky_ex linalg.cond linalg.eigh linalg.eigvalsh
+        linalg.householder_product linalg.ldl_factor linalg.ldl_factor_ex linalg.ldl_solve
+        linalg.lstsq linalg.lstsq:grad_oriented linalg.matrix_power linalg.norm
+        linalg.norm:subgradients_at_zero linalg.matrix_norm linalg.qr linalg.slogdet
+        linalg.vector_norm linalg.lu_factor linalg.lu_factor_ex linalg.lu linalg.lu_solve
+        linalg.inv linalg.inv_ex linalg.solve linalg.solve_ex linalg.solve_triangular
+        linalg.matrix_rank linalg.matrix_rank:hermitian linalg.pinv linalg.pinv:singular
+        linalg.pinv:hermitian linalg.svd linalg.svdvals linalg.tensorinv linalg.tensorsolve
+    """,
+    "Fourier transforms (gu.fft) are not mapped yet": """
+        fft.fft fft.fft2 fft.fftn fft.hfft fft.hfft2 fft.hfftn fft.rfft fft.rfft2 fft.rfftn
+        fft.ifft fft.ifft2 fft.ifftn fft.ihfft fft.ihfft2 fft.ihfftn fft.irfft fft.irfft2
+        fft.irfftn fft.fftshift fft.ifftshift
+    """,
+    "random numbers of other distributions in place are not built yet": """
+        cauchy exponential geometric log_normal normal normal:in_place normal:number_mean
+        uniform
+    """,
+    "not built yet: as a loop over steps it would compile for each of them": """
+        nn.functional.ctc_loss
+    """,
+    "windows at random places: not built yet": """
+        nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d
+    """,
+    "sparse tensors are out of scope": "sparse.sampled_addmm sparse.mm:reduce to_sparse",
+    "products of 8-bit floats for one make of processor are out of scope":
+        "torch._scaled_mm_v2 torch._scaled_mm",
+    "a kernel of another device, whose function is mapped as scaled_dot_product_attention": """
+        torch.ops.aten._flash_attention_forward torch.ops.aten._efficient_attention_forward
+    """,
+    "compiles CUDA source at run time: out of scope": """
+        jiterator_unary jiterator_binary jiterator_4inputs_with_extra_args
+        jiterator_binary_return_by_ref jiterator_2inputs_2outputs
+    """,
+    "resizes memory behind its views: out of scope": "resize_ resize_as_",
+    "strides are our own affair: no tensor is made with given ones": """
+        new_empty_strided empty_strided empty_permuted
+    """,
+    "the view's memory is larger than the view, and samples come here as values": """
+        as_strided:partial_views
+    """,
+    "a private function of torch's own derivatives": """
+        native_group_norm native_layer_norm native_batch_norm _native_batch_norm_legit
+        _batch_norm_with_update native_dropout_backward max_pool2d_with_indices_backward
+        _upsample_bilinear2d_aa _unsafe_masked_index _unsafe_masked_index_put_accumulate
+        _segment_reduce:lengths _segment_reduce:offsets _chunk_cat hash_tensor
+    """,
+    "not built yet": """
+        broadcast_shapes frexp gradient nextafter igamma igammac slice unravel_index
+        histogramdd scalar_tensor special.airy_ai special.bessel_j0 special.bessel_j1
+        special.bessel_y0 special.bessel_y1 special.modified_bessel_k0
+        special.modified_bessel_k1 special.scaled_modified_bessel_k0
+        special.scaled_modified_bessel_k1 special.spherical_bessel_j0 masked.sum masked.prod
+        masked.cumsum masked.cumprod masked.amax masked.amin masked.argmax masked.argmin
+        masked.mean masked.median masked.norm masked.var masked.std masked.softmax
+        masked.log_softmax masked.softmin masked.normalize masked.logaddexp masked.logsumexp
+        randint_like new_empty
+    """,
+}
+ABSENT: dict[str, str] = {
+    name: reason for reason, names in _REASONS.items() for name in names.split()
+}
