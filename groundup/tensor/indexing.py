@@ -252,6 +252,26 @@ def wrapped(index: Node, size: int, low: int | None) -> Node:
     return ir.where(ir.alu("lt", index, ir.index(0)), back, index)
 
 
+def span_of(index: Core, operation: str) -> tuple[int, int] | None:
+    """The least and the greatest of integers in memory, remembered until they change, (0, −1) if
+    there are none; None if they are still to be computed, or too many to look at."""
+    s = index._storage
+    if store.tracer is not None or s.pending is not None:
+        return None
+    whole = index._parent is None and s.owner is None
+    if whole and s.span is not None and s.span[0] == s.version:
+        return s.span[1:]
+    if product(index._shape) > _FEW:  # looked at where they are used: each run checks them
+        return None
+    values = host_values(index, operation)
+    if not values:
+        return 0, -1
+    low, high = int(min(values)), int(max(values))
+    if whole:
+        s.span = (s.version, low, high)
+    return low, high
+
+
 def check_range(index: Core, size: int, operation: str) -> int | None:
     """Check known indices against an axis; the least, or None if they are still to be computed."""
     if not index.dtype.is_int:
@@ -259,25 +279,13 @@ def check_range(index: Core, size: int, operation: str) -> int | None:
             f"{operation}: an index tensor holds integers, not {index.dtype.name}; write "
             f"index.long()" + at_line()
         )
-    s = index._storage
-    if store.tracer is not None or s.pending is not None:
-        return None
-    whole = index._parent is None and s.owner is None
-    values: list[Any] = []
-    if whole and s.span is not None and s.span[0] == s.version:
-        low, high = s.span[1:]
-    elif product(index._shape) > _FEW:  # looked at where they are used: each run checks them
-        return None
-    else:
-        values = host_values(index, operation)
-        if not values:
-            return 0
-        low, high = int(min(values)), int(max(values))
-        if whole:
-            s.span = (s.version, low, high)
+    known = span_of(index, operation)
+    if known is None or known[0] > known[1]:
+        return None if known is None else 0
+    low, high = known
     if low < -size or high >= size:
         bad = high if high >= size else low
-        values = values or host_values(index, operation)
+        values: list[Any] = host_values(index, operation)
         place = values.index(bad)
         position = []
         for n in reversed(index._shape):

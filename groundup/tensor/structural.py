@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 class Structural(Core):
     """Methods named like functions of gu."""
 
+    def movedim(
+        self, source: int | Sequence[int], destination: int | Sequence[int]
+    ) -> Tensor:
+        """Axes moved to other places."""
+        from .shape import movedim
+
+        return movedim(self, source, destination)
+
     @property
     def H(self) -> Tensor:
         """The transpose of a matrix of real numbers."""

@@ -422,12 +422,6 @@ class Tensor(Methods, Reductions, Along, Matrices, Conversions, Numeric, Structu
         """The last two axes exchanged."""
         return shape.transpose(self, -2, -1)
 
-    def movedim(
-        self, source: int | Sequence[int], destination: int | Sequence[int]
-    ) -> Tensor:
-        """Axes moved to other places."""
-        return shape.movedim(self, source, destination)
-
     def unsqueeze(self, dim: int) -> Tensor:
         """A new axis of size 1."""
         return shape.unsqueeze(self, dim)

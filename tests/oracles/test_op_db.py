@@ -21,6 +21,7 @@ from .entries import NUMBERS, RANDOM, WRONG_THERE, function, tolerance
 
 pytestmark = pytest.mark.peers
 LEAST = 450  # entries that answer
+MOST = 8  # samples of a type of an entry in the fixed tenth: some entries have hundreds
 
 if find_spec("torch") is None or find_spec("expecttest") is None:
     pytest.skip("needs torch and expecttest: pip install -e '.[peers]'", allow_module_level=True)
@@ -61,9 +62,13 @@ def run(key: str, every: bool) -> None:
     wrong: list[str] = []
     for kind in types(op):
         grad = kind == "float64" and op.supports_autograd and op.name not in WRONG_THERE
+        taken = 0
         for number, sample in harness.samples(op, getattr(torch, kind), grad):
             if not (every or harness.chosen(key, kind, number)):
                 continue
+            taken += 1
+            if not every and taken > MOST:
+                break
             random = op.name in RANDOM and bool(RANDOM[op.name](sample))
             try:
                 found = harness.check_sample(op, ours, sample, grad, room, kind, random)

@@ -5,8 +5,9 @@ Must not know about modules or training loops.
 
 from __future__ import annotations
 
-from groundup.tensor import ShapeError, Tensor, axes, storage, where
+from groundup.tensor import ShapeError, Tensor, axes, where
 from groundup.tensor.autocast import full
+from groundup.tensor.indexing import span_of
 
 from ..waiting import wait
 from .checks import known_indices, same_shape, shapes_at_line
@@ -76,8 +77,8 @@ def nll_loss(
 
     log_probs: (n, classes, …) or (classes,); target: (n, …) integers or a 0-d one.
     weight: one for each class; the mean is then divided by the sum of the weights that count.
-    ignore_index: the label of what does not count; −100 is looked for in targets that are in
-    memory, any other in all.
+    ignore_index: the label of what does not count. That of the default, −100, is looked for in up
+    to 4,096 targets that are in memory; elsewhere it is no class, as any other negative number.
     Raises IndexError for a target that is no class: at once if the targets are in memory, else
     when the loss is computed.
     """
@@ -100,14 +101,8 @@ def _ignored(target: Tensor, label: int) -> bool:
     """May a target be that of what does not count?"""
     if label != IGNORED:
         return True
-    if target.numel() == 0 or target.dtype.kind == "u" or target._storage.pending is not None:
-        return False
-    if storage.tracer is not None or target.numel() > _LOOKED_AT:
-        return False
-    return bool((target == label).any())
-
-
-_LOOKED_AT = 1 << 16  # targets that are looked through for what does not count
+    known = span_of(target, "cross_entropy")
+    return known is not None and known[0] <= label <= known[1]
 
 
 def _weighted(
