@@ -178,17 +178,20 @@ class Profile:
     # ---- how it is shown -----------------------------------------------------------------------
 
     def __str__(self) -> str:
+        return self._written(shutil.get_terminal_size((WIDE, 24)).columns)
+
+    def _written(self, wide: int) -> str:
+        """Both tables, no wider than so many columns."""
         return "\n".join([
             f"{seconds_text(self.seconds)}, of which {seconds_text(self.kernel_seconds)} in "
             f"{sum(r.calls for r in self.kernels)} calls of {len(self.kernels)} kernels",
-            "", "by kernel", *self._text(self.kernels),
-            "", "by source line", *self._text(self.lines),
+            "", "by kernel", *self._text(self.kernels, wide),
+            "", "by source line", *self._text(self.lines, wide),
         ])  # fmt: skip
 
-    def _text(self, rows: Sequence[Row]) -> list[str]:
-        """The longest as a table, no wider than the terminal."""
+    def _text(self, rows: Sequence[Row], wide: int) -> list[str]:
+        """The longest as a table."""
         cells = [self._cells(r) for r in rows[:BARS]]
-        wide = shutil.get_terminal_size((WIDE, 24)).columns
         others = sum(max(map(len, c)) + 2 for i, c in enumerate(zip(_HEADS, *cells)) if i != 1)
         room = max(LEAST, wide - others)
         lines = aligned([_HEADS, *((a, shortened(b, room), *rest) for a, b, *rest in cells)])
@@ -199,7 +202,7 @@ class Profile:
         return str(self)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        return f"<pre>{html.escape(self._written(WIDE))}</pre>"
 
     def _cells(self, r: Row) -> tuple[str, ...]:
         """A row's cells."""

@@ -22,6 +22,7 @@ def test_the_examples_run_and_print_what_the_page_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")  # as where there is no terminal
     monkeypatch.setattr(peak, "flops", lambda *_: 1e18)
     monkeypatch.setattr(peak, "_bandwidth", lambda *_: peak.Bandwidth(1e18, 1e18, 1e18))
     page = PAGE.read_text(encoding="utf-8")
