@@ -105,6 +105,11 @@ def attention(gu: Any, q: Any, k: Any, v: Any) -> Any:
 
 
 def distances(gu: Any, x: Any) -> Any:
+    i, j, f = gu.axes("i j f")
+    return ((x[i, f] - x[j, f]) ** 2).sum(f).order(i, j)
+
+
+def _by_product(gu: Any, x: Any) -> Any:
     """|xᵢ|² + |xⱼ|² − 2 xᵢ·xⱼ, as torch's fastest spelling."""
     i, j, f = gu.axes("i j f")
     length = (x[i, f] ** 2).sum(f).order(i)
@@ -123,7 +128,7 @@ def k_means(gu: Any, x: Any, centres: Any) -> Any:
 
 def mean_shift(gu: Any, x: Any) -> Any:
     i, j, f = gu.axes("i j f")
-    pull = (distances(gu, x)[i, j] / -2).exp().order(i, j)
+    pull = (_by_product(gu, x)[i, j] / -2).exp().order(i, j)
     share = (pull[i, j] / pull[i, j].sum(j)).order(i, j)
     return (share[i, j] * x[j, f]).sum(j).order(i, f)
 
