@@ -379,9 +379,9 @@ def _walk(p: Problem, a: Operand, m: Node) -> float:
         return 0.0
     bytes_ = int(step) * p.itemsize
     pushed = _terms(p) > WAYS * (WAY // gcd(WAY, bytes_))
-    # Halves of a cycle are counted (see `_tile_cycles`), unless a vector takes a whole one: long
-    # enough to hide the next page.
-    wide = p.in_halves and p.lane_count * p.sum.dtype.bits > 256
+    # Of vectors of 256 bits halves of a cycle are counted (see `_tile_cycles`); a tile of those of
+    # 512 has time enough to hide the next page.
+    wide = p.lane_count * p.sum.dtype.bits > 256
     return (PUSHED_OUT if pushed else 0.0) if wide else 2 * (PUSHED_OUT if pushed else NEW_PAGE)
 
 
