@@ -19,7 +19,7 @@ from ..ir.transform import TENSOR_OPS, toposort
 from ..runtime import Buffer, allocate
 from .elements import load, store
 from .python_body import body_source
-from .python_support import namespace, positions
+from .python_support import namespace
 
 if TYPE_CHECKING:
     from .python_files import Files
@@ -57,7 +57,7 @@ def source(node: Node) -> str:
     """The Python source of a tensor's loops, with those of the tensors it needs before it."""
     order = toposort([node], stop=lambda n: _memory(n) is not None)
     names = _names(order)
-    written = [n for n in order if n.op in ("loops", "scan") and _memory(n) is None]
+    written = [n for n in order if n.op in ("loops", "scan", "argsort") and _memory(n) is None]
     texts = [body_source(n, names) for n in written]
     return "\n\n".join(texts)
 
@@ -95,9 +95,7 @@ def _run(roots: Sequence[Node], files: Files | None = None) -> dict[Node, list[N
             raise TypeError(f"{node.arg[0].name} is no loop nest: it has memory, or runs in a plan")
         elif node.op == "call":
             continue
-        elif node.op == "argsort":
-            known[node] = positions(known[node.src[0]], node.src[0].shape, node.arg)
-        elif node.op in ("loops", "scan"):
+        elif node.op in ("loops", "scan", "argsort"):
             out: list[Number] = [0] * product(node.shape)
             run = _function(node) if files is None else _function_in(files, node)
             run(out, *(known[t] for t in _reads(node)))

@@ -167,9 +167,42 @@ def _runs(reduction: Node) -> bool:
 
 
 def body_source(node: Node, names: Mapping[Node, str]) -> str:
-    """The Python function that computes one `loops` node; `names` names the tensors."""
+    """The Python function that computes one loop nest, scan or sort; `names` names the tensors."""
+    if node.op == "argsort":
+        return _sort_source(node, names)
     writer = _Writer(node, names)
     return writer.function()
+
+
+def _sort_source(node: Node, names: Mapping[Node, str]) -> str:
+    """Where the elements in order are along one axis; equals keep their order, NaN is greatest."""
+    (source,), name = node.src, names[node]
+    axis, descending, count = node.arg
+    size, shape = int(source.shape[axis]), node.shape
+    letters = [chr(ord("i") + i) for i in range(len(shape))]
+    others = [letter for i, letter in enumerate(letters) if i != axis]
+    wanted = "" if count is None else f"[:{int(count)}]"
+    x = f"{names[source]}[{_position(source.shape, letters)}]"
+    key = "(x != x, x if x == x else 0)"
+    if descending:
+        key = "(-(x != x), -x if x == x else 0)"
+    lines = [
+        f"def compute_{name}({name}, {names[source]}):",
+        f'    """{name}: {node.dtype.name} of shape {_tuple(shape)}: positions in order."""',
+    ]
+    for other in others:
+        extent = int(shape[letters.index(other)])
+        lines.append("    " * len(lines[1:]) + f"for {other} in range({extent}):")
+    indent = "    " * (1 + len(others))
+    along = letters[axis]
+    lines += [
+        f"{indent}row = [{x} for {along} in range({size})]",
+        f"{indent}keys = [{key} for x in row]",
+        f"{indent}order = sorted(range({size}), key=keys.__getitem__)",
+        f"{indent}for {along}, position in enumerate(order{wanted}):",
+        f"{indent}    {name}[{_position(shape, letters)}] = position",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 class _Writer:

@@ -107,23 +107,3 @@ def before_max(x: Number, best: Number) -> bool:
 def before_min(x: Number, best: Number) -> bool:
     """Does x replace the least so far? NaN is less than anything, the first one wins."""
     return best == best and (x < best or x != x)
-
-
-def positions(
-    values: list[Number], shape: tuple[int, ...], arg: tuple[int, bool, int | None]
-) -> list[Number]:
-    """Where the elements in order are along one axis; equals keep their order, NaN is greatest."""
-    axis, descending, count = arg
-    size = shape[axis]
-    inner = math.prod(shape[axis + 1 :])
-    count = size if count is None else count
-    result: list[Number] = [0] * (math.prod(shape[:axis]) * count * inner)
-    sign = -1 if descending else 1
-    for outer in range(math.prod(shape[:axis])):
-        for column in range(inner):
-            row = [values[(outer * size + i) * inner + column] for i in range(size)]
-            keys = [(sign * (x != x), sign * x if x == x else 0) for x in row]
-            order = sorted(range(size), key=keys.__getitem__)
-            for i, position in enumerate(order[:count]):
-                result[(outer * count + i) * inner + column] = position
-    return result

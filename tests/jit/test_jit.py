@@ -9,6 +9,8 @@ import pytest
 import groundup as gu
 from groundup import nn
 from groundup.runtime import code
+from groundup.schedule import tiles
+from groundup.schedule.sizes import Sym
 from groundup.tensor import JitError
 
 SCALE = 2.0
@@ -377,3 +379,23 @@ def test_a_bad_index_leaves_everything_as_it_was() -> None:
     assert state() == before
     step(x, y)
     assert state() != before
+
+
+def test_vectors_along_a_batch_that_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of a runtime size in panels: the last one is partly beyond the batch, of any size."""
+    monkeypatch.setattr(tiles, "LATER", 1e-3)
+    weights = [gu.randn(37, 70).realize(), gu.randn(37, 70).realize()]
+    weights[1].copy_(weights[0])
+
+    def step(w: gu.Tensor, x: gu.Tensor) -> gu.Tensor:
+        y = x @ w.t()
+        w.sub_(y.sum(0).unsqueeze(1) * 1e-3)
+        return y
+
+    captured = gu.jit(lambda x: step(weights[0], x))
+    for batch in (64, 64, 16, 33, 200, 2, 17, 64):
+        x = gu.randn(batch, 70).realize()
+        assert captured(x).tolist() == step(weights[1], x).tolist()
+        assert weights[0].tolist() == weights[1].tolist()
+    plans = {id(c.plan): c.plan for c in captured._captures.values()}.values()
+    assert all(any(isinstance(t, Sym) for t in plan.temps) for plan in plans)

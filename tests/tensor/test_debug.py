@@ -178,3 +178,13 @@ def test_an_index_out_of_range_ends_in_the_line_of_the_loop(how: str) -> None:
     frames = traceback.extract_tb(error.value.__traceback__)
     (inside,) = [f for f in frames if f.filename.startswith(folder)]
     assert inside.line is not None and "A[at((3, 2)," in inside.line
+
+
+def test_a_sort_is_a_file_too(tmp_path: Path) -> None:
+    a = gu.tensor([[3.0, 1.0, float("nan")], [1.0, 1.0, 0.0]])
+    with gu.debug(tmp_path) as folder:
+        assert a.argsort(1).tolist() == [[1, 0, 2], [2, 0, 1]]
+        assert a.argsort(0, descending=True).tolist() == [[0, 0, 0], [1, 1, 1]]
+        assert a.topk(2, 1).indices.tolist() == [[2, 0], [0, 1]]
+    (first, *_) = [t for t in files(folder) if "sorted(" in t]
+    assert "row = [" in first and "positions in order" in first
