@@ -330,11 +330,16 @@ def _crowded(p: Problem, a: Operand, m: Node, rows: int) -> bool:
 
 
 def _scattered(p: Problem, a: Operand, m: Node, columns: int) -> bool:
-    """Does every column of tiles read rows anew from beyond the second-level cache, each on a page
-    of its own and less than a quarter of it? No processor sees so many short rows coming."""
+    """Does every column of tiles read rows anew from beyond the second-level cache, each a part of
+    a page of its own? No processor sees so many short rows coming."""
     if a.strides.get(p.k[-1], 0) != 1:
         return False
-    apart = value(a.strides[m]) * p.itemsize >= PAGE > 4 * value(p.extents[p.k[-1]]) * p.itemsize
+    row = 1  # elements that follow each other, in one loop of the sum or several
+    for v in reversed(p.k):
+        if a.strides.get(v, 0) != row:
+            break
+        row *= value(p.extents[v])
+    apart = value(a.strides[m]) * p.itemsize >= PAGE > row * p.itemsize
     return apart and columns >= MANY and _elements(p, a) * p.itemsize > LEVEL2
 
 
