@@ -52,27 +52,34 @@ def sum_broadcast(
         e.bindings[last] = Binding(iv, 0, scope)
         a0, b0 = c.base(k.a), c.base(k.b)
         running = list(running)
+        w = Writer(f, f.region, c.width)
+
+        def add(i: int, j: int, x: Operand, y: Operand) -> None:
+            at = i * vectors + j
+            if k.halves:
+                running[at] = w.add_product(x, y, running[at])
+            else:
+                running[at] = w.intrinsic("fma", t, x, y, running[at])
+
         if k.ahead and not k.paired and count == unroll:
             ask_ahead(iv)
         for u in range(count):
             a_u = f.gep(a0, c.offset(a_step, u), a_type.llvm)
             b_u = f.gep(b0, c.offset(b_step, u), b_type.llvm)
-            w = Writer(f, f.region, c.width)
+            if k.paired:  # one vector of b at a time: registers for more rows of sums
+                for j in range(vectors):
+                    y = load(b_u, j, b_type)
+                    for i in range(*rows):
+                        add(i, j, load(f.gep(a_u, a_rows[i], a_type.llvm), j, a_type), y)
+                continue
             b = [load(b_u, j, b_type) for j in range(vectors)]
             for i in range(*rows):
                 address = f.gep(a_u, a_rows[i], a_type.llvm)
-                if not k.paired:
-                    x = f.put(f"load {a_type.llvm}, ptr {address}, align {a_type.itemsize}")
-                    x = convert(Writer(f, f.region, 0), a_type, c.dtype, x)
-                    x = e.widen(Value(x, c.dtype, 0, scope), c.width)
+                x = f.put(f"load {a_type.llvm}, ptr {address}, align {a_type.itemsize}")
+                x = convert(Writer(f, f.region, 0), a_type, c.dtype, x)
+                x = e.widen(Value(x, c.dtype, 0, scope), c.width)
                 for j in range(vectors):
-                    if k.paired:
-                        x = load(address, j, a_type)
-                    at = i * vectors + j
-                    if k.halves:
-                        running[at] = w.add_product(x, b[j], running[at])
-                    else:
-                        running[at] = w.intrinsic("fma", t, x, b[j], running[at])
+                    add(i, j, x, b[j])
         e.close()
         return running
 

@@ -179,7 +179,7 @@ def _tiles(
     loose = _apart(p, a, paired), p.halves == "pairs" and not pack
     edges = 0.0 if m is None else _edges(p, m)
     walk = 0.0 if m is None or paired else _walk(p, a, m)
-    for vectors in (1, 2, 3, 4, 6, 8) if m is None else (1, 2, 3, 4):
+    for vectors in (1, 2, 3, 4, 6, 8) if m is None or paired else (1, 2, 3, 4):
         if vectors > 1 and (vectors - 1) * width >= columns:
             break
         rows = min(height, _most_rows(p.registers, vectors, paired))
@@ -226,12 +226,12 @@ def _tiles(
 def _most_rows(registers: int, vectors: int, paired: bool) -> int:
     """Rows of a tile whose running values stay in registers through every term.
 
-    Besides rows × vectors of them, a term holds `vectors` of b, two factors of a (paired: as many
-    as b's). Where a tile is one vector wide, b's of four terms are read ahead: counted in the
-    machine code that LLVM makes of all tiles for each kind of processor
+    Besides rows × vectors of them, a term holds `vectors` of b and two factors of a (paired: one of
+    each, and what is read ahead). Where a tile is one vector wide, b's of four terms are read
+    ahead: counted in the machine code that LLVM makes of all tiles for each kind of processor
     (tests/emit/test_spills.py).
     """
-    rows = (registers - 2 - vectors * (2 if paired else 1)) // vectors
+    rows = (registers * 3 // 4 if paired else registers - 2 - vectors) // vectors
     return min(rows, registers - 6 if vectors == 1 else rows, 14)
 
 
