@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..ir.node import Node, make
 from ..ir.transform import product_of, toposort
+from .caches import elements, follows
 from .chain import Linked
 from .fuse import Group, stored_behind
 from .lower import Lowering, Memory, Raw, affine
@@ -118,7 +119,7 @@ def chosen(p: Problem) -> Choice | None:
     plain = choose(p)
     if best is None or plain is None:
         return None
-    if best.cost > plain.cost + SAVED * _elements(p, operand):
+    if best.cost > plain.cost + SAVED * elements(p, operand):
         return None
     best.order = "across" if best.a is operand else "rows"
     best.pack, best.near = best.pack and best.a is operand, False
@@ -128,8 +129,6 @@ def chosen(p: Problem) -> Choice | None:
 
 def _asked(p: Problem, c: Choice) -> Node | None:
     """The load of rows that follow each other in memory, if tiles should ask for those to come."""
-    from .tiles import follows
-
     assert c.m is not None and c.a.body is not None
     for n in toposort([c.a.body]):
         if n.op == "load":
@@ -137,11 +136,6 @@ def _asked(p: Problem, c: Choice) -> Node | None:
             if follows(p, c, walk.get(c.m, 0), walk.get(p.k[-1], 0)):
                 return n
     return None
-
-
-def _elements(p: Problem, o: Operand) -> int:
-    """How many elements of an operand are read."""
-    return prod(value(e) for v, e in p.extents.items() if o.strides.get(v, 0) != 0)
 
 
 def _fits(p: Problem, c: Choice, operand: Operand) -> bool:
@@ -156,7 +150,7 @@ def _fits(p: Problem, c: Choice, operand: Operand) -> bool:
     walks = [dict(n.arg.terms) for n in toposort([operand.body]) if n.op == "load"]
     if {w.get(along, 0) for w in walks} not in ({1}, {0, 1}):
         return False
-    return not rows or _elements(p, c.b) * p.itemsize <= WEIGHTS
+    return not rows or elements(p, c.b) * p.itemsize <= WEIGHTS
 
 
 def room(p: Problem, c: Choice, ref: object, slots: int) -> Made:

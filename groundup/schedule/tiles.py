@@ -6,15 +6,17 @@ gradients; costs are about cycles of one core.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import gcd, prod
+from math import prod
 
 from ..emit.contraction import split
 from ..ir.node import Node
 from ..ir.record import replace
+from . import caches
+from .caches import FIRST, LINE, PAGE, WALK
 from .contract import Choice, Gather, Operand, Problem
 from .lower import affine
 from .pack import turned
-from .sizes import Size, Sym, size_of, value
+from .sizes import Sym, size_of, value
 from .winners import elected
 
 PANEL = 320 << 10  # bytes of b that one tile walks: they stay in the second-level cache
@@ -24,22 +26,11 @@ LEAST_BLOCK = 512  # terms of a block: fewer, and keeping the sums between block
 # where each lane has a page of its own.
 SCATTER, SCATTER_FAR = 1.5, 5.0
 TURN = 6.0  # cycles a column of a tile, where that is what lies together in the output
-PAGE = 4096
 APART = 4.0  # cycles a term longer, where vectors of a tile's rows lie pages apart
 NEAR_ROWS = 128  # that use a panel: fewer, and it is copied once for all users, by all threads
-AHEAD = 256 << 10  # bytes of rows: fewer soon lie in the second-level cache
-WINDOW = 8  # rows of a window that slides over an image
-FIRST = 16 << 10  # bytes: half of a first-level cache
-LINE = 64  # bytes
 STREAMS = 8  # rows of memory that are read side by side
-FAR, WALK = 16 << 10, 1.7  # bytes between two terms, and how much longer such a walk takes
-MANY, LEVEL2 = 512, 1 << 20  # columns; bytes of a second-level cache
 CROWDED = 1.3  # how much longer it takes when rows push each other out of the cache
 POINTERS = 9  # rows a runtime size apart for which there are registers enough
-# Cycles a term longer, where a tile's rows lie together and each term on a page of its own; where
-# those terms push each other out of the second-level cache, too. WAY: bytes of such a cache after
-# which lines share their places, of which there are WAYS.
-NEW_PAGE, PUSHED_OUT, WAY, WAYS = 0.7, 2.0, 128 << 10, 8
 TRANSPOSE, COPY = 0.8, 0.4  # cycles an element of a copy into panels
 LARGE, AWAY = 4 << 20, 1.5  # bytes of a copy that leaves the caches; what an element costs then
 LOOSE_VECTOR, LOOSE_NUMBER = 2.0, 1.5  # cycles to put a pair together from two reads
@@ -62,7 +53,7 @@ def choose(p: Problem, fits: Callable[[Choice], bool] = bool) -> Choice | None:
         _arrange(p, best)
     best = elected(p, best, lambda p: [c for c in candidates(p) if fits(c)])
     best.near = best.pack and not best.lanes and best.repack is None and _near(p, best)
-    best.ahead = _ahead(p, best)
+    best.ahead = caches.ahead(p, best)
     return best
 
 
@@ -117,21 +108,6 @@ def _rows_allowed(
     return not (p.lanes and isinstance(p.extents[m], Sym))
 
 
-def _terms(p: Problem) -> int:
-    k = 1
-    for v in p.k:
-        k *= value(p.extents[v])
-    return k
-
-
-def _rest(p: Problem, *tiled: Node | None) -> int:
-    n = 1
-    for v, e in p.extents.items():
-        if v.op == "out" and v not in tiled:
-            n *= value(e)
-    return n
-
-
 def even(total: int, tile: int) -> int:
     """The tile size that cuts `total` into as many, but equal, parts."""
     return -(-total // -(-total // tile))
@@ -169,7 +145,7 @@ def _tiles(
     outside = 0.0
     if stored != 1:
         far = value(stored) * p.sum.dtype.itemsize * 4 > PAGE
-        outside = (SCATTER_FAR if far else SCATTER) * columns * height * _rest(p, m, n)
+        outside = (SCATTER_FAR if far else SCATTER) * columns * height * caches.rest(p, m, n)
     # Emitted tiles are then turned in registers.
     turned = m is not None and p.target_strides[m] == 1 != stored
     found = []
@@ -178,7 +154,7 @@ def _tiles(
         every = APART
     loose = _apart(p, a, paired), p.halves == "pairs" and not pack
     edges = 0.0 if m is None else _edges(p, m)
-    walk = 0.0 if m is None or paired else _walk(p, a, m)
+    walk = 0.0 if m is None or paired else caches.walk(p, a, m)
     for vectors in (1, 2, 3, 4, 6, 8) if m is None or paired else (1, 2, 3, 4):
         if vectors > 1 and (vectors - 1) * width >= columns:
             break
@@ -194,24 +170,24 @@ def _tiles(
             cycles = sum(
                 count * _tile_cycles(
                     p, r, vectors, columns, width, paired, every, loose,
-                    0.0 if paired or m is None else _lines(p, a, m, r),
+                    0.0 if paired or m is None else caches.lines(p, a, m, r),
                 )
                 for r, count in tiles
             ) + edges * sum(count for _, count in tiles) * -(-columns // (vectors * width))
             store = outside
             if turned and rows > 2:
-                store = TURN * columns * sum(count for _, count in tiles) * _rest(p, m, n)
-            cost = cycles * _rest(p, m, n) + min(store, outside) + extra
+                store = TURN * columns * sum(count for _, count in tiles) * caches.rest(p, m, n)
+            cost = cycles * caches.rest(p, m, n) + min(store, outside) + extra
             c = Choice(
                 cost, a, b, m, n, rows, vectors, paired=paired, pack=pack, repack=gather
             )
-            if m is not None and not paired and _walks_far(p, a) and _terms(p) >= 64:
-                c.cost += (WALK - 1) * cycles * _rest(p, m, n)
+            if m is not None and not paired and caches.walks_far(p, a) and caches.terms(p) >= 64:
+                c.cost += (WALK - 1) * cycles * caches.rest(p, m, n)
             elif walk:
-                c.cost += walk * _terms(p) * sum(count for _, count in tiles) * -(
-                    -columns // (vectors * width)) * _rest(p, m, n)
+                c.cost += walk * caches.terms(p) * sum(count for _, count in tiles) * -(
+                    -columns // (vectors * width)) * caches.rest(p, m, n)
             if gather is None and m is not None and (
-                _crowded(p, a, m, rows) or _scattered(p, a, m, columns)
+                caches.crowded(p, a, m, rows) or caches.scattered(p, a, m, columns)
             ):  # fmt: skip
                 c.cost, c.pack_rows = _uncrowded(p, a, m, cost)
             if isinstance(p.extents[n], Sym) and gather is None and pack:
@@ -246,7 +222,7 @@ def _with_rows(
     )
     if isinstance(p.extents[p.k[-1]], Sym) and c.rows > POINTERS:
         cycles *= CROWDED
-    cost = cycles * _rest(p, c.m, c.n) + extra + TRANSPOSE * _elements(p, c.a)
+    cost = cycles * caches.rest(p, c.m, c.n) + extra + TRANSPOSE * caches.elements(p, c.a)
     return replace(c, cost=cost, pack_rows=True)
 
 
@@ -268,7 +244,7 @@ def _tile_cycles(
     # then halves of a cycle are counted. Where a processor works in halves it is one.
     wide = p.in_halves and width * p.sum.dtype.bits > 256
     near = 24 if width * p.sum.dtype.bits > 256 else 12  # bytes that the cache below gives
-    terms = _terms(p)
+    terms = caches.terms(p)
     if p.adds_pairs:
         last = value(p.extents[p.k[-1]])
         terms = terms // max(1, last) * -(-last // 2)
@@ -307,46 +283,10 @@ def _edges(p: Problem, m: Node) -> float:
     return runs * EDGES * (0.5 if whole else 2.0)
 
 
-def _lines(p: Problem, a: Operand, m: Node, rows: int) -> float:
-    """Lines of a that each term of a tile reads anew; 0 if all of them stay near."""
-    step, apart, whole = a.strides.get(p.k[-1], 0), a.strides[m], LINE // p.itemsize
-    if isinstance(step, Sym) or isinstance(apart, Sym):
-        return 0.0
-    lines = rows if apart >= whole else max(1.0, rows * int(apart) / whole)
-    lines *= min(1.0, int(step) / whole)
-    return lines if lines * _terms(p) * LINE > FIRST else 0.0
-
-
-def _crowded(p: Problem, a: Operand, m: Node, rows: int) -> bool:
-    """Do the rows of a tile fall onto the same lines of the first-level cache (64 sets of 8 lines
-    of 64 bytes on x86-64), so that they push each other out?"""
-    if a.strides.get(p.k[-1], 0) != 1:
-        return False  # a line holds all rows of a term
-    step = a.strides[m]
-    if isinstance(step, Sym):
-        return False
-    sets = 4096 // gcd(4096, max(64, int(step) * p.itemsize))
-    return rows > 4 * sets
-
-
-def _scattered(p: Problem, a: Operand, m: Node, columns: int) -> bool:
-    """Does every column of tiles read rows anew from beyond the second-level cache, each a part of
-    a page of its own? No processor sees so many short rows coming."""
-    if a.strides.get(p.k[-1], 0) != 1:
-        return False
-    row = 1  # elements that follow each other, in one loop of the sum or several
-    for v in reversed(p.k):
-        if a.strides.get(v, 0) != row:
-            break
-        row *= value(p.extents[v])
-    apart = value(a.strides[m]) * p.itemsize >= PAGE > row * p.itemsize
-    return apart and columns >= MANY and _elements(p, a) * p.itemsize > LEVEL2
-
-
 def _uncrowded(p: Problem, a: Operand, m: Node, cost: float) -> tuple[float, bool]:
     """(the cost, whether a is copied first into rows that are not crowded)."""
     if _rows_packable(p, a, m):
-        copied = cost + COPY * _elements(p, a)
+        copied = cost + COPY * caches.elements(p, a)
         if copied < CROWDED * cost:
             return copied, True
     return CROWDED * cost, False
@@ -361,42 +301,13 @@ def _rows_packable(p: Problem, a: Operand, m: Node) -> bool:
     return packable(p, a, last, runtime=True)
 
 
-def _elements(p: Problem, o: Operand) -> int:
-    """How many elements of an operand are read."""
-    elements = 1
-    for v, e in p.extents.items():
-        if o.strides.get(v, 0) != 0:
-            elements *= value(e)
-    return elements
-
-
-def _walks_far(p: Problem, o: Operand) -> bool:
-    """Does each term lie on another page, where no processor expects it?"""
-    step = o.strides.get(p.k[-1], 0)
-    return not isinstance(step, Sym) and int(step) * p.itemsize >= FAR
-
-
-def _walk(p: Problem, a: Operand, m: Node) -> float:
-    """How much longer each term takes because it lies on another page than the one before, with
-    the other rows beside it."""
-    step = a.strides.get(p.k[-1], 0)
-    if a.strides.get(m) != 1 or isinstance(step, Sym) or int(step) * p.itemsize < PAGE // 2:
-        return 0.0
-    bytes_ = int(step) * p.itemsize
-    pushed = _terms(p) > WAYS * (WAY // gcd(WAY, bytes_))
-    # Of vectors of 256 bits halves of a cycle are counted (see `_tile_cycles`); a tile of those of
-    # 512 has time enough to hide the next page.
-    wide = p.lane_count * p.sum.dtype.bits > 256
-    return (PUSHED_OUT if pushed else 0.0) if wide else 2 * (PUSHED_OUT if pushed else NEW_PAGE)
-
-
 def _packing(p: Problem, b: Operand, m: Node | None, n: Node) -> list[tuple[bool, float]]:
     """Ways to read b: whether it is copied into panels first, and what that costs."""
     # Where nothing changes a copy of the weights, which have no runtime size, stands for good.
     along = p.updates and b.strides[n] != 1 and value(p.extents[n]) >= p.lane_count
     if not packable(p, b, n, runtime=along):
         return [(False, 0.0)] if b.strides[n] == 1 else []
-    elements = p.shared(b, _elements(p, b))
+    elements = p.shared(b, caches.elements(p, b))
     if b.strides[n] != 1:
         whole = m is None or value(p.extents[m]) < NEAR_ROWS  # see `_near`
         away = AWAY if whole and elements * p.itemsize > LARGE else 0.0
@@ -408,7 +319,7 @@ def _packing(p: Problem, b: Operand, m: Node | None, n: Node) -> list[tuple[bool
     # A step of the sum changes lines. (The rows of a chain's unit are near soon, and a copy of them
     # would leave the caches.)
     far = not isinstance(last, Sym) and int(last) * 4 >= 1024 and not p.apart
-    if far and uses >= 256 and _terms(p) >= 64 and not isinstance(p.extents[n], Sym):
+    if far and uses >= 256 and caches.terms(p) >= 64 and not isinstance(p.extents[n], Sym):
         return [(True, COPY * elements)]
     return [(False, 0.0)]
 
@@ -446,7 +357,7 @@ def _near(p: Problem, c: Choice) -> bool:
     varies = any(c.b.strides.get(v, 0) != 0 for v in outer)
     rows = value(p.extents[c.m]) if c.m is not None else 1
     if c.order != "rows":
-        rows *= _rest(p, c.m, c.n)
+        rows *= caches.rest(p, c.m, c.n)
         if varies:
             return False
     if rows < NEAR_ROWS or c.order == "across" or c.paired or p.halves:
@@ -462,46 +373,10 @@ def _near(p: Problem, c: Choice) -> bool:
     return first > c.block[0] or (first == c.block[0] and len(run) == 1)
 
 
-def _ahead(p: Problem, c: Choice) -> bool:
-    """Should a tile ask for the rows of the next? If they follow its own, and there are many."""
-    if c.m is None or c.lanes or c.pack_rows or p.halves:
-        return False
-    if c.paired:
-        return c.order == "across" and _slides(p, c) and _elements(p, c.a) * p.itemsize >= AHEAD
-    return follows(p, c, c.a.strides[c.m], c.a.strides.get(p.k[-1], 0))
-
-
-def follows(p: Problem, c: Choice, row: Size, term: Size) -> bool:
-    """Do rows that are so far apart, as their terms, follow each other in memory, and are there
-    many?"""
-    terms = p.extents[p.k[-1]]
-    if isinstance(row, Sym) or isinstance(terms, Sym) or term != 1:
-        return False
-    if row not in (terms, 2 * terms):  # or every other pixel of an image, of all channels
-        return False
-    if c.block is not None and c.block[0] == len(p.k) - 1:
-        return False
-    return _elements(p, c.a) * p.sum.dtype.itemsize >= AHEAD
-
-
-def _slides(p: Problem, c: Choice) -> bool:
-    """Does a window slide over a along the outer loop whose steps are next to each other, a few
-    rows at a time?"""
-    outer = [v for v in p.extents if v.op == "out" and v is not c.m and v is not c.n]
-    if not outer or c.m is None or not p.k:
-        return False
-    below = min(outer, key=lambda v: value(p.target_strides[v]))
-    steps = [c.a.strides.get(v, 0) for v in (below, p.k[0], c.m)]
-    if any(isinstance(s, Sym) for s in (*steps, p.extents[p.k[0]])) or not steps[1]:
-        return False
-    new, rest = divmod(value(steps[0]), value(steps[1]))
-    return not rest and 0 < new <= value(p.extents[p.k[0]]) <= WINDOW
-
-
 def _arrange(p: Problem, c: Choice) -> None:
     """Blocks of the reduction, and which tiles come first, so that data stay near."""
     width = p.lane_count * p.itemsize
-    terms = _terms(p)
+    terms = caches.terms(p)
     columns = value(p.extents[c.n])
     rows = 1  # all that a's block holds for one term
     for v, s in c.a.strides.items():
@@ -509,7 +384,7 @@ def _arrange(p: Problem, c: Choice) -> None:
             rows *= value(p.extents[v])
     itemsize = p.itemsize
     panel = terms * c.vectors * width
-    repeated = _rest(p, c.m, c.n) * -(-columns // (c.vectors * p.lane_count))
+    repeated = caches.rest(p, c.m, c.n) * -(-columns // (c.vectors * p.lane_count))
     outer = [v for v in p.extents if v.op == "out" and v is not c.m and v is not c.n]
     shared = not any(v.op == "out" and v is not c.n and s for v, s in c.b.strides.items())
     tile = c.vectors * p.lane_count
@@ -521,7 +396,7 @@ def _arrange(p: Problem, c: Choice) -> None:
         # a is read once, the whole of b from the second-level cache. A plan for a few rows of a
         # runtime number serves any.
         c.order = "across"
-    elif c.paired and _slides(p, c) and _elements(p, c.b) * itemsize <= FIRST:
+    elif c.paired and caches.slides(p, c) and caches.elements(p, c.b) * itemsize <= FIRST:
         c.order = "across"  # pixels are read and written whole, b lies in the first-level cache
     elif outer and all(value(p.target_strides[v]) < value(p.target_strides[c.n]) for v in outer):
         c.order = "outer"
@@ -530,7 +405,7 @@ def _arrange(p: Problem, c: Choice) -> None:
     most = max(LEAST_BLOCK, PANEL // (c.vectors * width))
     near = NEAR // ((rows + columns) * itemsize)
     across = c.a.strides.get(p.k[-1], 0) != 1  # a tile takes a part of each line that it touches
-    if c.m is None and _walks_far(p, c.b) and terms > 2 * STREAMS:
+    if c.m is None and caches.walks_far(p, c.b) and terms > 2 * STREAMS:
         c.block = (len(p.k) - 1, STREAMS)  # runs of that many rows are read side by side
         return
     if across and terms * (rows + columns) * itemsize > NEAR and near >= LEAST_BLOCK:
@@ -578,9 +453,9 @@ def _lanes(p: Problem, a: Operand, b: Operand, m: Node | None, n: Node) -> list[
         if (1 << (vectors - 1).bit_length()) > width or rows < 1:
             continue
         inner = value(p.extents[last])
-        steps = _terms(p) // max(1, inner) * -(-inner // width)
+        steps = caches.terms(p) // max(1, inner) * -(-inner // width)
         rows = even(height, rows)
-        tiles = -(-height // rows) * -(-columns // vectors) * _rest(p, m, n)
+        tiles = -(-height // rows) * -(-columns // vectors) * caches.rest(p, m, n)
         per_step = max(rows * vectors, rows + vectors, 4)
         per_tile = steps * per_step + rows * vectors * 4 + 10
         cost = tiles * per_tile + extra

@@ -30,7 +30,7 @@ from groundup.ir.extent import Extent, Symbol
 from groundup.ir.node import Node, alu, buffer, fresh, index, loops, out, outs, read, reduce, where
 from groundup.ir.record import replace
 from groundup.runtime import code, target
-from groundup.schedule import Plan, Signature, contract, pack, tiles
+from groundup.schedule import Plan, Signature, caches, contract, pack, tiles
 
 from .. import build as B
 
@@ -46,7 +46,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contract, "PARALLEL", 1)
     monkeypatch.setattr(pack, "PARALLEL", 1)
     monkeypatch.setattr(tiles, "NEAR_ROWS", 1)
-    monkeypatch.setattr(tiles, "AHEAD", 1)
+    monkeypatch.setattr(caches, "AHEAD", 1)
 
 
 @pytest.fixture
@@ -361,8 +361,8 @@ def test_rows_on_pages_of_their_own_are_copied_together(monkeypatch: pytest.Monk
         assert plan(build(large, np.zeros((columns, 700), np.float32)))[1] == copied, columns
     x, w = numbers(8, (33, 23, 70), (600, 70))
     (plain,) = run(build(x, w))
-    monkeypatch.setattr(tiles, "PAGE", 300)
-    monkeypatch.setattr(tiles, "LEVEL2", 300)
+    monkeypatch.setattr(caches, "PAGE", 300)
+    monkeypatch.setattr(caches, "LEVEL2", 300)
     made, copied = plan(build(x, w))
     assert copied == 1
     want = np.einsum("tbk,nk->btn", x.astype(np.float64), w.astype(np.float64))
