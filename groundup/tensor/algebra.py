@@ -1,6 +1,6 @@
 """Products beyond matmul: with something added, over chosen axes, of all pairs; distances.
 
-Each is made of matmul, or written in the axes notation. Must not know how a contraction runs.
+Each is made of matmul. Must not know how a contraction runs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from . import shape
 from .contract import bmm, matmul, mm, mv, outer
 from .core import Core
 from .errors import ShapeError, at_line, check_dim, lined_up
-from .notation import axes, indexed
 from .operands import scaled
 
 if TYPE_CHECKING:
@@ -277,10 +276,3 @@ def chain_matmul(matrices: Sequence[Core]) -> Tensor:
     letters = [chr(ord("a") + i) for i in range(len(matrices) + 1)]
     terms = ",".join(x + y for x, y in pairwise(letters))
     return einsum(f"{terms}->{letters[0]}{letters[-1]}", *matrices)
-
-
-def bilinear(a: Core, b: Core, weight: Core) -> Tensor:
-    """y[…, o] = Σ_{i, j} a[…, i] · w[o, i, j] · b[…, j]"""
-    *n, o, i, j = axes(a.ndim + 2)
-    half = (indexed(a, (*n, i)) * indexed(weight, (o, i, j))).sum(i).order(*n, o, j)
-    return (half[*n, o, j] * indexed(b, (*n, j))).sum(j).order(*n, o)

@@ -37,6 +37,14 @@ from .convolution import (
     conv_transpose2d,
     conv_transpose3d,
 )
+from .dropouts import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
 from .losses import (
     binary_cross_entropy_with_logits,
     cross_entropy,
@@ -68,10 +76,12 @@ from .measures import (
 from .normalisation import (
     batch_norm,
     group_norm,
+    instance_norm,
     layer_norm,
+    local_response_norm,
+    rms_norm,
 )
 from .pointwise import (
-    dropout,
     gelu,
     general_relu,
     leaky_relu,
@@ -97,24 +107,16 @@ from .pooling import (
     max_unpool3d,
 )
 from .products import (
+    bilinear,
     embedding,
     linear,
     scaled_dot_product_attention,
 )
 from .rearrange import (
-    alpha_dropout,
-    bilinear,
     channel_shuffle,
-    dropout1d,
-    dropout2d,
-    dropout3d,
-    feature_alpha_dropout,
-    instance_norm,
-    local_response_norm,
     one_hot,
     pixel_shuffle,
     pixel_unshuffle,
-    rms_norm,
     unfold,
 )
 from .resampling import (

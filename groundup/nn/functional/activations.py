@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 
-from groundup.tensor import ShapeError, Tensor, erfc, rand, where
+from groundup.tensor import DType, ShapeError, Tensor, erfc, rand, where
+from groundup.tensor import softmin as along
 from groundup.tensor.errors import at_line, check_dim
 
 from .checks import shapes_at_line
@@ -118,12 +119,12 @@ def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
 
 # Klambauer et al. 2017, "Self-Normalizing Neural Networks", eq. 14: the fixed point at mean 0 and
 # variance 1.
-_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
 def selu(x: Tensor) -> Tensor:
     """λ · (x where x > 0, else α·(e^x − 1)), which keeps mean 0 and variance 1"""
-    return _elu("selu", x, _SELU_ALPHA, _SELU_SCALE, 1.0)
+    return _elu("selu", x, SELU_ALPHA, SELU_SCALE, 1.0)
 
 
 def glu(x: Tensor, dim: int = -1) -> Tensor:
@@ -214,11 +215,13 @@ def threshold(x: Tensor, threshold: float, value: float) -> Tensor:
     return x.masked_fill(below, value)
 
 
-def softmin(x: Tensor, dim: int = -1, dtype: object = None) -> Tensor:
-    """softmax of −x"""
-    from groundup.tensor import softmin as along
+def softmin(x: Tensor, dim: int = -1, dtype: DType | None = None) -> Tensor:
+    """softmax of −x
 
-    return along(x, dim, dtype)  # type: ignore[arg-type]
+    >>> softmin(gu.tensor([0.0, 0.0])).tolist()
+    [0.5, 0.5]
+    """
+    return along(x, dim, dtype)
 
 
 def normal_share(x: Tensor) -> Tensor:

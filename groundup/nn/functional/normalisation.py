@@ -1,4 +1,5 @@
-"""Values brought to mean 0 and variance 1: by batch, by layer, by group.
+"""Values brought to one scale: mean 0 and variance 1 by batch, layer, group or image, or a mean
+square of 1, or less where the neighbouring channels are large.
 
 Must not know about modules or training loops.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from groundup.tensor import ShapeError, Tensor, axes, no_grad
+from groundup.tensor import ShapeError, Tensor, axes, axis, no_grad, pad
 from groundup.tensor.autocast import full
 
 from ..waiting import wait
@@ -160,3 +161,102 @@ def group_norm(
     n, c, *p = axes(x.ndim)
     y = y if weight is None else (y[n, c, *p] * weight[c]).order(n, c, *p)
     return y if bias is None else (y[n, c, *p] + bias[c]).order(n, c, *p)
+
+
+def instance_norm(
+    x: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """batch_norm of every image by itself: μ and σ² over all axes but the first two
+
+    The running statistics move by the mean over images of theirs; with use_input_stats=False they
+    are used instead. Source: Ulyanov et al. 2016. Raises ShapeError for images of one element.
+
+    >>> instance_norm(gu.tensor([[[1.0, 3.0]]]), eps=0.0).tolist()
+    [[[-1.0, 1.0]]]
+    """
+    if x.ndim < 2:
+        raise ShapeError("instance_norm: expected (n, c, …)" + shapes_at_line(input=x.shape))
+    if not use_input_stats:
+        return batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+    count = math.prod(int(s) for s in x.shape[2:])
+    if count <= 1:
+        raise ShapeError(
+            "instance_norm: an image needs more than 1 element to have a variance"
+            + shapes_at_line(input=x.shape)
+        )
+    over = tuple(range(2, x.ndim))
+    mean = x.mean(over, True)
+    centred = x - mean
+    var = (centred * centred).mean(over, True)
+    if running_mean is not None and running_var is not None:
+        with no_grad():
+            unbiased = var.detach() * (count / (count - 1))
+            own = mean.detach().reshape(x.shape[:2]).mean(0)
+            running_mean.add_((own - running_mean) * momentum)
+            running_var.add_((unbiased.reshape(x.shape[:2]).mean(0) - running_var) * momentum)
+    y = centred * (var + eps).rsqrt()
+    tail = (1,) * (x.ndim - 2)
+    y = y if weight is None else y * weight.reshape(-1, *tail)
+    return y if bias is None else y + bias.reshape(-1, *tail)
+
+
+def rms_norm(
+    x: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None,
+    eps: float | None = None,
+) -> Tensor:  # fmt: skip
+    """y[…,k] = x[…,k] / √(mean x² + eps) · weight[k], k the last axes together
+
+    eps: the type's gap after 1 unless given. Source: Zhang & Sennrich 2019, eq. 4.
+
+    >>> rms_norm(gu.tensor([[3.0, 3.0]]), (2,), eps=0.0).tolist()
+    [[1.0, 1.0]]
+    """
+    sizes = tuple(normalized_shape)
+    if not sizes or tuple(x.shape[-len(sizes) :]) != sizes:
+        raise ShapeError(
+            f"rms_norm: an input that ends in axes of {sizes} is expected"
+            + shapes_at_line(input=x.shape)
+        )
+    if weight is not None and tuple(weight.shape) != sizes:
+        raise ShapeError(
+            f"rms_norm: the weight has one number for each place that is normalised, {sizes}"
+            + shapes_at_line(input=x.shape, weight=weight.shape)
+        )
+    over = tuple(range(x.ndim - len(sizes), x.ndim))
+    square = (x * x).mean(over, True)
+    y = x * (square + (x.dtype.eps if eps is None else eps)).rsqrt()
+    return y if weight is None else y * weight
+
+
+def local_response_norm(
+    x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """x[n,c,…] / (k + α/size · Σ over `size` neighbouring channels of x²)^β
+
+    Source: Krizhevsky et al. 2012, section 3.3.
+
+    >>> local_response_norm(gu.ones(1, 1, 1), 1, alpha=1.0, beta=1.0).item()
+    0.5
+    """
+    if x.ndim < 3 or size < 1:
+        raise ShapeError(
+            f"local_response_norm: expected (n, c, …, l), and a size of at least 1, not {size}"
+            + shapes_at_line(input=x.shape)
+        )
+    if not x.numel():
+        return x
+    before = size // 2
+    square = x * x
+    rows = square.reshape(x.shape[0], x.shape[1], -1)
+    padded = pad(rows, (0, 0, before, (size - 1) // 2))
+    n, p = axes("n p")
+    c, u = axis("c", int(x.shape[1])), axis("u", size)
+    total = padded[n, c + u, p].sum(u).order(n, c, p)
+    return x / (total.reshape(x.shape) * (alpha / size) + k) ** beta

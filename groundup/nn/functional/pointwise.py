@@ -1,4 +1,4 @@
-"""Activations, element by element or along one axis, and dropout.
+"""Activations, element by element or along one axis.
 
 Must not know about modules or training loops.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from groundup.tensor import Axis, Tensor, axes, float32, rand, where
+from groundup.tensor import Axis, Tensor, axes, float32, where
 from groundup.tensor.autocast import full, is_half
 from groundup.tensor.errors import check_dim
 
@@ -50,22 +50,6 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
         inner = math.sqrt(2.0 / math.pi) * (x + 0.044715 * (x * x * x))
         return 0.5 * x * (1.0 + inner.tanh())
     raise ValueError(f"approximate is 'none' or 'tanh', not {approximate!r}")
-
-
-def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
-    """x · m / (1 − p), m[…] = 1 with probability 1 − p, else 0.
-
-    The division keeps the expectation, so evaluation (training=False) is the identity.
-    Source: Srivastava et al. 2014, section 10.
-    """
-    if not 0.0 <= p <= 1.0:
-        raise ValueError(f"dropout: the probability p must be between 0 and 1, not {p}")
-    if not training or p == 0.0:
-        return x
-    if p == 1.0:
-        return x * 0.0
-    keep = rand(x.shape, dtype=x.dtype) >= p
-    return where(keep, x * (1.0 / (1.0 - p)), 0.0)
 
 
 def softmax(x: Tensor, dim: int = -1) -> Tensor:

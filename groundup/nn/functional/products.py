@@ -1,4 +1,4 @@
-"""Products other than convolutions: linear maps, rows of a table, attention.
+"""Products other than convolutions: linear and bilinear maps, rows of a table, attention.
 
 Must not know about modules or training loops.
 """
@@ -14,7 +14,8 @@ from groundup.tensor.errors import at_line
 from groundup.tensor.pointwise import broadcast
 
 from .checks import known_indices, one_type, shapes_at_line
-from .pointwise import dropout, softmax
+from .dropouts import dropout
+from .pointwise import softmax
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -234,3 +235,26 @@ def _check_attention(
             f"{name}: a mask is bool (True: may be seen) or of a floating type (added to the"
             f" scores), not {mask.dtype.name}" + at_line()
         )
+
+
+def bilinear(a: Tensor, b: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """y[…, o] = Σ_{i, j} a[…, i] · w[o, i, j] · b[…, j] + bias[o]
+
+    a: (…, i); b: (…, j); weight: (o, i, j); bias: (o,). Raises ShapeError for other shapes.
+
+    >>> bilinear(gu.ones(4, 2), gu.ones(4, 3), gu.ones(5, 2, 3)).shape
+    (4, 5)
+    """
+    one_type("bilinear", input=a, other=b, weight=weight)
+    if (
+        tuple(a.shape[:-1]) != tuple(b.shape[:-1]) or weight.ndim != 3 or not a.ndim
+        or tuple(weight.shape[1:]) != (a.shape[-1], b.shape[-1])
+    ):  # fmt: skip
+        raise ShapeError(
+            "bilinear: (…, i), (…, j) and a weight (o, i, j)"
+            + shapes_at_line(input=a.shape, other=b.shape, weight=weight.shape)
+        )
+    *n, o, i, j = axes(a.ndim + 2)
+    half = (a[*n, i] * weight[o, i, j]).sum(i).order(*n, o, j)
+    y = (half[*n, o, j] * b[*n, j]).sum(j).order(*n, o)
+    return y if bias is None else y + bias

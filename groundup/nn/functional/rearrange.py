@@ -1,20 +1,14 @@
-"""Elements moved between axes, counted or normalised: shuffles, patches, one-hot, more norms.
+"""Elements moved between channels and places, patches of images, classes as rows of 0 and 1.
 
 Must not know about modules or training loops.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
-from groundup.tensor import ShapeError, Tensor, arange, axes, axis, int64, pad, rand, where
-from groundup.tensor.algebra import bilinear as products
+from groundup.tensor import ShapeError, Tensor, arange, axes, axis, int64, pad
 from groundup.tensor.errors import at_line
 
-from .checks import Pair, one_type, several, shapes_at_line
-
-# ---- between channels and places -----------------------------------------------------------------
+from .checks import Pair, several, shapes_at_line
 
 
 def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor:
@@ -37,7 +31,11 @@ def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor:
 
 
 def pixel_unshuffle(x: Tensor, downscale_factor: int) -> Tensor:
-    """The inverse of pixel_shuffle: y[…, c·r² + i·r + j, h, w] = x[…, c, h·r + i, w·r + j]"""
+    """The inverse of pixel_shuffle: y[…, c·r² + i·r + j, h, w] = x[…, c, h·r + i, w·r + j]
+
+    >>> pixel_unshuffle(gu.arange(4.0).reshape(1, 2, 2), 2).reshape(-1).tolist()
+    [0.0, 1.0, 2.0, 3.0]
+    """
     r = downscale_factor
     if x.ndim < 3 or r < 1 or int(x.shape[-1]) % r or int(x.shape[-2]) % r:
         raise ShapeError(
@@ -118,176 +116,3 @@ def one_hot(ids: Tensor, num_classes: int = -1) -> Tensor:
     elif num_classes < 1 or (ids.numel() and int(ids.max().item()) >= num_classes):
         raise ValueError(f"one_hot: every id is below {num_classes} classes" + at_line())
     return (ids.unsqueeze(-1) == arange(num_classes)).long()
-
-
-def bilinear(a: Tensor, b: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """y[…, o] = Σ_{i, j} a[…, i] · w[o, i, j] · b[…, j] + bias[o]"""
-    one_type("bilinear", input=a, other=b, weight=weight)
-    if (
-        tuple(a.shape[:-1]) != tuple(b.shape[:-1]) or weight.ndim != 3 or not a.ndim
-        or tuple(weight.shape[1:]) != (a.shape[-1], b.shape[-1])
-    ):  # fmt: skip
-        raise ShapeError(
-            "bilinear: (…, i), (…, j) and a weight (o, i, j)"
-            + shapes_at_line(input=a.shape, other=b.shape, weight=weight.shape)
-        )
-    y = products(a, b, weight)
-    return y if bias is None else y + bias
-
-
-# ---- more normalisations -------------------------------------------------------------------------
-
-
-def instance_norm(
-    x: Tensor,
-    running_mean: Tensor | None = None,
-    running_var: Tensor | None = None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    use_input_stats: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    """batch_norm of every image by itself: μ and σ² over all axes but the first two
-
-    The running statistics move by the mean over images of theirs. Source: Ulyanov et al. 2016.
-    """
-    from .normalisation import batch_norm
-
-    if x.ndim < 2:
-        raise ShapeError("instance_norm: expected (n, c, …)" + shapes_at_line(input=x.shape))
-    if not use_input_stats:
-        return batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
-    count = math.prod(int(s) for s in x.shape[2:])
-    if count <= 1:
-        raise ShapeError(
-            "instance_norm: an image needs more than 1 element to have a variance"
-            + shapes_at_line(input=x.shape)
-        )
-    over = tuple(range(2, x.ndim))
-    mean = x.mean(over, True)
-    centred = x - mean
-    var = (centred * centred).mean(over, True)
-    if running_mean is not None and running_var is not None:
-        from groundup.tensor import no_grad
-
-        with no_grad():
-            unbiased = var.detach() * (count / (count - 1))
-            own = mean.detach().reshape(x.shape[:2]).mean(0)
-            running_mean.add_((own - running_mean) * momentum)
-            running_var.add_((unbiased.reshape(x.shape[:2]).mean(0) - running_var) * momentum)
-    y = centred * (var + eps).rsqrt()
-    tail = (1,) * (x.ndim - 2)
-    y = y if weight is None else y * weight.reshape(-1, *tail)
-    return y if bias is None else y + bias.reshape(-1, *tail)
-
-
-def rms_norm(
-    x: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None,
-    eps: float | None = None,
-) -> Tensor:  # fmt: skip
-    """y[…,k] = x[…,k] / √(mean x² + eps) · weight[k], k the last axes together
-
-    eps: the type's gap after 1 unless given. Source: Zhang & Sennrich 2019, eq. 4.
-
-    >>> rms_norm(gu.tensor([[3.0, 3.0]]), (2,), eps=0.0).tolist()
-    [[1.0, 1.0]]
-    """
-    sizes = tuple(normalized_shape)
-    if not sizes or tuple(x.shape[-len(sizes) :]) != sizes:
-        raise ShapeError(
-            f"rms_norm: an input that ends in axes of {sizes} is expected"
-            + shapes_at_line(input=x.shape)
-        )
-    if weight is not None and tuple(weight.shape) != sizes:
-        raise ShapeError(
-            f"rms_norm: the weight has one number for each place that is normalised, {sizes}"
-            + shapes_at_line(input=x.shape, weight=weight.shape)
-        )
-    over = tuple(range(x.ndim - len(sizes), x.ndim))
-    square = (x * x).mean(over, True)
-    y = x * (square + (x.dtype.eps if eps is None else eps)).rsqrt()
-    return y if weight is None else y * weight
-
-
-def local_response_norm(
-    x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-) -> Tensor:
-    """x[n,c,…] / (k + α/size · Σ over `size` neighbouring channels of x²)^β
-
-    Source: Krizhevsky et al. 2012, section 3.3.
-    """
-    if x.ndim < 3 or size < 1:
-        raise ShapeError(
-            f"local_response_norm: expected (n, c, …, l), and a size of at least 1, not {size}"
-            + shapes_at_line(input=x.shape)
-        )
-    if not x.numel():
-        return x
-    before = size // 2
-    square = x * x
-    rows = square.reshape(x.shape[0], x.shape[1], -1)
-    padded = pad(rows, (0, 0, before, (size - 1) // 2))
-    n, p = axes("n p")
-    c, u = axis("c", int(x.shape[1])), axis("u", size)
-    total = padded[n, c + u, p].sum(u).order(n, c, p)
-    return x / (total.reshape(x.shape) * (alpha / size) + k) ** beta
-
-
-# ---- random zeros --------------------------------------------------------------------------------
-
-
-def _whole_channels(name: str, x: Tensor, p: float, axes_kept: int, training: bool) -> Tensor:
-    if not 0.0 <= p <= 1.0:
-        raise ValueError(f"{name}: the probability p must be between 0 and 1, not {p}" + at_line())
-    if not training or p == 0.0:
-        return x
-    if p == 1.0:
-        return x * 0.0
-    shape = (*x.shape[:axes_kept], *(1,) * (x.ndim - axes_kept))
-    keep = rand(shape, dtype=x.dtype) >= p
-    return where(keep, x * (1.0 / (1.0 - p)), 0.0)
-
-
-def dropout1d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
-    """dropout of whole channels of (n, c, l) or (c, l)"""
-    return _whole_channels("dropout1d", x, p, 2 if x.ndim == 3 else 1, training)
-
-
-def dropout2d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
-    """dropout of whole channels of (n, c, h, w), (n, c, l) or (c, …): the first two axes stay
-
-    >>> dropout2d(gu.ones(1, 2, 3, 3), 0.0).shape
-    (1, 2, 3, 3)
-    """
-    return _whole_channels("dropout2d", x, p, min(2, x.ndim), training)
-
-
-def dropout3d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
-    """dropout of whole channels of (n, c, d, h, w) or (c, d, h, w)"""
-    return _whole_channels("dropout3d", x, p, 2 if x.ndim == 5 else min(1, x.ndim), training)
-
-
-_ALPHA = 1.7580993408473766  # −λ·α of selu: what it tends to far below 0
-
-
-def alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False) -> Tensor:
-    """dropout that keeps mean 0 and variance 1 after selu (Klambauer et al. 2017, section 3)"""
-    return _alpha("alpha_dropout", x, p, training, x.ndim)
-
-
-def feature_alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False) -> Tensor:
-    """alpha_dropout of whole channels"""
-    return _alpha("feature_alpha_dropout", x, p, training, min(2, x.ndim))
-
-
-def _alpha(name: str, x: Tensor, p: float, training: bool, axes_kept: int) -> Tensor:
-    if not 0.0 <= p <= 1.0:
-        raise ValueError(f"{name}: the probability p must be between 0 and 1, not {p}" + at_line())
-    if not training or p == 0.0:
-        return x
-    if p == 1.0:
-        return x * 0.0
-    keep = rand((*x.shape[:axes_kept], *(1,) * (x.ndim - axes_kept)), dtype=x.dtype) >= p
-    scale = 1.0 / math.sqrt((1.0 - p) * (1.0 + p * _ALPHA * _ALPHA))
-    return where(keep, x, -_ALPHA) * scale + scale * p * _ALPHA

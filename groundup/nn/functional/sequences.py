@@ -22,8 +22,8 @@ from groundup.tensor.algebra import tensordot
 from groundup.tensor.errors import at_line
 
 from .checks import shapes_at_line
+from .dropouts import dropout
 from .losses import IGNORED, cross_entropy
-from .pointwise import dropout
 from .products import attention_weights, embedding, linear
 
 
