@@ -15,8 +15,7 @@ from . import reduce as rd
 from . import shape
 from .contract import bmm, matmul, mm, mv, outer
 from .core import Core
-from .errors import ShapeError, at_line, check_dim, lined_up
-from .operands import scaled
+from .errors import ShapeError, at_line, check_dim, check_types, lined_up
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -29,16 +28,13 @@ def _added(name: str, a: Core, value: Core, beta: Any, alpha: Any) -> Tensor:
             f"{name}: what is added must broadcast to the product"
             + lined_up(added=a._shape, product=value._shape) + at_line()
         )  # fmt: skip
-    if a.dtype is not value.dtype:
-        raise TypeError(
-            f"{name}: one dtype expected, not {a.dtype.name} and {value.dtype.name}" + at_line()
-        )
+    check_types(name, a.dtype, value.dtype)
     if not a.dtype.is_float and (isinstance(beta, float) or isinstance(alpha, float)):
         raise TypeError(f"{name}: beta and alpha of integers are integers" + at_line())
-    more: Tensor = scaled(value, alpha)
+    more: Tensor = pw.scaled(value, alpha)
     if beta == 0:
         return more
-    return pw.binary("add", scaled(a, beta), more)
+    return pw.binary("add", pw.scaled(a, beta), more)
 
 
 def addmm(a: Core, x: Core, y: Core, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
@@ -102,8 +98,10 @@ def tensordot(a: Core, b: Core, dims: Any = 2) -> Tensor:
     >>> gu.tensordot(gu.ones(2, 3), gu.ones(3, 4), 1).shape
     (2, 4)
     """
-    if isinstance(dims, Core):
-        dims = dims.tolist()  # type: ignore[attr-defined]
+    from .tensor import Tensor
+
+    if isinstance(dims, Tensor):
+        dims = dims.tolist()
     if isinstance(dims, int):
         if not 0 <= dims <= min(a.ndim, b.ndim):
             raise ShapeError(

@@ -351,14 +351,15 @@ def tensor_split(
     if not a.ndim:
         raise ShapeError("tensor_split needs at least one axis" + at_line())
     size = int(a._shape[d])
-    given: Any = indices_or_sections
+    given = indices_or_sections
     if isinstance(given, Core):
         if given.ndim > 1 or given.dtype is not dt.int64:
             raise TypeError(
                 "tensor_split: a tensor of indices holds int64 in one axis (or the number of "
                 "pieces in none)" + at_line()
             )
-        given = given.tolist()  # type: ignore[attr-defined]
+        values = indexing.host_values(given, "tensor_split")
+        given = values if given.ndim else values[0]
     if isinstance(given, int):
         if given < 1:
             raise ValueError(f"tensor_split: at least one piece, not {given}" + at_line())
@@ -415,14 +416,11 @@ def _each(tensors: Any, least: int) -> Any:
 
 
 def _grown(x: Core, least: int) -> Tensor:
+    """x with new axes in front; with three, the third is a new one behind: (n,) is (1, n, 1)."""
     if x.ndim >= least:
         return shape.identity(x)
-    lead = (1,) if least == 3 and x.ndim < 2 else (1,) * (least - x.ndim)
-    if least == 3:
-        lead = {0: (1,), 1: (1,), 2: ()}[x.ndim]
-        tail = {0: (1, 1), 1: (1,), 2: (1,)}[x.ndim]
-        return shape.reshape(x, (*lead, *x._shape, *tail))
-    return shape.reshape(x, (*lead, *x._shape))
+    behind = 1 if least == 3 else 0
+    return shape.reshape(x, (*(1,) * (least - x.ndim - behind), *x._shape, *(1,) * behind))
 
 
 def atleast_1d(*tensors: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from . import pointwise as pw
 from .autocast import lowered
 from .core import Core
-from .errors import Marks, ShapeError, at_line, lined_up
+from .errors import Marks, ShapeError, at_line, check_types, lined_up
 from .notation import Axis, Indexed, axes, indexed
 from .path import path
 from .shape import diagonal, unsqueeze
@@ -23,14 +23,6 @@ def _mismatch(operation: str, a: Core, b: Core, why: str, marks: Marks = 0) -> S
     return ShapeError(f"{operation}: {why}" + lined_up(marks, a=a._shape, b=b._shape) + at_line())
 
 
-def _one_type(operation: str, a: Core, b: Core) -> None:
-    if a.dtype is not b.dtype:
-        raise TypeError(
-            f"{operation}: one type expected, not {a.dtype.name} and {b.dtype.name}; write "
-            f"b.to(a.dtype)" + at_line()
-        )
-
-
 def matmul(a: Core, b: Core) -> Tensor:
     """y[…, i, j] = Σ_k a[…, i, k] · b[…, k, j]; a vector is a row left of @, a column right of it.
 
@@ -40,7 +32,7 @@ def matmul(a: Core, b: Core) -> Tensor:
     (2, 4)
     """
     a, b = lowered(a), lowered(b)
-    _one_type("matmul", a, b)
+    check_types("matmul", a.dtype, b.dtype)
     if not a.ndim or not b.ndim:
         raise _mismatch("matmul", a, b, "both sides need at least one axis; use * for numbers")
     inner_b = b._shape[-2] if b.ndim > 1 else b._shape[0]
@@ -181,7 +173,7 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     operands = tuple(lowered(x) for x in operands)
     terms, result, _ = _parse(equation, [x.ndim for x in operands])
     for x in operands[1:]:
-        _one_type("einsum", operands[0], x)
+        check_types("einsum", operands[0].dtype, x.dtype)
     _check_sizes(equation, terms, operands)
     standing = [_diagonals(x, term) for x, term in zip(operands, terms, strict=True)]
     standing = [_summed(i, standing, result) for i in range(len(standing))]

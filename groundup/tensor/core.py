@@ -322,6 +322,11 @@ def value_of(t: Core) -> Node:
     return ir.detach(t.node)
 
 
+def plain(t: Core) -> Tensor:
+    """A tensor of the same value, without history."""
+    return finish(value_of(t), t)
+
+
 def finish(node: Node, first: Core, *others: Core) -> Tensor:
     """The tensor whose value is this expression of these tensors."""
     if node.line is None:

@@ -20,7 +20,7 @@ from .core import Core
 from .data import storage_from_data
 from .errors import ShapeError, at_line, shape_text, user_line
 from .pointwise import number_dtype
-from .shape import sizes
+from .shape import expand, reshape, sizes
 from .storage import Storage
 from .tensor import Tensor
 
@@ -180,13 +180,13 @@ def linspace(start: Any, end: Any, steps: int, dtype: DType = dt.float32) -> Ten
 
 def _end(name: str, value: Any) -> float:
     """An end of a range as a number."""
-    if isinstance(value, Core):
+    if isinstance(value, Tensor):
         if value.ndim:
             raise ShapeError(
                 f"{name}: the ends are numbers or 0-d tensors, not of shape "
                 f"{shape_text(value._shape)}" + at_line()
             )
-        value = value.item()  # type: ignore[attr-defined]
+        value = value.item()
     if not isinstance(value, int | float):
         raise TypeError(f"{name}: the ends are numbers, not {type(value).__name__}" + at_line())
     return value
@@ -224,16 +224,16 @@ def meshgrid(*tensors: Core, indexing: str = "ij") -> tuple[Tensor, ...]:
         tensors = tuple(tensors[0])
     if any(t.ndim > 1 for t in tensors):
         raise ShapeError("meshgrid takes vectors" + at_line())
-    tensors = tuple(t.reshape(-1) for t in tensors)  # type: ignore[attr-defined]
+    vectors = [reshape(t, -1) for t in tensors]
     if indexing not in ("ij", "xy"):
         raise ValueError(f"meshgrid: indexing is 'ij' or 'xy', not {indexing!r}" + at_line())
-    order = list(range(len(tensors)))
-    if indexing == "xy" and len(tensors) > 1:
+    order = list(range(len(vectors)))
+    if indexing == "xy" and len(vectors) > 1:
         order[0], order[1] = 1, 0
-    shape = tuple(tensors[o]._shape[0] for o in order)
+    shape = tuple(vectors[o]._shape[0] for o in order)
     result = []
-    for n, t in enumerate(tensors):
-        own = [1] * len(tensors)
+    for n, t in enumerate(vectors):
+        own = [1] * len(vectors)
         own[order.index(n)] = t._shape[0]
-        result.append(t.reshape(*own).expand(*shape))  # type: ignore[attr-defined]
+        result.append(expand(reshape(t, *own), *shape))
     return tuple(result)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
 
 from .core import Core, Deferred
 from .errors import at_line
@@ -39,8 +39,7 @@ def reducing(f: Callable[Concatenate[Core, P], R_co]) -> Reducing[P, R_co]:
             return over_axes(method, a, args, kwargs)
         return f(a, *args, **kwargs)
 
-    known: Any = call
-    return known  # type: ignore[no-any-return]
+    return cast("Reducing[P, R_co]", call)
 
 
 def over_axes(name: str, a: Deferred, axes: tuple[Any, ...], given: dict[str, Any]) -> Any:

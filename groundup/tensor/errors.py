@@ -9,6 +9,10 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..ir.dtype import DType
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -155,6 +159,15 @@ def bad_dim(operation: str, dim: int, ndim: int) -> IndexError:
     else:
         allowed = f"a tensor of {ndim} axes has dim from {-ndim} to {ndim - 1}"
     return IndexError(f"{operation}: dim {dim} is out of range: {allowed}" + at_line())
+
+
+def check_types(operation: str, a: DType, b: DType) -> None:
+    """Raise TypeError unless two operands are of one type."""
+    if a is not b:
+        raise TypeError(
+            f"{operation}: one type expected, not {a.name} and {b.name}; write b.to(a.dtype)"
+            + at_line()
+        )
 
 
 def check_dim(operation: str, dim: int, ndim: int) -> int:

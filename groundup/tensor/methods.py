@@ -21,11 +21,6 @@ def comparable(other: object) -> bool:
     return isinstance(other, Core | Deferred | int | float)
 
 
-def scaled(value: Any, alpha: float) -> Any:
-    """alpha · value"""
-    return value if alpha == 1 else value * alpha
-
-
 class Methods(Core):
     """Pointwise operations."""
 
@@ -174,11 +169,15 @@ class Methods(Core):
 
     def add(self, other: Any, *, alpha: float = 1) -> Tensor:
         """x + alpha · y"""
-        return pw.binary("add", self, scaled(other, alpha))
+        from .operands import add
+
+        return add(self, other, alpha=alpha)
 
     def sub(self, other: Any, *, alpha: float = 1) -> Tensor:
         """x − alpha · y"""
-        return pw.binary("sub", self, scaled(other, alpha))
+        from .operands import sub
+
+        return sub(self, other, alpha=alpha)
 
     def mul(self, other: Any) -> Tensor:
         """x · y"""
@@ -220,9 +219,11 @@ class Methods(Core):
         """x <= y"""
         return pw.binary("le", self, other)
 
-    def div(self, other: Any) -> Tensor:
-        """x / y; integers give float32"""
-        return pw.binary("div", self, other)
+    def div(self, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        """x / y, integers give float32; rounding_mode 'floor' or 'trunc': the quotient's"""
+        from .operands import div
+
+        return div(self, other, rounding_mode=rounding_mode)
 
     def gt(self, other: Any) -> Tensor:
         """x > y"""
@@ -265,22 +266,22 @@ class Methods(Core):
 
     def add_(self, other: Any, *, alpha: float = 1) -> Self:
         """x ← x + alpha · y"""
-        write.inplace("add", self, scaled(other, alpha))
+        write.inplace("add", self, pw.scaled(other, alpha))
         return self
 
     def sub_(self, other: Any, *, alpha: float = 1) -> Self:
         """x ← x − alpha · y"""
-        write.inplace("sub", self, scaled(other, alpha))
+        write.inplace("sub", self, pw.scaled(other, alpha))
         return self
 
     def addcmul_(self, a: Core, b: Core, *, value: float = 1) -> Self:
         """x ← x + value · a · b"""
-        write.inplace("add", self, scaled(pw.binary("mul", a, b), value))
+        write.inplace("add", self, pw.scaled(pw.binary("mul", a, b), value))
         return self
 
     def addcdiv_(self, a: Core, b: Core, *, value: float = 1) -> Self:
         """x ← x + value · a / b"""
-        write.inplace("add", self, scaled(pw.binary("div", a, b), value))
+        write.inplace("add", self, pw.scaled(pw.binary("div", a, b), value))
         return self
 
     def lerp(self, end: Core, weight: Any) -> Tensor:
@@ -420,9 +421,11 @@ class Methods(Core):
         """x without its fraction"""
         return pw.trunc(self)
 
-    def round(self) -> Tensor:
-        """The nearest integer, halves to even."""
-        return pw.round_(self)
+    def round(self, *, decimals: int = 0) -> Tensor:
+        """The nearest integer, halves to even; the nearest multiple of 10^−decimals"""
+        from .operands import round
+
+        return round(self, decimals=decimals)
 
     def isnan(self) -> Tensor:
         """x is NaN"""

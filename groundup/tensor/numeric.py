@@ -1,11 +1,12 @@
-"""Tensor's methods of arithmetic by name and of special functions.
+"""Tensor's methods of arithmetic by name and of special functions, each one line to its room.
 
-Each calls the room that knows the operation, when it is used first.
+Must not hold any meaning of its own. A room is imported when a method first asks for it: a first
+result needs none of them (tests/test_startup.py).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from .core import Core
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Numeric(Core):
-    """Methods named like functions of gu."""
+    """Functions of one or two numbers, named as in gu."""
 
     def asin(self) -> Tensor:
         """The angle in [−π/2, π/2] whose sine is x; NaN for |x| > 1"""
@@ -222,7 +223,7 @@ class Numeric(Core):
 
         return rad2deg(self)
 
-    def positive(self) -> Tensor:
+    def positive(self) -> Self:
         """+x: the tensor itself; bools have no sign"""
         from .operands import positive
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..ir import dtype as dt
 from ..ir import node as ir
@@ -15,17 +15,14 @@ from ..ir.composed import number
 from ..ir.node import Node
 from . import pointwise as pw
 from .arithmetic import combine
-from .core import Core
+from .core import Core, plain
 from .errors import at_line
-from .special import pair, plain, single
+from .special import pair, single
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
-
-def scaled(value: Any, alpha: Any) -> Any:
-    """alpha · value"""
-    return value if alpha == 1 else pw.binary("mul", value, alpha)
+Same = TypeVar("Same", bound=Core)  # the kind of tensor that was given
 
 
 def _checked_alpha(name: str, alpha: Any, *operands: Any) -> None:
@@ -43,13 +40,13 @@ def add(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
     [7.0]
     """
     _checked_alpha("add", alpha, a, b)
-    return pw.binary("add", a, scaled(b, alpha))
+    return pw.binary("add", a, pw.scaled(b, alpha))
 
 
 def sub(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
     """a − alpha · b"""
     _checked_alpha("sub", alpha, a, b)
-    return pw.binary("sub", a, scaled(b, alpha))
+    return pw.binary("sub", a, pw.scaled(b, alpha))
 
 
 def rsub(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
@@ -240,11 +237,11 @@ def rad2deg(a: Core) -> Tensor:
     return single("rad2deg", a, lambda x: ir.alu("mul", x, number(180 / math.pi, x)))
 
 
-def positive(a: Core) -> Tensor:
+def positive(a: Same) -> Same:
     """+x: the tensor itself; bools have no sign"""
     if a.dtype.kind == "b":
         raise TypeError("+ of a bool tensor has no meaning" + at_line())
-    return a  # type: ignore[return-value]
+    return a
 
 
 def angle(a: Core) -> Tensor:
@@ -389,7 +386,7 @@ def addcmul(a: Core, x: Core, y: Core, *, value: Any = 1) -> Tensor:
     [3.0]
     """
     _checked_alpha("addcmul", value, a, x, y)
-    return pw.binary("add", a, scaled(pw.binary("mul", x, y), value))
+    return pw.binary("add", a, pw.scaled(pw.binary("mul", x, y), value))
 
 
 def addcdiv(a: Core, x: Core, y: Core, *, value: Any = 1) -> Tensor:
@@ -398,4 +395,4 @@ def addcdiv(a: Core, x: Core, y: Core, *, value: Any = 1) -> Tensor:
         raise TypeError(
             "addcdiv needs floating types: x / y of integers is none; write a + x // y" + at_line()
         )
-    return pw.binary("add", a, scaled(pw.binary("div", x, y), value))
+    return pw.binary("add", a, pw.scaled(pw.binary("div", x, y), value))

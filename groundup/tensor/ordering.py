@@ -105,13 +105,20 @@ def kthvalue(a: Core, k: int, dim: int = -1, keepdim: bool = False) -> Ordered:
 
 def _at(a: Core, axis: int, place: int, keepdim: bool, nan: bool = False) -> Ordered:
     """The element at one place in order along an axis (nan: the first NaN, if there is one)."""
-    from .shape import narrow, squeeze_dims
+    from .shape import narrow
 
     indices = narrow(_first(a, axis, False, place + 1), axis, place, 1)
     if nan and a.dtype.is_float:
         first = rd.arg("max", a, axis, True)
         indices = pw.where(pw.isnan(rd.extreme("max", finish(value_of(a), a), axis, True)),
                            first, indices)  # fmt: skip
+    return chosen(a, axis, indices, keepdim)
+
+
+def chosen(a: Core, axis: int, indices: Tensor, keepdim: bool) -> Ordered:
+    """The one element that indices name in each row along an axis, and the indices."""
+    from .shape import squeeze_dims
+
     values = taken(a, axis, indices)
     if keepdim:
         return Ordered(values, indices)

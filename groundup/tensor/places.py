@@ -13,11 +13,10 @@ from ..ir.extent import product
 from . import indexing, shape
 from . import pointwise as pw
 from . import reduce as rd
-from .core import Core, finish, operand
+from .core import Core, finish, operand, plain
 from .errors import ShapeError, at_line, check_dim, lined_up
 from .notation import axis, indexed
-from .placing import _same_type, index_add, scatter, scatter_add
-from .special import plain
+from .placing import index_add, same_type, scatter, scatter_add
 
 if TYPE_CHECKING:
     from .notation import Axis, Indexed
@@ -44,7 +43,7 @@ def scatter_reduce(
     [3.0, 0.0]
     """
     _checked_way("scatter_reduce", reduce)
-    _same_type("scatter_reduce", a, src)
+    same_type("scatter_reduce", a, src)
     d = check_dim("scatter_reduce", dim, a.ndim)
     if not a.ndim or not index.ndim:
         if a.ndim > 1 or index.ndim > 1 or src.ndim > 1:
@@ -120,7 +119,7 @@ def index_reduce(
     """
     _checked_way("index_reduce", reduce, _WAYS[1:])
     d = check_dim("index_reduce", dim, a.ndim)
-    _same_type("index_reduce", a, source)
+    same_type("index_reduce", a, source)
     if index.ndim > 1:
         raise ShapeError("index_reduce: the index has one axis" + lined_up(index=index._shape)
                          + at_line())  # fmt: skip
@@ -187,7 +186,7 @@ def index_copy(a: Core, dim: int, index: Core, source: Core) -> Tensor:
     """
     d = check_dim("index_copy", dim, a.ndim)
     at = _vector("index_copy", index)
-    _same_type("index_copy", a, source)
+    same_type("index_copy", a, source)
     if not a.ndim:
         lifted = index_copy(shape.reshape(a, 1), 0, at, shape.reshape(source, -1))
         return shape.reshape(lifted, ())
@@ -211,7 +210,7 @@ def masked_scatter(a: Core, mask: Core, source: Core) -> Tensor:
     """
     if mask.dtype.kind != "b":
         raise TypeError(f"masked_scatter needs a bool mask, not {mask.dtype.name}" + at_line())
-    _same_type("masked_scatter", a, source)
+    same_type("masked_scatter", a, source)
     from .running import cumsum
 
     size = pw.broadcast("masked_scatter", a._shape, mask._shape)
@@ -253,7 +252,7 @@ def _integers(name: str, index: Core) -> None:
 def put(a: Core, index: Core, source: Core, accumulate: bool = False) -> Tensor:
     """x with source[k] at index[k] (of several the last, or added), x in one axis"""
     _integers("put", index)
-    _same_type("put", a, source)
+    same_type("put", a, source)
     if product(index._shape) != product(source._shape):
         raise ShapeError(
             "put: one element of the source for each index"

@@ -41,7 +41,8 @@ def _place(index: Core, at: Node, axis: int, shape: Shape, operation: str) -> No
     return place if low is not None else ir.checked(place, axis, shape, user_line())
 
 
-def _same_type(operation: str, a: Core, source: Core) -> None:
+def same_type(operation: str, a: Core, source: Core) -> None:
+    """Raise TypeError unless a source has the type of what it is put into."""
     if a.dtype is not source.dtype:
         raise TypeError(
             f"{operation}: a source of type {source.dtype.name} cannot be put into a tensor of "
@@ -76,7 +77,7 @@ def index_add(a: Core, dim: int, index: Core, source: Core, *, alpha: float = 1)
     [2.0, 0.0, 4.0]
     """
     d = check_dim("index_add", dim, a.ndim)
-    _same_type("index_add", a, source)
+    same_type("index_add", a, source)
     want = (*a._shape[:d], product(index._shape), *a._shape[d + 1 :]) if a.ndim else ()
     if index.ndim > 1 or (a.ndim and not same_shape(source._shape, want)):
         raise ShapeError(
@@ -149,7 +150,7 @@ def scatter_add(a: Core, dim: int, index: Core, src: Core) -> Tensor:
     >>> gu.zeros(1, 3).scatter_add(1, index, gu.tensor([[1.0, 2.0, 3.0]])).tolist()
     [[4.0, 0.0, 2.0]]
     """
-    _same_type("scatter_add", a, src)
+    same_type("scatter_add", a, src)
     _, _, pairs, match, at = _along("scatter_add", a, dim, index, src)
     term = ir.read(operand(src), *at)
     body = _added(ir.read(operand(a), *ir.outs(a.ndim)), _sum(pairs, match, term))
@@ -175,7 +176,7 @@ def scatter(
         return _joined(a, dim, index, source, reduce)
     tensor = source if isinstance(source, Core) else None
     if tensor is not None:
-        _same_type("scatter", a, tensor)
+        same_type("scatter", a, tensor)
     d, r, pairs, match, _ = _along("scatter", a, dim, index, tensor)
     found = last(a._shape, pairs, match, r)
     outs = ir.outs(a.ndim)
@@ -261,7 +262,7 @@ def index_put(a: Core, indices: Sequence[Core], values: Any, accumulate: bool = 
     x = operand(view)
     incoming = operand(values) if isinstance(values, Core) else None
     if incoming is not None:
-        _same_type("index_put", a, values)
+        same_type("index_put", a, values)
     depth = max([x.depth, incoming.depth if incoming else 0,
                  *(value_of(g.index).depth for g in gathers)])  # fmt: skip
     pairs, _, match, here = positions(

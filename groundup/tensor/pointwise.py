@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import cast as known_as
 
 from ..ir import dtype as dt
 from ..ir import node as ir
@@ -39,8 +40,7 @@ class Pointwise(Protocol):
 
 def pointwise(f: Callable[[Any], Any]) -> Pointwise:
     """The function itself, known as one that takes both."""
-    known: Any = f
-    return known  # type: ignore[no-any-return]
+    return known_as("Pointwise", f)
 
 
 COMPARISONS = frozenset(("lt", "le", "eq", "ne"))
@@ -143,6 +143,11 @@ def body_of(value: Any, dtype: DType, shape: Shape, history: bool = True) -> Nod
 
 
 # ---- two operands -------------------------------------------------------------------------------
+
+
+def scaled(value: Any, alpha: Any) -> Any:
+    """alpha · value, of tensors, expressions and numbers."""
+    return value if alpha == 1 else value * alpha
 
 
 def binary(op: str, a: Any, b: Any) -> Tensor:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from ..ir import node as ir
 from ..ir.composed import number
 from ..ir.node import Node
-from .core import Core
+from .core import Core, plain
 from .errors import at_line
-from .special import pair, plain
+from .special import pair
 
 if TYPE_CHECKING:
     from .tensor import Tensor

@@ -39,18 +39,22 @@ class Reductions(Core):
         return rd.mean(self if dtype is None else pw.cast(self, dtype), dim, keepdim)
 
     def var(
-        self, dim: Dims = None, keepdim: bool = False, *, correction: float = 1,
-        unbiased: bool = True,
+        self, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
+        correction: float | None = None,
     ) -> Tensor:  # fmt: skip
-        """Σ (x − mean)² / (n − correction) over `dim`"""
-        return rd.var(self, dim, correction if unbiased else 0, keepdim)
+        """Σ (x − mean)² / (n − correction) over `dim`; correction is 1, or 0 for unbiased=False"""
+        from .statistics import var
+
+        return var(self, dim, unbiased, keepdim, correction=correction)
 
     def std(
-        self, dim: Dims = None, keepdim: bool = False, *, correction: float = 1,
-        unbiased: bool = True,
+        self, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
+        correction: float | None = None,
     ) -> Tensor:  # fmt: skip
         """√var"""
-        return rd.std(self, dim, correction if unbiased else 0, keepdim)
+        from .statistics import std
+
+        return std(self, dim, unbiased, keepdim, correction=correction)
 
     @overload
     def max(self) -> Tensor: ...

@@ -15,9 +15,8 @@ from ..ir.extent import product
 from . import indexing, shape
 from . import pointwise as pw
 from . import reduce as rd
-from .core import Core, finish, value_of
-from .errors import ShapeError, at_line, check_dim, lined_up
-from .special import plain
+from .core import Core, finish, plain, value_of
+from .errors import ShapeError, at_line, check_dim, check_types, lined_up
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -75,11 +74,7 @@ def searchsorted(
         indexing.check_range(sorter, int(sorted_sequence._shape[-1]), "searchsorted")
         sorted_sequence = indexing.gather(sorted_sequence, -1, sorter)
     x = values if isinstance(values, Core) else tensor(values, dtype=sorted_sequence.dtype)
-    if x.dtype is not sorted_sequence.dtype:
-        raise TypeError(
-            f"searchsorted: one dtype expected, not {sorted_sequence.dtype.name} and "
-            f"{x.dtype.name}" + at_line()
-        )
+    check_types("searchsorted", sorted_sequence.dtype, x.dtype)
     rows = sorted_sequence._shape[:-1]
     if rows and (x.ndim != sorted_sequence.ndim or x._shape[:-1] != rows):
         raise ShapeError(

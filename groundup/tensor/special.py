@@ -17,16 +17,11 @@ from ..ir.composed import number
 from ..ir.node import Node
 from . import pointwise as pw
 from .autocast import is_half
-from .core import Core, Deferred, finish, value_of
+from .core import Core, Deferred, finish
 from .errors import at_line
 
 if TYPE_CHECKING:
     from .tensor import Tensor
-
-
-def plain(a: Core) -> Tensor:
-    """A tensor's value without its history."""
-    return finish(value_of(a), a)
 
 
 def single(name: str, a: Any, body: Callable[[Node], Node], floating: bool = True) -> Tensor:

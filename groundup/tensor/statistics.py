@@ -14,11 +14,10 @@ from ..ir.dtype import DType
 from . import indexing, shape
 from . import pointwise as pw
 from . import reduce as rd
-from .core import Core
+from .core import Core, plain
 from .errors import ShapeError, at_line, check_dim, lined_up
-from .ordering import Ordered, argsort, sort
+from .ordering import Ordered, argsort, chosen, median, sort
 from .reduce import Dims
-from .special import plain
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -35,7 +34,8 @@ class Extremes(NamedTuple):
 
 
 def _moment(dim: Any, unbiased: bool | None, correction: float | None) -> tuple[Dims, float]:
-    """(the axes, what is taken from the count), of PyTorch's three ways to say so."""
+    """(the axes, what is taken from the count), of PyTorch's three ways to say so: `correction`,
+    `unbiased`, or `unbiased` in the place of `dim`."""
     if isinstance(dim, bool):  # var(x, True)
         dim, unbiased = None, dim
     if correction is None:
@@ -44,13 +44,9 @@ def _moment(dim: Any, unbiased: bool | None, correction: float | None) -> tuple[
 
 
 def var(
-    a: Core,
-    dim: Dims | bool = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
+    a: Core, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
     correction: float | None = None,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Σ (x − mean)² / (n − correction) over `dim`; correction is 1, or 0 for unbiased=False
 
     >>> gu.var(gu.tensor([1.0, 3.0])).item()
@@ -61,40 +57,40 @@ def var(
 
 
 def std(
-    a: Core,
-    dim: Dims | bool = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
+    a: Core, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
     correction: float | None = None,
-) -> Tensor:
-    """√var"""
+) -> Tensor:  # fmt: skip
+    """√var
+
+    >>> gu.std(gu.tensor([1.0, 5.0]), unbiased=False).item()
+    2.0
+    """
     dims, less = _moment(dim, unbiased, correction)
     return rd.std(a, dims, less, keepdim)
 
 
 def var_mean(
-    a: Core,
-    dim: Dims | bool = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
+    a: Core, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
     correction: float | None = None,
-) -> tuple[Tensor, Tensor]:
-    """(var, mean) over `dim`"""
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """(var, mean) over `dim`
+
+    >>> [x.item() for x in gu.var_mean(gu.tensor([1.0, 3.0]))]
+    [2.0, 2.0]
+    """
     dims, less = _moment(dim, unbiased, correction)
     return rd.var(a, dims, less, keepdim), rd.mean(a, dims, keepdim)
 
 
 def std_mean(
-    a: Core,
-    dim: Dims | bool = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
+    a: Core, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
     correction: float | None = None,
-) -> tuple[Tensor, Tensor]:
-    """(std, mean) over `dim`"""
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """(std, mean) over `dim`
+
+    >>> [x.item() for x in gu.std_mean(gu.tensor([1.0, 5.0]), correction=0)]
+    [2.0, 3.0]
+    """
     dims, less = _moment(dim, unbiased, correction)
     return rd.std(a, dims, less, keepdim), rd.mean(a, dims, keepdim)
 
@@ -113,7 +109,11 @@ def nansum(
 def nanmean(
     a: Core, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None
 ) -> Tensor:
-    """The mean over `dim` of what is not NaN"""
+    """The mean over `dim` of what is not NaN; NaN where nothing is
+
+    >>> gu.nanmean(gu.tensor([1.0, float("nan"), 3.0])).item()
+    2.0
+    """
     if not a.dtype.is_float:
         raise TypeError(f"nanmean needs a floating type, not {a.dtype.name}" + at_line())
     total = nansum(a, dim, keepdim, dtype=dtype)
@@ -131,12 +131,20 @@ def count_nonzero(a: Core, dim: Dims = None) -> Tensor:
 
 
 def aminmax(a: Core, *, dim: int | None = None, keepdim: bool = False) -> Extremes:
-    """(min, max) over `dim`"""
+    """(min, max) over `dim`
+
+    >>> gu.aminmax(gu.tensor([2.0, 1.0, 3.0])).max.item()
+    3.0
+    """
     return Extremes(rd.extreme("min", a, dim, keepdim), rd.extreme("max", a, dim, keepdim))
 
 
 def dist(a: Core, b: Core, p: float = 2) -> Tensor:
-    """(Σ |a − b|^p)^(1/p)"""
+    """(Σ |a − b|^p)^(1/p) over all elements
+
+    >>> gu.dist(gu.tensor([3.0, 0.0]), gu.tensor([0.0, 4.0])).item()
+    5.0
+    """
     return rd.norm(pw.binary("sub", a, b), p)
 
 
@@ -163,7 +171,13 @@ def cov(a: Core, *, correction: int = 1, fweights: Core | None = None,
         aweights: Core | None = None) -> Tensor:  # fmt: skip
     """C[i, j] = Σ_k w[k]·(x[i, k] − μ[i])·(x[j, k] − μ[j]) / (n − correction), rows are variables
 
-    fweights: how often each observation counts (integers); aweights: how much.
+    x: (variables, observations), or one variable; C: (variables, variables), or one number. w is
+    fweights · aweights, μ the mean under w, n = Σ w. fweights: how often each observation counts
+    (integers); aweights: how much (floating), with which correction · Σ w·aweights / Σ w is taken
+    from n. Raises ShapeError unless there is one weight for each observation.
+
+    >>> gu.cov(gu.tensor([[1.0, 3.0], [1.0, 5.0]])).tolist()
+    [[2.0, 4.0], [4.0, 8.0]]
     """
     from .contract import matmul
 
@@ -197,6 +211,7 @@ def cov(a: Core, *, correction: int = 1, fweights: Core | None = None,
 
 
 def _weights(x: Core, frequency: Core | None, importance: Core | None) -> Tensor | None:
+    """The product of both kinds of weights, checked; None where there are none."""
     for name, w in (("fweights", frequency), ("aweights", importance)):
         if w is None:
             continue
@@ -217,7 +232,11 @@ def _weights(x: Core, frequency: Core | None, importance: Core | None) -> Tensor
 
 
 def corrcoef(a: Core) -> Tensor:
-    """R[i, j] = C[i, j] / √(C[i, i]·C[j, j]), brought into [−1, 1]; C = cov"""
+    """R[i, j] = C[i, j] / √(C[i, i]·C[j, j]), brought into [−1, 1]; C = cov
+
+    >>> gu.corrcoef(gu.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]])).round().tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
     c = cov(a)
     if not c.ndim:
         return pw.binary("div", c, c)
@@ -258,14 +277,18 @@ def nanquantile(
     *,
     interpolation: str = "linear",
 ) -> Tensor:
-    """quantile of what is not NaN"""
+    """quantile of what is not NaN; NaN where nothing is
+
+    >>> gu.nanquantile(gu.tensor([1.0, float("nan"), 3.0]), 0.5).item()
+    2.0
+    """
     return _quantile("nanquantile", a, q, dim, keepdim, interpolation)
 
 
 def _quantile(
     name: str, a: Core, q: Core | float, dim: int | None, keepdim: bool, interpolation: str
 ) -> Tensor:
-    from .create import tensor
+    from .create import full_like, tensor
 
     if not a.dtype.is_float or a.dtype.bits < 32:
         raise TypeError(f"{name} needs float32 or float64, not {a.dtype.name}" + at_line())
@@ -292,7 +315,7 @@ def _quantile(
     size = int(ordered._shape[-1])
     nan = pw.isnan(flat)
     counts = rd.sum_(pw.logical_not(nan), -1, True)
-    last = pw.cast(counts if name == "nanquantile" else size_like(counts, size), a.dtype)
+    last = pw.cast(counts if name == "nanquantile" else full_like(counts, size), a.dtype)
     place = pw.clamp(pw.binary("mul", share, pw.binary("sub", last, 1)), 0)
     if not share.ndim:
         place = shape.expand(place, (*ordered._shape[:-1], 1))
@@ -308,25 +331,14 @@ def _quantile(
     return result if share.ndim else shape.select(result, 0, 0)
 
 
-def size_like(a: Core, size: int) -> Tensor:
-    """One number in the shape of another tensor."""
-    from .create import full_like
-
-    return full_like(a, size)
-
-
 def _between(ordered: Core, place: Core, how: str) -> Tensor:
-    below, above = pw.floor(plain(place)), pw.ceil(plain(place))
-    if how == "nearest":
-        below = above = pw.round_(plain(place))
-    elif how == "lower":
-        above = below
-    elif how == "higher":
-        below = above
+    """What stands at places, which need not be whole numbers, of the last axis."""
+    whole = {"nearest": pw.round_, "higher": pw.ceil}.get(how, pw.floor)
+    below = whole(plain(place))
     low = indexing.gather(ordered, -1, pw.cast(below, dt.int64))
-    if how in ("lower", "higher", "nearest"):
+    if how not in ("linear", "midpoint"):
         return low
-    high = indexing.gather(ordered, -1, pw.cast(above, dt.int64))
+    high = indexing.gather(ordered, -1, pw.cast(pw.ceil(plain(place)), dt.int64))
     share: Any = 0.5 if how == "midpoint" else pw.binary("sub", place, below)
     return pw.lerp(low, high, share)
 
@@ -335,10 +347,11 @@ def nanmedian(a: Core, dim: int | None = None, keepdim: bool = False) -> Tensor 
     """The middle element in order (the lower of two) of what is not NaN; NaN where nothing is
 
     Along `dim`: (values, indices).
+
+    >>> gu.nanmedian(gu.tensor([3.0, float("nan"), 1.0])).item()
+    1.0
     """
     if not a.ndim:
-        from .ordering import median
-
         return median(a, dim, keepdim)
     if dim is None:
         found = nanmedian(shape.reshape(a, -1), 0)
@@ -350,11 +363,7 @@ def nanmedian(a: Core, dim: int | None = None, keepdim: bool = False) -> Tensor 
     order = argsort(a, d)
     counts = rd.sum_(pw.logical_not(pw.isnan(a)), d, True)
     middle = pw.clamp(pw.binary("floordiv", pw.binary("sub", counts, 1), 2), 0)
-    indices = indexing.gather(order, d, middle)
-    values = indexing.taken(a, d, indices)
-    if keepdim:
-        return Ordered(values, indices)
-    return Ordered(shape.squeeze_dims(values, (d,)), shape.squeeze_dims(indices, (d,)))
+    return chosen(a, d, indexing.gather(order, d, middle), keepdim)
 
 
 def mode(a: Core, dim: int = -1, keepdim: bool = False) -> Ordered:
@@ -368,33 +377,29 @@ def mode(a: Core, dim: int = -1, keepdim: bool = False) -> Ordered:
         return sort(a)
     if a._shape[d] == 0:
         raise IndexError("mode: nothing to choose from" + lined_up(shape=a._shape) + at_line())
+    from .create import arange
     from .running import cummax
 
     ordered, order = sort(plain(a), d)
     n = int(a._shape[d])
-    place = shape.reshape(_arange(n), (n, *(1,) * (a.ndim - 1 - d)))
+    behind = a.ndim - 1 - d
+    place = shape.reshape(arange(n), (n, *(1,) * behind))
     previous = shape.narrow(ordered, d, 0, n - 1)
     new = pw.binary("ne", shape.narrow(ordered, d, 1, n - 1), previous)
-    first = shape.cat([pw.cast(shape.narrow(pw.binary("eq", order, order), d, 0, 1), new.dtype),
-                       new], d)  # fmt: skip
-    start = cummax(pw.where(first, place, 0), d).values  # where the run of each element began
+    begun = pw.where(new, shape.narrow(place, 0, 1, n - 1), 0)
+    begun = shape.pad(begun, (*(0, 0) * behind, 1, 0))  # the first run begins at 0
+    start = cummax(begun, d).values  # where the run of each element began
     length = pw.binary("sub", place, start)
     end = rd.arg("max", length, d, True)  # of the first longest run, its last element
-    indices = indexing.gather(order, d, end)
-    values = indexing.taken(a, d, indices)
-    if keepdim:
-        return Ordered(values, indices)
-    return Ordered(shape.squeeze_dims(values, (d,)), shape.squeeze_dims(indices, (d,)))
-
-
-def _arange(n: int) -> Tensor:
-    from .create import arange
-
-    return arange(n)
+    return chosen(a, d, indexing.gather(order, d, end), keepdim)
 
 
 def msort(a: Core) -> Tensor:
-    """The elements in order along the first axis"""
+    """The elements in order along the first axis
+
+    >>> gu.msort(gu.tensor([3, 1, 2])).tolist()
+    [1, 2, 3]
+    """
     return sort(a, 0).values
 
 
@@ -424,6 +429,8 @@ def diff(
 
 
 def _areas(name: str, y: Core, x: Core | None, dx: Any, dim: int) -> tuple[Tensor, int]:
+    """(the area between each two neighbouring samples; the axis, from the last: x may have had
+    more axes than y)"""
     d = check_dim(name, dim, y.ndim)
     size = int(y._shape[d])
     if x is not None:
@@ -459,12 +466,20 @@ def trapezoid(y: Core, x: Core | None = None, *, dx: Any = 1, dim: int = -1) -> 
 
 
 def trapz(y: Core, x: Core | None = None, *, dx: Any = 1, dim: int = -1) -> Tensor:
-    """trapezoid"""
+    """trapezoid
+
+    >>> gu.trapz(gu.tensor([1.0, 2.0]), dx=2.0).item()
+    3.0
+    """
     return trapezoid(y, x, dx=dx, dim=dim)
 
 
 def cumulative_trapezoid(y: Core, x: Core | None = None, *, dx: Any = 1, dim: int = -1) -> Tensor:
-    """trapezoid up to each sample"""
+    """trapezoid up to each sample
+
+    >>> gu.cumulative_trapezoid(gu.tensor([1.0, 2.0, 3.0])).tolist()
+    [1.5, 4.0]
+    """
     from .running import cumsum
 
     areas, axis = _areas("cumulative_trapezoid", y, x, dx, dim)
@@ -472,19 +487,31 @@ def cumulative_trapezoid(y: Core, x: Core | None = None, *, dx: Any = 1, dim: in
 
 
 def trace(a: Core) -> Tensor:
-    """Σ x[i, i] of a matrix"""
+    """Σ x[i, i] of a matrix
+
+    >>> gu.trace(gu.tensor([[1, 2], [3, 4]])).item()
+    5
+    """
     if a.ndim != 2:
         raise ShapeError("trace takes a matrix" + lined_up(shape=a._shape) + at_line())
     return rd.sum_(shape.diagonal(a))
 
 
 def softmin(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
-    """softmax of −x"""
+    """softmax of −x
+
+    >>> gu.softmin(gu.tensor([0.0, 0.0]), 0).tolist()
+    [0.5, 0.5]
+    """
     return rd.softmax(pw.neg(a), dim, dtype)
 
 
 def sum_to_size(a: Core, *size: Any) -> Tensor:
-    """Σ over the axes that a tensor of this size would be repeated along to have x's shape"""
+    """Σ over the axes that a tensor of this size would be repeated along to have x's shape
+
+    >>> gu.ones(2, 3).sum_to_size(3).tolist()
+    [2.0, 2.0, 2.0]
+    """
     new: Sequence[int] = shape.sizes(size)
     lead = a.ndim - len(new)
     if lead < 0 or any(n not in (1, s) for n, s in zip(new, a._shape[lead:], strict=True)):

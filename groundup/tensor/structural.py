@@ -1,6 +1,7 @@
-"""Tensor's methods of statistics, arrangements, searches and places.
+"""Tensor's methods of statistics, arrangements, searches and places, each one line to its room.
 
-Each calls the room that knows the operation, when it is used first.
+Must not hold any meaning of its own. A room is imported when a method first asks for it: a first
+result needs none of them (tests/test_startup.py).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Structural(Core):
-    """Methods named like functions of gu."""
+    """Functions of whole tensors, named as in gu."""
 
     def movedim(
         self, source: int | Sequence[int], destination: int | Sequence[int]
@@ -45,26 +46,18 @@ class Structural(Core):
         return transpose(self, -2, -1)
 
     def var_mean(
-        self,
-        dim: Dims | bool = None,
-        unbiased: bool | None = None,
-        keepdim: bool = False,
-        *,
+        self, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
         correction: float | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """(var, mean) over `dim`"""
         from .statistics import var_mean
 
         return var_mean(self, dim, unbiased, keepdim, correction=correction)
 
     def std_mean(
-        self,
-        dim: Dims | bool = None,
-        unbiased: bool | None = None,
-        keepdim: bool = False,
-        *,
+        self, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
         correction: float | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """(std, mean) over `dim`"""
         from .statistics import std_mean
 
@@ -113,7 +106,7 @@ class Structural(Core):
     def cov(
         self, *, correction: int = 1, fweights: Core | None = None, aweights: Core | None = None,
     ) -> Tensor:  # fmt: skip
-        """gu.cov of this tensor"""
+        """Covariances of the rows: C[i, j] = Σ_k w[k]·(x[i, k] − μ[i])·(x[j, k] − μ[j]) / n′"""
         from .statistics import cov
 
         return cov(self, correction=correction, fweights=fweights, aweights=aweights)
@@ -151,13 +144,13 @@ class Structural(Core):
         return nanquantile(self, q, dim, keepdim, interpolation=interpolation)
 
     def nanmedian(self, dim: int | None = None, keepdim: bool = False) -> Tensor | Ordered:
-        """gu.nanmedian of this tensor"""
+        """The middle element in order (the lower of two) of what is not NaN"""
         from .statistics import nanmedian
 
         return nanmedian(self, dim, keepdim)
 
     def mode(self, dim: int = -1, keepdim: bool = False) -> Ordered:
-        """gu.mode of this tensor"""
+        """(values, indices) of the most frequent along `dim`, the least of several"""
         from .statistics import mode
 
         return mode(self, dim, keepdim)
@@ -189,7 +182,7 @@ class Structural(Core):
         return sum_to_size(self, *size)
 
     def roll(self, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
-        """gu.roll of this tensor"""
+        """y[(i + s) mod n] = x[i] along each of `dims`; without dims, of all elements"""
         from .arrange import roll
 
         return roll(self, shifts, dims)
@@ -213,7 +206,7 @@ class Structural(Core):
         return flipud(self)
 
     def tile(self, *dims: Any) -> Tensor:
-        """gu.tile of this tensor"""
+        """The tensor repeated along each axis, counted from the last"""
         from .arrange import tile
 
         return tile(self, *dims)
@@ -227,7 +220,7 @@ class Structural(Core):
         return repeat_interleave(self, repeats, dim, output_size=output_size)
 
     def unfold(self, dimension: int, size: int, step: int) -> Tensor:
-        """gu.unfold of this tensor"""
+        """y[…, i, …, u] = x[…, step·i + u, …]: windows along an axis"""
         from .arrange import unfold
 
         return unfold(self, dimension, size, step)
@@ -235,7 +228,7 @@ class Structural(Core):
     def as_strided(
         self, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None,
     ) -> Tensor:  # fmt: skip
-        """gu.as_strided of this tensor"""
+        """y[i, j, …] = memory[offset + i·stride₀ + j·stride₁ + …], a copy"""
         from .arrange import as_strided
 
         return as_strided(self, size, stride, storage_offset)
@@ -292,7 +285,7 @@ class Structural(Core):
         stride: Sequence[int],
         storage_offset: int | None = None,
     ) -> Tensor:
-        """gu.as_strided_scatter of this tensor"""
+        """x with the elements that as_strided would read replaced"""
         from .arrange import as_strided_scatter
 
         return as_strided_scatter(self, source, size, stride, storage_offset)
@@ -344,7 +337,7 @@ class Structural(Core):
         return bincount(self, weights, minlength)
 
     def histc(self, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
-        """gu.histc of this tensor"""
+        """How many elements are in each of `bins` equal parts of [min, max]"""
         from .search import histc
 
         return histc(self, bins, min, max)
@@ -385,7 +378,7 @@ class Structural(Core):
     def scatter_reduce(
         self, dim: int, index: Core, src: Core, reduce: str, *, include_self: bool = True,
     ) -> Tensor:  # fmt: skip
-        """gu.scatter_reduce of this tensor"""
+        """x with all src[…, k, …] that go to index[…, k, …] == j joined at j"""
         from .places import scatter_reduce
 
         return scatter_reduce(self, dim, index, src, reduce, include_self=include_self)

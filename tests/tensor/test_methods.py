@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -25,6 +27,15 @@ LIKES: dict[str, Callable[..., Any]] = {
     "logical_xor": lambda lib, x, y: (x > 0).logical_xor(y > 0),
     "floor_divide": lambda lib, x, y: x.detach().floor_divide(y.detach().abs() + 1),
     "masked_select": lambda lib, x, y: x.detach().masked_select(y > 0),
+    "var: unbiased": lambda lib, x, y: x.var(0, False),
+    "var: all": lambda lib, x, y: x.var(False),
+    "std: keepdim": lambda lib, x, y: x.std(1, True, True),
+    "std: correction": lambda lib, x, y: x.std(1, correction=2),
+    "div: floor": lambda lib, x, y: x.detach().div(y.detach(), rounding_mode="floor"),
+    "div: trunc": lambda lib, x, y: x.detach().div(0.3, rounding_mode="trunc"),
+    "round: decimals": lambda lib, x, y: x.detach().round(decimals=1),
+    "add: a number": lambda lib, x, y: lib.add(x, 2, alpha=3) + x.add(2, alpha=3),
+    "sub: a number": lambda lib, x, y: lib.sub(x, 2, alpha=3) + x.sub(2, alpha=3),
 }
 
 IN_PLACE: dict[str, Callable[..., Any]] = {
@@ -87,3 +98,24 @@ def test_what_a_tensor_says_of_itself() -> None:
     x = gu.ones(2, requires_grad=True)
     y = (x * 2).detach_()
     assert y.is_leaf and not y.requires_grad and y.tolist() == [2.0, 2.0]
+
+
+def test_a_method_takes_what_the_function_of_its_name_takes() -> None:
+    def optional(f: Callable[..., Any]) -> list[str]:
+        return [n for n, p in inspect.signature(f).parameters.items() if p.default is not p.empty]
+
+    public = import_module("groundup.tensor").__all__
+    both = [n for n in public if callable(getattr(gu, n)) and callable(getattr(gu.Tensor, n, 0))]
+    assert len(both) > 200
+    loose = {"max", "min", "reshape"}  # overloads; reshape's function has a name for its errors
+    for name in set(both) - loose:
+        assert optional(getattr(gu.Tensor, name)) == optional(getattr(gu, name)), name
+
+
+def test_an_alpha_that_integers_cannot_hold_is_refused() -> None:
+    x, t = gu.tensor([1, 2]), torch().tensor([1, 2])
+    for name in ("add", "sub"):
+        with pytest.raises(RuntimeError, match="alpha must not be a floating point"):
+            getattr(t, name)(t, alpha=0.5)
+        with pytest.raises(TypeError, match=f"{name}: alpha 0.5 of integers"):
+            getattr(x, name)(x, alpha=0.5)

@@ -11,7 +11,7 @@ from ...ir import dtype as dt
 from .. import pointwise as pw
 from ..core import Core, operand, value_of
 from ..create import eye
-from ..errors import ShapeError, at_line, lined_up
+from ..errors import ShapeError, at_line, check_types, lined_up
 from ..host import with_derivative
 from ..tensor import Tensor
 
@@ -54,15 +54,12 @@ def floating(name: str, a: Core) -> None:
 
 def one_type(name: str, a: Core, b: Core) -> None:
     """Raise unless two tensors are of one type."""
-    if a.dtype is not b.dtype:
-        raise TypeError(
-            f"{name}: one type expected, not {a.dtype.name} and {b.dtype.name}; write "
-            f"b.to(a.dtype)" + at_line()
-        )
+    check_types(name, a.dtype, b.dtype)
 
 
 def steps(name: str, value: Tensor, source: Tensor) -> Tensor:
-    """A value that follows a tensor in steps: it has a derivative, 0."""
+    """A value that is constant around almost every value of a tensor: its derivative is 0, where a
+    value without history would have none."""
     return with_derivative(name, [value_of(value)], [source], lambda g, y, x: (None,))[0]
 
 
@@ -78,4 +75,5 @@ def as_factor(v: Tensor) -> Tensor:
 
 
 def tracked(a: Core) -> bool:
+    """Does a derivative flow through a tensor?"""
     return operand(a).tracked
