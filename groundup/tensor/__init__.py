@@ -167,35 +167,21 @@ if TYPE_CHECKING:
     from .arrange import (
         as_strided,
         as_strided_scatter,
-        atleast_1d,
-        atleast_2d,
-        atleast_3d,
-        block_diag,
-        cartesian_prod,
-        column_stack,
-        combinations,
         diag,
         diag_embed,
         diagflat,
         diagonal_scatter,
-        dsplit,
-        dstack,
         fliplr,
         flipud,
-        hsplit,
-        hstack,
         repeat_interleave,
         roll,
         rot90,
         select_scatter,
         slice_scatter,
-        tensor_split,
         tile,
         tril_indices,
         triu_indices,
         unfold,
-        vsplit,
-        vstack,
     )
     from .broadcast import explain_broadcast
     from .contract import bmm, dot, einsum, matmul, mm, mv, outer
@@ -248,6 +234,22 @@ if TYPE_CHECKING:
         sub,
     )
     from .ordering import argsort, kthvalue, median, sort, topk
+    from .parts import (
+        atleast_1d,
+        atleast_2d,
+        atleast_3d,
+        block_diag,
+        cartesian_prod,
+        column_stack,
+        combinations,
+        dsplit,
+        dstack,
+        hsplit,
+        hstack,
+        tensor_split,
+        vsplit,
+        vstack,
+    )
     from .places import (
         index_copy,
         index_fill,
@@ -384,11 +386,14 @@ _LATER = {
         "var_mean",
     ),
     "arrange": (
-        "as_strided", "as_strided_scatter", "atleast_1d", "atleast_2d", "atleast_3d",
-        "block_diag", "cartesian_prod", "column_stack", "combinations", "diag", "diag_embed",
-        "diagflat", "diagonal_scatter", "dsplit", "dstack", "fliplr", "flipud", "hsplit",
-        "hstack", "repeat_interleave", "roll", "rot90", "select_scatter", "slice_scatter",
-        "tensor_split", "tile", "tril_indices", "triu_indices", "unfold", "vsplit", "vstack",
+        "as_strided", "as_strided_scatter", "diag", "diag_embed", "diagflat",
+        "diagonal_scatter", "fliplr", "flipud", "repeat_interleave", "roll", "rot90",
+        "select_scatter", "slice_scatter", "tile", "tril_indices", "triu_indices", "unfold",
+    ),
+    "parts": (
+        "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "cartesian_prod",
+        "column_stack", "combinations", "dsplit", "dstack", "hsplit", "hstack", "tensor_split",
+        "vsplit", "vstack",
     ),
     "algebra": (
         "addbmm", "addmm", "addmv", "addr", "baddbmm", "cdist", "chain_matmul", "cross", "inner",

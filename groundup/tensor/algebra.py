@@ -6,7 +6,6 @@ Each is made of matmul. Must not know how a contraction runs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ..ir.extent import product
@@ -47,24 +46,40 @@ def addmm(a: Core, x: Core, y: Core, *, beta: Any = 1, alpha: Any = 1) -> Tensor
 
 
 def addmv(a: Core, x: Core, y: Core, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """beta · a + alpha · (x @ y), of a matrix and a vector"""
+    """beta · a + alpha · (x @ y), of a matrix and a vector
+
+    >>> gu.addmv(gu.ones(2), gu.ones(2, 3), gu.ones(3)).tolist()
+    [4.0, 4.0]
+    """
     return _added("addmv", a, mv(x, y), beta, alpha)
 
 
 def addr(a: Core, x: Core, y: Core, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """beta · a + alpha · x yᵀ, of vectors"""
+    """beta · a + alpha · x yᵀ, of vectors
+
+    >>> gu.addr(gu.ones(1, 2), gu.tensor([2.0]), gu.tensor([1.0, 3.0])).tolist()
+    [[3.0, 7.0]]
+    """
     if a.dtype.kind == "b":
         return pw.binary("or", a, outer(x, y)) if beta else outer(x, y)
     return _added("addr", a, outer(x, y), beta, alpha)
 
 
 def baddbmm(a: Core, x: Core, y: Core, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """beta · a + alpha · (x @ y), of batches of matrices"""
+    """beta · a + alpha · (x @ y), of batches of matrices
+
+    >>> gu.baddbmm(gu.ones(1), gu.ones(4, 1, 3), gu.ones(4, 3, 2)).shape
+    (4, 1, 2)
+    """
     return _added("baddbmm", a, bmm(x, y), beta, alpha)
 
 
 def addbmm(a: Core, x: Core, y: Core, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """beta · a + alpha · Σ_n x[n] @ y[n]"""
+    """beta · a + alpha · Σ_n x[n] @ y[n]
+
+    >>> gu.addbmm(gu.zeros(1), gu.ones(4, 1, 3), gu.ones(4, 3, 2)).tolist()
+    [[12.0, 12.0]]
+    """
     return _added("addbmm", a, rd.sum_(bmm(x, y), 0), beta, alpha)
 
 
@@ -84,7 +99,11 @@ def inner(a: Core, b: Core) -> Tensor:
 
 
 def vdot(a: Core, b: Core) -> Tensor:
-    """Σ_k a[k] · b[k] of two vectors (of complex numbers, the first conjugated)"""
+    """Σ_k a[k] · b[k] of two vectors: dot, which conjugates nothing in real numbers
+
+    >>> gu.vdot(gu.tensor([1, 2]), gu.tensor([3, 4])).item()
+    11
+    """
     from .contract import dot
 
     return dot(a, b)
@@ -226,31 +245,22 @@ def cdist(
     return distance(pw.binary("sub", shape.unsqueeze(a, -2), shape.unsqueeze(b, -3)), p)
 
 
-def distance(difference: Core, p: float) -> Tensor:
+def distance(difference: Tensor, p: float) -> Tensor:
     """(Σ |x|^p)^(1/p) over the last axis, with a derivative of 0 where it is 0."""
-    if p == 0:
-        return rd.sum_(pw.cast(pw.binary("ne", difference, 0), difference.dtype), -1)
-    if difference._shape[-1] == 0:
-        return rd.sum_(difference, -1)
-    size = pw.absolute(difference)
-    if p == 1:
-        return rd.sum_(size, -1)
-    if p == float("inf"):
-        return rd.extreme("max", size, -1)
-    # Where every term is 0, the root has no slope: its argument is replaced by 1.
-    nothing = pw.binary("eq", rd.extreme("max", size, -1), 0)
-    if p == 2:
-        total = rd.sum_(pw.square(difference), -1)
-        return pw.where(nothing, 0.0, pw.sqrt(pw.where(nothing, 1.0, total)))
-    safe = pw.where(pw.binary("eq", size, 0), 1.0, size)
-    powers = pw.where(pw.binary("eq", size, 0), 0.0, pw.binary("pow", safe, p))
-    total = rd.sum_(powers, -1)
-    root = pw.binary("pow", pw.where(nothing, 1.0, total), 1.0 / p)
-    return pw.where(nothing, 0.0, root)
+    from .linalg.norms import p_norm
+
+    last = difference.ndim - 1
+    if difference._shape[last] == 0:
+        return rd.sum_(difference, last)
+    return p_norm(difference, p, (last,), False)
 
 
 def pdist(a: Core, p: float = 2.0) -> Tensor:
-    """cdist of all pairs i < j of the rows of a matrix, in one axis"""
+    """cdist of all pairs i < j of the rows of a matrix, in one axis
+
+    >>> pdist(gu.tensor([[0.0, 0.0], [3.0, 4.0]])).tolist()
+    [5.0]
+    """
     if a.ndim != 2:
         raise ShapeError("pdist takes a matrix" + lined_up(shape=a._shape) + at_line())
     from .arrange import triu_indices
@@ -267,10 +277,8 @@ def chain_matmul(matrices: Sequence[Core]) -> Tensor:
     >>> gu.chain_matmul([gu.ones(2, 3), gu.ones(3, 4), gu.ones(4, 1)]).shape
     (2, 1)
     """
-    from .contract import einsum
+    from .linalg.products import chained
 
     if len(matrices) < 2 or any(m.ndim != 2 for m in matrices):
         raise ShapeError("chain_matmul takes two matrices or more" + at_line())
-    letters = [chr(ord("a") + i) for i in range(len(matrices) + 1)]
-    terms = ",".join(x + y for x, y in pairwise(letters))
-    return einsum(f"{terms}->{letters[0]}{letters[-1]}", *matrices)
+    return chained("chain_matmul", matrices)

@@ -26,6 +26,7 @@ Same = TypeVar("Same", bound=Core)  # the kind of tensor that was given
 
 
 def _checked_alpha(name: str, alpha: Any, *operands: Any) -> None:
+    """Raise TypeError for a fraction as a factor of integers."""
     if isinstance(alpha, float) and not pw.result_type(*operands).is_float:
         raise TypeError(
             f"{name}: alpha {alpha} of integers: the result is of their type, which cannot hold "
@@ -44,13 +45,21 @@ def add(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
 
 
 def sub(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
-    """a − alpha · b"""
+    """a − alpha · b
+
+    >>> gu.sub(gu.tensor([5.0]), gu.tensor([1.0]), alpha=2).tolist()
+    [3.0]
+    """
     _checked_alpha("sub", alpha, a, b)
     return pw.binary("sub", a, pw.scaled(b, alpha))
 
 
 def rsub(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
-    """b − alpha · a"""
+    """b − alpha · a
+
+    >>> gu.rsub(gu.tensor([1.0]), 3.0).tolist()
+    [2.0]
+    """
     return sub(b, a, alpha=alpha)
 
 
@@ -105,12 +114,20 @@ def le(a: Any, b: Any) -> Tensor:
 
 
 def floor_divide(a: Any, b: Any) -> Tensor:
-    """⌊a / b⌋"""
+    """⌊a / b⌋
+
+    >>> gu.floor_divide(gu.tensor([-7]), 2).tolist()
+    [-4]
+    """
     return pw.binary("floordiv", a, b)
 
 
 def remainder(a: Any, b: Any) -> Tensor:
-    """a − b·⌊a / b⌋: of b's sign"""
+    """a − b·⌊a / b⌋: of b's sign
+
+    >>> gu.remainder(gu.tensor([-7.0]), 3).tolist()
+    [2.0]
+    """
     return pw.binary("mod", a, b)
 
 
@@ -136,37 +153,55 @@ def fmod(a: Any, b: Any) -> Tensor:
 
 
 def float_power(a: Any, b: Any) -> Tensor:
-    """a to the power b in float64"""
+    """a to the power b in float64
+
+    >>> gu.float_power(gu.tensor([2]), 3).dtype
+    groundup.float64
+    """
     wide = [pw.cast(v, dt.float64) if isinstance(v, Core) else float(v) for v in (a, b)]
     return pw.binary("pow", *wide)
 
 
 def ldexp(a: Any, b: Any) -> Tensor:
-    """a · 2^b"""
+    """a · 2^b
+
+    >>> gu.ldexp(gu.tensor([3.0]), gu.tensor([2])).tolist()
+    [12.0]
+    """
     return pw.binary("mul", a, pw.binary("pow", 2.0, b))
 
 
 # ---- the greater, the lesser ---------------------------------------------------------------------
 
 
-def _other_if_nan(name: str, a: Any, b: Any, better: str) -> Tensor:
+def _other_if_nan(name: str, a: Any, b: Any, greater: bool) -> Tensor:
+    """The greater or the lesser of two numbers; of a number and NaN, the number."""
+
     def body(x: Node, y: Node) -> Node:
         if not x.dtype.is_float:
-            return combine("maximum" if better == "ge" else "minimum", x, y)
-        first = ir.alu("le", y, x) if better == "ge" else ir.alu("le", x, y)
+            return combine("maximum" if greater else "minimum", x, y)
+        first = ir.alu("le", y, x) if greater else ir.alu("le", x, y)
         return ir.where(ir.alu("or", first, ir.alu("ne", y, y)), x, y)
 
     return pair(name, a, b, body, floating=False)
 
 
 def fmax(a: Any, b: Any) -> Tensor:
-    """The greater of two; a number wins over NaN. Of equals, a takes the derivative."""
-    return _other_if_nan("fmax", a, b, "ge")
+    """The greater of two; a number wins over NaN. Of equals, a takes the derivative.
+
+    >>> gu.fmax(gu.tensor([1.0]), gu.tensor([float("nan")])).tolist()
+    [1.0]
+    """
+    return _other_if_nan("fmax", a, b, True)
 
 
 def fmin(a: Any, b: Any) -> Tensor:
-    """The lesser of two; a number wins over NaN. Of equals, a takes the derivative."""
-    return _other_if_nan("fmin", a, b, "le")
+    """The lesser of two; a number wins over NaN. Of equals, a takes the derivative.
+
+    >>> gu.fmin(gu.tensor([1.0]), gu.tensor([float("nan")])).tolist()
+    [1.0]
+    """
+    return _other_if_nan("fmin", a, b, False)
 
 
 def heaviside(a: Core, values: Core) -> Tensor:
@@ -213,6 +248,7 @@ def nan_to_num(
 
 
 def _greatest(x: Node) -> float:
+    """The greatest finite number of a type: all bits of its fraction 1, the greatest exponent."""
     exponent = {"float16": 16, "float64": 1024}.get(x.dtype.name, 128)
     return (2.0 - x.dtype.eps) * 2.0 ** (exponent - 1)
 
@@ -221,19 +257,31 @@ def _greatest(x: Node) -> float:
 
 
 def frac(a: Core) -> Tensor:
-    """x − trunc x; of floating types"""
+    """x − trunc x; of floating types
+
+    >>> gu.frac(gu.tensor([-1.5])).tolist()
+    [-0.5]
+    """
     if not a.dtype.is_float:
         raise TypeError(f"frac needs a floating type, not {a.dtype.name}" + at_line())
     return single("frac", a, lambda x: ir.alu("sub", x, ir.alu("trunc", x)))
 
 
 def deg2rad(a: Core) -> Tensor:
-    """x · π / 180"""
+    """x · π / 180
+
+    >>> gu.deg2rad(gu.tensor(180.0, dtype=gu.float64)).item()
+    3.141592653589793
+    """
     return single("deg2rad", a, lambda x: ir.alu("mul", x, number(math.pi / 180, x)))
 
 
 def rad2deg(a: Core) -> Tensor:
-    """x · 180 / π"""
+    """x · 180 / π
+
+    >>> gu.rad2deg(gu.tensor(0.0)).item()
+    0.0
+    """
     return single("rad2deg", a, lambda x: ir.alu("mul", x, number(180 / math.pi, x)))
 
 
@@ -245,7 +293,11 @@ def positive(a: Same) -> Same:
 
 
 def angle(a: Core) -> Tensor:
-    """The angle of a real number: 0, or π below 0; NaN stays. Its derivative is 0."""
+    """The angle of a real number: 0, or π below 0; NaN stays. Its derivative is 0.
+
+    >>> gu.angle(gu.tensor([2.0, -2.0], dtype=gu.float64)).tolist()
+    [0.0, 3.141592653589793]
+    """
 
     def body(x: Node) -> Node:
         if not x.dtype.is_float:
@@ -259,6 +311,8 @@ def angle(a: Core) -> Tensor:
 
 
 def _test(name: str, a: Core, body: Callable[[Node], Node]) -> Tensor:
+    """A question to floating numbers, whose answer for integers is no."""
+
     def asked(x: Node) -> Node:
         return body(x) if x.dtype.is_float else ir.const(False, dt.bool_)
 
@@ -266,17 +320,29 @@ def _test(name: str, a: Core, body: Callable[[Node], Node]) -> Tensor:
 
 
 def isposinf(a: Core) -> Tensor:
-    """x is ∞"""
+    """x is ∞
+
+    >>> gu.isposinf(gu.tensor([float("inf"), 1.0])).tolist()
+    [True, False]
+    """
     return _test("isposinf", a, lambda x: ir.alu("eq", x, number(math.inf, x)))
 
 
 def isneginf(a: Core) -> Tensor:
-    """x is −∞"""
+    """x is −∞
+
+    >>> gu.isneginf(gu.tensor([float("inf"), -float("inf")])).tolist()
+    [False, True]
+    """
     return _test("isneginf", a, lambda x: ir.alu("eq", x, number(-math.inf, x)))
 
 
 def isreal(a: Core) -> Tensor:
-    """Is each element a real number? All are."""
+    """Is each element a real number? All are.
+
+    >>> gu.isreal(gu.tensor([1.0])).tolist()
+    [True]
+    """
     return pw.unary(plain(a), lambda x: ir.const(True, dt.bool_), False, "isreal")
 
 
@@ -322,12 +388,20 @@ def bitwise_xor(a: Any, b: Any) -> Tensor:
 
 
 def bitwise_not(a: Core) -> Tensor:
-    """~a"""
+    """~a
+
+    >>> gu.bitwise_not(gu.tensor([0])).tolist()
+    [-1]
+    """
     return pw.invert(a)
 
 
 def bitwise_left_shift(a: Any, b: Any) -> Tensor:
-    """a << b"""
+    """a << b
+
+    >>> gu.bitwise_left_shift(gu.tensor([3]), 2).tolist()
+    [12]
+    """
     return pw.binary("shl", a, b)
 
 
@@ -337,11 +411,16 @@ def bitwise_right_shift(a: Any, b: Any) -> Tensor:
 
 
 def logical_xor(a: Core, b: Any) -> Tensor:
-    """Is exactly one of the two not 0?"""
+    """Is exactly one of the two not 0?
+
+    >>> gu.logical_xor(gu.tensor([True, True]), gu.tensor([True, False])).tolist()
+    [False, True]
+    """
     return pw.logical("xor", a, b)
 
 
 def _integers(name: str, a: Any, b: Any) -> None:
+    """Raise TypeError unless the result is of an integer type."""
     if not pw.result_type(a, b).is_int:
         raise TypeError(f"{name} needs integers, not {pw.result_type(a, b).name}" + at_line())
 
@@ -369,7 +448,11 @@ def gcd(a: Any, b: Any) -> Tensor:
 
 
 def lcm(a: Any, b: Any) -> Tensor:
-    """The least common multiple, not negative; 0 where one of them is 0"""
+    """The least common multiple, not negative; 0 where one of them is 0
+
+    >>> gu.lcm(gu.tensor([4]), gu.tensor([-6])).tolist()
+    [12]
+    """
     divisor = gcd(a, b)
     none = pw.binary("eq", divisor, 0)
     whole = pw.binary("floordiv", a, pw.where(none, 1, divisor))
@@ -390,7 +473,11 @@ def addcmul(a: Core, x: Core, y: Core, *, value: Any = 1) -> Tensor:
 
 
 def addcdiv(a: Core, x: Core, y: Core, *, value: Any = 1) -> Tensor:
-    """a + value · x / y, of floating types"""
+    """a + value · x / y, of floating types
+
+    >>> gu.addcdiv(gu.ones(1), gu.ones(1), gu.tensor([2.0])).tolist()
+    [1.5]
+    """
     if not pw.result_type(a, x, y).is_float:
         raise TypeError(
             "addcdiv needs floating types: x / y of integers is none; write a + x // y" + at_line()

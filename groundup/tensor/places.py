@@ -13,10 +13,11 @@ from ..ir.extent import product
 from . import indexing, shape
 from . import pointwise as pw
 from . import reduce as rd
-from .core import Core, finish, operand, plain
+from .core import Core, finish, operand
 from .errors import ShapeError, at_line, check_dim, lined_up
 from .notation import axis, indexed
 from .placing import index_add, same_type, scatter, scatter_add
+from .search import argwhere
 
 if TYPE_CHECKING:
     from .notation import Axis, Indexed
@@ -54,14 +55,13 @@ def scatter_reduce(
         result = scatter_reduce(lifted[0], 0, lifted[1], lifted[2], reduce,
                                 include_self=include_self)  # fmt: skip
         return shape.reshape(result, a._shape)
-    zero = shape.expand(plain(_like(a, 0)), a._shape)
-    scatter_add(zero, d, index, pw.cast(src, a.dtype))  # checks shapes and types
+    scatter_add(a, d, index, src)  # not for its result: it refuses what does not fit
     index = pw.cast(index, dt.int64)
     window = tuple(slice(0, int(n)) for n in index._shape)
     source = indexing.getitem(src, window)
     counts = scatter_add(
-        shape.expand(_like(index, 0), a._shape), d, index,
-        shape.expand(_like(index, 1), index._shape),
+        shape.expand(_number(0, index), a._shape), d, index,
+        shape.expand(_number(1, index), index._shape),
     )  # fmt: skip
     hit = pw.binary("ne", counts, 0)
     if reduce in ("sum", "mean"):
@@ -76,7 +76,8 @@ def scatter_reduce(
     return _joined(a, d, index, source, hit, reduce, include_self)
 
 
-def _like(a: Core, value: int) -> Tensor:
+def _number(value: int, a: Core) -> Tensor:
+    """A number of a tensor's type."""
     from .create import full
 
     return full((), value, dtype=a.dtype)
@@ -115,7 +116,12 @@ def index_reduce(
 ) -> Tensor:
     """scatter_reduce of whole parts along an axis: source[…, k, …] goes to index[k]
 
-    reduce: 'prod', 'mean', 'amax' or 'amin'.
+    reduce: 'prod', 'mean', 'amax' or 'amin'. Raises ShapeError unless the source has the tensor's
+    shape, with one part for each index.
+
+    >>> x, i = gu.ones(2), gu.tensor([0, 0])
+    >>> gu.index_reduce(x, 0, i, gu.tensor([2.0, 3.0]), "prod").tolist()
+    [6.0, 1.0]
     """
     _checked_way("index_reduce", reduce, _WAYS[1:])
     d = check_dim("index_reduce", dim, a.ndim)
@@ -137,15 +143,21 @@ def index_reduce(
 
 
 def _vector(name: str, index: Core) -> Tensor:
+    """An index of at most one axis, with one."""
     if index.ndim > 1:
         raise ShapeError(
             f"{name}: the index has one axis" + lined_up(index=index._shape) + at_line()
         )
+    _integers(name, index)
+    return shape.reshape(index, -1)
+
+
+def _integers(name: str, index: Core) -> None:
+    """Raise IndexError unless an index holds integers."""
     if not index.dtype.is_int:
         raise IndexError(
             f"{name}: an index tensor holds integers, not {index.dtype.name}" + at_line()
         )
-    return shape.reshape(index, -1)
 
 
 def _front(index: Core, size: int) -> Tensor:
@@ -170,10 +182,8 @@ def index_fill(a: Core, dim: int, index: Core, value: Any) -> Tensor:
     if not a.ndim:
         return shape.reshape(index_fill(shape.reshape(a, 1), 0, at, value), ())
     at = _front(at, int(a._shape[d]))
-    from .create import zeros
-
-    counts = index_add(zeros(int(a._shape[d]), dtype=dt.int64), 0, at,
-                 shape.expand(_like(at, 1), at._shape))  # fmt: skip
+    none = shape.expand(_number(0, at), (int(a._shape[d]),))
+    counts = index_add(none, 0, at, shape.expand(_number(1, at), at._shape))
     hit = shape.reshape(pw.binary("ne", counts, 0), (-1, *(1,) * (a.ndim - 1 - d)))
     return pw.masked_fill(a, shape.expand(hit, a._shape), value)
 
@@ -242,15 +252,12 @@ def take(a: Core, index: Core) -> Tensor:
     return indexing.getitem(flat, pw.cast(index, dt.int64))
 
 
-def _integers(name: str, index: Core) -> None:
-    if not index.dtype.is_int:
-        raise IndexError(
-            f"{name}: an index tensor holds integers, not {index.dtype.name}" + at_line()
-        )
-
-
 def put(a: Core, index: Core, source: Core, accumulate: bool = False) -> Tensor:
-    """x with source[k] at index[k] (of several the last, or added), x in one axis"""
+    """x with source[k] at index[k] (of several the last, or added), x in one axis
+
+    >>> gu.tensor([1, 2, 3]).put(gu.tensor([0, 2]), gu.tensor([7, 9])).tolist()
+    [7, 2, 9]
+    """
     _integers("put", index)
     same_type("put", a, source)
     if product(index._shape) != product(source._shape):
@@ -268,15 +275,17 @@ def put(a: Core, index: Core, source: Core, accumulate: bool = False) -> Tensor:
 
 
 def nonzero_static(a: Core, *, size: int, fill_value: int = -1) -> Tensor:
-    """The first `size` rows of argwhere; rows of fill_value where there are fewer"""
+    """The first `size` rows of argwhere; rows of fill_value where there are fewer
+
+    >>> gu.tensor([0, 3]).nonzero_static(size=2).tolist()
+    [[1], [-1]]
+    """
     from .create import full
 
     if size < 0:
         raise ValueError(f"nonzero_static: size is 0 or more, not {size}" + at_line())
-    found = shape.stack(indexing.nonzero(a), 1) if a.ndim else full((0, 0), 0)
+    found = argwhere(a)
     have = int(found._shape[0])
-    if not a.ndim:
-        return full((size, 0), fill_value)
     if have >= size:
         return shape.narrow(found, 0, 0, size)
     return shape.cat([found, full((size - have, a.ndim), fill_value)], 0)

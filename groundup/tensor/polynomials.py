@@ -1,6 +1,7 @@
-"""Orthogonal polynomials of degree n at x, by their recurrences; the degree may be a tensor's.
+"""Orthogonal polynomials of degree n at x, by their recurrences, written out step by step.
 
-Must not know derivatives.
+x and n are broadcast; n is a number or a tensor of them, whose values are asked for; where it is
+negative the value is 0. None has a derivative, as in PyTorch. Must not know derivatives.
 """
 
 from __future__ import annotations
@@ -20,20 +21,22 @@ if TYPE_CHECKING:
 
 # (n, x, p(n), p(n − 1)) to p(n + 1)
 Step = Callable[[int, Node, Node, Node], Node]
-MOST = 30  # degrees that a tensor of them may hold
+# The greatest degree that a tensor may hold: one element decides how many steps all of them take.
+_MOST = 30
 
 
 def _evaluated(name: str, x: Any, n: Any, first: Callable[[Node], Node], step: Step) -> Tensor:
     """p(0) = 1, p(1) = first(x), then by steps; where n is negative, 0."""
     if isinstance(n, Core):
-        most = int(plain(n).amax().item()) if n.shape.numel() else 0
+        n = degrees = plain(n)
+        most = int(degrees.amax().item()) if degrees.numel() else 0
+        if most > _MOST:
+            raise ValueError(
+                f"{name}: degrees of a tensor are up to {_MOST}, not {most}: give one number"
+                + at_line()
+            )
     else:
         most = int(n)
-    if most > MOST and isinstance(n, Core):
-        raise ValueError(
-            f"{name}: degrees of a tensor are up to {MOST}, not {most}: give one number" + at_line()
-        )
-    degree = plain(n) if isinstance(n, Core) else n
 
     def body(a: Node, k: Node) -> Node:
         k = ir.alu("trunc", k)
@@ -44,7 +47,7 @@ def _evaluated(name: str, x: Any, n: Any, first: Callable[[Node], Node], step: S
             before, here = here, step(i, a, here, before)
         return result
 
-    return pair(name, plain(x) if isinstance(x, Core) else x, degree, body)
+    return pair(name, plain(x) if isinstance(x, Core) else x, n, body)
 
 
 def _twice(x: Node) -> Node:
@@ -68,48 +71,80 @@ def _shifted_step(n: int, x: Node, p: Node, q: Node) -> Node:
 
 
 def chebyshev_polynomial_t(x: Any, n: Any) -> Tensor:
-    """T₀ = 1, T₁ = x, Tₙ₊₁ = 2x·Tₙ − Tₙ₋₁"""
+    """T₀ = 1, T₁ = x, Tₙ₊₁ = 2x·Tₙ − Tₙ₋₁
+
+    >>> chebyshev_polynomial_t(gu.tensor(2.0), 2).item()
+    7.0
+    """
     return _evaluated("chebyshev_polynomial_t", x, n, lambda a: a, _chebyshev)
 
 
 def chebyshev_polynomial_u(x: Any, n: Any) -> Tensor:
-    """U₀ = 1, U₁ = 2x, Uₙ₊₁ = 2x·Uₙ − Uₙ₋₁"""
+    """U₀ = 1, U₁ = 2x, Uₙ₊₁ = 2x·Uₙ − Uₙ₋₁
+
+    >>> chebyshev_polynomial_u(gu.tensor(2.0), 2).item()
+    15.0
+    """
     return _evaluated("chebyshev_polynomial_u", x, n, _twice, _chebyshev)
 
 
 def chebyshev_polynomial_v(x: Any, n: Any) -> Tensor:
-    """V₀ = 1, V₁ = 2x − 1, Vₙ₊₁ = 2x·Vₙ − Vₙ₋₁"""
+    """V₀ = 1, V₁ = 2x − 1, Vₙ₊₁ = 2x·Vₙ − Vₙ₋₁
+
+    >>> chebyshev_polynomial_v(gu.tensor(2.0), 2).item()
+    11.0
+    """
     return _evaluated("chebyshev_polynomial_v", x, n, _shifted, _chebyshev)
 
 
 def chebyshev_polynomial_w(x: Any, n: Any) -> Tensor:
-    """W₀ = 1, W₁ = 2x + 1, Wₙ₊₁ = 2x·Wₙ − Wₙ₋₁"""
+    """W₀ = 1, W₁ = 2x + 1, Wₙ₊₁ = 2x·Wₙ − Wₙ₋₁
+
+    >>> chebyshev_polynomial_w(gu.tensor(2.0), 2).item()
+    19.0
+    """
     return _evaluated(
         "chebyshev_polynomial_w", x, n, lambda a: ir.alu("add", _twice(a), number(1, a)), _chebyshev
     )
 
 
 def shifted_chebyshev_polynomial_t(x: Any, n: Any) -> Tensor:
-    """Tₙ(2x − 1)"""
+    """Tₙ(2x − 1)
+
+    >>> shifted_chebyshev_polynomial_t(gu.tensor(2.0), 2).item()
+    17.0
+    """
     return _evaluated("shifted_chebyshev_polynomial_t", x, n, _shifted, _shifted_step)
 
 
 def shifted_chebyshev_polynomial_u(x: Any, n: Any) -> Tensor:
-    """Uₙ(2x − 1)"""
+    """Uₙ(2x − 1)
+
+    >>> shifted_chebyshev_polynomial_u(gu.tensor(2.0), 2).item()
+    35.0
+    """
     return _evaluated(
         "shifted_chebyshev_polynomial_u", x, n, lambda a: _twice(_shifted(a)), _shifted_step
     )
 
 
 def shifted_chebyshev_polynomial_v(x: Any, n: Any) -> Tensor:
-    """Vₙ(2x − 1)"""
+    """Vₙ(2x − 1)
+
+    >>> shifted_chebyshev_polynomial_v(gu.tensor(2.0), 2).item()
+    29.0
+    """
     return _evaluated(
         "shifted_chebyshev_polynomial_v", x, n, lambda a: _shifted(_shifted(a)), _shifted_step
     )
 
 
 def shifted_chebyshev_polynomial_w(x: Any, n: Any) -> Tensor:
-    """Wₙ(2x − 1)"""
+    """Wₙ(2x − 1)
+
+    >>> shifted_chebyshev_polynomial_w(gu.tensor(2.0), 2).item()
+    41.0
+    """
     return _evaluated(
         "shifted_chebyshev_polynomial_w", x, n,
         lambda a: ir.alu("add", _twice(_shifted(a)), number(1, a)), _shifted_step,
@@ -117,7 +152,11 @@ def shifted_chebyshev_polynomial_w(x: Any, n: Any) -> Tensor:
 
 
 def hermite_polynomial_h(x: Any, n: Any) -> Tensor:
-    """H₀ = 1, H₁ = 2x, Hₙ₊₁ = 2x·Hₙ − 2n·Hₙ₋₁"""
+    """H₀ = 1, H₁ = 2x, Hₙ₊₁ = 2x·Hₙ − 2n·Hₙ₋₁
+
+    >>> hermite_polynomial_h(gu.tensor(2.0), 2).item()
+    14.0
+    """
 
     def step(i: int, a: Node, p: Node, q: Node) -> Node:
         return _less(ir.alu("mul", _twice(a), p), ir.alu("mul", number(2 * i, a), q))
@@ -126,7 +165,11 @@ def hermite_polynomial_h(x: Any, n: Any) -> Tensor:
 
 
 def hermite_polynomial_he(x: Any, n: Any) -> Tensor:
-    """He₀ = 1, He₁ = x, Heₙ₊₁ = x·Heₙ − n·Heₙ₋₁"""
+    """He₀ = 1, He₁ = x, Heₙ₊₁ = x·Heₙ − n·Heₙ₋₁
+
+    >>> hermite_polynomial_he(gu.tensor(2.0), 2).item()
+    3.0
+    """
 
     def step(i: int, a: Node, p: Node, q: Node) -> Node:
         return _less(ir.alu("mul", a, p), ir.alu("mul", number(i, a), q))
@@ -135,7 +178,11 @@ def hermite_polynomial_he(x: Any, n: Any) -> Tensor:
 
 
 def laguerre_polynomial_l(x: Any, n: Any) -> Tensor:
-    """L₀ = 1, L₁ = 1 − x, (n + 1)·Lₙ₊₁ = (2n + 1 − x)·Lₙ − n·Lₙ₋₁"""
+    """L₀ = 1, L₁ = 1 − x, (n + 1)·Lₙ₊₁ = (2n + 1 − x)·Lₙ − n·Lₙ₋₁
+
+    >>> laguerre_polynomial_l(gu.tensor(2.0), 2).item()
+    -1.0
+    """
 
     def step(i: int, a: Node, p: Node, q: Node) -> Node:
         terms = _less(ir.alu("mul", _less(number(2 * i + 1, a), a), p),
@@ -146,7 +193,11 @@ def laguerre_polynomial_l(x: Any, n: Any) -> Tensor:
 
 
 def legendre_polynomial_p(x: Any, n: Any) -> Tensor:
-    """P₀ = 1, P₁ = x, (n + 1)·Pₙ₊₁ = (2n + 1)·x·Pₙ − n·Pₙ₋₁"""
+    """P₀ = 1, P₁ = x, (n + 1)·Pₙ₊₁ = (2n + 1)·x·Pₙ − n·Pₙ₋₁
+
+    >>> legendre_polynomial_p(gu.tensor(2.0), 2).item()
+    5.5
+    """
 
     def step(i: int, a: Node, p: Node, q: Node) -> Node:
         terms = _less(ir.alu("mul", ir.alu("mul", number(2 * i + 1, a), a), p),

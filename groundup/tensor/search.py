@@ -119,6 +119,8 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False,
          invert: bool = False) -> Tensor:  # fmt: skip
     """Is each element one of some others? (invert: none of them?)
 
+    assume_unique: PyTorch's; it changes nothing here.
+
     >>> gu.isin(gu.tensor([1, 2, 3]), gu.tensor([2])).tolist()
     [False, True, False]
     """
@@ -189,6 +191,7 @@ def histc(a: Core, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
 
 
 def _range(name: str, a: Core, low: float, high: float, room: float) -> tuple[float, float]:
+    """A range; of equal ends, that of the elements, widened by `room` where these are equal."""
     if low > high:
         raise ValueError(f"{name}: min {low} is greater than max {high}" + at_line())
     if low == high and product(a._shape):
@@ -253,7 +256,7 @@ def histogram(
 
 
 def _rows(a: Core, dim: int | None, name: str) -> tuple[list[Any], int]:
-    """(what is compared with one another, in order; the axis)"""
+    """(what is compared with one another: numbers, or each part as a tuple of them; the axis)"""
     if dim is None:
         return indexing.host_values(a, name), 0
     d = check_dim(name, dim, a.ndim)
@@ -264,18 +267,22 @@ def _rows(a: Core, dim: int | None, name: str) -> tuple[list[Any], int]:
     return [tuple(values[i * each : (i + 1) * each]) for i in range(count)], d
 
 
-def _selected(a: Core, places: list[int], dim: int | None, d: int) -> Tensor:
+def _found(
+    a: Core, dim: int | None, d: int, places: list[int],
+    inverse: list[int] | None, counts: list[int] | None,
+) -> Any:  # fmt: skip
+    """What stands at some places, and with it, where asked, which of them each element (or part)
+    is, and how often each occurs."""
     from .create import tensor
 
-    at = tensor(places, dtype=dt.int64)
-    if dim is None:
-        return indexing.index_select(shape.reshape(plain(a), -1), 0, at)
-    return indexing.index_select(plain(a), d, at)
-
-
-def _answer(found: list[Any], inverse: bool, counts: bool) -> Any:
-    kept = [found[0]] + ([found[1]] if inverse else []) + ([found[2]] if counts else [])
-    return kept[0] if len(kept) == 1 else tuple(kept)
+    flat = shape.reshape(plain(a), -1) if dim is None else plain(a)
+    answer = [indexing.index_select(flat, d, tensor(places, dtype=dt.int64))]
+    if inverse is not None:
+        which = tensor(inverse, dtype=dt.int64)
+        answer.append(shape.reshape(which, a._shape) if dim is None else which)
+    if counts is not None:
+        answer.append(tensor(counts, dtype=dt.int64))
+    return answer[0] if len(answer) == 1 else tuple(answer)
 
 
 def _in_order(rows: list[Any]) -> list[Any]:
@@ -292,13 +299,12 @@ def unique(
 ) -> Any:
     """Every element once, in order (along `dim`: every part once); computed now
 
-    return_inverse: also which of them each element is; return_counts: how often each occurs.
+    sorted: PyTorch's; they are in order in any case. return_inverse: also which of them each
+    element is; return_counts: how often each occurs.
 
     >>> gu.unique(gu.tensor([3, 1, 3])).tolist()
     [1, 3]
     """
-    from .create import tensor
-
     rows, d = _rows(a, dim, "unique")
     first: dict[Any, int] = {}
     for i, row in enumerate(rows):
@@ -310,10 +316,8 @@ def unique(
     for row in rows:
         inverse.append(number[row])
         counts[number[row]] += 1
-    values = _selected(a, [first[row] for row in order], dim, d)
-    which = tensor(inverse, dtype=dt.int64)
-    which = shape.reshape(which, a._shape) if dim is None else which
-    return _answer([values, which, tensor(counts, dtype=dt.int64)], return_inverse, return_counts)
+    which, often = inverse if return_inverse else None, counts if return_counts else None
+    return _found(a, dim, d, [first[row] for row in order], which, often)
 
 
 def unique_consecutive(
@@ -324,8 +328,6 @@ def unique_consecutive(
     >>> gu.unique_consecutive(gu.tensor([1, 1, 3, 1])).tolist()
     [1, 3, 1]
     """
-    from .create import tensor
-
     rows, d = _rows(a, dim, "unique_consecutive")
     places: list[int] = []
     inverse, counts = [], []
@@ -335,7 +337,5 @@ def unique_consecutive(
             counts.append(0)
         inverse.append(len(places) - 1)
         counts[-1] += 1
-    values = _selected(a, places, dim, d)
-    which = tensor(inverse, dtype=dt.int64)
-    which = shape.reshape(which, a._shape) if dim is None else which
-    return _answer([values, which, tensor(counts, dtype=dt.int64)], return_inverse, return_counts)
+    which, often = inverse if return_inverse else None, counts if return_counts else None
+    return _found(a, dim, d, places, which, often)

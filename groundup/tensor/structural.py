@@ -294,25 +294,25 @@ class Structural(Core):
         self, indices_or_sections: Core | int | Sequence[int], dim: int = 0,
     ) -> tuple[Tensor, ...]:  # fmt: skip
         """Pieces along an axis: so many, as equal as can be, or cut before each index"""
-        from .arrange import tensor_split
+        from .parts import tensor_split
 
         return tensor_split(self, indices_or_sections, dim)
 
     def hsplit(self, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
         """tensor_split into equal pieces along the second axis (of a vector the first)"""
-        from .arrange import hsplit
+        from .parts import hsplit
 
         return hsplit(self, indices_or_sections)
 
     def vsplit(self, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
         """tensor_split into equal pieces along the first axis"""
-        from .arrange import vsplit
+        from .parts import vsplit
 
         return vsplit(self, indices_or_sections)
 
     def dsplit(self, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
         """tensor_split into equal pieces along the third axis"""
-        from .arrange import dsplit
+        from .parts import dsplit
 
         return dsplit(self, indices_or_sections)
 

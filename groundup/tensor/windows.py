@@ -1,6 +1,7 @@
-"""Windows of signals: weights that fall off towards both ends, symmetric or periodic.
+"""Windows of signals: weights that fall off towards both ends, named as in torch.signal.windows.
 
-Must not know what they are multiplied with.
+All have M weights, of float32 or float64. sym: the last weight is the first; without it they are
+one period of a window of M + 1. Must not know what they are multiplied with.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ def _made(
     name: str, M: int, sym: bool, dtype: DType, requires_grad: bool,
     weight: Callable[[int, int], float],
 ) -> Tensor:  # fmt: skip
-    """weight(k, n) for k < M, n the number of intervals: M − 1, or M where it is periodic."""
+    """weight(k, n) for k < M, n the number of intervals: M − 1, or M where it is periodic.
+
+    Raises ValueError for a length that is none, TypeError for another type than float32, float64.
+    """
     from .create import tensor
 
     if not isinstance(M, int) or M < 0:
@@ -39,8 +43,7 @@ def general_cosine(
 ) -> Tensor:  # fmt: skip
     """w[k] = Σ_i (−1)^i · a[i] · cos(2π·i·k / n)
 
-    >>> from groundup.tensor import windows
-    >>> windows.general_cosine(3, a=[0.5, 0.5]).tolist()
+    >>> general_cosine(3, a=[0.5, 0.5]).tolist()
     [0.0, 1.0, 0.0]
     """
     if not isinstance(a, list | tuple) or not a:
@@ -59,47 +62,78 @@ def general_hamming(
     M: int, *, alpha: float = 0.54, sym: bool = True, dtype: DType = dt.float32,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """w[k] = α − (1 − α)·cos(2π·k / n)"""
+    """w[k] = α − (1 − α)·cos(2π·k / n)
+
+    >>> general_hamming(3, alpha=0.75).tolist()
+    [0.5, 1.0, 0.5]
+    """
     a = [alpha, 1.0 - alpha]
     return general_cosine(M, a=a, sym=sym, dtype=dtype, requires_grad=requires_grad)
 
 
 def hamming(M: int, *, sym: bool = True, dtype: DType = dt.float32,
             requires_grad: bool = False) -> Tensor:  # fmt: skip
-    """general_hamming with α = 0.54"""
+    """general_hamming with α = 0.54, near which its greatest side lobe is least (Blackman and
+    Tukey, The measurement of power spectra, 1958)
+
+    >>> hamming(2, sym=False)[1].item()
+    1.0
+    """
     return general_hamming(M, alpha=0.54, sym=sym, dtype=dtype, requires_grad=requires_grad)
 
 
 def hann(M: int, *, sym: bool = True, dtype: DType = dt.float32,
          requires_grad: bool = False) -> Tensor:  # fmt: skip
-    """general_hamming with α = ½"""
+    """general_hamming with α = ½: it ends in 0
+
+    >>> hann(3).tolist()
+    [0.0, 1.0, 0.0]
+    """
     return general_hamming(M, alpha=0.5, sym=sym, dtype=dtype, requires_grad=requires_grad)
 
 
 def blackman(M: int, *, sym: bool = True, dtype: DType = dt.float32,
              requires_grad: bool = False) -> Tensor:  # fmt: skip
-    """general_cosine with 0.42, 0.5, 0.08"""
+    """general_cosine with 0.42, 0.5, 0.08 (Blackman and Tukey, The measurement of power spectra,
+    1958)
+
+    >>> round(blackman(5)[1].item(), 2)
+    0.34
+    """
     a = [0.42, 0.5, 0.08]
     return general_cosine(M, a=a, sym=sym, dtype=dtype, requires_grad=requires_grad)
 
 
 def nuttall(M: int, *, sym: bool = True, dtype: DType = dt.float32,
             requires_grad: bool = False) -> Tensor:  # fmt: skip
-    """general_cosine with Nuttall's coefficients (1981, minimum 4-term)"""
+    """general_cosine with the four terms of Nuttall, Some windows with very good sidelobe behavior
+    (1981), that make the greatest side lobe least
+
+    >>> round(nuttall(3)[1].item(), 4)
+    1.0
+    """
     a = [0.3635819, 0.4891775, 0.1365995, 0.0106411]
     return general_cosine(M, a=a, sym=sym, dtype=dtype, requires_grad=requires_grad)
 
 
 def bartlett(M: int, *, sym: bool = True, dtype: DType = dt.float32,
              requires_grad: bool = False) -> Tensor:  # fmt: skip
-    """w[k] = 1 − |2k/n − 1|"""
+    """w[k] = 1 − |2k/n − 1|, a triangle
+
+    >>> bartlett(5).tolist()
+    [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
     options = (M, sym, dtype, requires_grad)
     return _made("bartlett", *options, lambda k, n: 1.0 - abs(2 * k / n - 1))
 
 
 def cosine(M: int, *, sym: bool = True, dtype: DType = dt.float32,
            requires_grad: bool = False) -> Tensor:  # fmt: skip
-    """w[k] = sin(π·(k + ½) / (n + 1))"""
+    """w[k] = sin(π·(k + ½) / (n + 1))
+
+    >>> cosine(3)[1].item()
+    1.0
+    """
     options = (M, sym, dtype, requires_grad)
     return _made("cosine", *options, lambda k, n: math.sin(math.pi * (k + 0.5) / (n + 1)))
 
@@ -108,7 +142,13 @@ def exponential(
     M: int, *, center: float | None = None, tau: float = 1.0, sym: bool = True,
     dtype: DType = dt.float32, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """w[k] = e^(−|k − c| / τ), c the middle"""
+    """w[k] = e^(−|k − c| / τ), c the middle, or `center` of a periodic one
+
+    Raises ValueError unless tau is positive.
+
+    >>> exponential(3)[1].item()
+    1.0
+    """
     if tau <= 0:
         raise ValueError(f"exponential: tau is positive, not {tau}" + at_line())
     if sym and center is not None:
@@ -124,7 +164,13 @@ def gaussian(
     M: int, *, std: float = 1.0, sym: bool = True, dtype: DType = dt.float32,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """w[k] = e^(−½·((k − n/2) / σ)²)"""
+    """w[k] = e^(−½·((k − n/2) / σ)²)
+
+    Raises ValueError unless std is positive.
+
+    >>> gaussian(3)[1].item()
+    1.0
+    """
     if std <= 0:
         raise ValueError(f"gaussian: std is positive, not {std}" + at_line())
     options = (M, sym, dtype, requires_grad)
@@ -134,7 +180,7 @@ def gaussian(
 def _bessel(x: float) -> float:
     """I₀(x), from its power series."""
     term, total, k = 1.0, 1.0, 1
-    while term > total * 2.0**-60:
+    while term > total * 2.0**-60:  # less changes no bit of a float64
         term *= (x / 2 / k) ** 2
         total, k = total + term, k + 1
     return total
@@ -144,7 +190,14 @@ def kaiser(
     M: int, *, beta: float = 12.0, sym: bool = True, dtype: DType = dt.float32,
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """w[k] = I₀(β·√(1 − (2k/n − 1)²)) / I₀(β)"""
+    """w[k] = I₀(β·√(1 − (2k/n − 1)²)) / I₀(β) (Kaiser and Schafer, On the use of the I₀-sinh
+    window for spectrum analysis, 1980)
+
+    Raises ValueError unless beta is 0 or more.
+
+    >>> kaiser(3, beta=0.0).tolist()
+    [1.0, 1.0, 1.0]
+    """
     if beta < 0:
         raise ValueError(f"kaiser: beta is not negative, not {beta}" + at_line())
 

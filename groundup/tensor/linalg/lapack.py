@@ -86,6 +86,7 @@ def _finite(name: str, *arrays: Array) -> None:
 
 @hosted
 def cholesky(a: Array) -> tuple[Array, ...]:
+    """The lower factors, of the lower triangles."""
     import numpy as np
 
     _finite("cholesky", np.tril(a))
@@ -95,6 +96,7 @@ def cholesky(a: Array) -> tuple[Array, ...]:
 
 @hosted
 def qr(a: Array, mode: Literal["reduced", "complete"]) -> tuple[Array, ...]:
+    """Q and R."""
     import numpy as np
 
     q, r = np.linalg.qr(a, mode)
@@ -103,6 +105,7 @@ def qr(a: Array, mode: Literal["reduced", "complete"]) -> tuple[Array, ...]:
 
 @hosted
 def svd(a: Array, full: bool) -> tuple[Array, ...]:
+    """U, the singular values and Vh."""
     import numpy as np
 
     _finite("svd", a)
@@ -113,6 +116,7 @@ def svd(a: Array, full: bool) -> tuple[Array, ...]:
 
 @hosted
 def svdvals(a: Array) -> tuple[Array, ...]:
+    """The singular values."""
     import numpy as np
 
     _finite("svdvals", a)
@@ -122,6 +126,7 @@ def svdvals(a: Array) -> tuple[Array, ...]:
 
 @hosted
 def eigh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
+    """Eigenvalues and eigenvectors, of one triangle."""
     import numpy as np
 
     _finite("eigh", np.tril(a) if uplo == "L" else np.triu(a))
@@ -132,6 +137,7 @@ def eigh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
 
 @hosted
 def eigvalsh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
+    """Eigenvalues, of one triangle."""
     import numpy as np
 
     _finite("eigvalsh", np.tril(a) if uplo == "L" else np.triu(a))
@@ -141,6 +147,7 @@ def eigvalsh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
 
 @hosted
 def solve(a: Array, b: Array, name: str) -> tuple[Array, ...]:
+    """The X with a X = b; an error is that of `name`."""
     import numpy as np
 
     return (_batched(name, SINGULAR, np.linalg.solve, a, b),)
@@ -148,6 +155,7 @@ def solve(a: Array, b: Array, name: str) -> tuple[Array, ...]:
 
 @hosted
 def inv(a: Array, name: str, fill: bool) -> tuple[Array, ...]:
+    """Inverses; where there is none, an error of `name`, or (fill) infinities."""
     import numpy as np
 
     if not fill:
@@ -163,6 +171,7 @@ def inv(a: Array, name: str, fill: bool) -> tuple[Array, ...]:
 
 @hosted
 def det(a: Array) -> tuple[Array, ...]:
+    """Determinants."""
     import numpy as np
 
     return (np.asarray(np.linalg.det(a)),)
@@ -170,6 +179,7 @@ def det(a: Array) -> tuple[Array, ...]:
 
 @hosted
 def slogdet(a: Array) -> tuple[Array, ...]:
+    """Signs of determinants, and logarithms of their absolute values."""
     import numpy as np
 
     sign, log = np.linalg.slogdet(a)
@@ -193,6 +203,7 @@ def cofactors(a: Array) -> tuple[Array, ...]:
 
 @hosted
 def pinv(a: Array, atol: float | None, rtol: float | None, hermitian: bool) -> tuple[Array, ...]:
+    """Pseudo-inverses, singular values up to a limit counted as 0."""
     import numpy as np
 
     _finite("pinv", np.tril(a) if hermitian else a)
@@ -320,6 +331,7 @@ PADE_NORM = 5.371920351148152
 
 @hosted
 def exponential(a: Array) -> tuple[Array, ...]:
+    """exp of each matrix, in float64: of the matrix halved until it is small, then squared."""
     import numpy as np
 
     _finite("matrix_exp", a)

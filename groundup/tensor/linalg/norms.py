@@ -16,7 +16,7 @@ from ..errors import ShapeError, at_line, check_dim, lined_up
 from ..reduce import axes_of
 from ..tensor import Tensor
 from .decompositions import svdvals
-from .operands import matrices, steps, tensor_of
+from .operands import as_factor, matrices, steps, tensor_of
 from .systems import inverted
 
 INF = math.inf
@@ -64,11 +64,13 @@ def vector_norm(
             + lined_up(shape=a._shape) + at_line()
         )  # fmt: skip
     if not a.ndim:
-        return _norm(a.reshape(1), p, (0,), False)
-    return _norm(a, p, dims, keepdim)
+        return p_norm(a.reshape(1), p, (0,), False)
+    return p_norm(a, p, dims, keepdim)
 
 
-def _norm(a: Tensor, p: float, dims: tuple[int, ...], keepdim: bool) -> Tensor:
+def p_norm(a: Tensor, p: float, dims: tuple[int, ...], keepdim: bool) -> Tensor:
+    """(Σ |x|^p)^(1/p) over some axes, for any p; where it is 0, roots and powers are taken of 1, so
+    that the derivative there is 0 and not NaN."""
     if p == INF:
         return a.abs().amax(dims, keepdim)
     if p == -INF:
@@ -118,15 +120,15 @@ def matrix_norm(
     a = _converted("matrix_norm", A, dtype)
     turned, axes = _last("matrix_norm", a, dim)
     if ord == "fro":
-        found = _norm(turned, 2, (turned.ndim - 2, turned.ndim - 1), False)
+        found = p_norm(turned, 2, (turned.ndim - 2, turned.ndim - 1), False)
     elif ord == "nuc":
         found = svdvals(turned).sum(-1)
     elif ord in (2, -2):
-        found = _extreme(svdvals(turned), -1, ord == 2, a)
+        found = _extreme(svdvals(turned), ord == 2, a)
     elif ord in (1, -1):
-        found = _extreme(turned.abs().sum(-2), -1, ord == 1, a)
+        found = _extreme(turned.abs().sum(-2), ord == 1, a)
     elif ord in (INF, -INF):
-        found = _extreme(turned.abs().sum(-1), -1, ord == INF, a)
+        found = _extreme(turned.abs().sum(-1), ord == INF, a)
     else:
         raise ValueError(
             f"matrix_norm: ord is 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, not {ord!r}" + at_line()
@@ -137,15 +139,16 @@ def matrix_norm(
     return found
 
 
-def _extreme(values: Tensor, dim: int, greatest: bool, a: Tensor) -> Tensor:
-    if values._shape[dim] == 0:
+def _extreme(values: Tensor, greatest: bool, a: Tensor) -> Tensor:
+    """The greatest or the least of the values of each matrix of a; the greatest of none is 0."""
+    if values._shape[-1] == 0:
         if greatest:
-            return values.sum(dim)
+            return values.sum(-1)
         raise ShapeError(
             "matrix_norm: of an empty matrix a least norm does not exist"
             + lined_up(shape=a._shape) + at_line()
         )  # fmt: skip
-    return values.amax(dim) if greatest else values.amin(dim)
+    return values.amax(-1) if greatest else values.amin(-1)
 
 
 def norm(
@@ -197,5 +200,5 @@ def cond(A: Core, p: float | str | None = None) -> Tensor:
         return a.sum((-2, -1))
     other = inverted("cond", a, True)
     finite = other.detach().isfinite().all(-1).all(-1)
-    safe = pw.where(finite.unsqueeze(-1).unsqueeze(-1), other, 0)
+    safe = pw.where(as_factor(finite), other, 0)
     return pw.where(finite, matrix_norm(a, p) * matrix_norm(safe, p), INF)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from ...ir.extent import product
+from .. import algebra, shape
 from .. import pointwise as pw
-from .. import shape
 from ..core import Core
 from ..create import eye, ones
 from ..errors import ShapeError, at_line, check_dim, lined_up
@@ -65,23 +65,25 @@ def multi_dot(tensors: Sequence[Core]) -> Tensor:
                 f"first and the last may be vectors)" + lined_up(shape=t._shape) + at_line()
             )
     row, column = given[0].ndim == 1, given[-1].ndim == 1
-    chain = given
     if row:
-        chain[0] = chain[0].unsqueeze(0)
+        given[0] = given[0].unsqueeze(0)
     if column:
-        chain[-1] = chain[-1].unsqueeze(1)
-    for i, (a, b) in enumerate(pairwise(chain)):
-        if a._shape[1] != b._shape[0]:
-            raise ShapeError(
-                f"multi_dot: tensors {i} and {i + 1} do not fit"
-                + lined_up(a=a._shape, b=b._shape) + at_line()
-            )  # fmt: skip
-    made = _in_order(chain)
+        given[-1] = given[-1].unsqueeze(1)
+    made = chained("multi_dot", given)
     made = made.squeeze(0) if row else made
     return made.squeeze(-1) if column else made
 
 
-def _in_order(chain: list[Tensor]) -> Tensor:
+def chained(name: str, matrices: Sequence[Core]) -> Tensor:
+    """The product of matrices, in the order that takes the fewest multiplications: of each run of
+    them, from the short to the long, the best place to cut it."""
+    chain = [tensor_of(name, m) for m in matrices]
+    for i, (a, b) in enumerate(pairwise(chain)):
+        if a._shape[1] != b._shape[0]:
+            raise ShapeError(
+                f"{name}: matrices {i} and {i + 1} do not fit"
+                + lined_up(a=a._shape, b=b._shape) + at_line()
+            )  # fmt: skip
     n = len(chain)
     size = [int(chain[0]._shape[0]), *(int(t._shape[1]) for t in chain)]
     cost = {(i, i): 0 for i in range(n)}
@@ -135,20 +137,7 @@ def cross(input: Core, other: Core, *, dim: int = -1) -> Tensor:
     >>> gu.linalg.cross(gu.tensor([1.0, 0.0, 0.0]), gu.tensor([0.0, 1.0, 0.0])).tolist()
     [0.0, 0.0, 1.0]
     """
-    a, b = tensor_of("cross", input), tensor_of("cross", other)
-    if a.ndim != b.ndim:
-        raise ShapeError(
-            "cross: both tensors need as many axes" + lined_up(a=a._shape, b=b._shape) + at_line()
-        )
-    at = check_dim("cross", dim, a.ndim)
-    if not a.ndim or a._shape[at] != 3 or b._shape[at] != 3:
-        raise ShapeError(
-            f"cross: axis {dim} must have 3 elements in both"
-            + lined_up(a=a._shape, b=b._shape) + at_line()
-        )  # fmt: skip
-    x, y, z = a.unbind(at)
-    u, v, w = b.unbind(at)
-    return shape.stack([y * w - z * v, z * u - x * w, x * v - y * u], at)
+    return algebra.cross(tensor_of("cross", input), tensor_of("cross", other), dim)
 
 
 def vecdot(x: Core, y: Core, *, dim: int = -1) -> Tensor:

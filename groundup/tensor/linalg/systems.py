@@ -29,6 +29,7 @@ class Slogdet(NamedTuple):
 
 # ---- solutions and inverses ----------------------------------------------------------------------
 
+
 def solve(A: Core, B: Core, *, left: bool = True) -> Tensor:
     """The X with A X = B (left=False: X A = B), by LU decomposition with partial pivoting.
 
