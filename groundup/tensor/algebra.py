@@ -242,17 +242,14 @@ def cdist(
         raise ValueError("cdist: p is not negative, and both have one floating type" + at_line())
     lead = pw.broadcast("cdist", a._shape[:-2], b._shape[:-2])
     a, b = (shape.expand(x, (*lead, *x._shape[-2:])) for x in (a, b))
-    return distance(pw.binary("sub", shape.unsqueeze(a, -2), shape.unsqueeze(b, -3)), p)
+    return _length(pw.binary("sub", shape.unsqueeze(a, -2), shape.unsqueeze(b, -3)), p)
 
 
-def distance(difference: Tensor, p: float) -> Tensor:
-    """(Σ |x|^p)^(1/p) over the last axis, with a derivative of 0 where it is 0."""
-    from .linalg.norms import p_norm
-
-    last = difference.ndim - 1
-    if difference._shape[last] == 0:
-        return rd.sum_(difference, last)
-    return p_norm(difference, p, (last,), False)
+def _length(difference: Core, p: float) -> Tensor:
+    """The p-norm over the last axis; of nothing it is 0, also for p = ∞."""
+    if difference._shape[-1] == 0:
+        return rd.sum_(difference, -1)
+    return rd.norm(difference, p, -1)
 
 
 def pdist(a: Core, p: float = 2.0) -> Tensor:
@@ -268,7 +265,7 @@ def pdist(a: Core, p: float = 2.0) -> Tensor:
 
     n = int(a._shape[0])
     first, second = shape.unbind(triu_indices(n, n, 1), 0)
-    return distance(pw.binary("sub", index_select(a, 0, first), index_select(a, 0, second)), p)
+    return _length(pw.binary("sub", index_select(a, 0, first), index_select(a, 0, second)), p)
 
 
 def chain_matmul(matrices: Sequence[Core]) -> Tensor:

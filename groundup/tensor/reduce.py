@@ -6,6 +6,7 @@ axis, else `seq`) is part of the expression. Must not know derivatives.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec
@@ -283,7 +284,13 @@ def _greatest(x: Core, dims: tuple[int, ...]) -> Tensor:
 
 @in_float32
 def norm(a: Core, p: Any = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """(Σ |x|^p)^(1/p); p may be ∞, −∞ or 0 (the count of what is not 0)"""
+    """(Σ |x|^p)^(1/p); p may be ∞, −∞ or 0 (the count of what is not 0), or "fro", which is 2.
+
+    Where the norm is 0 its derivative is 0, a subgradient.
+
+    >>> gu.tensor([3.0, 4.0]).norm().item()
+    5.0
+    """
     _floating("norm", a)
     if p == "fro":
         p = 2
@@ -294,8 +301,21 @@ def norm(a: Core, p: Any = 2, dim: Dims = None, keepdim: bool = False) -> Tensor
         return extreme("min", pw.absolute(a), dim, keepdim)
     if p == 0:
         return sum_(pw.cast(pw.binary("ne", a, 0), a.dtype), dim, keepdim)
-    if p == 2:
-        return pw.sqrt(sum_(pw.square(a), dim, keepdim))
     if p == 1:
         return sum_(pw.absolute(a), dim, keepdim)
-    return pw.binary("pow", sum_(pw.binary("pow", pw.absolute(a), p), dim, keepdim), 1 / p)
+    if p == 2:
+        return _root(pw.sqrt, sum_(pw.square(a), dim, keepdim))
+    # Roots and powers of 0 may have no finite derivative: in its place they are taken of 1.
+    zero = pw.binary("eq", a, 0)
+    powers = pw.binary("pow", pw.where(zero, 1.0, pw.absolute(a)), p)
+    terms = pw.where(zero, math.inf if p < 0 else 0.0, powers)
+    total = sum_(terms, dim, keepdim)
+    if p < 0:  # it is ∞ where an element is 0: nothing is lost
+        return pw.binary("pow", total, 1 / p)
+    return _root(lambda x: pw.binary("pow", x, 1 / p), total)
+
+
+def _root(root: Callable[[Core], Tensor], total: Core) -> Tensor:
+    """A root of a sum, with a derivative of 0 where it is 0."""
+    zero = pw.binary("eq", total, 0)
+    return pw.where(zero, 0.0, root(pw.where(zero, 1.0, total)))

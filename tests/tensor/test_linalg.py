@@ -486,6 +486,19 @@ WRONG: dict[str, tuple[Function, list[tuple[int, ...]]]] = {
 
 
 @pytest.mark.peers
+@pytest.mark.parametrize("count", [2, 3, 12])
+def test_a_chain_of_matrices(count: int) -> None:
+    sizes = [3, 1, 5, 2, 4, 1, 3, 2, 5, 4, 1, 2, 3]
+    matrices = [numbers(sizes[i], sizes[i + 1], seed=i) for i in range(count)]
+    exact = torch().linalg.multi_dot([torch().tensor(m) for m in matrices]).numpy()
+    for function in (linalg.multi_dot, gu.chain_matmul):
+        found = function([gu.tensor(m) for m in matrices]).numpy()
+        assert np.allclose(found, exact, rtol=1e-12, atol=1e-13)
+    with pytest.raises(gu.ShapeError, match="chain_matmul: matrices 0 and 1 do not fit"):
+        gu.chain_matmul([gu.ones(2, 3), gu.ones(2, 3)])
+
+
+@pytest.mark.peers
 @pytest.mark.parametrize("case", WRONG)
 def test_what_torch_refuses_is_refused(case: str) -> None:
     function, shapes = WRONG[case]

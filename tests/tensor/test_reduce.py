@@ -149,6 +149,24 @@ def test_norms(p: float) -> None:
     compare(lambda lib, x: x.norm(p, 1), sample((3, 4)), rtol=1e-5, grad=False)
 
 
+@pytest.mark.peers
+@pytest.mark.parametrize("p", [0.5, 1, 1.5, 2, 3, float("inf")])
+def test_where_a_norm_is_0_its_derivative_is_0(p: float) -> None:
+    x = np.array([[0, 0, 0], [0, 2, -1]], np.float32)
+    compare(lambda lib, x: x.norm(p, 1), x, rtol=1e-5, atol=1e-6)
+    compare(lambda lib, x: lib.dist(x[0], x[0] * 2, p), x, rtol=1e-5, atol=1e-6)
+    compare(lambda lib, x: lib.renorm(x, p, 0, 1.5), x, rtol=1e-5, atol=1e-6)
+    compare(lambda lib, x: lib.linalg.vector_norm(x, p, 1), x, rtol=1e-5, atol=1e-6)
+    compare(lambda lib, x: lib.cdist(x, x.detach(), p), x, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("p", [0.5, 1.0, 1.5, 2.0, 3.0, float("inf")])
+def test_the_derivative_of_a_distance_whose_powers_vanish_is_finite(p: float) -> None:
+    x = gu.tensor([[1e-30, 0.0], [0.0, 0.0]], requires_grad=True)
+    gu.cdist(x, x.detach(), p).sum().backward()
+    assert x.grad is not None and x.grad.isfinite().all().item()
+
+
 def test_errors_explain() -> None:
     with pytest.raises(TypeError, match="mean needs a floating type, not int64"):
         gu.arange(3).mean()

@@ -11,9 +11,9 @@ from typing import Any
 
 from ...ir.dtype import DType
 from .. import pointwise as pw
+from .. import reduce as rd
 from ..core import Core
 from ..errors import ShapeError, at_line, check_dim, lined_up
-from ..reduce import axes_of
 from ..tensor import Tensor
 from .decompositions import svdvals
 from .operands import as_factor, matrices, steps, tensor_of
@@ -55,7 +55,7 @@ def vector_norm(
     if isinstance(ord, bool) or not isinstance(ord, int | float):
         raise TypeError(f"vector_norm: ord is a number, not {ord!r}" + at_line())
     p = float(ord)
-    dims = tuple(range(a.ndim)) if dim is None else axes_of("vector_norm", dim, a.ndim)
+    dims = tuple(range(a.ndim)) if dim is None else rd.axes_of("vector_norm", dim, a.ndim)
     if not dims and a.ndim:  # dim=(): all, as in torch
         dims = tuple(range(a.ndim))
     if (p < 0 or p == INF) and any(a._shape[d] == 0 for d in dims):
@@ -64,32 +64,13 @@ def vector_norm(
             + lined_up(shape=a._shape) + at_line()
         )  # fmt: skip
     if not a.ndim:
-        return p_norm(a.reshape(1), p, (0,), False)
-    return p_norm(a, p, dims, keepdim)
+        return _norm(a.reshape(1), p, (0,), False)
+    return _norm(a, p, dims, keepdim)
 
 
-def p_norm(a: Tensor, p: float, dims: tuple[int, ...], keepdim: bool) -> Tensor:
-    """(Σ |x|^p)^(1/p) over some axes, for any p; where it is 0, roots and powers are taken of 1, so
-    that the derivative there is 0 and not NaN."""
-    if p == INF:
-        return a.abs().amax(dims, keepdim)
-    if p == -INF:
-        return a.abs().amin(dims, keepdim)
-    if p == 0:
-        return steps("vector_norm", (a != 0).to(a.dtype).sum(dims, keepdim), a)
-    if p == 1:
-        return a.abs().sum(dims, keepdim)
-    if p == 2:
-        total = a.square().sum(dims, keepdim)
-        zero = total == 0
-        return pw.where(zero, 0, pw.where(zero, 1, total).sqrt())
-    zero = a == 0
-    terms = pw.where(zero, INF if p < 0 else 0, pw.where(zero, 1, a.abs()) ** p)
-    total = terms.sum(dims, keepdim)
-    if p < 0:
-        return total ** (1 / p)
-    none = total == 0
-    return pw.where(none, 0, pw.where(none, 1, total) ** (1 / p))
+def _norm(a: Tensor, p: float, dims: tuple[int, ...], keepdim: bool) -> Tensor:
+    found = rd.norm(a, p, dims, keepdim)
+    return steps("vector_norm", found, a) if p == 0 else found
 
 
 def _last(name: str, a: Tensor, dim: Sequence[int]) -> tuple[Tensor, tuple[int, int]]:
@@ -120,7 +101,7 @@ def matrix_norm(
     a = _converted("matrix_norm", A, dtype)
     turned, axes = _last("matrix_norm", a, dim)
     if ord == "fro":
-        found = p_norm(turned, 2, (turned.ndim - 2, turned.ndim - 1), False)
+        found = _norm(turned, 2, (turned.ndim - 2, turned.ndim - 1), False)
     elif ord == "nuc":
         found = svdvals(turned).sum(-1)
     elif ord in (2, -2):
