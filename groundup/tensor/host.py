@@ -46,17 +46,19 @@ def host(
         return with_derivative(function.name, values, sources, derivative)
     force([s._storage for s in sources])
     given = [settled(s._storage if s._parent is None else _copied(s)) for s in sources]
-    shapes = [_plain(s._shape, s.dtype) for s in sources]
+    shapes = [_in_ints(s._shape, s.dtype) for s in sources]
     memory = function.run(given, shapes, *function.options)
-    values = [ir.buffer(m, *_plain(*k)) for m, k in zip(memory, kinds, strict=True)]
+    values = [ir.buffer(m, *_in_ints(*k)) for m, k in zip(memory, kinds, strict=True)]
     return with_derivative(function.name, values, sources, derivative)
 
 
 def _copied(view: Core) -> Storage:
+    """A view's elements in row-major order, in memory of their own."""
     return Storage(view._shape, view.dtype, value_of(view))
 
 
-def _plain(shape: Sequence[int], dtype: DType) -> Kind:
+def _in_ints(shape: Sequence[int], dtype: DType) -> Kind:
+    """A kind without runtime sizes: what a host operation is given has its sizes."""
     return tuple(map(int, shape)), dtype
 
 

@@ -173,8 +173,8 @@ def var(a: Core, dim: Dims = None, correction: float = 1, keepdim: bool = False)
 
 @in_float32
 def std(a: Core, dim: Dims = None, correction: float = 1, keepdim: bool = False) -> Tensor:
-    """√var"""
-    return pw.sqrt(var(a, dim, correction, keepdim))
+    """√var; where all elements are equal its derivative is 0"""
+    return _root(pw.sqrt, var(a, dim, correction, keepdim))
 
 
 def extreme(kind: str, a: Core, dim: Dims = None, keepdim: bool = False) -> Tensor:

@@ -251,13 +251,9 @@ _INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
 def quantile(
-    a: Core,
-    q: Core | float,
-    dim: int | None = None,
-    keepdim: bool = False,
-    *,
+    a: Core, q: Core | float, dim: int | None = None, keepdim: bool = False, *,
     interpolation: str = "linear",
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """What a share q of the elements along `dim` lies below; between two by interpolation.
 
     q: a number, or several in one axis, each in [0, 1]: the first axis of the result.
@@ -270,13 +266,9 @@ def quantile(
 
 
 def nanquantile(
-    a: Core,
-    q: Core | float,
-    dim: int | None = None,
-    keepdim: bool = False,
-    *,
+    a: Core, q: Core | float, dim: int | None = None, keepdim: bool = False, *,
     interpolation: str = "linear",
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """quantile of what is not NaN; NaN where nothing is
 
     >>> gu.nanquantile(gu.tensor([1.0, float("nan"), 3.0]), 0.5).item()

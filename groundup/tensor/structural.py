@@ -118,26 +118,18 @@ class Structural(Core):
         return corrcoef(self)
 
     def quantile(
-        self,
-        q: Core | float,
-        dim: int | None = None,
-        keepdim: bool = False,
-        *,
-        interpolation: str = 'linear',
-    ) -> Tensor:
+        self, q: Core | float, dim: int | None = None, keepdim: bool = False, *,
+        interpolation: str = "linear",
+    ) -> Tensor:  # fmt: skip
         """What a share q of the elements along `dim` lies below; between two by interpolation."""
         from .statistics import quantile
 
         return quantile(self, q, dim, keepdim, interpolation=interpolation)
 
     def nanquantile(
-        self,
-        q: Core | float,
-        dim: int | None = None,
-        keepdim: bool = False,
-        *,
-        interpolation: str = 'linear',
-    ) -> Tensor:
+        self, q: Core | float, dim: int | None = None, keepdim: bool = False, *,
+        interpolation: str = "linear",
+    ) -> Tensor:  # fmt: skip
         """quantile of what is not NaN"""
         from .statistics import nanquantile
 

@@ -160,6 +160,13 @@ def test_where_a_norm_is_0_its_derivative_is_0(p: float) -> None:
     compare(lambda lib, x: lib.cdist(x, x.detach(), p), x, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.peers
+def test_where_a_deviation_is_0_its_derivative_is_0() -> None:
+    x = np.array([[3, 3, 3], [0, 2, -1]], np.float32)
+    compare(lambda lib, x: x.std(1), x, rtol=1e-5, atol=1e-6)
+    compare(lambda lib, x: lib.std_mean(x, 1)[0], x, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("p", [0.5, 1.0, 1.5, 2.0, 3.0, float("inf")])
 def test_the_derivative_of_a_distance_whose_powers_vanish_is_finite(p: float) -> None:
     x = gu.tensor([[1e-30, 0.0], [0.0, 0.0]], requires_grad=True)
