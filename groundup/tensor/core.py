@@ -65,6 +65,10 @@ class Deferred:
         """a where the condition holds, else b; one of the three is this."""
         raise NotImplementedError
 
+    def known_as(self, name: str, operands: tuple[Any, ...]) -> Any:
+        """Itself, which errors call name(operands)."""
+        raise NotImplementedError
+
 
 def has_axes(key: Any) -> bool:
     """Is an index written in axes?"""

@@ -494,7 +494,10 @@ def clamp(a: Any, low: Any = None, high: Any = None, name: str = "clamp") -> Any
         y: Any = a
         if low is not None:
             y = where(binary("lt", y, low), low, y)
-        return y if high is None else where(binary("lt", high, y), high, y)
+        if high is not None:
+            y = where(binary("lt", high, y), high, y)
+        called = "clamp" if len(bounds) == 2 else "clamp_min" if high is None else "clamp_max"
+        return y.known_as(called, (a, *bounds))
     dtype = result_type(a, *bounds)
     tensors = [v for v in (a, *bounds) if isinstance(v, Core)]
     if not isinstance(a, Core):

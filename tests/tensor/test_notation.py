@@ -495,3 +495,20 @@ def test_a_sum_beside_a_tensor_of_sums_is_captured_twice_alike() -> None:
     captured = gu.jit(squares)
     for _ in range(3):
         equal(captured(gu.from_numpy(a)), ((a[:, None] - a) ** 2).sum(-1), rtol=1e-5)
+
+
+def test_of_nothing_logsumexp_is_minus_infinity() -> None:
+    x = gu.zeros(0, 3)
+    assert x[i, j].logsumexp(i).order(j).tolist() == [-np.inf] * 3
+    with pytest.raises(IndexError, match="nothing to choose from"):
+        x[i, j].max(i).order(j)
+
+
+def test_the_first_of_truth_values() -> None:
+    given = np.array([[False, True, True], [False, False, False], [True, True, True]])
+    x = gu.from_numpy(given)
+    for kind in ("argmax", "argmin"):
+        expected = getattr(given, kind)(1)
+        equal(getattr(x[i, j], kind)(j).order(i), expected)
+        equal(getattr(x, kind)(1), expected)
+        assert getattr(x, kind)().item() == getattr(given, kind)()
