@@ -36,6 +36,7 @@ class Indexed(Elementwise):
     read     index for each axis (tensor, value beyond its edge or None)
     map      (x,)                (function of a node, its name)
     binary   (a, b)              name
+    apply    (a, b)              (name, function of two nodes, makes integers float32 first)
     where    (condition, a, b)
     reduce   (body,)             (kind, axes)
     at       (x, index)          axis that is `index`: where it is not, there is no term
@@ -342,6 +343,11 @@ class Indexed(Elementwise):
 
     def combined(self, op: str, a: Any, b: Any) -> Indexed:
         return combined(op, a, b)
+
+    def applied(
+        self, name: str, body: Callable[[Node, Node], Node], floating: bool, a: Any, b: Any
+    ) -> Indexed:
+        return Indexed("apply", (_tree(a), _tree(b)), (name, body, floating))
 
     def chosen(self, condition: Any, a: Any, b: Any) -> Indexed:
         return chosen(condition, a, b)

@@ -36,6 +36,7 @@ def _checked_alpha(name: str, alpha: Any, *operands: Any) -> None:
         )
 
 
+@pw.pairwise
 def add(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
     """a + alpha · b
 
@@ -46,17 +47,21 @@ def add(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
     return pw.binary("add", a, scaled(b, alpha))
 
 
+@pw.pairwise
 def sub(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
     """a − alpha · b"""
     _checked_alpha("sub", alpha, a, b)
     return pw.binary("sub", a, scaled(b, alpha))
 
 
+@pw.pairwise
 def rsub(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
     """b − alpha · a"""
-    return sub(b, a, alpha=alpha)
+    result: Tensor = sub(b, a, alpha=alpha)
+    return result
 
 
+@pw.pairwise
 def div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
     """a / b, integers give float32; rounding_mode 'floor' or 'trunc': the quotient's, in the
     operands' type.
@@ -87,36 +92,43 @@ def div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
     return pair("div", a, b, body, floating=False)
 
 
+@pw.pairwise
 def gt(a: Any, b: Any) -> Tensor:
     """a > b"""
     return pw.binary("lt", b, a)
 
 
+@pw.pairwise
 def ge(a: Any, b: Any) -> Tensor:
     """a ≥ b"""
     return pw.binary("le", b, a)
 
 
+@pw.pairwise
 def lt(a: Any, b: Any) -> Tensor:
     """a < b"""
     return pw.binary("lt", a, b)
 
 
+@pw.pairwise
 def le(a: Any, b: Any) -> Tensor:
     """a ≤ b"""
     return pw.binary("le", a, b)
 
 
+@pw.pairwise
 def floor_divide(a: Any, b: Any) -> Tensor:
     """⌊a / b⌋"""
     return pw.binary("floordiv", a, b)
 
 
+@pw.pairwise
 def remainder(a: Any, b: Any) -> Tensor:
     """a − b·⌊a / b⌋: of b's sign"""
     return pw.binary("mod", a, b)
 
 
+@pw.pairwise
 def fmod(a: Any, b: Any) -> Tensor:
     """a − b·trunc(a / b): of a's sign
 
@@ -162,11 +174,13 @@ def _other_if_nan(name: str, a: Any, b: Any, better: str) -> Tensor:
     return pair(name, a, b, body, floating=False)
 
 
+@pw.pairwise
 def fmax(a: Any, b: Any) -> Tensor:
     """The greater of two; a number wins over NaN. Of equals, a takes the derivative."""
     return _other_if_nan("fmax", a, b, "ge")
 
 
+@pw.pairwise
 def fmin(a: Any, b: Any) -> Tensor:
     """The lesser of two; a number wins over NaN. Of equals, a takes the derivative."""
     return _other_if_nan("fmin", a, b, "le")
@@ -305,6 +319,7 @@ def round(a: Core, *, decimals: int = 0) -> Tensor:
 # ---- bits and truth ------------------------------------------------------------------------------
 
 
+@pw.pairwise
 def bitwise_and(a: Any, b: Any) -> Tensor:
     """a & b
 
@@ -314,11 +329,13 @@ def bitwise_and(a: Any, b: Any) -> Tensor:
     return pw.binary("and", a, b)
 
 
+@pw.pairwise
 def bitwise_or(a: Any, b: Any) -> Tensor:
     """a | b"""
     return pw.binary("or", a, b)
 
 
+@pw.pairwise
 def bitwise_xor(a: Any, b: Any) -> Tensor:
     """a ^ b"""
     return pw.binary("xor", a, b)
@@ -329,16 +346,19 @@ def bitwise_not(a: Core) -> Tensor:
     return pw.invert(a)
 
 
+@pw.pairwise
 def bitwise_left_shift(a: Any, b: Any) -> Tensor:
     """a << b"""
     return pw.binary("shl", a, b)
 
 
+@pw.pairwise
 def bitwise_right_shift(a: Any, b: Any) -> Tensor:
     """a >> b"""
     return pw.binary("shr", a, b)
 
 
+@pw.pairwise
 def logical_xor(a: Core, b: Any) -> Tensor:
     """Is exactly one of the two not 0?"""
     return pw.logical("xor", a, b)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, overload
 
 from ..ir import dtype as dt
 from ..ir import node as ir
@@ -38,6 +38,30 @@ class Pointwise(Protocol):
 
 
 def pointwise(f: Callable[[Any], Any]) -> Pointwise:
+    """The function itself, known as one that takes both."""
+    known: Any = f
+    return known  # type: ignore[no-any-return]
+
+
+Rest = ParamSpec("Rest")
+
+
+class Pairwise(Protocol[Rest]):
+    """A function of two operands: of tensors and numbers, or of one or two expressions."""
+
+    @overload
+    def __call__(
+        self, a: Elementwise, b: Any, /, *args: Rest.args, **kwargs: Rest.kwargs
+    ) -> Indexed: ...
+    @overload
+    def __call__(
+        self, a: Any, b: Elementwise, /, *args: Rest.args, **kwargs: Rest.kwargs
+    ) -> Indexed: ...
+    @overload
+    def __call__(self, a: Any, b: Any, /, *args: Rest.args, **kwargs: Rest.kwargs) -> Tensor: ...
+
+
+def pairwise(f: Callable[Concatenate[Any, Any, Rest], Tensor]) -> Pairwise[Rest]:
     """The function itself, known as one that takes both."""
     known: Any = f
     return known  # type: ignore[no-any-return]

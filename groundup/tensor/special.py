@@ -44,6 +44,10 @@ def pair(
     name: str, a: Any, b: Any, body: Callable[[Node, Node], Node], floating: bool = True
 ) -> Tensor:
     """One function of two broadcast operands, promoted as PyTorch does."""
+    for v in (a, b):
+        if isinstance(v, Deferred):
+            applied: Any = v.applied(name, body, floating, a, b)
+            return applied  # type: ignore[no-any-return]
     tensors = [v for v in (a, b) if isinstance(v, Core)]
     if not tensors or not all(isinstance(v, Core | int | float) for v in (a, b)):
         given = " and ".join(type(v).__name__ for v in (a, b))
@@ -135,6 +139,7 @@ def lgamma(a: Core) -> Tensor:
     return _lgamma(a)
 
 
+@pw.pairwise
 def atan2(a: Any, b: Any) -> Tensor:
     """The angle in [−π, π] of the point (b, a): that of a / b in the right quadrant
 
@@ -144,11 +149,13 @@ def atan2(a: Any, b: Any) -> Tensor:
     return pair("atan2", a, b, lambda x, y: ir.alu("atan2", x, y))
 
 
+@pw.pairwise
 def hypot(a: Any, b: Any) -> Tensor:
     """√(a² + b²) without overflow of the squares"""
     return pair("hypot", a, b, lambda x, y: ir.alu("hypot", x, y))
 
 
+@pw.pairwise
 def copysign(a: Any, b: Any) -> Tensor:
     """|a| with the sign of b (also of −0)"""
     return pair("copysign", a, b, lambda x, y: ir.alu("copysign", x, y))
@@ -306,6 +313,7 @@ def _product_of_log(name: str, a: Any, b: Any, log: str, least: float) -> Tensor
     return pair(name, a, b, body)
 
 
+@pw.pairwise
 def xlogy(a: Any, b: Any) -> Tensor:
     """a · log b, 0 where a is 0 (unless b is NaN)
 
@@ -315,6 +323,7 @@ def xlogy(a: Any, b: Any) -> Tensor:
     return _product_of_log("xlogy", a, b, "log", 0.0)
 
 
+@pw.pairwise
 def xlog1py(a: Any, b: Any) -> Tensor:
     """a · log(1 + b), 0 where a is 0 (unless b is NaN)"""
     return _product_of_log("xlog1py", a, b, "log1p", -1.0)
@@ -333,6 +342,7 @@ def _log_of_sum(name: str, a: Any, b: Any, power: str, scale: float) -> Tensor:
     return pair(name, a, b, body)
 
 
+@pw.pairwise
 def logaddexp(a: Any, b: Any) -> Tensor:
     """log(e^a + e^b) without overflow
 
@@ -342,6 +352,7 @@ def logaddexp(a: Any, b: Any) -> Tensor:
     return _log_of_sum("logaddexp", a, b, "exp", 1)
 
 
+@pw.pairwise
 def logaddexp2(a: Any, b: Any) -> Tensor:
     """log₂(2^a + 2^b) without overflow"""
     return _log_of_sum("logaddexp2", a, b, "exp2", 1 / math.log(2))

@@ -211,6 +211,9 @@ class _Writer:
             return _ATOM, self._read(tree)
         if op == "map":
             return self._map(tree)
+        if op == "apply":
+            inside = _listed([self.write(s, 0) for s in src])
+            return _ATOM, [(f"gu.{arg[0]}(", False), *inside, (")", False)]
         if op == "where":
             inside = _listed([self.write(s, 0) for s in src])
             return _ATOM, [("gu.where(", False), *inside, (")", False)]

@@ -512,3 +512,26 @@ def test_the_first_of_truth_values() -> None:
         equal(getattr(x[i, j], kind)(j).order(i), expected)
         equal(getattr(x, kind)(1), expected)
         assert getattr(x, kind)().item() == getattr(given, kind)()
+
+
+PAIRS = (
+    "fmod", "fmax", "fmin", "atan2", "hypot", "copysign", "xlogy", "logaddexp", "logaddexp2",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_functions_of_two_numbers_take_expressions(name: str) -> None:
+    function = getattr(gu, name)
+    x, y = gu.from_numpy(_double(4, 3)), gu.from_numpy(_double(3, 4)) + 2
+    expected = function(x, y.T)
+    equal(function(x[i, j], y[j, i]).order(i, j), expected.numpy())
+    equal(function(x[i, j] * 2, 3).sum(j).order(i), function(x * 2, 3).sum(1).numpy(), 1e-12)
+    assert function(x.half()[i, j], 2).order(i, j).dtype is gu.float16
+    assert f"gu.{name}(x[i, j], 3)" in repr(function(x[i, j], 3))
+    p, q = (v.abs().add(0.5).requires_grad_() for v in (x, y))
+    ours = gu.derivatives(function(p[i, j], q[j, i]).order(i, j).sum(), [p, q], allow_unused=True)
+    whole = gu.derivatives(function(p, q.T).sum(), [p, q], allow_unused=True)
+    for a, b in zip(ours, whole, strict=True):
+        assert (a is None) == (b is None)  # copysign does not depend on how large b is
+        if a is not None and b is not None:
+            equal(a, b.numpy(), 1e-12)
