@@ -535,3 +535,23 @@ def test_functions_of_two_numbers_take_expressions(name: str) -> None:
         assert (a is None) == (b is None)  # copysign does not depend on how large b is
         if a is not None and b is not None:
             equal(a, b.numpy(), 1e-12)
+
+
+def test_expressions_may_be_deeper_than_calls_of_python() -> None:
+    given = _double(6)
+    x = gu.from_numpy(given)
+    terms, expected = x[i], given.copy()
+    for n in range(700):
+        terms = terms * 0.99 + x[i]
+        expected = expected * 0.99 + given
+    equal(terms.order(i), expected, 1e-12)
+    position = gu.from_numpy(np.array([1, 5, 2])) + 0
+    read, chosen = x[position[t]], x[i]
+    known = [given[[1, 5, 2]], given.copy()]
+    for n in range(300):
+        read = read + gu.where(position[t] > n % 4, x[position[t]], 0.0)
+        known[0] = known[0] + np.where(np.array([1, 5, 2]) > n % 4, given[[1, 5, 2]], 0.0)
+        chosen = gu.where(chosen > n, chosen * 0.5, chosen + 1)
+        known[1] = np.where(known[1] > n, known[1] * 0.5, known[1] + 1)
+    equal(read.order(t), known[0], 1e-12)
+    equal(chosen.order(i), known[1], 1e-12)
