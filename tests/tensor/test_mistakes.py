@@ -237,8 +237,10 @@ def test_a_reduction_over_the_axis_of_positions_says_what_goes_there() -> None:
         assert under(error.value) == ["c", "c"]
 
 
-def test_reductions_refuse_in_their_own_name() -> None:
+def test_methods_refuse_in_their_own_name() -> None:
     x = gu.arange(6.0)
+    with pytest.raises(TypeError, match="to takes a dtype, such as gu.float32, not 'cpu'"):
+        x[i].to("cpu")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="logsumexp needs the axes"):
         x[i].logsumexp()
 
