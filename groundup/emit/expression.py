@@ -13,11 +13,14 @@ from ..ir import dtype as dt
 from ..ir.dtype import DType
 from ..ir.node import Node
 from ..ir.record import fresh, record
+from ..ir.transform import body_nodes
 from . import moves
 from .builder import Function, If, Operand, Region
 from .kernel import Access, Stride, Word
 from .operations import Writer, literal, storage_type, write_operation
 
+_NESTED = 100  # from there on, operands are written before they are asked for
+_OWN_ORDER = frozenset(("load", "reduce", "eq", "ne"))
 _CHOICES = 4  # loads of which one is chosen by its address
 
 
@@ -74,6 +77,7 @@ class Emitter:
         self.scopes: list[Scope] = [root]
         self.bindings: dict[Node, Binding] = {} if noted is None else _Noted(function.name, noted)
         self.memo: dict[object, Value] = {}
+        self.nested = 0  # calls of `emit` inside one another
         # The reductions of all bodies, by their variables: those that one loop can serve.
         self.reductions: dict[object, list[Node]] = {}
         self.begun: list[Node] = []  # reductions being written, the innermost last
@@ -184,7 +188,11 @@ class Emitter:
             lane = self._which_lane(node)
             if lane is not None:
                 return self._remember(node, lane)
+        self.nested += 1
+        if self.nested > _NESTED:
+            self._operands(node)
         values = [self.emit(s) for s in node.src]
+        self.nested -= 1
         scope = self._deepest(values)
         if op == "checked":
             return self._remember(node, self._checked(node, values, scope))
@@ -193,6 +201,22 @@ class Emitter:
         writer = Writer(self.fn, scope.region, lanes)
         name = write_operation(writer, op, node, names)
         return self._remember(node, Value(name, node.dtype, lanes, scope))
+
+    def _operands(self, root: Node) -> None:
+        """Write what a node is made of, the innermost first: expressions may be deeper than Python
+        calls can be. What decides itself where its operands are written is left to `emit`."""
+        stack: list[tuple[Node, bool]] = [(s, False) for s in reversed(root.src)]
+        while stack:
+            node, ready = stack.pop()
+            if node in self.memo or not node.src or node.op in _OWN_ORDER:
+                continue
+            if node.op == "where" and all(s.op in ("where", "load") for s in node.src[1:]):
+                continue
+            if ready:
+                self.emit(node)
+                continue
+            stack.append((node, True))
+            stack.extend((s, False) for s in reversed(node.src))
 
     def _variable(self, node: Node) -> Value:
         binding = self.bindings[node]
@@ -235,20 +259,22 @@ class Emitter:
     def free(self, node: Node) -> frozenset[Node]:
         """Loop variables a node depends on."""
         known = self._free.get(node)
-        if known is not None:
-            return known
+        if known is None:
+            for n in body_nodes(node):  # operands first
+                if n not in self._free:
+                    self._free[n] = self._free_of(n)
+            known = self._free[node]
+        return known
+
+    def _free_of(self, node: Node) -> frozenset[Node]:
         if node.op in ("out", "red"):
-            names = frozenset((node,))
-        else:
-            names = (
-                frozenset().union(*(self.free(s) for s in node.src)) if node.src else frozenset()
-            )
-            if node.op == "load":
-                names = names.union(v for v, _ in node.arg.terms)
-            if node.op == "reduce":
-                bound = {i for i, _ in node.arg[1]}
-                names = frozenset(v for v in names if v.op != "red" or v.arg not in bound)
-        self._free[node] = names
+            return frozenset((node,))
+        names: frozenset[Node] = frozenset().union(*(self._free[s] for s in node.src))
+        if node.op == "load":
+            names = names.union(v for v, _ in node.arg.terms)
+        if node.op == "reduce":
+            bound = {i for i, _ in node.arg[1]}
+            names = frozenset(v for v in names if v.op != "red" or v.arg not in bound)
         return names
 
     def _checked(self, node: Node, values: list[Value], scope: Scope) -> Value:

@@ -93,43 +93,63 @@ class Lowering:
 
     def _exposed(self, node: Node) -> bool:
         """Does a read inside need the protection of the `where` around it?"""
-        known = self.exposed.get(node)
-        if known is None:
-            if node.op == "checked":
-                known = True  # what is not used is not checked
-            elif node.op == "read":
-                known = not self._in_range(node) or any(self._exposed(s) for s in node.src[1:])
-            elif node.op in TENSOR_OPS:
-                known = False
-            else:
-                known = any(self._exposed(s) for s in node.src)
-            self.exposed[node] = known
-        return known
+        exposed = self.exposed
+        if node not in exposed:
+            for n in body_nodes(node):  # operands first
+                if n in exposed:
+                    continue
+                if n.op == "checked":
+                    exposed[n] = True  # what is not used is not checked
+                elif n.op == "read":
+                    exposed[n] = not self._in_range(n) or any(exposed[s] for s in n.src[1:])
+                else:
+                    exposed[n] = n.op not in TENSOR_OPS and any(exposed[s] for s in n.src)
+        return exposed[node]
 
     def lower(self, node: Node, guard: Node | None) -> Node:
         """The node with loads for reads, given that it is only used where `guard` holds."""
-        if guard is not None and not self._exposed(node):
-            guard = None
-        key = (node, guard)
-        known = self.known.get(key)
-        if known is None:
-            known = self.known[key] = self._lower(node, guard)
-        return known
+        first = self._key(node, guard)
+        known = self.known
+        stack = [first]  # not Python's own: an expression may be as deep as a user's loop is long
+        while stack:
+            key = stack[-1]
+            if key not in known:
+                missing = [k for k in self._operands(*key) if k not in known]
+                if missing:
+                    stack.extend(reversed(missing))
+                    continue
+                known[key] = self._lower(*key)
+            stack.pop()
+        return known[first]
+
+    def _key(self, node: Node, guard: Node | None) -> tuple[Node, Node | None]:
+        return node, guard if guard is not None and self._exposed(node) else None
+
+    def _operands(self, node: Node, guard: Node | None) -> list[tuple[Node, Node | None]]:
+        """What is lowered before a node; the branches of a `where` after its condition."""
+        if node.op == "read":
+            return []
+        if node.op != "where":
+            return [self._key(s, guard) for s in node.src]
+        condition = self._key(node.src[0], guard)
+        if condition not in self.known:
+            return [condition]
+        cond = self.known[condition]
+        inverse = alu("not", cond)
+        yes = cond if guard is None else alu("and", guard, cond)
+        no = inverse if guard is None else alu("and", guard, inverse)
+        return [condition, self._key(node.src[1], yes), self._key(node.src[2], no)]
 
     def _lower(self, node: Node, guard: Node | None) -> Node:
         if node.op == "read":
             return self._load(node, guard)
+        src = tuple([self.known[key] for key in self._operands(node, guard)])
         if node.op == "where":
-            cond = self.lower(node.src[0], guard)
-            yes = cond if guard is None else alu("and", guard, cond)
-            inverse = alu("not", cond)
-            no = inverse if guard is None else alu("and", guard, inverse)
-            return where(cond, self.lower(node.src[1], yes), self.lower(node.src[2], no))
+            return where(*src)
         if not node.src:
             if node.op == "extent":
                 return make("param", dt.int64, (), (), size_of(node.value))
             return node
-        src = tuple(self.lower(s, guard) for s in node.src)
         if node.op == "checked":
             self.checks.append(node.arg)
             return self._checked(src[0], src[1], guard)

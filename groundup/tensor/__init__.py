@@ -186,6 +186,7 @@ if TYPE_CHECKING:
     from .broadcast import explain_broadcast
     from .contract import bmm, dot, einsum, matmul, mm, mv, outer
     from .custom import custom_derivative
+    from .edges import outside
     from .find import first_nonfinite
     from .jit import jit
     from .linalg.exponential import matrix_exp
@@ -193,7 +194,7 @@ if TYPE_CHECKING:
     from .linalg.products import matrix_power
     from .linalg.systems import det, inverse, logdet, slogdet
     from .linalg.triangular import cholesky_inverse, cholesky_solve
-    from .notation import Axis, Indexed, axes, axis, outside, scan
+    from .notation import Axis, Indexed, axes, axis, scan
     from .operands import (
         add,
         addcdiv,
@@ -349,6 +350,7 @@ _LATER = {
     "broadcast": ("explain_broadcast",),
     "contract": ("bmm", "dot", "einsum", "matmul", "mm", "mv", "outer"),
     "custom": ("custom_derivative",),
+    "edges": ("outside",),
     "find": ("first_nonfinite",),
     "jit": ("jit",),
     "linalg.exponential": ("matrix_exp",),
@@ -356,7 +358,7 @@ _LATER = {
     "linalg.products": ("matrix_power",),
     "linalg.triangular": ("cholesky_inverse", "cholesky_solve"),
     "linalg.systems": ("det", "inverse", "logdet", "slogdet"),
-    "notation": ("Axis", "Indexed", "axes", "axis", "outside", "scan"),
+    "notation": ("Axis", "Indexed", "axes", "axis", "scan"),
     "ordering": ("argsort", "kthvalue", "median", "sort", "topk"),
     "placing": ("index_add", "index_put", "scatter", "scatter_add"),
     "running": (

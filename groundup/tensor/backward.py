@@ -93,6 +93,9 @@ def wrap(like: Core, node: Node, *sources: Core) -> Tensor:
     return like._make(storage)
 
 
+_FIRST = " (they have no history: a derivative has one where create_graph=True asked for it)"
+
+
 def derivatives(
     outputs: Core | Sequence[Core],
     inputs: Core | Sequence[Core],
@@ -100,7 +103,18 @@ def derivatives(
     create_graph: bool = False,
     allow_unused: bool = False,
 ) -> tuple[Tensor | None, ...]:
-    """d Σ outputs · grad_outputs / d inputs, without touching any `.grad` (torch.autograd.grad)."""
+    """d Σ outputs · grad_outputs / d inputs, without touching any `.grad` (torch.autograd.grad).
+
+    grad_outputs: a tensor like each output, 1 by default for outputs of one element. create_graph:
+    the derivatives have derivatives, too. allow_unused: None for inputs that outputs do not depend
+    on, where else a GradError is raised.
+
+    >>> x = gu.tensor([2.0], requires_grad=True)
+    >>> (slope,) = gu.derivatives(x**3, x, create_graph=True)
+    >>> (curve,) = gu.derivatives(slope, x)
+    >>> slope.item(), curve.item()
+    (12.0, 12.0)
+    """
     from ..autodiff import gradient
 
     outs = [outputs] if isinstance(outputs, Core) else list(outputs)
@@ -124,7 +138,12 @@ def derivatives(
             total[i] = part if before is None else before + part
     for i, g in enumerate(total):
         if g is None and not allow_unused:
-            raise GradError(f"grad: the outputs do not depend on input {i}" + at_line())
+            raise GradError(
+                f"grad: the outputs do not depend on input {i}"
+                + ("" if any(o.tracked() for o in outs) else _FIRST)
+                + "; allow_unused=True gives None for it"
+                + at_line()
+            )
     return tuple(total)
 
 

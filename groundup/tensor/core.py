@@ -61,8 +61,18 @@ class Deferred:
         """An operation of two operands, one of them this."""
         raise NotImplementedError
 
+    def applied(
+        self, name: str, body: Callable[[Node, Node], Node], floating: bool, a: Any, b: Any
+    ) -> Any:
+        """A function of two operands, one of them this; `floating` makes integers float32 first."""
+        raise NotImplementedError
+
     def chosen(self, condition: Any, a: Any, b: Any) -> Any:
         """a where the condition holds, else b; one of the three is this."""
+        raise NotImplementedError
+
+    def known_as(self, name: str, operands: tuple[Any, ...]) -> Any:
+        """Itself, which errors call name(operands)."""
         raise NotImplementedError
 
 

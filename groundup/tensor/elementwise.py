@@ -12,6 +12,7 @@ from ..ir import dtype as dt
 from ..ir.dtype import DType
 from . import pointwise as pw
 from .core import Core, Deferred
+from .errors import at_line
 
 if TYPE_CHECKING:
     from .notation import Indexed
@@ -359,6 +360,8 @@ class Elementwise(Deferred):
 
     def to(self, dtype: DType) -> Indexed:
         """x converted to a type"""
+        if not isinstance(dtype, DType):
+            raise TypeError(f"to takes a dtype, such as gu.float32, not {dtype!r}" + at_line())
         return pw.cast(self, dtype)
 
     def float(self) -> Indexed:

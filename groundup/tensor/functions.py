@@ -130,11 +130,13 @@ def clamp(a: Any, min: Any = None, max: Any = None) -> Any:
     return pw.clamp(a, min, max)
 
 
+@pw.pairwise
 def clamp_min(a: Core, min: Any) -> Tensor:
     """x, but at least min"""
     return pw.clamp(a, min, None, "clamp_min")
 
 
+@pw.pairwise
 def clamp_max(a: Core, max: Any) -> Tensor:
     """x, but at most max"""
     return pw.clamp(a, None, max, "clamp_max")
@@ -175,46 +177,55 @@ def sgn(a: Core) -> Tensor:
     return pw.sign(a)
 
 
+@pw.pairwise
 def true_divide(a: Any, b: Any) -> Tensor:
     """a / b; integers give float32"""
     return pw.binary("div", a, b)
 
 
+@pw.pairwise
 def mul(a: Any, b: Any) -> Tensor:
     """a · b"""
     return pw.binary("mul", a, b)
 
 
+@pw.pairwise
 def pow(a: Any, b: Any) -> Tensor:
     """a to the power b"""
     return pw.binary("pow", a, b)
 
 
+@pw.pairwise
 def maximum(a: Any, b: Any) -> Tensor:
     """The greater of two; NaN wins."""
     return pw.binary("maximum", a, b)
 
 
+@pw.pairwise
 def minimum(a: Any, b: Any) -> Tensor:
     """The lesser of two; NaN wins."""
     return pw.binary("minimum", a, b)
 
 
+@pw.pairwise
 def eq(a: Any, b: Any) -> Tensor:
     """a == b, also for axes (whose own == is identity)"""
     return pw.binary("eq", a, b)
 
 
+@pw.pairwise
 def ne(a: Any, b: Any) -> Tensor:
     """a != b, also for axes"""
     return pw.binary("ne", a, b)
 
 
+@pw.pairwise
 def logical_and(a: Core, b: Any) -> Tensor:
     """a and b, of truth values"""
     return pw.logical("and", a, b)
 
 
+@pw.pairwise
 def logical_or(a: Core, b: Any) -> Tensor:
     """a or b, of truth values"""
     return pw.logical("or", a, b)

@@ -20,6 +20,7 @@ from ..ir.transform import body_nodes, substitute
 from . import pointwise as pw
 from . import storage as store
 from .arithmetic import combine
+from .autocast import is_half
 from .core import Core, finish, operand
 from .errors import user_line
 from .fit import fitted
@@ -209,6 +210,14 @@ class Lowering:
             if tree.arg == "div" and not dtype.is_float:
                 dtype = dt.float32
             return combine(tree.arg, *[self._typed(s, dtype) for s in tree.src])
+        if tree.op == "apply":
+            _, function, floating = tree.arg
+            dtype = self._common(tree.src)
+            if floating and not dtype.is_float:
+                dtype = dt.float32
+            wide = dt.float32 if is_half(dtype) else dtype
+            result = function(*[ir.cast(self._typed(s, dtype), wide) for s in tree.src])
+            return ir.cast(result, dtype) if result.dtype is wide else result
         if tree.op == "where":
             condition = self.by_id[id(tree.src[0])]
             if condition.dtype is not dt.bool_:

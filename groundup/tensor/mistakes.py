@@ -72,6 +72,22 @@ def own_axis(tree: Indexed) -> ValueError:
     )  # fmt: skip
 
 
+def placed_axis(tree: Indexed, n: int) -> ValueError:
+    """x[i].at(c, index).sum(c): a reduction over the axis to which its terms go."""
+    kind, axes = tree.arg
+    name = axes[n].name
+    marks: set[Mark] = {(id(tree), n), id(axes[n])}
+    source = tree.src[0]
+    others = listed(a for a in source.free if a is not axes[n])
+    return mistake(
+        ValueError,
+        f"{kind}({name}): at({name}, …) says where on axis {name} each term goes, so {name} stays",
+        tree, marks,
+        f"combine the terms that meet, over {others}: .{kind}({others}); what is then to be done "
+        f"over {name} comes after it",
+    )  # fmt: skip
+
+
 def cannot_reduce(tree: Indexed) -> Exception:
     """A reduction (or a running one) over what it cannot go over."""
     kind, (source,) = tree.arg[0], tree.src
@@ -89,8 +105,9 @@ def cannot_reduce(tree: Indexed) -> Exception:
     n, a = next((n, a) for n, a in enumerate(axes) if a not in source.free)
     marks: set[Mark] = {(id(tree), n)}
     for t in postorder(source):
-        if t.op == "reduce" and a in t.arg[1]:
-            marks.add((id(t), t.arg[1].index(a)))
+        gone = t.arg[1] if t.op == "reduce" else t.shown[2] if t.shown else ()
+        if a in gone:
+            marks.add((id(t), gone.index(a)))
     has = listed(source.free)
     if len(marks) > 1:
         return mistake(
@@ -194,13 +211,14 @@ class Closing:
         source = tree.src[d] if tree.op == "read" else tree.src[1]
         marks: set[Mark] = {(id(tree), d)}
         ranges = ", ".join(f"{a.name} < {int(sizes[a])}" for a in source.free)
+        ranges = f" (for {ranges})" if ranges else ""
         low, high = bounds
         axis = f"axis {d}" if tree.op == "read" else f"axis {tree.arg.name}"
         if low == dt.int64.min or high == dt.int64.max:
-            what = f"nobody can tell before it runs which positions the index of {axis} takes (for "
-            what += f"{ranges}); the axis has size {size}"
+            what = f"nobody can tell before it runs which positions the index of {axis} takes"
+            what += f"{ranges}; the axis has size {size}"
         else:
-            what = f"the index of {axis} goes from {low} to {high} (for {ranges}), but the axis "
+            what = f"the index of {axis} goes from {low} to {high}{ranges}, but the axis "
             what += f"has size {size}"
         if isinstance(source, Axis) and source.size is not None:
             what += f"; {source.name} was given size {source.size}"

@@ -9,7 +9,6 @@ turned into one loop nest at `.order()`. Must not know how a loop nest runs.
 
 from __future__ import annotations
 
-import math
 import numbers
 from collections.abc import Callable
 from operator import index
@@ -37,24 +36,28 @@ class Indexed(Elementwise):
     read     index for each axis (tensor, value beyond its edge or None)
     map      (x,)                (function of a node, its name)
     binary   (a, b)              name
+    apply    (a, b)              (name, function of two nodes, makes integers float32 first)
     where    (condition, a, b)
     reduce   (body,)             (kind, axes)
     at       (x, index)          axis that is `index`: where it is not, there is no term
     carry                        (in a scan: its value before)
     scan     (first?, body)      (axis, the carry, its start or None, reverse)
     running  (x,)                (kind, axis, reverse)
+
+    shown: what the user wrote, where that is made of other operations: (name, operands, axes).
     """
 
-    __slots__ = ("arg", "free", "op", "src")
+    __slots__ = ("arg", "free", "op", "shown", "src")
     __array_ufunc__ = None  # NumPy's numbers and arrays leave arithmetic to this class
 
     op: str
     src: tuple[Indexed, ...]
     arg: Any
     free: dict[Axis, None]
+    shown: tuple[str, tuple[Indexed, ...], tuple[Axis, ...]] | None
 
     def __init__(self, op: str, src: tuple[Indexed, ...], arg: Any) -> None:
-        self.op, self.src, self.arg = op, src, arg
+        self.op, self.src, self.arg, self.shown = op, src, arg, None
         self.free = {}
         for s in src:
             self.free.update(s.free)
@@ -92,6 +95,13 @@ class Indexed(Elementwise):
             from .mistakes import cannot_reduce
 
             raise cannot_reduce(result)
+        source = self
+        while source.op == "at":
+            if source.arg in axes:
+                from .mistakes import placed_axis
+
+                raise placed_axis(result, axes.index(source.arg))
+            source = source.src[0]
         result.free = {a: None for a in self.free if a not in axes}
         return result
 
@@ -189,17 +199,20 @@ class Indexed(Elementwise):
         >>> gu.zeros(4)[i].logsumexp(i).exp().order().item()
         4.0
         """
+        self._reduce("logsumexp", axes)  # refuses in its own name
         placed: list[Indexed] = []
         terms = self
         while terms.op == "at":
             placed.append(terms)
             terms = terms.src[0]
-        greatest = self.max(*axes).detach()
+        greatest = self.max(*axes)
+        greatest.shown = ("max", (self,), axes)  # of no terms it is −∞, which nobody asked for
+        greatest = greatest.detach()
         shift = pw.where(pw.isfinite(greatest), greatest, 0.0)
         powers = pw.exp(terms - shift)
         for p in reversed(placed):
             powers = powers.at(p.arg, p.src[1])
-        return powers.sum(*axes).log() + shift
+        return (powers.sum(*axes).log() + shift).known_as("logsumexp", (self,), axes)
 
     # ---- to a position, along an axis ------------------------------------------------------------
 
@@ -295,6 +308,13 @@ class Indexed(Elementwise):
         """
         return _detached(self)
 
+    def known_as(
+        self, name: str, operands: tuple[Any, ...], axes: tuple[Axis, ...] = ()
+    ) -> Indexed:
+        """Itself, which errors show as name(operands, axes), not as what that is made of."""
+        self.shown = (name, tuple([_tree(x) for x in operands]), axes)
+        return self
+
     def mapped(self, body: Callable[[Node], Node], floating: bool, name: str) -> Indexed:
         def call(x: Node) -> Node:
             return body(ir.cast(x, dt.float32) if floating and not x.dtype.is_float else x)
@@ -324,6 +344,11 @@ class Indexed(Elementwise):
     def combined(self, op: str, a: Any, b: Any) -> Indexed:
         return combined(op, a, b)
 
+    def applied(
+        self, name: str, body: Callable[[Node, Node], Node], floating: bool, a: Any, b: Any
+    ) -> Indexed:
+        return Indexed("apply", (_tree(a), _tree(b)), (name, body, floating))
+
     def chosen(self, condition: Any, a: Any, b: Any) -> Indexed:
         return chosen(condition, a, b)
 
@@ -338,6 +363,9 @@ class Axis(Indexed):
 
     __slots__ = ("name", "size")
 
+    name: str
+    size: int | None
+
     def __init__(self, name: str, size: int | None = None) -> None:
         if size is not None:
             if isinstance(size, bool) or not hasattr(size, "__index__"):
@@ -345,9 +373,26 @@ class Axis(Indexed):
             size = size if isinstance(size, int) else index(size)
             if size < 0:
                 raise ValueError(f"axis {name}: a size is 0 or more, not {size}" + at_line())
-        self.name, self.size = name, size
-        self.op, self.src, self.arg = "axis", (), None
-        self.free = {self: None}
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"an axis has a name, such as gu.axis(\"p\"), not {name!r}" + at_line())
+        parts = {"name": name, "size": size, "op": "axis", "src": (), "arg": None, "shown": None}
+        for part, value in (*parts.items(), ("free", {self: None})):
+            object.__setattr__(self, part, value)
+
+    def __setattr__(self, part: str, value: Any) -> None:
+        raise AttributeError(
+            f"axis {self.name} never changes, since other expressions may use it: make another, "
+            f"gu.axis({self.name!r}, size)" + at_line()
+        )
+
+    def __reduce__(self) -> Any:
+        return Axis, (self.name, self.size)
+
+    def __copy__(self) -> Axis:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Axis:
+        return self  # a loop variable is itself: a copy would be another loop
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -419,11 +464,17 @@ def _detached(root: Indexed) -> Indexed:
         arg = tree.arg
         held = arg[0] if tree.op == "read" else arg
         if isinstance(held, Core) and held.tracked():
-            bare: Core = held.detach()  # type: ignore[attr-defined]
-            arg = (bare, arg[1]) if tree.op == "read" else bare
+            plain: Core = held.detach()  # type: ignore[attr-defined]
+            arg = (plain, arg[1]) if tree.op == "read" else plain
         changed = arg is not tree.arg or any(a is not b for a, b in zip(src, tree.src, strict=True))
-        new[id(tree)] = Indexed(tree.op, src, arg) if changed else tree
-        new[id(tree)].free = tree.free
+        if not changed:
+            new[id(tree)] = tree
+            continue
+        bare = new[id(tree)] = Indexed(tree.op, src, arg)
+        bare.free = tree.free
+        if tree.shown is not None:
+            name, operands, axes = tree.shown
+            bare.shown = name, tuple([new.get(id(x), x) for x in operands]), axes
     return new[id(root)]
 
 
@@ -543,43 +594,3 @@ def scan(
     result = Indexed("scan", source, (axis, carry, start if number else None, reverse))
     result.free[axis] = None
     return result
-
-
-class Outside:
-    """A tensor that has a value beyond its edges."""
-
-    __slots__ = ("tensor", "value")
-
-    def __init__(self, tensor: Core, value: float) -> None:
-        self.tensor, self.value = tensor, value
-
-    def __getitem__(self, key: Any) -> Indexed:
-        return indexed(self.tensor, key, self.value)
-
-
-def outside(x: Core, value: float = 0.0) -> Outside:
-    """x with a value for reads beyond its edges, to be indexed by axes.
-
-    value: a number that x's type holds. An index from data counts from the front here: a negative
-    one is beyond the edge. Raises TypeError for what is no tensor or no such number.
-
-    >>> i, u = gu.axis("i", 3), gu.axis("u", 3)
-    >>> x = gu.tensor([1.0, 2.0, 4.0])
-    >>> gu.outside(x, 0.0)[i + u - 1].sum(u).order(i).tolist()
-    [3.0, 7.0, 6.0]
-    """
-    if not isinstance(x, Core):
-        raise TypeError(f"outside takes a tensor, not {type(x).__name__}: {x!r}" + at_line())
-    beyond: Any = value
-    if not isinstance(beyond, numbers.Real):
-        raise TypeError(
-            f"outside: the value beyond the edge is a number, not {type(value).__name__}; write "
-            f"gu.where(condition, x[…], value) for one that is computed" + at_line()
-        )
-    number = index(beyond) if hasattr(beyond, "__index__") else float(beyond)
-    if not x.dtype.is_float and number != int(number if math.isfinite(number) else 0):
-        raise TypeError(
-            f"outside: {x.dtype.name} holds no {number}; write gu.outside(x.float(), {number})"
-            + at_line()
-        )
-    return Outside(x, number)

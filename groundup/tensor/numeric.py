@@ -87,19 +87,22 @@ class Numeric(Core):
         """The angle in [−π, π] of the point (b, a): that of a / b in the right quadrant"""
         from .special import atan2
 
-        return atan2(self, b)
+        result: Tensor = atan2(self, b)
+        return result
 
     def hypot(self, b: Any) -> Tensor:
         """√(a² + b²) without overflow of the squares"""
         from .special import hypot
 
-        return hypot(self, b)
+        result: Tensor = hypot(self, b)
+        return result
 
     def copysign(self, b: Any) -> Tensor:
         """|a| with the sign of b (also of −0)"""
         from .special import copysign
 
-        return copysign(self, b)
+        result: Tensor = copysign(self, b)
+        return result
 
     def signbit(self) -> Tensor:
         """Is the sign −? Also of −0."""
@@ -147,25 +150,29 @@ class Numeric(Core):
         """a · log b, 0 where a is 0 (unless b is NaN)"""
         from .special import xlogy
 
-        return xlogy(self, b)
+        result: Tensor = xlogy(self, b)
+        return result
 
     def logaddexp(self, b: Any) -> Tensor:
         """log(e^a + e^b) without overflow"""
         from .special import logaddexp
 
-        return logaddexp(self, b)
+        result: Tensor = logaddexp(self, b)
+        return result
 
     def logaddexp2(self, b: Any) -> Tensor:
         """log₂(2^a + 2^b) without overflow"""
         from .special import logaddexp2
 
-        return logaddexp2(self, b)
+        result: Tensor = logaddexp2(self, b)
+        return result
 
     def fmod(self, b: Any) -> Tensor:
         """a − b·trunc(a / b): of a's sign"""
         from .operands import fmod
 
-        return fmod(self, b)
+        result: Tensor = fmod(self, b)
+        return result
 
     def float_power(self, b: Any) -> Tensor:
         """a to the power b in float64"""
@@ -183,13 +190,15 @@ class Numeric(Core):
         """The greater of two; a number wins over NaN. Of equals, a takes the derivative."""
         from .operands import fmax
 
-        return fmax(self, b)
+        result: Tensor = fmax(self, b)
+        return result
 
     def fmin(self, b: Any) -> Tensor:
         """The lesser of two; a number wins over NaN. Of equals, a takes the derivative."""
         from .operands import fmin
 
-        return fmin(self, b)
+        result: Tensor = fmin(self, b)
+        return result
 
     def heaviside(self, values: Core) -> Tensor:
         """0 below 0, 1 above, `values` at 0 (of one type); has no derivative"""
@@ -257,19 +266,22 @@ class Numeric(Core):
         """a & b"""
         from .operands import bitwise_and
 
-        return bitwise_and(self, b)
+        result: Tensor = bitwise_and(self, b)
+        return result
 
     def bitwise_or(self, b: Any) -> Tensor:
         """a | b"""
         from .operands import bitwise_or
 
-        return bitwise_or(self, b)
+        result: Tensor = bitwise_or(self, b)
+        return result
 
     def bitwise_xor(self, b: Any) -> Tensor:
         """a ^ b"""
         from .operands import bitwise_xor
 
-        return bitwise_xor(self, b)
+        result: Tensor = bitwise_xor(self, b)
+        return result
 
     def bitwise_not(self) -> Tensor:
         """~a"""
@@ -281,13 +293,15 @@ class Numeric(Core):
         """a << b"""
         from .operands import bitwise_left_shift
 
-        return bitwise_left_shift(self, b)
+        result: Tensor = bitwise_left_shift(self, b)
+        return result
 
     def bitwise_right_shift(self, b: Any) -> Tensor:
         """a >> b"""
         from .operands import bitwise_right_shift
 
-        return bitwise_right_shift(self, b)
+        result: Tensor = bitwise_right_shift(self, b)
+        return result
 
     def gcd(self, b: Any) -> Tensor:
         """The greatest common divisor, not negative; gcd(0, 0) = 0"""

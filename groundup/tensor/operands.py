@@ -34,6 +34,7 @@ def _checked_alpha(name: str, alpha: Any, *operands: Any) -> None:
         )
 
 
+@pw.pairwise
 def add(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
     """a + alpha · b
 
@@ -44,6 +45,7 @@ def add(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
     return pw.binary("add", a, pw.scaled(b, alpha))
 
 
+@pw.pairwise
 def sub(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
     """a − alpha · b
 
@@ -54,15 +56,23 @@ def sub(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
     return pw.binary("sub", a, pw.scaled(b, alpha))
 
 
+@pw.pairwise
 def rsub(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
+<<<<<<< HEAD
     """b − alpha · a
 
     >>> gu.rsub(gu.tensor([1.0]), 3.0).tolist()
     [2.0]
     """
     return sub(b, a, alpha=alpha)
+=======
+    """b − alpha · a"""
+    result: Tensor = sub(b, a, alpha=alpha)
+    return result
+>>>>>>> a54e0217add349f075c1dcdd35ea7114aa3e1007
 
 
+@pw.pairwise
 def div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
     """a / b, integers give float32; rounding_mode 'floor' or 'trunc': the quotient's, in the
     operands' type.
@@ -93,26 +103,31 @@ def div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
     return pair("div", a, b, body, floating=False)
 
 
+@pw.pairwise
 def gt(a: Any, b: Any) -> Tensor:
     """a > b"""
     return pw.binary("lt", b, a)
 
 
+@pw.pairwise
 def ge(a: Any, b: Any) -> Tensor:
     """a ≥ b"""
     return pw.binary("le", b, a)
 
 
+@pw.pairwise
 def lt(a: Any, b: Any) -> Tensor:
     """a < b"""
     return pw.binary("lt", a, b)
 
 
+@pw.pairwise
 def le(a: Any, b: Any) -> Tensor:
     """a ≤ b"""
     return pw.binary("le", a, b)
 
 
+@pw.pairwise
 def floor_divide(a: Any, b: Any) -> Tensor:
     """⌊a / b⌋
 
@@ -122,6 +137,7 @@ def floor_divide(a: Any, b: Any) -> Tensor:
     return pw.binary("floordiv", a, b)
 
 
+@pw.pairwise
 def remainder(a: Any, b: Any) -> Tensor:
     """a − b·⌊a / b⌋: of b's sign
 
@@ -131,6 +147,7 @@ def remainder(a: Any, b: Any) -> Tensor:
     return pw.binary("mod", a, b)
 
 
+@pw.pairwise
 def fmod(a: Any, b: Any) -> Tensor:
     """a − b·trunc(a / b): of a's sign
 
@@ -186,6 +203,7 @@ def _other_if_nan(name: str, a: Any, b: Any, greater: bool) -> Tensor:
     return pair(name, a, b, body, floating=False)
 
 
+@pw.pairwise
 def fmax(a: Any, b: Any) -> Tensor:
     """The greater of two; a number wins over NaN. Of equals, a takes the derivative.
 
@@ -195,6 +213,7 @@ def fmax(a: Any, b: Any) -> Tensor:
     return _other_if_nan("fmax", a, b, True)
 
 
+@pw.pairwise
 def fmin(a: Any, b: Any) -> Tensor:
     """The lesser of two; a number wins over NaN. Of equals, a takes the derivative.
 
@@ -368,6 +387,7 @@ def round(a: Core, *, decimals: int = 0) -> Tensor:
 # ---- bits and truth ------------------------------------------------------------------------------
 
 
+@pw.pairwise
 def bitwise_and(a: Any, b: Any) -> Tensor:
     """a & b
 
@@ -377,11 +397,13 @@ def bitwise_and(a: Any, b: Any) -> Tensor:
     return pw.binary("and", a, b)
 
 
+@pw.pairwise
 def bitwise_or(a: Any, b: Any) -> Tensor:
     """a | b"""
     return pw.binary("or", a, b)
 
 
+@pw.pairwise
 def bitwise_xor(a: Any, b: Any) -> Tensor:
     """a ^ b"""
     return pw.binary("xor", a, b)
@@ -396,6 +418,7 @@ def bitwise_not(a: Core) -> Tensor:
     return pw.invert(a)
 
 
+@pw.pairwise
 def bitwise_left_shift(a: Any, b: Any) -> Tensor:
     """a << b
 
@@ -405,11 +428,13 @@ def bitwise_left_shift(a: Any, b: Any) -> Tensor:
     return pw.binary("shl", a, b)
 
 
+@pw.pairwise
 def bitwise_right_shift(a: Any, b: Any) -> Tensor:
     """a >> b"""
     return pw.binary("shr", a, b)
 
 
+@pw.pairwise
 def logical_xor(a: Core, b: Any) -> Tensor:
     """Is exactly one of the two not 0?
 

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+<<<<<<< HEAD
 from typing import TYPE_CHECKING, Any, Protocol, overload
 from typing import cast as known_as
+=======
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, overload
+>>>>>>> a54e0217add349f075c1dcdd35ea7114aa3e1007
 
 from ..ir import dtype as dt
 from ..ir import node as ir
@@ -41,6 +45,30 @@ class Pointwise(Protocol):
 def pointwise(f: Callable[[Any], Any]) -> Pointwise:
     """The function itself, known as one that takes both."""
     return known_as("Pointwise", f)
+
+
+Rest = ParamSpec("Rest")
+
+
+class Pairwise(Protocol[Rest]):
+    """A function of two operands: of tensors and numbers, or of one or two expressions."""
+
+    @overload
+    def __call__(
+        self, a: Elementwise, b: Any, /, *args: Rest.args, **kwargs: Rest.kwargs
+    ) -> Indexed: ...
+    @overload
+    def __call__(
+        self, a: Any, b: Elementwise, /, *args: Rest.args, **kwargs: Rest.kwargs
+    ) -> Indexed: ...
+    @overload
+    def __call__(self, a: Any, b: Any, /, *args: Rest.args, **kwargs: Rest.kwargs) -> Tensor: ...
+
+
+def pairwise(f: Callable[Concatenate[Any, Any, Rest], Tensor]) -> Pairwise[Rest]:
+    """The function itself, known as one that takes both."""
+    known: Any = f
+    return known  # type: ignore[no-any-return]
 
 
 COMPARISONS = frozenset(("lt", "le", "eq", "ne"))
@@ -499,7 +527,10 @@ def clamp(a: Any, low: Any = None, high: Any = None, name: str = "clamp") -> Any
         y: Any = a
         if low is not None:
             y = where(binary("lt", y, low), low, y)
-        return y if high is None else where(binary("lt", high, y), high, y)
+        if high is not None:
+            y = where(binary("lt", high, y), high, y)
+        called = "clamp" if len(bounds) == 2 else "clamp_min" if high is None else "clamp_max"
+        return y.known_as(called, (a, *bounds))
     dtype = result_type(a, *bounds)
     tensors = [v for v in (a, *bounds) if isinstance(v, Core)]
     if not isinstance(a, Core):

@@ -193,10 +193,11 @@ def arg(kind: str, a: Core, dim: int | None = None, keepdim: bool = False) -> Te
     """The index of the first greatest or least; over all elements in row-major order for None."""
     if dim is None:
         dims = tuple(range(a.ndim))
-        _nonempty(f"arg{kind}", a, dims)
-        return finish(reduced(f"arg{kind}", value_of(a), dims, keepdim), a)
-    dims = axes_of(f"arg{kind}", dim, a.ndim)
+    else:
+        dims = axes_of(f"arg{kind}", dim, a.ndim)
     _nonempty(f"arg{kind}", a, dims)
+    if a.dtype is dt.bool_:
+        a = pw.cast(a, dt.uint8)
     return finish(reduced(f"arg{kind}", value_of(a), dims, keepdim), a)
 
 

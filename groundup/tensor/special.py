@@ -39,6 +39,10 @@ def pair(
     name: str, a: Any, b: Any, body: Callable[[Node, Node], Node], floating: bool = True
 ) -> Tensor:
     """One function of two broadcast operands, promoted as PyTorch does."""
+    for v in (a, b):
+        if isinstance(v, Deferred):
+            applied: Any = v.applied(name, body, floating, a, b)
+            return applied  # type: ignore[no-any-return]
     tensors = [v for v in (a, b) if isinstance(v, Core)]
     if not tensors or not all(isinstance(v, Core | int | float) for v in (a, b)):
         given = " and ".join(type(v).__name__ for v in (a, b))
@@ -161,6 +165,7 @@ def lgamma(a: Core) -> Tensor:
     return _tabled("lgamma", a)
 
 
+@pw.pairwise
 def atan2(a: Any, b: Any) -> Tensor:
     """The angle in [−π, π] of the point (b, a): that of a / b in the right quadrant
 
@@ -170,6 +175,7 @@ def atan2(a: Any, b: Any) -> Tensor:
     return pair("atan2", a, b, lambda x, y: ir.alu("atan2", x, y))
 
 
+@pw.pairwise
 def hypot(a: Any, b: Any) -> Tensor:
     """√(a² + b²) without overflow of the squares
 
@@ -179,6 +185,7 @@ def hypot(a: Any, b: Any) -> Tensor:
     return pair("hypot", a, b, lambda x, y: ir.alu("hypot", x, y))
 
 
+@pw.pairwise
 def copysign(a: Any, b: Any) -> Tensor:
     """|a| with the sign of b (also of −0)
 
@@ -400,6 +407,7 @@ def _product_of_log(name: str, a: Any, b: Any, log: str, least: float) -> Tensor
     return pair(name, a, b, body)
 
 
+@pw.pairwise
 def xlogy(a: Any, b: Any) -> Tensor:
     """a · log b, 0 where a is 0 (unless b is NaN)
 
@@ -409,6 +417,7 @@ def xlogy(a: Any, b: Any) -> Tensor:
     return _product_of_log("xlogy", a, b, "log", 0.0)
 
 
+@pw.pairwise
 def xlog1py(a: Any, b: Any) -> Tensor:
     """a · log(1 + b), 0 where a is 0 (unless b is NaN)
 
@@ -434,6 +443,7 @@ def _log_of_sum(name: str, a: Any, b: Any, power: str, scale: float) -> Tensor:
     return pair(name, a, b, body)
 
 
+@pw.pairwise
 def logaddexp(a: Any, b: Any) -> Tensor:
     """log(e^a + e^b) without overflow
 
@@ -443,6 +453,7 @@ def logaddexp(a: Any, b: Any) -> Tensor:
     return _log_of_sum("logaddexp", a, b, "exp", 1)
 
 
+@pw.pairwise
 def logaddexp2(a: Any, b: Any) -> Tensor:
     """log₂(2^a + 2^b) without overflow
 

@@ -42,6 +42,8 @@ def reduction(low: Lowering, tree: Indexed) -> Node:
     if choose in ("max", "min", "argmax", "argmin") and count == 0:
         if kind in _TRUTH:
             return ir.const(kind == "all", dt.bool_)
+        if tree.shown is not None:
+            return ir.const(neutral(choose, body.dtype), body.dtype)
         raise low.closing.nothing_to_choose(tree)
     choose = "sum" if kind == "mean" else choose
     order = _order(low, choose, axes, source)
@@ -67,6 +69,8 @@ def _terms(low: Lowering, tree: Indexed, body: Node) -> Node:
         )
     if kind in ("sum", "prod") and not body.dtype.is_float:
         return ir.cast(body, dt.int64)
+    if kind in ("argmax", "argmin") and body.dtype is dt.bool_:
+        return ir.cast(body, dt.uint8)
     return ir.cast(body, dt.bool_) if kind in _TRUTH else body
 
 

@@ -66,10 +66,9 @@ def _alike(root: Indexed, order: Sequence[Axis]) -> str:
 
     found: dict[str, set[int]] = {}
     for t in [*postorder(root), *order]:
-        for a in (t, *(t.arg[1] if t.op in ("reduce", "running") else ())):
-            for b in a if isinstance(a, tuple) else (a,):
-                if isinstance(b, Axis):
-                    found.setdefault(b.name, set()).add(id(b))
+        for a in (t, *_own_axes(t)):
+            if isinstance(a, Axis):
+                found.setdefault(a.name, set()).add(id(a))
     names = [name for name, axes in found.items() if len(axes) > 1]
     if not names:
         return ""
@@ -77,6 +76,17 @@ def _alike(root: Indexed, order: Sequence[Axis]) -> str:
         f"\n  there are {len(found[names[0]])} axes named {names[0]}: axes compare by identity; "
         "make each once, or give each a name of its own"
     )
+
+
+def _own_axes(tree: Indexed) -> tuple[Any, ...]:
+    """The axes that a part of an expression names beside its operands."""
+    if tree.op == "reduce":
+        return tuple(tree.arg[1])
+    if tree.op == "running":
+        return (tree.arg[1],)
+    if tree.op == "scan":
+        return (tree.arg[0],)
+    return (tree.arg,) if tree.op == "at" else ()
 
 
 def text(root: Indexed) -> str:
@@ -124,13 +134,18 @@ def _names(root: Indexed) -> dict[int, str]:
 
 
 def _look(names: Any, tensors: dict[int, Core], found: dict[int, str]) -> None:
-    for name, value in list(names.items()):
-        if id(value) in tensors and not name.startswith("_"):
-            found.setdefault(id(value), name)
     attributes = getattr(names.get("self"), "__dict__", None)
-    for name, value in list(attributes.items()) if isinstance(attributes, dict) else ():
+    named = [(name, value) for name, value in list(names.items()) if not name.startswith("_")]
+    if isinstance(attributes, dict):
+        named += [(f"self.{name}", value) for name, value in list(attributes.items())]
+    for name, value in named:
         if id(value) in tensors:
-            found.setdefault(id(value), f"self.{name}")
+            found.setdefault(id(value), name)
+        if isinstance(value, Core):  # x[i].detach() reads another tensor of the same memory
+            for key, t in tensors.items():
+                shared = value._storage is t._storage and value._shape == t._shape
+                if shared and value.layout() == t.layout():
+                    found.setdefault(key, name)
 
 
 # ---- writing -------------------------------------------------------------------------------------
@@ -159,7 +174,7 @@ class _Writer:
         if self.depth > _DEEP:
             return [("…", id(tree) in self.marks)]
         self.depth += 1
-        own, pieces = self._plain(tree)
+        own, pieces = self._plain(tree) if tree.shown is None else self._shown(tree)
         self.depth -= 1
         if own < level:
             pieces = [("(", False), *pieces, (")", False)]
@@ -167,6 +182,22 @@ class _Writer:
 
     def _marked(self, pieces: Pieces, mark: Mark) -> Pieces:
         return [(piece, True) for piece, _ in pieces] if mark in self.marks else pieces
+
+    def _shown(self, tree: Indexed) -> tuple[int, Pieces]:
+        """What the user wrote, in place of what it is made of."""
+        from .notation import postorder
+
+        assert tree.shown is not None
+        name, (first, *others), axes = tree.shown
+        arguments = [self.write(x, 0) for x in others]
+        arguments += [[(a.name, (id(tree), n) in self.marks)] for n, a in enumerate(axes)]
+        head = [*self.write(first, _ATOM), (f".{name}(", False)]
+        pieces = [*head, *_listed(arguments), (")", False)]
+        if not any(marked for _, marked in pieces):
+            inside = {id(t) for t in postorder(tree)}
+            if any((m if isinstance(m, int) else m[0]) in inside for m in self.marks):
+                pieces = [(piece, True) for piece, _ in pieces]
+        return _ATOM, pieces
 
     def _plain(self, tree: Indexed) -> tuple[int, Pieces]:
         op, src, arg = tree.op, tree.src, tree.arg
@@ -180,6 +211,9 @@ class _Writer:
             return _ATOM, self._read(tree)
         if op == "map":
             return self._map(tree)
+        if op == "apply":
+            inside = _listed([self.write(s, 0) for s in src])
+            return _ATOM, [(f"gu.{arg[0]}(", False), *inside, (")", False)]
         if op == "where":
             inside = _listed([self.write(s, 0) for s in src])
             return _ATOM, [("gu.where(", False), *inside, (")", False)]
@@ -189,15 +223,27 @@ class _Writer:
             return _ATOM, _calls(self.write(src[0], _ATOM), arg[0], listed)
         if op == "at":
             index = self._marked(self.write(src[1], 0), (id(tree), 1))
-            where = [(f".at({arg.name}, ", False), *index, (")", False)]
-            return _ATOM, [*self.write(src[0], _ATOM), *where]
+            where = [[(arg.name, id(arg) in self.marks)], index]
+            head = [*self.write(src[0], _ATOM), (".at(", False)]
+            return _ATOM, [*head, *_listed(where), (")", False)]
         if op == "scan":
-            head = [(f"gu.scan({arg[0].name}, lambda h: ", False)]
-            return _ATOM, [*head, *self.write(src[-1], 0), (")", False)]
+            return _ATOM, self._scan(tree)
         return _ATOM, [("h", False)]
 
     def _number(self, value: Any) -> str:
         return self.names.get(id(value), "x") if isinstance(value, Core) else repr(value)
+
+    def _scan(self, tree: Indexed) -> Pieces:
+        axis, _, start, reverse = tree.arg
+        step = [("lambda h: ", False), *self.write(tree.src[-1], 0)]
+        parts = [[(axis.name, id(axis) in self.marks)], step]
+        if start is None:
+            parts.append([("start=…", False)])
+        elif start != 0:
+            parts.append([(f"start={start!r}", False)])
+        if reverse:
+            parts.append([("reverse=True", False)])
+        return [("gu.scan(", False), *_listed(parts), (")", False)]
 
     def _binary(self, tree: Indexed) -> tuple[int, Pieces]:
         sign = SIGNS.get(tree.arg)

@@ -253,3 +253,14 @@ def test_a_factor_that_is_nan_says_nothing_of_a_sum_without_terms(batch: int) ->
     (gradient,) = gu.derivatives((x * w * scale).sum(), w)
     expected = [2.0 * batch, math.nan, math.inf] if batch else [0.0] * 3
     assert str(gradient.tolist()) == str(expected)
+
+
+def test_a_derivative_without_history_says_how_to_get_one() -> None:
+    x = gu.tensor([2.0], requires_grad=True)
+    (slope,) = gu.derivatives(x**3, x)
+    assert slope is not None
+    with pytest.raises(gu.GradError, match="create_graph=True asked for it"):
+        gu.derivatives(slope, x)
+    y = gu.tensor([2.0], requires_grad=True)
+    with pytest.raises(gu.GradError, match="input 1; allow_unused=True gives None"):
+        gu.derivatives(x**3, [x, y])

@@ -1,5 +1,7 @@
 """The axes notation and the contractions written in it."""
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -219,3 +221,20 @@ def test_several_products_in_one_expression_run_in_tiles_each() -> None:
     assert sum(isinstance(step.kernel, Contraction) for step in plan.steps) == 2
     expected = x.numpy() @ wx.numpy().T + h.numpy() @ wh.numpy().T + 1
     np.testing.assert_allclose(gates.order(n, m).numpy(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_an_axis_never_changes_and_is_itself_when_copied() -> None:
+    p = gu.axis("p", 3)
+    with pytest.raises(AttributeError, match="never changes"):
+        p.size = 4
+    assert copy.copy(p) is p
+    x = gu.arange(3.0)
+    assert copy.deepcopy([x[p] + p])[0].order(p).tolist() == [0.0, 2.0, 4.0]
+    again = pickle.loads(pickle.dumps([x[p], p]))  # in one pickle an axis stays one
+    assert again[0].order(again[1]).tolist() == [0.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("name", [3, "", None])
+def test_an_axis_has_a_name(name: Any) -> None:
+    with pytest.raises(TypeError, match="an axis has a name"):
+        gu.axis(name, 2)

@@ -1,5 +1,6 @@
 """What the axes notation refuses; its errors show the expression, the culprit underlined."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -173,3 +174,81 @@ def test_what_an_expression_is_called_and_how_it_is_written() -> None:
     assert len(repr(deep)) < 2000
 
 
+
+
+# ---- what is made of other operations is shown as it was written --------------------------------
+
+
+def under(error: Exception) -> list[str]:
+    """The underlined parts of an error's expression."""
+    line, marks = str(error).split("\n")[1:3]
+    return [line[m.start() : m.end()] for m in re.finditer(r"\^+", marks)]
+
+
+def test_functions_of_several_operations_are_shown_by_their_names() -> None:
+    a, b = gu.zeros(5, 7), gu.zeros(6, 6)
+    with pytest.raises(IndexError) as error:
+        (a[i, k] * b[k, j]).logsumexp(k).order(i, j)
+    assert "\n  (a[i, k] * b[k, j]).logsumexp(k).order(i, j)\n" in str(error.value)
+    assert under(error.value) == ["k", "k"]
+    with pytest.raises(ValueError, match="reduced twice") as twice:
+        a[i, k].logsumexp(k).sum(k)
+    assert under(twice.value) == ["k", "k"]
+    p = gu.axis("p", 12)
+    with pytest.raises(IndexError) as clamped:
+        b[0, (p - 2).clamp(0, 9)].order(p)
+    assert under(clamped.value) == ["(p - 2).clamp(0, 9)"]
+
+
+def test_the_text_of_functions_of_several_operations() -> None:
+    x = gu.ones(2, 3, requires_grad=True)
+    assert "<x[i, k].logsumexp(k) + 1, " in repr(x[i, k].logsumexp(k) + 1)
+    assert "<x[i, k].clamp(0, 2), " in repr(x[i, k].clamp(0, 2))
+    assert "<x[i, k].clamp_min(0), " in repr(x[i, k].clamp_min(0))
+    assert "<x[i, k].clamp_max(2), " in repr(gu.clamp(x[i, k], max=2))
+    assert "x[i, k] - x[i, k].max(k), " in repr(x[i, k] - x[i, k].max(k).detach())
+    t = gu.axis("t", 3)
+    scan = gu.scan(t, lambda h: h + x[0, t], start=2.0, reverse=True)
+    assert "gu.scan(t, lambda h: h + x[0, t], start=2.0, reverse=True)" in repr(scan)
+
+
+def test_axes_of_running_values_positions_and_scans_are_underlined() -> None:
+    c = gu.axis("c", 3)
+    x = gu.arange(6.0)
+    for expression, culprits in (
+        (x[i].at(c, i // 2).sum(i), ["c"]),
+        (x[i].cumsum(i), ["i"]),
+        (gu.scan(t, lambda h: h + x[t]), ["t", "t"]),
+    ):
+        with pytest.raises(ValueError, match="also depends on") as error:
+            expression.order()
+        assert under(error.value) == culprits
+    with pytest.raises(ValueError, match="does not depend on axis j") as absent:
+        x[i].cumsum(j)
+    assert under(absent.value) == ["j"]
+
+
+def test_a_reduction_over_the_axis_of_positions_says_what_goes_there() -> None:
+    c = gu.axis("c", 3)
+    x = gu.arange(6.0)
+    for kind in ("sum", "max", "logsumexp", "mean"):
+        with pytest.raises(ValueError, match=rf"^{kind}\(c\): at\(c, …\) says where") as error:
+            getattr(x[i].at(c, i // 2), kind)(c)
+        assert under(error.value) == ["c", "c"]
+
+
+def test_methods_refuse_in_their_own_name() -> None:
+    x = gu.arange(6.0)
+    with pytest.raises(TypeError, match="to takes a dtype, such as gu.float32, not 'cpu'"):
+        x[i].to("cpu")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="logsumexp needs the axes"):
+        x[i].logsumexp()
+
+
+def test_a_value_beyond_the_edge_fits_the_type() -> None:
+    p = gu.axis("p", 4)
+    x = gu.tensor([1, 2, 3], dtype=gu.int8)
+    assert gu.outside(x, -128)[p].order(p).tolist() == [1, 2, 3, -128]
+    for value, dtype in ((1000, gu.int8), (-1, gu.uint8), (2**70, gu.int64), (2, gu.bool)):
+        with pytest.raises(TypeError, match="holds no"):
+            gu.outside(x.to(dtype), value)

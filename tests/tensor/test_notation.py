@@ -495,3 +495,63 @@ def test_a_sum_beside_a_tensor_of_sums_is_captured_twice_alike() -> None:
     captured = gu.jit(squares)
     for _ in range(3):
         equal(captured(gu.from_numpy(a)), ((a[:, None] - a) ** 2).sum(-1), rtol=1e-5)
+
+
+def test_of_nothing_logsumexp_is_minus_infinity() -> None:
+    x = gu.zeros(0, 3)
+    assert x[i, j].logsumexp(i).order(j).tolist() == [-np.inf] * 3
+    with pytest.raises(IndexError, match="nothing to choose from"):
+        x[i, j].max(i).order(j)
+
+
+def test_the_first_of_truth_values() -> None:
+    given = np.array([[False, True, True], [False, False, False], [True, True, True]])
+    x = gu.from_numpy(given)
+    for kind in ("argmax", "argmin"):
+        expected = getattr(given, kind)(1)
+        equal(getattr(x[i, j], kind)(j).order(i), expected)
+        equal(getattr(x, kind)(1), expected)
+        assert getattr(x, kind)().item() == getattr(given, kind)()
+
+
+PAIRS = (
+    "fmod", "fmax", "fmin", "atan2", "hypot", "copysign", "xlogy", "logaddexp", "logaddexp2",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_functions_of_two_numbers_take_expressions(name: str) -> None:
+    function = getattr(gu, name)
+    x, y = gu.from_numpy(_double(4, 3)), gu.from_numpy(_double(3, 4)) + 2
+    expected = function(x, y.T)
+    equal(function(x[i, j], y[j, i]).order(i, j), expected.numpy())
+    equal(function(x[i, j] * 2, 3).sum(j).order(i), function(x * 2, 3).sum(1).numpy(), 1e-12)
+    assert function(x.half()[i, j], 2).order(i, j).dtype is gu.float16
+    assert f"gu.{name}(x[i, j], 3)" in repr(function(x[i, j], 3))
+    p, q = (v.abs().add(0.5).requires_grad_() for v in (x, y))
+    ours = gu.derivatives(function(p[i, j], q[j, i]).order(i, j).sum(), [p, q], allow_unused=True)
+    whole = gu.derivatives(function(p, q.T).sum(), [p, q], allow_unused=True)
+    for a, b in zip(ours, whole, strict=True):
+        assert (a is None) == (b is None)  # copysign does not depend on how large b is
+        if a is not None and b is not None:
+            equal(a, b.numpy(), 1e-12)
+
+
+def test_expressions_may_be_deeper_than_calls_of_python() -> None:
+    given = _double(6)
+    x = gu.from_numpy(given)
+    terms, expected = x[i], given.copy()
+    for n in range(700):
+        terms = terms * 0.99 + x[i]
+        expected = expected * 0.99 + given
+    equal(terms.order(i), expected, 1e-12)
+    position = gu.from_numpy(np.array([1, 5, 2])) + 0
+    read, chosen = x[position[t]], x[i]
+    known = [given[[1, 5, 2]], given.copy()]
+    for n in range(300):
+        read = read + gu.where(position[t] > n % 4, x[position[t]], 0.0)
+        known[0] = known[0] + np.where(np.array([1, 5, 2]) > n % 4, given[[1, 5, 2]], 0.0)
+        chosen = gu.where(chosen > n, chosen * 0.5, chosen + 1)
+        known[1] = np.where(known[1] > n, known[1] * 0.5, known[1] + 1)
+    equal(read.order(t), known[0], 1e-12)
+    equal(chosen.order(i), known[1], 1e-12)

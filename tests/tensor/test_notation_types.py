@@ -50,6 +50,14 @@ reveal_type(gu.outside(a, 0.0)[i - 1, k])  # Indexed
 reveal_type(a[i, k].at(p, label[i]).sum(i).order(p, k))  # Tensor
 reveal_type(gu.scan(t, lambda h: a[i, t] * h + 1.0).order(i, t))  # Tensor
 reveal_type(a[i, k].to(gu.float64).maximum(0.0))  # Indexed
+reveal_type(gu.eq(i % 2, 0))  # Indexed
+reveal_type(gu.maximum(a[i, k], b[k, i]))  # Indexed
+reveal_type(gu.minimum(0.0, a[i, k]))  # Indexed
+reveal_type(gu.maximum(a, 0))  # Tensor
+reveal_type(gu.add(a, a, alpha=2))  # Tensor
+reveal_type(gu.add(a[i, k], 1, alpha=2))  # Indexed
+reveal_type(gu.atan2(a[i, k], b[k, i]))  # Indexed
+reveal_type(gu.logical_or(i > k, k > i))  # Indexed
 '''
 
 REFUSED = '''
