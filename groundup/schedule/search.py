@@ -47,6 +47,10 @@ def search(reduction: Node) -> Search | None:
     while term.op == "where" and term.src[2].op == "const" and term.src[2].value == absent:
         conditions += _conjuncts(term.src[0])
         term = term.src[1]
+    held = _counted(term) if kind == "sum" else None
+    if held is not None:
+        conditions += _conjuncts(held)
+        term = const(1, term.dtype)
     rows: dict[int, Node] = {}
     asked: list[Node | int] = []
     for c in conditions:
@@ -64,6 +68,15 @@ def search(reduction: Node) -> Search | None:
     others = tuple(c for c in asked if isinstance(c, Node))
     batch = tuple(sorted(used))
     return Search(reduction, tuple(rows.items()), batch, others, term, tuple(asked))
+
+
+def _counted(term: Node) -> Node | None:
+    """The condition of a term that is 1 where it holds and 0 elsewhere: a bool as a number."""
+    while term.op == "cast":
+        term = term.src[0]
+        if term.dtype.kind == "b":
+            return term
+    return None
 
 
 def _conjuncts(condition: Node) -> list[Node]:

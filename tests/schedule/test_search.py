@@ -9,7 +9,7 @@ import pytest
 from groundup.emit import python
 from groundup.emit.kernel import Nest, Placing, Ranks, Segments
 from groundup.ir import dtype as dt
-from groundup.ir.node import Node, alu, const, loops, out, outs, read, red, reduce, where
+from groundup.ir.node import Node, alu, cast, const, loops, out, outs, read, red, reduce, where
 from groundup.ir.transform import free_variables, substitute
 from groundup.schedule import Plan, Signature, execute
 
@@ -66,6 +66,34 @@ def test_a_histogram_and_what_is_made_of_it() -> None:
     counts = loops((5,), body)
     shares = loops((5,), alu("mul", read(counts, out(0)), read(counts, const(0, dt.int64))))
     _same(shares)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "float64", "float32", "float16"])
+def test_bools_that_are_summed_are_a_histogram(dtype: str) -> None:
+    i, j = _index(5, 40), _index(4, 40)
+    equal = alu("eq", read(i, red(1)), out(0))
+    early = alu("lt", red(1), const(30, dt.int64))
+    other = alu("eq", read(j, red(1)), out(1))
+    for found, shape in (
+        (equal, (5,)), (alu("and", early, equal), (5,)), (alu("and", equal, other), (5, 4)),
+    ):  # fmt: skip
+        root = loops(shape, reduce("sum", [(1, 40)], cast(found, getattr(dt, dtype))))
+        assert _kernels(root) == ([Ranks, Segments] if dtype == "float16" else [Placing])
+        _same(root)
+
+
+def test_bools_that_are_no_histogram() -> None:
+    """0 is not the neutral element of products and extremes; a factor beside a bool may be NaN."""
+    i = _index(5, 40)
+    equal = alu("eq", read(i, red(1)), out(0))
+    for kind in ("prod", "max", "min"):
+        root = loops((5,), reduce(kind, [(1, 40)], cast(equal, dt.int64)))
+        assert _kernels(root) == [Nest]
+        _same(root)
+    for term in (read(i, red(1)), alu("mul", cast(equal, dt.int64), read(i, red(1)))):
+        root = loops((5,), reduce("sum", [(1, 40)], term))
+        assert _kernels(root) == [Nest]
+        _same(root)
 
 
 def test_rows_of_several_indices_in_batches() -> None:
