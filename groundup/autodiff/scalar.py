@@ -113,12 +113,30 @@ def _both(opened: Opened, operand: Node, a: Node, b: Node) -> Node:
     sides = [peel(x)[0] for x in (a, b)]
     if not all(sides) or not opened.exposed(operand):
         return total
+    shared = _shared(*sides)
     yes, no = const(True, dt.bool_), const(False, dt.bool_)
     asked = [yes, yes]
     for i, conditions in enumerate(sides):
         for c in reversed(conditions):
-            asked[i] = where(c, asked[i], no)
-    return where(asked[0] if asked[0] is asked[1] else alu("or", *asked), total, number(0, total))
+            if c not in shared:
+                asked[i] = where(c, asked[i], no)
+    if yes not in asked:
+        either = asked[0] if asked[0] is asked[1] else alu("or", *asked)
+        total = where(either, total, number(0, total))
+    return guarded(shared, total)
+
+
+def _shared(first: list[Node], second: list[Node]) -> list[Node]:
+    """The conditions of both of two lists that can be asked before the others: each alone says
+    where reads stay inside, which one of two alternatives does not."""
+    found: list[Node] = []
+    apart = False
+    for c in first:
+        if c in second and (not apart or index_only(c)):
+            found.append(c)
+        else:
+            apart = True
+    return found
 
 
 def _parts(

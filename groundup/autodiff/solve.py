@@ -282,11 +282,11 @@ class _System:
     def _set(self, v: Node, value: Affine) -> None:
         node = value.node()
         self.open.remove(v)
-        self.solution = {u: _tidy(substitute(x, {v: node})) for u, x in self.solution.items()}
+        self.solution = {u: _put_in({v: node}, x) for u, x in self.solution.items()}
         self.solution[v] = node
 
     def _put(self, equation: Affine) -> Affine:
-        return Affine.of(_tidy(substitute(equation.node(), self.solution)))
+        return Affine.of(_put_in(self.solution, equation.node()))
 
     # ---- the result --------------------------------------------------------------------------
 
@@ -418,19 +418,19 @@ def _order(core: Node, innermost: Node) -> str:
 def _renamed(solution: dict[Node, Node], into: Sequence[Node]) -> dict[Node, Node]:
     """Solutions whose reductions share no variable with those that they are put into: the position
     of an extreme, put for a variable under another reduction."""
-    taken = {uid for x in into for uid in _bound(x)}
     depth = max((x.depth for x in (*into, *solution.values())), default=0)
     found = dict(solution)
     for v, x in solution.items():
-        if not taken.intersection(_bound(x)):
+        own = _bound(x)
+        if not own or own.isdisjoint(uid for y in into for uid in _around(v, y)):
             continue
         changed: dict[Node, Node] = {}
         for n in body_nodes(x):
             new = rebuild(n, tuple([changed.get(s, s) for s in n.src]))
             if n.op == "reduce":
                 names, pairs = fresh(depth, [size for _, size in n.arg[1]])
-                own = {red(uid): name for (uid, _), name in zip(n.arg[1], names, strict=True)}
-                body = substitute(new.src[0], own)
+                named = {red(uid): name for (uid, _), name in zip(n.arg[1], names, strict=True)}
+                body = substitute(new.src[0], named)
                 new = make("reduce", n.dtype, (), (body,), (n.arg[0], tuple(pairs), *n.arg[2:]))
                 depth = new.depth + len(names)
             changed[n] = new
@@ -440,6 +440,20 @@ def _renamed(solution: dict[Node, Node], into: Sequence[Node]) -> dict[Node, Nod
 
 def _bound(x: Node) -> set[int]:
     return {uid for n in body_nodes(x) if n.op == "reduce" for uid, _ in n.arg[1]}
+
+
+def _around(v: Node, x: Node) -> set[int]:
+    """The variables of all reductions that a variable stands in."""
+    found: set[int] = set()
+    for n in body_nodes(x):
+        if n.op == "reduce" and v in body_nodes(n.src[0]):
+            found.update(uid for uid, _ in n.arg[1])
+    return found
+
+
+def _put_in(solution: dict[Node, Node], x: Node) -> Node:
+    """The expression with solutions for their variables."""
+    return _tidy(substitute(x, _renamed(solution, [x])))
 
 
 def _tidy(x: Node) -> Node:

@@ -6,11 +6,10 @@ cost. Must not know which derivative is taken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from ..ir.dtype import int64
-from ..ir.interval import intervals
-from ..ir.node import Node, alu, const, extent, loops, out, read
+from ..ir.interval import stays_inside
+from ..ir.node import Node, loops, out, read
 from ..ir.transform import TENSOR_OPS, body_nodes, free_variables, substitute
 
 
@@ -83,39 +82,6 @@ def stored(x: Node, sizes: Mapping[Node, int]) -> Node:
         return x
     shape = tuple(sizes[v] for v in variables)
     body = substitute(x, {v: out(i) for i, v in enumerate(variables)})
-    if not _stays_inside(body, shape):
+    if not stays_inside(body, shape):
         return x
     return read(loops(shape, body), *variables)
-
-
-def _stays_inside(body: Node, shape: Sequence[int]) -> bool:
-    """Is every read of a body within its tensor, by itself or by the conditions around it?"""
-    known = intervals(body, shape)
-    zero = const(0, int64)
-    seen: set[tuple[Node, frozenset[Node]]] = set()
-    stack: list[tuple[Node, frozenset[Node]]] = [(body, frozenset())]
-    while stack:
-        node, holding = stack.pop()
-        if (node, holding) in seen or node.op in TENSOR_OPS:
-            continue
-        seen.add((node, holding))
-        if node.op == "where":
-            condition, yes, no = node.src
-            stack += [(condition, holding), (yes, holding | conjuncts(condition)), (no, holding)]
-            continue
-        stack += [(s, holding) for s in node.src]
-        if node.op == "read":
-            for size, ix in zip(node.src[0].shape, node.src[1:], strict=True):
-                low, high = known[ix]
-                if low < 0 and alu("le", zero, ix) not in holding:
-                    return False
-                if high >= size and alu("lt", ix, extent(size)) not in holding:
-                    return False
-    return True
-
-
-def conjuncts(condition: Node) -> frozenset[Node]:
-    """The conditions that hold together where one does."""
-    if condition.op == "and":
-        return conjuncts(condition.src[0]) | conjuncts(condition.src[1])
-    return frozenset((condition,))

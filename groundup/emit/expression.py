@@ -13,7 +13,7 @@ from ..ir import dtype as dt
 from ..ir.dtype import DType
 from ..ir.node import Node
 from ..ir.record import fresh, record
-from ..ir.transform import body_nodes
+from ..ir.transform import body_nodes, toposort
 from . import moves
 from .builder import Function, If, Operand, Region
 from .kernel import Access, Stride, Word
@@ -86,6 +86,7 @@ class Emitter:
         self.ahead: frozenset[Word] = frozenset()  # pointers to tensors larger than the caches
         self._params: dict[Word, Operand] = {}
         self._free: dict[Node, frozenset[Node]] = {}
+        self._inner: dict[Node, frozenset[Node]] = {}
 
     # ---- scopes and parameters -----------------------------------------------------------------
 
@@ -276,6 +277,14 @@ class Emitter:
             bound = {i for i, _ in node.arg[1]}
             names = frozenset(v for v in names if v.op != "red" or v.arg not in bound)
         return names
+
+    def inner(self, node: Node) -> frozenset[Node]:
+        """The reductions that an expression is made of."""
+        known = self._inner.get(node)
+        if known is None:
+            known = frozenset(n for n in toposort([node]) if n.op == "reduce")
+            self._inner[node] = known
+        return known
 
     def _checked(self, node: Node, values: list[Value], scope: Scope) -> Value:
         """An index that comes from data: when it is out of range the status block (parameter 0)

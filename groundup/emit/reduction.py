@@ -120,11 +120,11 @@ def emit_reduction(e: Emitter, node: Node) -> Value:
     together = [first]
     for other in e.reductions.get(node.arg[1], ()):
         if other is not node and other not in e.memo and _home(e, other) == (place, lanes):
-            if any(not apart(other, begun) for begun in e.begun):
+            if any(not apart(e, other, begun) for begun in e.begun):
                 continue  # what waits for this one would have to be there before
             r = Reduction(e, other)
             # One may need another's result: a condition that guards its reads, for instance.
-            if _way(r, lanes) is way and all(apart(r.node, t.node) for t in together):
+            if _way(r, lanes) is way and all(apart(e, r.node, t.node) for t in together):
                 together.append(r)
     again = _set_aside(e, hidden)
     e.begun += [r.node for r in together]
@@ -178,9 +178,9 @@ def _home(e: Emitter, node: Node) -> tuple[int, int]:
     return place, lanes
 
 
-def apart(a: Node, b: Node) -> bool:
+def apart(e: Emitter, a: Node, b: Node) -> bool:
     """Is neither of two reductions a part of the other?"""
-    return a not in toposort([b]) and b not in toposort([a])
+    return a not in e.inner(b) and b not in e.inner(a)
 
 
 _Way = Callable[[list["Reduction"], int], list[Operand]]

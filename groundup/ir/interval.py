@@ -1,14 +1,15 @@
-"""Intervals of index expressions: which integers an int64 expression of one body can be.
+"""Intervals of index expressions: which integers an int64 expression of one body can be, and
+whether they keep its reads inside their tensors.
 
-Extents count with their value in the graph at hand. Must not know what an index is used for.
+Extents count with their value in the graph at hand. Must not know where a body comes from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from .dtype import int64
-from .node import Node
+from .node import Node, alu, const, extent
 from .transform import TENSOR_OPS, body_nodes
 
 Interval = tuple[int, int]
@@ -31,6 +32,44 @@ def intervals(body: Node, shape: Sequence[int]) -> dict[Node, Interval]:
         if node.dtype is int64 and node.op not in TENSOR_OPS:
             result[node] = _one(node, result, shape, bound)
     return result
+
+
+def stays_inside(body: Node, shape: Sequence[int], holding: Iterable[Node] = ()) -> bool:
+    """Is every read of a body within its tensor, by itself or by the conditions around it?
+
+    The conditions are asked as they stand: `0 <= index` and `index < size` of that very index.
+    `holding` are conditions that hold wherever the body is evaluated.
+    """
+    known = intervals(body, shape)
+    zero = const(0, int64)
+    outside = frozenset(p for c in holding for p in _parts(c))
+    seen: set[tuple[Node, frozenset[Node]]] = set()
+    stack: list[tuple[Node, frozenset[Node]]] = [(body, outside)]
+    while stack:
+        node, around = stack.pop()
+        if (node, around) in seen or node.op in TENSOR_OPS:
+            continue
+        seen.add((node, around))
+        if node.op == "where":
+            condition, yes, no = node.src
+            stack += [(condition, around), (yes, around | _parts(condition)), (no, around)]
+            continue
+        stack += [(s, around) for s in node.src]
+        if node.op == "read":
+            for size, ix in zip(node.src[0].shape, node.src[1:], strict=True):
+                low, high = known[ix]
+                if low < 0 and alu("le", zero, ix) not in around:
+                    return False
+                if high >= size and alu("lt", ix, extent(size)) not in around:
+                    return False
+    return True
+
+
+def _parts(condition: Node) -> frozenset[Node]:
+    """The conditions that hold together where one does."""
+    if condition.op == "and":
+        return _parts(condition.src[0]) | _parts(condition.src[1])
+    return frozenset((condition,))
 
 
 def _one(

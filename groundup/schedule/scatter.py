@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from ..emit.kernel import Output, Placing, Ranks, Segments, Word
 from ..ir import dtype as dt
 from ..ir.extent import product
+from ..ir.interval import stays_inside
 from ..ir.node import Node, alu, const, extent, make, out, red, reduce, where
 from ..ir.transform import body_nodes, free_variables, row_major, substitute
 from .fuse import Group
@@ -28,8 +29,9 @@ VECTORS = 8  # running vectors of one row at once
 # ---- kernels -------------------------------------------------------------------------------------
 
 
-def _row_number(found: Search, shape: Sequence[int]) -> tuple[Node, int]:
-    """(the row of a position, or the number of rows where it has none; the number of rows)."""
+def _row_number(found: Search, shape: tuple[int, ...]) -> tuple[Node, int] | None:
+    """(the row of a position, or the number of rows where it has none; the number of rows); None
+    where positions cannot be asked without their row."""
     sizes = [shape[d] for d, _ in found.rows]
     rows = product([*(shape[d] for d in found.batch), *sizes])
     row = row_major(
@@ -37,14 +39,18 @@ def _row_number(found: Search, shape: Sequence[int]) -> tuple[Node, int]:
         (*(out(d) for d in found.batch), *(ix for _, ix in found.rows)),
     )
     own = {red(uid) for uid, _ in found.reduction.arg[1]} | {out(d) for d in found.batch}
-    return guarded(_valid(found, shape, own), row, extent(rows)), rows
+    valid = _valid(found, shape, own)
+    return None if valid is None else (guarded(valid[0], row, extent(rows)), rows)
 
 
 def ranks(
     found: Search, shape: tuple[int, ...], memory: dict[Node, Memory], table: object
-) -> tuple[Ranks, Parameters, Lowering, Size]:
+) -> tuple[Ranks, Parameters, Lowering, Size] | None:
     """The kernel that puts positions in order by row; and the bytes of its table."""
-    row, rows = _row_number(found, shape)
+    number = _row_number(found, shape)
+    if number is None:
+        return None
+    row, rows = number
     variables = found.reduction.arg[1]
     low = Lowering(shape, reduce("max", variables, row), memory)
     params = Parameters()
@@ -67,13 +73,35 @@ def guarded(conditions: Sequence[Node], x: Node, absent: Node) -> Node:
     return x
 
 
-def _valid(found: Search, shape: Sequence[int], known: set[Node]) -> list[Node]:
-    """The conditions that a position has a row, as far as they depend on known variables."""
-    conditions = [c for c in found.conditions if free_variables(c) <= known]
-    for d, ix in found.rows:
-        if ix.op != "checked" or int(ix.arg[1][ix.arg[0]]) != int(shape[d]):
-            conditions += [alu("le", const(0, dt.int64), ix), alu("lt", ix, extent(shape[d]))]
-    return conditions
+def _valid(
+    found: Search, shape: tuple[int, ...], known: set[Node]
+) -> tuple[list[Node], dict[int, list[Node]]] | None:
+    """The conditions that a position has a row, as far as they depend on known variables; and for
+    each row's axis those that are asked before its index.
+
+    They are asked in their order: one may keep the reads of the next inside. What only a condition
+    on other variables keeps inside is left out with it; None if that is an index.
+    """
+    conditions: list[Node] = []
+    before: dict[int, list[Node]] = {}
+    rows, variables, complete = dict(found.rows), found.reduction.arg[1], True
+
+    def inside(x: Node) -> bool:
+        return complete or stays_inside(reduce("max", variables, x), shape, conditions)
+
+    for c in found.asked:
+        if isinstance(c, int):
+            ix = rows[c]
+            if not inside(ix):
+                return None
+            before[c] = list(conditions)
+            if ix.op != "checked" or int(ix.arg[1][ix.arg[0]]) != int(shape[c]):
+                conditions += [alu("le", const(0, dt.int64), ix), alu("lt", ix, extent(shape[c]))]
+        elif free_variables(c) <= known and inside(c):
+            conditions.append(c)
+        else:
+            complete = False
+    return conditions, before
 
 
 def placing(
@@ -100,10 +128,12 @@ def placing(
         return finish(low.result.src[0], params)
 
     known = {out(d) for d in axes if d not in rows} | {red(uid) for uid, _ in variables}
-    conditions = [c for c in found.conditions if free_variables(c) <= known]
-    placed = _valid(found, shape, known)
+    asked = _valid(found, shape, known)
+    if asked is None:
+        return None
+    placed, before = asked
     valid = guarded(placed, const(True, dt.bool_), const(False, dt.bool_))
-    keys = {d: guarded(conditions, ix, const(0, dt.int64)) for d, ix in found.rows}
+    keys = {d: guarded(before[d], ix, const(0, dt.int64)) for d, ix in found.rows}
     absent = const(neutral(kind, found.term.dtype), found.term.dtype)
     term = guarded(found.conditions, found.term, absent)
     if not free_variables(term).isdisjoint(out(d) for d in rows):

@@ -24,6 +24,7 @@ class Search:
     batch: tuple[int, ...]  # output axes that the indices depend on
     conditions: tuple[Node, ...]  # others that must hold
     term: Node
+    asked: tuple[Node | int, ...]  # all in order: conditions, and the output axes of rows
 
 
 def neutral(kind: str, dtype: dt.DType) -> bool | int | float:
@@ -46,20 +47,36 @@ def search(reduction: Node) -> Search | None:
     while term.op == "where" and term.src[2].op == "const" and term.src[2].value == absent:
         conditions += _conjuncts(term.src[0])
         term = term.src[1]
+    held = _counted(term) if kind == "sum" else None
+    if held is not None:
+        conditions += _conjuncts(held)
+        term = const(1, term.dtype)
     rows: dict[int, Node] = {}
-    others: list[Node] = []
+    asked: list[Node | int] = []
     for c in conditions:
         found = _row(c, reduction)
         if found is not None and found[0] not in rows:
             rows[found[0]] = found[1]
+            asked.append(found[0])
         else:
-            others.append(c)
+            asked.append(c)
     if not rows:
         return None
     used = {v.arg for ix in rows.values() for v in free_variables(ix) if v.op == "out"}
     if used & set(rows):
         return None
-    return Search(reduction, tuple(rows.items()), tuple(sorted(used)), tuple(others), term)
+    others = tuple(c for c in asked if isinstance(c, Node))
+    batch = tuple(sorted(used))
+    return Search(reduction, tuple(rows.items()), batch, others, term, tuple(asked))
+
+
+def _counted(term: Node) -> Node | None:
+    """The condition of a term that is 1 where it holds and 0 elsewhere: a bool as a number."""
+    while term.op == "cast":
+        term = term.src[0]
+        if term.dtype.kind == "b":
+            return term
+    return None
 
 
 def _conjuncts(condition: Node) -> list[Node]:

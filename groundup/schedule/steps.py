@@ -252,10 +252,12 @@ class Builder:
             )
         except IndexError:  # only the search itself keeps a read inside its tensor
             return False
-        kernel, params, low, size = ranks(found, group.shape, self.memory, table)
+        order = ranks(found, group.shape, self.memory, table)
+        if order is None:
+            return False
+        kernel, params, low, size = order
         self.temps.append(size)
-        place = Memory(table, (), ())
-        self._append(kernel, params, False, place, None, low.checks)
+        self._append(kernel, params, False, Memory(table, (), ()), None, low.checks)
         self._append(*segments.build(), target, group, segments.low.checks)
         return True
 

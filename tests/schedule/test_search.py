@@ -9,8 +9,8 @@ import pytest
 from groundup.emit import python
 from groundup.emit.kernel import Nest, Placing, Ranks, Segments
 from groundup.ir import dtype as dt
-from groundup.ir.node import Node, alu, const, loops, out, outs, read, red, reduce, where
-from groundup.ir.transform import substitute
+from groundup.ir.node import Node, alu, cast, const, loops, out, outs, read, red, reduce, where
+from groundup.ir.transform import free_variables, substitute
 from groundup.schedule import Plan, Signature, execute
 
 from .. import build as B
@@ -68,6 +68,34 @@ def test_a_histogram_and_what_is_made_of_it() -> None:
     _same(shares)
 
 
+@pytest.mark.parametrize("dtype", ["int64", "int32", "float64", "float32", "float16"])
+def test_bools_that_are_summed_are_a_histogram(dtype: str) -> None:
+    i, j = _index(5, 40), _index(4, 40)
+    equal = alu("eq", read(i, red(1)), out(0))
+    early = alu("lt", red(1), const(30, dt.int64))
+    other = alu("eq", read(j, red(1)), out(1))
+    for found, shape in (
+        (equal, (5,)), (alu("and", early, equal), (5,)), (alu("and", equal, other), (5, 4)),
+    ):  # fmt: skip
+        root = loops(shape, reduce("sum", [(1, 40)], cast(found, getattr(dt, dtype))))
+        assert _kernels(root) == ([Ranks, Segments] if dtype == "float16" else [Placing])
+        _same(root)
+
+
+def test_bools_that_are_no_histogram() -> None:
+    """0 is not the neutral element of products and extremes; a factor beside a bool may be NaN."""
+    i = _index(5, 40)
+    equal = alu("eq", read(i, red(1)), out(0))
+    for kind in ("prod", "max", "min"):
+        root = loops((5,), reduce(kind, [(1, 40)], cast(equal, dt.int64)))
+        assert _kernels(root) == [Nest]
+        _same(root)
+    for term in (read(i, red(1)), alu("mul", cast(equal, dt.int64), read(i, red(1)))):
+        root = loops((5,), reduce("sum", [(1, 40)], term))
+        assert _kernels(root) == [Nest]
+        _same(root)
+
+
 def test_rows_of_several_indices_in_batches() -> None:
     v, i, j = _floats(3, 7, 4), _index(4, 3, 7), _index(2, 7)
     one, other = read(i, out(0), red(1)), read(j, red(1))
@@ -119,6 +147,48 @@ def test_reads_that_only_the_search_keeps_inside() -> None:
     inside = alu("and", alu("le", const(0, dt.int64), past), alu("lt", past, const(4, dt.int64)))
     term = where(found, where(inside, read(v, past, out(1)), const(0, v.dtype)), const(0, v.dtype))
     _same(loops((4, 3), reduce("sum", [(1, 9)], term)))
+
+
+def _asked_first(conditions: list[Node], term: Node, rows: int = 4) -> Node:
+    """The sum over 30 positions of a term, with these conditions around it, the first outermost."""
+    for c in reversed(conditions):
+        term = where(c, term, const(0, term.dtype))
+    columns = (6,) if out(1) in free_variables(term) else ()
+    return loops((rows, *columns), reduce("sum", [(1, 30)], term))
+
+
+@pytest.mark.parametrize("columns", [False, True])
+@pytest.mark.parametrize("early", [False, True])
+def test_conditions_keep_the_next_inside(columns: bool, early: bool) -> None:
+    """A condition that needs the row is not asked of positions alone, nor what only it guards."""
+    v, i, w = _floats(30, 6), _index(4, 30), _floats(30, dtype="float64")
+    term = read(v, red(1), out(1) if columns else const(0, dt.int64))
+    zero, ahead = const(0.0, w.dtype), alu("add", red(1), const(9, dt.int64))
+    found = alu("eq", read(i, red(1)), out(0))
+    later = alu("eq", read(i, ahead), out(0))
+    inside = alu("lt", ahead, const(30, dt.int64))
+    halves = [alu("lt", out(0), const(2, dt.int64)), alu("lt", const(2, dt.int64), out(0))]
+    either = alu("or", *(alu("and", inside, half) for half in halves))
+    first = [alu("lt", const(1, dt.int64), red(1))] if early else []
+    positive = alu("lt", zero, read(w, ahead))
+    fast = [Ranks, Segments] if columns else [Placing]
+    for guard, sorted_by_row in ((inside, True), (either, False)):
+        root = _asked_first([*first, guard, later, positive], term)
+        assert _kernels(root) == (fast if sorted_by_row else [Nest])
+        _same(root)
+    root = _asked_first([*first, found, either, positive], term)
+    assert _kernels(root) == fast
+    _same(root)
+
+
+def test_a_condition_at_the_row_of_a_position() -> None:
+    """It is asked where there is such a row: the others are no error."""
+    v, i, w = _floats(30, 6), _index(4, 30), _floats(4, dtype="float64")
+    row = read(i, red(1))
+    positive = alu("lt", const(0.0, w.dtype), read(w, row))
+    root = _asked_first([alu("eq", row, out(0)), positive], read(v, red(1), out(1)))
+    assert _kernels(root) == [Ranks, Segments]
+    _same(root)
 
 
 def test_the_order_is_that_of_positions_after_fusion() -> None:

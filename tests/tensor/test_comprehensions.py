@@ -355,6 +355,8 @@ def test_residues_with_different_numbers_of_terms(engine: str) -> None:
     (10483, 3),  # a reduction waits for one in the guard of its reads, which another joins
     (10573, 3),  # the position of an extreme is put for a variable under one of the same variables
     (10818, 3),
+    (11149, 4),  # one of two alternatives, on another variable, keeps a later condition inside
+    (20266, 4),  # the position of an extreme, put into an equation under one of its variables
 ])  # fmt: skip
 def test_drawn_once_and_wrong(engine: str, seed: int, depth: int) -> None:
     if engine == "compiled":
