@@ -20,6 +20,7 @@ from . import storage as store
 from . import write
 from .core import Core, finish, force, operand, value_of
 from .errors import ShapeError, at_line, check_dim, lined_up, shape_text
+from .sites import Argument, argument, indexed, of_key
 from .storage import Storage, from_values
 from .view import Affine, Shape, slice_rule
 
@@ -298,10 +299,13 @@ def check_range(index: Core, size: int, operation: str) -> int | None:
     return int(low)
 
 
-def _index_node(g: Core, together: Shape, outs: list[Node], size: int, operation: str) -> Node:
+def _index_node(
+    g: Core, together: Shape, outs: list[Node], size: int, operation: str
+) -> tuple[Node, int | None]:
+    """(an index as a node that counts from the front, the least if they are known)"""
     low = check_range(g, size, operation)
     node = ir.cast(pw.read_at(value_of(g), together, outs), dt.int64)
-    return wrapped(node, size, low)
+    return wrapped(node, size, low), low
 
 
 def _gathered(view: Core, gathers: list[_Gather]) -> Tensor:
@@ -315,11 +319,13 @@ def _gathered(view: Core, gathers: list[_Gather]) -> Tensor:
     free = 0
     for d in range(view.ndim):
         if d in by_axis:
-            indices.append(by_axis[d])
+            indices.append(by_axis[d][0])
         else:
             indices.append(ir.out(free if free < place else free + count))
             free += 1
     body = ir.read(operand(view), *indices)
+    if any(low is None for _, low in by_axis.values()):
+        ir.at_site(body, of_key([g.axis for g in gathers], view.ndim))
     return finish(ir.loops(shape, body), view, *(g.index for g in gathers))
 
 
@@ -505,9 +511,14 @@ def gather(a: Core, dim: int, index: Core) -> Tensor:
             + at_line()
         )
     outs = ir.outs(a.ndim)
-    at = _index_node(index, index._shape, outs, a._shape[d], "gather") if a.ndim else None
-    indices = [*outs[:d], at, *outs[d + 1 :]] if at is not None else []
-    return finish(ir.loops(index._shape, ir.read(operand(a), *indices)), a, index)
+    if not a.ndim:
+        return finish(ir.loops(index._shape, ir.read(operand(a))), a, index)
+    at, low = _index_node(index, index._shape, outs, a._shape[d], "gather")
+    body = ir.read(operand(a), *outs[:d], at, *outs[d + 1 :])
+    if low is None:
+        by = Argument("gather", f"x.gather({d}, index)", "index", "x", back=True)
+        ir.at_site(body, indexed(by, d))
+    return finish(ir.loops(index._shape, body), a, index)
 
 
 def taken(a: Core, axis: int, index: Core) -> Tensor:
@@ -523,7 +534,9 @@ def take_along_dim(a: Core, index: Core, dim: int | None = None) -> Tensor:
     from .shape import expand, reshape
 
     if dim is None:
-        return gather(reshape(a, -1), 0, reshape(index, -1))
+        by = Argument("take_along_dim", "x.take_along_dim(indices)", "indices", "x", back=True)
+        with argument(by):
+            return gather(reshape(a, -1), 0, reshape(index, -1))
     if a.ndim != index.ndim:
         raise ShapeError(
             "take_along_dim: tensor and indices have one number of axes"
@@ -537,7 +550,10 @@ def take_along_dim(a: Core, index: Core, dim: int | None = None) -> Tensor:
         (*index._shape[:d], 1, *index._shape[d + 1 :]),
     )
     source = expand(a, (*lead[:d], a._shape[d], *lead[d + 1 :]))
-    return gather(source, d, expand(index, (*lead[:d], index._shape[d], *lead[d + 1 :])))
+    index = expand(index, (*lead[:d], index._shape[d], *lead[d + 1 :]))
+    by = Argument("take_along_dim", f"x.take_along_dim(indices, {d})", "indices", "x", back=True)
+    with argument(by):
+        return gather(source, d, index)
 
 
 def index_select(a: Core, dim: int, index: Core) -> Tensor:
@@ -562,4 +578,6 @@ def index_select(a: Core, dim: int, index: Core) -> Tensor:
     index = index if index.ndim else reshape(index, 1)
     if not a.ndim:
         return reshape(getitem(reshape(a, 1), (index,)), ())
-    return getitem(a, (*(slice(None),) * d, index))
+    by = Argument("index_select", f"x.index_select({d}, index)", "index", "x", back=True)
+    with argument(by):
+        return getitem(a, (*(slice(None),) * d, index))

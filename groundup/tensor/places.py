@@ -17,6 +17,7 @@ from .core import Core, finish, operand
 from .errors import ShapeError, at_line, check_dim, lined_up
 from .notation import axis, indexed
 from .placing import _same_type, index_add, scatter, scatter_add
+from .sites import Argument, argument
 from .special import plain
 
 if TYPE_CHECKING:
@@ -240,7 +241,8 @@ def take(a: Core, index: Core) -> Tensor:
     flat = shape.reshape(a, -1)
     if 0 in a._shape and 0 not in index._shape:
         raise IndexError("take: there is nothing to take from" + at_line())
-    return indexing.getitem(flat, pw.cast(index, dt.int64))
+    with argument(Argument("take", "x.take(index)", "index", "x", back=True)):
+        return indexing.getitem(flat, pw.cast(index, dt.int64))
 
 
 def _integers(name: str, index: Core) -> None:

@@ -16,16 +16,18 @@ from ..ir.node import Node
 from ..ir.transform import unravel
 from . import pointwise as pw
 from .core import Core, finish, operand, value_of
-from .errors import ShapeError, at_line, check_dim, lined_up, user_line
+from .errors import ShapeError, at_line, check_dim, lined_up
 from .indexing import check_range, wrapped
+from .sites import Argument, indexed
 from .view import Shape, same_shape
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
 
-def _place(index: Core, at: Node, axis: int, shape: Shape, operation: str) -> Node:
+def _place(index: Core, at: Node, axis: int, shape: Shape, by: Argument) -> Node:
     """An index that counts from the front only, checked now if it is known, else when it runs."""
+    operation = by.operation
     if index.dtype.is_float or index.dtype.kind == "b":
         raise IndexError(
             f"{operation}: an index tensor holds integers, not {index.dtype.name}; write "
@@ -38,7 +40,7 @@ def _place(index: Core, at: Node, axis: int, shape: Shape, operation: str) -> No
             + at_line()
         )
     place = ir.cast(at, dt.int64)
-    return place if low is not None else ir.checked(place, axis, shape, user_line())
+    return place if low is not None else ir.checked(place, axis, shape, indexed(by))
 
 
 def _same_type(operation: str, a: Core, source: Core) -> None:
@@ -90,9 +92,9 @@ def index_add(a: Core, dim: int, index: Core, source: Core, *, alpha: float = 1)
     outs = ir.outs(a.ndim)
     at = ir.read(where_to, *([r] if index.ndim else []))
     shape = a._shape if a.ndim else (1,)
-    match = ir.alu(
-        "eq", _place(index, at, d, shape, "index_add"), outs[d] if a.ndim else ir.index(0)
-    )
+    by = Argument("index_add", f"x.index_add({d}, index, source)", "index", "x")
+    place = _place(index, at, d, shape, by)
+    match = ir.alu("eq", place, outs[d] if a.ndim else ir.index(0))
     term = ir.read(v, *(r if e == d else o for e, o in enumerate(outs)))
     if alpha != 1:
         term = ir.alu("mul", pw.scalar(alpha, a.dtype), term)
@@ -122,16 +124,17 @@ def _along(
             + lined_up(**shapes)
             + at_line()
         )
+    by = Argument(name, f"x.{name}({d}, index, src)", "index", "x")
     where_to = value_of(index)
     depth = max(operand(a).depth, where_to.depth, 0 if source is None else operand(source).depth)
     if not a.ndim:
         (r,), pairs = ir.fresh(depth, [1])
-        here = _place(index, ir.read(where_to), 0, (1,), name)
+        here = _place(index, ir.read(where_to), 0, (1,), by)
         return d, r, pairs, ir.alu("eq", here, ir.index(0)), []
     (r,), pairs = ir.fresh(depth, [index._shape[d]])
     outs = ir.outs(a.ndim)
     at = [*outs[:d], r, *outs[d + 1 :]]
-    match = ir.alu("eq", _place(index, ir.read(where_to, *at), d, a._shape, name), outs[d])
+    match = ir.alu("eq", _place(index, ir.read(where_to, *at), d, a._shape, by), outs[d])
     for e, (n, s) in enumerate(zip(index._shape, a._shape)):
         if e != d and int(n) != int(s):
             match = ir.alu("and", ir.alu("lt", outs[e], ir.extent(n)), match)
@@ -227,6 +230,11 @@ def positions(
     the variable, does a position go here?, the position's indices)."""
     (r,), pairs = ir.fresh(depth, [product(together)])
     here = unravel(r, together)
+    put = name == "index_put"
+    by = Argument(
+        name, "x.index_put(indices, values)" if put else name, "indices" if put else "index", "x",
+        back=True,
+    )
     match: Node | None = None
     for index, axis in gathers:
         size = view._shape[axis]
@@ -234,7 +242,7 @@ def positions(
         at = ir.cast(pw.read_at(value_of(index), together, here), dt.int64)
         place = wrapped(at, size, low)
         if low is None:
-            place = ir.checked(place, axis, view._shape, user_line())
+            place = ir.checked(place, axis, view._shape, indexed(by))
         equal = ir.alu("eq", place, ir.out(axis))
         match = equal if match is None else ir.alu("and", match, equal)
     assert match is not None
