@@ -17,7 +17,7 @@ from ..ir.node import Node
 from ..ir.transform import unravel
 from . import pointwise as pw
 from . import storage as store
-from . import write
+from . import unfit, write
 from .core import Core, finish, force, operand, value_of
 from .errors import ShapeError, at_line, check_dim, lined_up, shape_text
 from .sites import Argument, argument, indexed, of_key
@@ -68,9 +68,7 @@ def _items(a: Core, key: Any) -> list[Any]:
     if sum(i is Ellipsis for i in items) > 1:
         raise IndexError("an index can have one ... only" + at_line())
     if used > a.ndim:
-        raise IndexError(
-            f"{used} indices for a tensor of {a.ndim} axes" + lined_up(shape=a._shape) + at_line()
-        )
+        raise unfit.too_many(used, a._shape, [i._shape for i in items if _is_mask(i)])
     rest = [slice(None)] * (a.ndim - used)
     for place, item in enumerate(items):
         if item is Ellipsis:
@@ -167,11 +165,7 @@ def _parse_mask(
     axis = len(rules)
     covered = a._shape[axis : axis + mask.ndim]
     if covered != mask._shape:
-        raise IndexError(
-            f"a mask must have the size of the axes it indexes, from axis {axis} on"
-            + lined_up(mask=mask._shape, axes=covered)
-            + at_line()
-        )
+        raise unfit.mask(a._shape, mask._shape, axis)
     if not mask.ndim:  # one new axis of size 0 or 1
         gathers.append(_Gather(nonzero(mask)[0], len(shape)))
         shape.append(1)
@@ -505,11 +499,7 @@ def gather(a: Core, dim: int, index: Core) -> Tensor:
     if index.ndim != a.ndim or any(
         e != d and n > s for e, (n, s) in enumerate(zip(index._shape, a._shape, strict=True))
     ):
-        raise ShapeError(
-            f"gather: the index has the tensor's number of axes, and no axis but {d} is longer"
-            + lined_up(tensor=a._shape, index=index._shape)
-            + at_line()
-        )
+        raise unfit.positions("gather", d, a._shape, index._shape)
     outs = ir.outs(a.ndim)
     if not a.ndim:
         return finish(ir.loops(index._shape, ir.read(operand(a))), a, index)
@@ -568,9 +558,12 @@ def index_select(a: Core, dim: int, index: Core) -> Tensor:
     if index.dtype.kind == "b":
         raise IndexError("index_select: a mask is no list of indices; write x[mask]" + at_line())
     if index.ndim > 1 or (not a.ndim and product(index._shape) != 1):
+        if a.ndim:
+            instead = f"write x[{':, ' * d}index], or index.reshape(-1)"
+            raise unfit.one_axis("index_select", index._shape, instead)
         raise ShapeError(
-            f"index_select: the index is a list, of one axis{'' if a.ndim else ' and one element'}"
-            + lined_up(tensor=a._shape, index=index._shape)
+            "index_select: of a 0-d tensor, the index is a list, of one axis and one element"
+            + lined_up(max(0, index.ndim), tensor=a._shape, index=index._shape)
             + at_line()
         )
     from .shape import reshape

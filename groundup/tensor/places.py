@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..ir import dtype as dt
 from ..ir.extent import product
-from . import indexing, shape
+from . import indexing, shape, unfit
 from . import pointwise as pw
 from . import reduce as rd
 from .core import Core, finish, operand
 from .errors import ShapeError, at_line, check_dim, lined_up
 from .notation import axis, indexed
-from .placing import _same_type, index_add, scatter, scatter_add
+from .placing import _same_type, check_positions, index_add, scatter, scatter_add
 from .sites import Argument, argument
 from .special import plain
 
@@ -57,7 +57,8 @@ def scatter_reduce(
                                 include_self=include_self)  # fmt: skip
         return shape.reshape(result, a._shape)
     zero = shape.expand(plain(_like(a, 0)), a._shape)
-    scatter_add(zero, d, index, pw.cast(src, a.dtype))  # checks shapes and types
+    check_positions("scatter_reduce", d, a, index, src)
+    scatter_add(zero, d, index, pw.cast(src, a.dtype))  # checks the index
     index = pw.cast(index, dt.int64)
     window = tuple(slice(0, int(n)) for n in index._shape)
     source = indexing.getitem(src, window)
@@ -123,16 +124,12 @@ def index_reduce(
     d = check_dim("index_reduce", dim, a.ndim)
     _same_type("index_reduce", a, source)
     if index.ndim > 1:
-        raise ShapeError("index_reduce: the index has one axis" + lined_up(index=index._shape)
-                         + at_line())  # fmt: skip
+        raise unfit.one_axis("index_reduce", index._shape)
     if not a.ndim:
         return scatter_reduce(a, 0, index, source, reduce, include_self=include_self)
     want = (*a._shape[:d], int(product(index._shape)), *a._shape[d + 1 :])
     if tuple(map(int, source._shape)) != tuple(map(int, want)):
-        raise ShapeError(
-            "index_reduce: the source has the tensor's shape, with one part for each index"
-            + lined_up(tensor=a._shape, index=index._shape, source=source._shape) + at_line()
-        )  # fmt: skip
+        raise unfit.parts("index_reduce", d, a._shape, index._shape, source._shape)
     spread = shape.reshape(index, (-1, *(1,) * (a.ndim - 1 - d)))
     return scatter_reduce(a, d, shape.expand(spread, want), source, reduce,
                           include_self=include_self)  # fmt: skip
@@ -140,9 +137,7 @@ def index_reduce(
 
 def _vector(name: str, index: Core) -> Tensor:
     if index.ndim > 1:
-        raise ShapeError(
-            f"{name}: the index has one axis" + lined_up(index=index._shape) + at_line()
-        )
+        raise unfit.one_axis(name, index._shape)
     if not index.dtype.is_int:
         raise IndexError(
             f"{name}: an index tensor holds integers, not {index.dtype.name}" + at_line()
@@ -194,10 +189,7 @@ def index_copy(a: Core, dim: int, index: Core, source: Core) -> Tensor:
         return shape.reshape(lifted, ())
     want = (*a._shape[:d], int(at._shape[0]), *a._shape[d + 1 :])
     if source.ndim and tuple(map(int, source._shape)) != tuple(map(int, want)):
-        raise ShapeError(
-            "index_copy: the source has the tensor's shape, with one part for each index"
-            + lined_up(tensor=a._shape, index=index._shape, source=source._shape) + at_line()
-        )  # fmt: skip
+        raise unfit.parts("index_copy", d, a._shape, index._shape, source._shape)
     spread = shape.reshape(_front(at, int(a._shape[d])), (-1, *(1,) * (a.ndim - 1 - d)))
     source = shape.expand(shape.reshape(source, want), want)
     return scatter(a, d, shape.expand(spread, want), source)

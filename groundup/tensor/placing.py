@@ -15,8 +15,9 @@ from ..ir.extent import product
 from ..ir.node import Node
 from ..ir.transform import unravel
 from . import pointwise as pw
+from . import unfit
 from .core import Core, finish, operand, value_of
-from .errors import ShapeError, at_line, check_dim, lined_up
+from .errors import at_line, check_dim
 from .indexing import check_range, wrapped
 from .sites import Argument, indexed
 from .view import Shape, same_shape
@@ -81,12 +82,7 @@ def index_add(a: Core, dim: int, index: Core, source: Core, *, alpha: float = 1)
     _same_type("index_add", a, source)
     want = (*a._shape[:d], product(index._shape), *a._shape[d + 1 :]) if a.ndim else ()
     if index.ndim > 1 or (a.ndim and not same_shape(source._shape, want)):
-        raise ShapeError(
-            "index_add: the index has one axis, and the source the tensor's shape with that many "
-            f"elements on axis {d}"
-            + lined_up(tensor=a._shape, index=index._shape, source=source._shape)
-            + at_line()
-        )
+        raise unfit.parts("index_add", d, a._shape, index._shape, source._shape)
     x, v, where_to = operand(a), operand(source), value_of(index)
     (r,), pairs = ir.fresh(max(x.depth, v.depth, where_to.depth), [product(index._shape)])
     outs = ir.outs(a.ndim)
@@ -102,11 +98,8 @@ def index_add(a: Core, dim: int, index: Core, source: Core, *, alpha: float = 1)
     return finish(ir.loops(a._shape, body), a, index, source)
 
 
-def _along(
-    name: str, a: Core, dim: int, index: Core, source: Core | None
-) -> tuple[int, Node, list[tuple[int, int]], Node, list[Node]]:
-    """(axis, variable along it, its extents, does a position go here?, the position's indices)."""
-    d = check_dim(name, dim, a.ndim)
+def check_positions(name: str, d: int, a: Core, index: Core, source: Core | None) -> None:
+    """Raise ShapeError unless an index has a position in the tensor for each of its elements."""
     fits = index.ndim == a.ndim and all(
         e == d or int(n) <= int(s) for e, (n, s) in enumerate(zip(index._shape, a._shape))
     )
@@ -115,15 +108,16 @@ def _along(
             int(n) <= int(s) for n, s in zip(index._shape, source._shape)
         )
     if not fits:
-        shapes = {"tensor": a._shape, "index": index._shape}
-        if source is not None:
-            shapes["source"] = source._shape
-        raise ShapeError(
-            f"{name}: tensor, index and source have one number of axes; the index is no longer "
-            f"than the source, and but for axis {d} no longer than the tensor"
-            + lined_up(**shapes)
-            + at_line()
-        )
+        given = None if source is None else source._shape
+        raise unfit.positions(name, d, a._shape, index._shape, given)
+
+
+def _along(
+    name: str, a: Core, dim: int, index: Core, source: Core | None
+) -> tuple[int, Node, list[tuple[int, int]], Node, list[Node]]:
+    """(axis, variable along it, its extents, does a position go here?, the position's indices)."""
+    d = check_dim(name, dim, a.ndim)
+    check_positions(name, d, a, index, source)
     by = Argument(name, f"x.{name}({d}, index, src)", "index", "x")
     where_to = value_of(index)
     depth = max(operand(a).depth, where_to.depth, 0 if source is None else operand(source).depth)
