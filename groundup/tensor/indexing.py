@@ -20,7 +20,7 @@ from . import storage as store
 from . import unfit, write
 from .core import Core, finish, force, operand, value_of
 from .errors import ShapeError, at_line, check_dim, lined_up, shape_text
-from .sites import Argument, argument, indexed, of_key
+from .sites import Argument, argument, given, indexed, of_key
 from .storage import Storage, from_values
 from .view import Affine, Shape, slice_rule
 
@@ -288,7 +288,8 @@ def check_range(index: Core, size: int, operation: str) -> int | None:
             place //= n
         raise IndexError(
             f"{operation}: the index {bad} at position {shape_text(position[::-1])} leaves an axis "
-            f"of size {int(size)} (allowed: {-int(size)} to {int(size) - 1})" + at_line()
+            f"of size {int(size)} (allowed: {-int(size)} to {int(size) - 1})"
+            + (by.drawn() if (by := given()) is not None else "") + at_line()
         )
     return int(low)
 
@@ -503,10 +504,11 @@ def gather(a: Core, dim: int, index: Core) -> Tensor:
     outs = ir.outs(a.ndim)
     if not a.ndim:
         return finish(ir.loops(index._shape, ir.read(operand(a))), a, index)
-    at, low = _index_node(index, index._shape, outs, a._shape[d], "gather")
+    by = Argument("gather", f"x.gather({d}, index)", "index", "x", back=True)
+    with argument(by):
+        at, low = _index_node(index, index._shape, outs, a._shape[d], "gather")
     body = ir.read(operand(a), *outs[:d], at, *outs[d + 1 :])
     if low is None:
-        by = Argument("gather", f"x.gather({d}, index)", "index", "x", back=True)
         ir.at_site(body, indexed(by, d))
     return finish(ir.loops(index._shape, body), a, index)
 

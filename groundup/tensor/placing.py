@@ -19,7 +19,7 @@ from . import unfit
 from .core import Core, finish, operand, value_of
 from .errors import at_line, check_dim
 from .indexing import check_range, wrapped
-from .sites import Argument, indexed
+from .sites import Argument, argument, indexed
 from .view import Shape, same_shape
 
 if TYPE_CHECKING:
@@ -34,11 +34,12 @@ def _place(index: Core, at: Node, axis: int, shape: Shape, by: Argument) -> Node
             f"{operation}: an index tensor holds integers, not {index.dtype.name}; write "
             f"index.long()" + at_line()
         )
-    low = check_range(index, shape[axis], operation)
+    with argument(by):
+        low = check_range(index, shape[axis], operation)
     if low is not None and low < 0:
         raise IndexError(
             f"{operation}: the index {low} is negative; {operation} counts from the front only"
-            + at_line()
+            + by.drawn() + at_line()
         )
     place = ir.cast(at, dt.int64)
     return place if low is not None else ir.checked(place, axis, shape, indexed(by))

@@ -26,12 +26,15 @@ class Argument(NamedTuple):
     below: bool = False  # negative ones are none, and reach the kernel as the axis' size
     back: bool = False  # negative ones count from the back
 
-    def site(self, axis: int = 0) -> Written:
-        """Where a user wrote it, for an axis."""
+    def drawn(self) -> str:
+        """The call with the argument underlined."""
         head, _, _ = self.call.partition("(" if "(" in self.call else "[")
         at = self.call.index(self.name, len(head))
-        drawn = f"\n  {self.call}\n  {' ' * at}{'^' * len(self.name)}"
-        return Written({axis: drawn}, self.table, user_line(), self.back, self)
+        return f"\n  {self.call}\n  {' ' * at}{'^' * len(self.name)}"
+
+    def site(self, axis: int = 0) -> Written:
+        """Where a user wrote it, for an axis."""
+        return Written({axis: self.drawn()}, self.table, user_line(), self.back, self)
 
 
 class Written:
@@ -57,9 +60,6 @@ class Written:
         size, index = int(error.size), error.index
         if self.back and index < 0:
             index -= size
-        shown = str(index)
-        if self.argument is not None and self.argument.below and index == size:
-            shown += " (or a negative one)"
         if self.axis is not None:
             where, picture = f"axis {self.axis} of size {size}", ""
         else:
@@ -68,9 +68,11 @@ class Written:
         valid = f"valid are 0 to {size - 1}" if size else "it has no position"
         if self.back and size:
             valid += f", and from the back -1 to {-size}"
+        if self.argument is not None and self.argument.below and index == size:
+            valid += f" (a negative one shows as {size})"
         name = "" if self.argument is None else f"{self.argument.operation}: "
         return (
-            f"{name}index {shown} is out of range for {where}: {valid}"
+            f"{name}index {index} is out of range for {where}: {valid}"
             + self._of(self.drawn, error.axis, "")
             + picture
             + f"\n  {self._instead(error.axis, index, size)}"

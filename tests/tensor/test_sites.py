@@ -149,9 +149,20 @@ def test_an_operation_is_named_with_its_argument(how: str, case: Any) -> None:
     assert "test_sites.py:" in lines[-1]
 
 
+@pytest.mark.parametrize("case", NAMED, ids=[f"{n}-{row[0]}" for n, row in enumerate(NAMED)])
+def test_an_index_that_is_known_is_an_error_at_once(case: Any) -> None:
+    name, function, call, culprit, _ = case
+    with pytest.raises(IndexError) as caught:
+        function(gu.tensor([1, 7])).tolist()
+    lines = str(caught.value).splitlines()
+    assert "7" in lines[0] and "test_sites.py:" in lines[-1]
+    if name != "x[index]" and name != "index_put":  # whose line shows it
+        assert marked(lines) == (call, culprit)
+
+
 def test_a_negative_id_of_a_table_is_not_shown_as_another() -> None:
     lines = lines_of("plain", lambda i: F.embedding(i, gu.randn(5, 3)), late(1, -2))
-    assert "index 5 (or a negative one) is out of range" in lines[0]
+    assert "valid are 0 to 4 (a negative one shows as 5)" in lines[0]
 
 
 def test_equal_graphs_on_two_lines_share_a_plan_and_not_a_line() -> None:

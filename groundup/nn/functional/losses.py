@@ -98,10 +98,10 @@ def nll_loss(
         return _reduced(nll_loss(log_probs[None], target[None], "none")[0], reduction)
     n, *rest = axes(target.ndim)
     label, classes = target[n, *rest], int(log_probs.shape[1])
-    if not known_indices(target, classes, "label", "class"):
-        # A negative label would count from the back: send it beyond the end, which is an error.
-        label = where(label < 0, classes, label)
     with argument(_NLL):
+        if not known_indices(target, classes, "label", "class"):
+            # A negative label would count from the back: send it beyond the end: an error.
+            label = where(label < 0, classes, label)
         losses = -log_probs[n, label, *rest].order(n, *rest)
     return _reduced(losses, reduction)
 

@@ -81,7 +81,9 @@ def embedding(
         _shorten(ids, weight, max_norm, norm_type)
     *at, k = axes(ids.ndim + 1)
     row: Any = ids[*at] if at else ids
-    if not known_indices(ids, rows, "id", "row"):
+    with argument(_IDS):
+        known = known_indices(ids, rows, "id", "row")
+    if not known:
         # A negative id would count from the back: send it beyond the end, which is an error.
         row = where(row < 0, rows, row)
     with argument(_IDS):
