@@ -121,12 +121,12 @@ NAMED: list[tuple[str, Callable[[gu.Tensor], gu.Tensor], str, str, int]] = [
     ("take", lambda i: gu.randn(5).take(i), "x.take(index)", "index", 0),
     ("take_along_dim", lambda i: gu.randn(5).take_along_dim(i, 0), "x.take_along_dim(indices, 0)",
      "indices", 0),
-    ("cross_entropy", lambda i: F.cross_entropy(gu.randn(2, 5), i), "cross_entropy(x, target)",
-     "target", 1),
-    ("cross_entropy", lambda i: F.cross_entropy(gu.randn(2, 5), i, weight=gu.ones(5)),
+    ("cross_entropy", lambda i: F.cross_entropy(gu.randn(2, 5), i, "none"),
      "cross_entropy(x, target)", "target", 1),
-    ("nll_loss", lambda i: F.nll_loss(gu.randn(2, 5), i), "nll_loss(log_probs, target)", "target",
-     1),
+    ("cross_entropy", lambda i: F.cross_entropy(gu.randn(2, 5), i, "none", weight=gu.ones(5)),
+     "cross_entropy(x, target)", "target", 1),
+    ("nll_loss", lambda i: F.nll_loss(gu.randn(2, 5), i, "none"),
+     "nll_loss(log_probs, target)", "target", 1),
     ("scatter_add", lambda i: gu.zeros(5).scatter_add(0, i, gu.ones(2)),
      "x.scatter_add(0, index, src)", "index", 0),
     ("scatter", lambda i: gu.zeros(5).scatter(0, i, 1.0), "x.scatter(0, index, src)", "index", 0),
@@ -230,3 +230,27 @@ def test_what_a_kept_plan_ran_knows_the_line_of_this_program() -> None:
 
     lines = lines_of("captured", deep, late(1, 10))
     assert marked(lines) == ("emb[tok[t], f].order(t, f)", "tok[t]")
+
+
+@pytest.mark.parametrize("bad", range(4))
+def test_the_layer_that_leaves_is_shown_among_equal_ones(bad: int) -> None:
+    """Equal layers of a deep graph are worked out twice, then filled in."""
+    tables = [gu.randn(6, 8).realize() for _ in range(4)]
+    weight = gu.randn(8, 8).realize()
+
+    def deep(*keys: gu.Tensor) -> gu.Tensor:
+        p, q, r, s = keys
+        x = tables[0][p[t], f].order(t, f)
+        x = _stirred(x, weight) + tables[1][q[t], f].order(t, f)
+        x = _stirred(x, weight) + tables[2][r[t], f].order(t, f)
+        return _stirred(x, weight) + tables[3][s[t], f].order(t, f)
+
+    for how in ("plain", "captured"):
+        lines = lines_of(how, deep, *(late(1, 6 if n == bad else 2) for n in range(4)))
+        assert marked(lines)[1] == f"{'pqrs'[bad]}[t]"
+
+
+def _stirred(x: gu.Tensor, weight: gu.Tensor) -> gu.Tensor:
+    for n in range(12):
+        x = (x @ weight).tanh() * (1.0 + n)
+    return x
