@@ -12,10 +12,12 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
+from ..ir import dtype as dt
 from ..ir.extent import product
-from ..ir.node import Node
+from ..ir.node import Node, const, loops
+from ..ir.outside import OutOfRange, Place, sites_in
 from ..ir.scalar import Number
-from ..ir.transform import TENSOR_OPS, toposort
+from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, substitute, toposort
 from ..runtime import Buffer, allocate
 from .elements import load, store
 from .python_body import body_source
@@ -98,11 +100,39 @@ def _run(roots: Sequence[Node], files: Files | None = None) -> dict[Node, list[N
         elif node.op in ("loops", "scan", "argsort"):
             out: list[Number] = [0] * product(node.shape)
             run = _function(node) if files is None else _function_in(files, node)
-            run(out, *(known[t] for t in _reads(node)))
+            try:
+                run(out, *(known[t] for t in _reads(node)))
+            except OutOfRange as error:
+                error.written(_written(node, error, known))
+                raise
             known[node] = out
         else:
             known[node] = known[node.src[0]]
     return known
+
+
+def _written(node: Node, error: OutOfRange, known: dict[Node, list[Number]]) -> list[Place]:
+    """Who may have written the index: of several that fit, that whose index still leaves its axis
+    when the others go to position 0."""
+    nodes = body_nodes(node.src[0])
+    fitting = [p for p in sites_in(nodes) if p.fits(error)]
+    if len(fitting) == 1 or node.op != "loops" or not error.size:
+        return fitting
+    zero = const(0, dt.int64)
+    for place in fitting:
+        mapping = {}
+        for other in fitting:
+            n = nodes[other.position]
+            if other is not place and nodes[place.position] not in body_nodes(n):
+                tensor = n.src[:1] if n.op == "read" else ()
+                at = [zero if ix.src else ix for ix in n.src[len(tensor) :]]
+                mapping[n] = rebuild(n, (*tensor, *at))
+        alone = loops(node.shape, substitute(node.src[0], mapping))
+        try:
+            _function(alone)([0] * product(node.shape), *(known[t] for t in _reads(alone)))
+        except OutOfRange:
+            return [place]
+    return fitting
 
 
 def _reads(node: Node) -> list[Node]:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from ..ir import dtype as dt
+from ..ir.outside import OutOfRange
 from ..ir.scalar import BOOL, FLOAT, INTEGER, Number, apply, cast
 
 SMALLEST_NORMAL = 2.0**-126  # of float32, and of bfloat16
@@ -57,10 +58,7 @@ def at(shape: tuple[int, ...], *indices: int) -> int:
     position = 0
     for axis, (size, index) in enumerate(zip(shape, indices, strict=True)):
         if not 0 <= index < size:
-            has = f"the positions 0 to {size - 1}" if size else "no positions"
-            raise IndexError(
-                f"index {index} on axis {axis} of a tensor of shape {shape}: that axis has {has}"
-            )
+            raise OutOfRange(index, axis, shape, size)
         position = position * size + index
     return position
 

@@ -68,7 +68,7 @@ class Node:
     read    (tensor, index…)   None          one element of a tensor
     cast    (x,)               None          x in the type `dtype`
     where   (cond, a, b)       None          a if cond else b
-    checked (index, size)      (axis, shape, line)   the index, an error unless 0 ≤ index < size
+    checked (index, size)      (axis, shape)  the index, an error unless 0 ≤ index < size
     reduce  (body,)            (kind, ((id, extent)…), order)
     carry   ()                 None          a scan's value at the element before
     <name>  (x…)               None          pointwise, see scalar.FLOAT …
@@ -87,8 +87,8 @@ class Node:
     """
 
     __slots__ = (
-        "op", "dtype", "shape", "src", "arg", "value", "depth", "tracked", "line", "cache", "owner",
-        "names", "__weakref__",
+        "op", "dtype", "shape", "src", "arg", "value", "depth", "tracked", "line", "site", "cache",
+        "owner", "names", "__weakref__",
     )  # fmt: skip
 
     op: str
@@ -100,6 +100,7 @@ class Node:
     depth: int  # larger than the id of every reduction variable bound inside
     tracked: bool  # a derivative may flow through here to a leaf
     line: str | None  # the user's source line, for errors; not part of the identity
+    site: Any  # read, checked: where an index was written, see ir.outside; no part of the identity
     cache: Any  # realised memory of this tensor, for later floors
     owner: Any  # a weak reference to what holds this value now and may ask for it again
     names: Any  # of axes, see ir.names; not set where nobody gave any
@@ -142,7 +143,7 @@ def make(
     if op == "reduce":
         depth = max(depth, max(i for i, _ in arg[1]))
     node.depth, node.tracked = depth, tracked and op != "detach"
-    node.line = node.cache = node.owner = None
+    node.line = node.site = node.cache = node.owner = None
     ref = _Ref(node, _forget)
     ref.key = key
     _table[key] = ref
@@ -267,11 +268,18 @@ def where(cond: Node, a: Node, b: Node) -> Node:
     return make("where", a.dtype, (), (cond, a, b), None)
 
 
-def checked(index: Node, axis: int, shape: tuple[int, ...], line: str | None) -> Node:
+def checked(index: Node, axis: int, shape: tuple[int, ...], site: Any = None) -> Node:
     """An index along one axis of a tensor, checked when it runs: fusion may take away the read of
     memory that would have been checked."""
-    arg = (axis, tuple(int(s) for s in shape), line)
-    return make("checked", dt.int64, (), (index, extent(shape[axis])), arg)
+    arg = (axis, tuple(int(s) for s in shape))
+    return at_site(make("checked", dt.int64, (), (index, extent(shape[axis])), arg), site)
+
+
+def at_site(node: Node, site: Any) -> Node:
+    """A read or a check, and where its index was written (None: as it is known)."""
+    if site is not None:
+        node.site = site
+    return node
 
 
 def reduce(

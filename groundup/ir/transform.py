@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import is_
 
 from .dtype import bfloat16, float32
-from .node import Node, alu, cast, detach, extent, leaf, loops, make, read, reshape, where
+from .node import Node, alu, at_site, cast, detach, extent, leaf, loops, make, read, reshape, where
 
 TENSOR_OPS = frozenset((
     "buffer", "loops", "scan", "argsort", "reshape", "leaf", "detach", "host", "call", "result",
@@ -78,7 +78,7 @@ def rebuild(node: Node, src: tuple[Node, ...]) -> Node:
         return node
     op = node.op
     if op == "read":
-        return read(*src)
+        return at_site(read(*src), node.site)
     if op == "where":
         return where(*src)
     if op == "cast":
@@ -91,7 +91,9 @@ def rebuild(node: Node, src: tuple[Node, ...]) -> Node:
         return leaf(src[0], node.arg)
     if op == "detach":
         return detach(src[0])
-    if op in ("reduce", "checked", "scan", "argsort", "host", "call", "result"):
+    if op == "checked":
+        return at_site(make(op, node.dtype, (), src, node.arg), node.site)
+    if op in ("reduce", "scan", "argsort", "host", "call", "result"):
         return make(op, node.dtype, node.shape, src, node.arg)
     return alu(op, *src)
 

@@ -14,10 +14,10 @@ from ..emit.contraction import affine_coefficient
 from ..emit.kernel import Access, Bound, Contraction, Output, Panel, Prologue, RowBound, Stride
 from ..ir import dtype as dt
 from ..ir.dtype import DType
-from ..ir.node import Node, alu, loops, make, out, read, red
+from ..ir.node import Node, alu, at_site, loops, make, out, read, red
 from ..ir.record import frozen, record
 from ..ir.transform import body_nodes, product_of, substitute, toposort
-from .lower import Lowering, Memory, Raw, affine
+from .lower import Lowering, Memory, Noted, Raw, affine
 from .machine import Machine
 from .nests import Parameters, finish, map_loads
 from .sizes import Size, Sym, mul, size_of, value
@@ -62,7 +62,7 @@ class Gather:
     def node(self) -> Node:
         """The copy, as an expression."""
         shape, indices = self.key
-        return loops(shape, read(self.read.src[0], *indices))
+        return loops(shape, at_site(read(self.read.src[0], *indices), self.read.site))
 
 
 @record
@@ -133,7 +133,7 @@ class Problem:
         self.least, self.adds_pairs = least, machine.adds_pairs
         self.in_halves = machine.halves
         self.extents: dict[Node, Size] = {out(i): size_of(s) for i, s in enumerate(shape)}
-        self.checks: list[tuple[int, tuple[int, ...], str | None]] = []
+        self.checks: list[Noted] = []
         self.valid = self._analyse()
 
     def _analyse(self) -> bool:

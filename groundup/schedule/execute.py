@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..ir.node import Node
+from ..ir.outside import OutOfRange, sites_in
 from ..runtime import Buffer
 from . import plan as plans
 from .plan import Plan
@@ -36,7 +37,10 @@ def execute(
     plan = plan_for(signature, roots, wish)
     if plans.watcher is not None:
         plans.watcher.meet(plan, roots)
-    return plan.run(signature.buffers, signature.n, free)
+    try:
+        return plan.run(signature.buffers, signature.n, free)
+    except OutOfRange as error:
+        raise error.written(sites_in(signature.order)) from None
 
 
 def plan_for(

@@ -287,7 +287,7 @@ def _kept_inside(group: Group, site: Node) -> tuple[Node, ...]:
         for i in computed:
             low, high = ranges[indices[i]]
             if low < 0 or high >= int(shape[i]):
-                indices[i] = checked(indices[i], i, shape, site.line)
+                indices[i] = checked(indices[i], i, shape, site.site)
     return tuple(indices)
 
 

@@ -60,8 +60,6 @@ def name_of(signature: Signature, into: Sequence[int | None]) -> bytes | None:
 
 def keep(name: bytes, parts: Parts, sources: Sequence[Source]) -> None:
     """Keep a plan; `sources` are those of the kernels of its steps."""
-    if any(c.line is not None for c in parts.checks):
-        return  # an equal graph of another program has other lines
     codes: dict[bytes, int] = {}
     steps = []
     different = {id(s): s for s in sources}  # equal layers have one
@@ -75,7 +73,7 @@ def keep(name: bytes, parts: Parts, sources: Sequence[Source]) -> None:
         ))  # fmt: skip
     data = (
         list(codes), steps, [_word(t) for t in parts.temps],
-        [(c.axis, tuple(int(s) for s in c.shape)) for c in parts.checks],
+        [(c.axis, tuple(int(s) for s in c.shape), c.site) for c in parts.checks],
         parts.copies, list(parts.donated.items()), [_word(b) for b in parts.bytes],
     )  # fmt: skip
     cache.store(name, marshal.dumps(data, _FORMAT))
@@ -99,7 +97,7 @@ def recall(name: bytes) -> Parts | None:
     ]  # fmt: skip
     return Parts(
         steps, [addresses[row[0]] for row in rows], [_unword(t) for t in temps],
-        [Check(axis, shape, None) for axis, shape in checks], copies, dict(donated),
+        [Check(*c) for c in checks], copies, dict(donated),
         [_unword(b) for b in sizes],
     )  # fmt: skip
 

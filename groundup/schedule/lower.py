@@ -7,12 +7,17 @@ from data is checked. Must not know loops' order or tiles.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..ir import dtype as dt
 from ..ir.interval import intervals
 from ..ir.node import Node, alu, const, make, reduce, where
 from ..ir.record import frozen
 from ..ir.transform import TENSOR_OPS, body_nodes, rebuild, row_major, unravel
 from .sizes import Size, Sym, add, mul, size_of, value, view_strides
+
+# A check of an index: axis, shape, where it was written (see ir.outside).
+Noted = tuple[int, tuple[int, ...], Any]
 
 
 @frozen
@@ -70,7 +75,7 @@ class Lowering:
 
     def __init__(
         self, shape: tuple[int, ...], body: Node, memory: dict[Node, Memory], trusted: bool = False,
-        checks: list[tuple[int, tuple[int, ...], str | None]] | None = None,
+        checks: list[Noted] | None = None,
     ) -> None:  # fmt: skip
         self.memory, self.shape = memory, shape
         self.trusted = trusted  # the loops themselves keep every read inside
@@ -151,7 +156,7 @@ class Lowering:
                 return make("param", dt.int64, (), (), size_of(node.value))
             return node
         if node.op == "checked":
-            self.checks.append(node.arg)
+            self.checks.append((*node.arg, node.site))
             return self._checked(src[0], src[1], guard)
         if node.op == "reduce":
             kind, variables, order = node.arg[:3]
@@ -206,7 +211,7 @@ class Lowering:
         lowered = self.lower(ix, guard)
         if self._sure(ix, size):
             return lowered
-        self.checks.append((axis, tuple(int(s) for s in read.src[0].shape), read.line))
+        self.checks.append((axis, tuple(int(s) for s in read.src[0].shape), read.site))
         return self._checked(lowered, make("param", dt.int64, (), (), size), guard)
 
     def _checked(self, index: Node, size: Node, guard: Node | None) -> Node:

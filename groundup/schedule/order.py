@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..ir import dtype as dt
 from ..ir.extent import Extent
-from ..ir.node import Node, buffer, const, make, red, reduce, where
+from ..ir.node import Node, at_site, buffer, const, make, red, reduce, where
 from ..ir.record import frozen
 from ..ir.transform import (
     TENSOR_OPS,
@@ -48,6 +48,7 @@ class Canonical:
     def __init__(self, symbolic: bool, deep: bool) -> None:
         self.symbolic, self.deep = symbolic, deep
         self.of: dict[Node, Node] = {}
+        self.sited = False  # some reads know where their index was written
         self.form_of: dict[Node, object] = {}  # of canonical nests: equal for those of one form
         self.fresh: list[Node] = []  # tensors that were worked out, not filled in
         self._reads: dict[Node, Sequence[Node]] = {}  # of those that were filled in
@@ -85,6 +86,8 @@ class Canonical:
         if recipe is not None:
             (made,) = recipe.follow(known.tensors)
             self._reads[made] = known.tensors
+            if self.sited:
+                _at_its_site(made, node)
         else:
             made, alone = self._worked_out(node, shape, known.tensors)
             again = known.key in self._recipes
@@ -142,9 +145,21 @@ class Canonical:
         return result[body]
 
 
+def _at_its_site(made: Node, node: Node) -> None:
+    """Tell the reads of a nest that was filled in where the index of the user's was written, if all
+    its indices from data were written in one place."""
+    sites = {id(n.site): n.site for n in body_nodes(node.src[0]) if n.site is not None}
+    if len(sites) == 1:
+        (site,) = sites.values()
+        for n in body_nodes(made.src[0]):
+            if n.op in ("read", "checked"):
+                at_site(n, site)
+
+
 def canonical(order: list[Node], slots: dict[object, int], symbolic: bool) -> Canonical:
     """The canonical graph of the user's (sources before users in `order`)."""
     found = Canonical(symbolic, len(order) >= DEEP)
+    found.sited = found.deep and any(n.site is not None for n in order)
     for node in order:
         if node.op in TENSOR_OPS:
             found.add(node, slots)

@@ -18,6 +18,7 @@ from ..emit.fingerprint import fingerprint
 from ..emit.kernel import Chain, Kernel, Nest, Placing, Several
 from ..ir.extent import product, symbolic_key
 from ..ir.node import Node, outs
+from ..ir.outside import OutOfRange, sites_in
 from ..ir.record import record, replace
 from ..ir.transform import COMPUTED, body_nodes
 from ..ir.verify import verify
@@ -123,6 +124,9 @@ class Plan:
         self.bytes = [_bytes(r.shape, r.dtype.itemsize) for r in self.roots]
         groups = self._groups(graph)
         self.steps, self.temps, self.checks = self._lower(groups)
+        at = {id(p.site): p.position for p in sites_in(signature.order)}
+        for check in self.checks:  # a graph that shares the plan has its own sites
+            check.site = at.get(id(check.site))
         self.donated = self._donate(into)
         self.addresses = compiled([s.kernel for s in self.steps])
         if name is not None:
@@ -378,21 +382,15 @@ class Plan:
                 bound, kept = once.rest(n), once.filled(buffers)
             status = run_bound(bound, (buffers, results, kept))
         if status:
-            raise IndexError(self.explain(status))
+            raise self.fault(status)
         for i, j in self.copies:
             results[i].memoryview()[:] = results[j].memoryview()
         return results
 
-    def explain(self, status: tuple[int, ...]) -> str:
-        """What a run's status block says."""
-        number, index, size = status[0], status[1], status[2]
-        check = self.checks[number - 1]
-        line = f" (at {check.line})" if check.line else ""
-        return (
-            f"index {index} is out of range for axis {check.axis} of a tensor of shape "
-            f"{check.shape}: "
-            f"valid are 0 to {size - 1}{line}"
-        )
+    def fault(self, status: tuple[int, ...]) -> OutOfRange:
+        """What a run's status block says; who has the graph adds where the index was written."""
+        check = self.checks[status[0] - 1]
+        return OutOfRange(status[1], check.axis, check.shape, status[2], check.site)
 
 
 class Watcher(Protocol):

@@ -17,12 +17,11 @@ from ..ir.interval import stays_inside
 from ..ir.node import Node, alu, const, extent, make, out, red, reduce, where
 from ..ir.transform import body_nodes, free_variables, row_major, substitute
 from .fuse import Group
-from .lower import Lowering, Memory, Raw
+from .lower import Lowering, Memory, Noted, Raw
 from .nests import SERIAL, Parameters, access, finish, map_loads
 from .search import Search, neutral
 from .sizes import Size, add, mul, size_of, total, value
 
-Check = tuple[int, tuple[int, ...], str | None]  # of an index: axis, shape, line
 VECTORS = 8  # running vectors of one row at once
 
 
@@ -106,7 +105,7 @@ def _valid(
 
 def placing(
     found: Search, group: Group, memory: dict[Node, Memory], target: Memory, width: int
-) -> tuple[Placing, Parameters, bool, Memory, Group, list[Check]] | None:
+) -> tuple[Placing, Parameters, bool, Memory, Group, list[Noted]] | None:
     """One kernel that puts each position's term where it belongs: for single elements, where there
     is nothing to do at once in a row. None where rows are vectors, or a term may only be looked at
     where it has a row."""
@@ -120,7 +119,7 @@ def placing(
     if group.body.dtype is not found.reduction.dtype:
         return None
     hole = make("hole", found.reduction.dtype, (), (), 0)
-    checks: list[Check] = []
+    checks: list[Noted] = []
 
     def lowered(body: Node) -> Node:
         """A body at one position; its own variables are those of the reduction."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..ir.node import Host, Node
+from ..ir.outside import OutOfRange, Place, sites_in
 from ..ir.record import record
 from ..ir.transform import COMPUTED, TENSOR_OPS, body_nodes
 from ..runtime import Buffer
@@ -52,6 +53,7 @@ class Segment:
     writes: list[Any]
     n: int | None
     operations: list[Operation]
+    places: list[Place]  # where indices were written
 
 
 class Segmented(Plan):
@@ -66,7 +68,7 @@ class Segmented(Plan):
         with _marks() as mark:
             self.segments = list(_segments(signature, mark))
             last = Signature(roots)
-            self.reads, self.n = list(last.buffers), last.n
+            self.reads, self.n, self.places = list(last.buffers), last.n, sites_in(last.order)
             at = {h: i for i, h in enumerate(last.buffers)}
             wish = [None if i is None else at.get(self.handles[i]) for i in into]
             super().__init__(last, roots, wish, recall=True)
@@ -81,13 +83,19 @@ class Segmented(Plan):
     ) -> list[Buffer]:  # fmt: skip
         """Results in fresh memory, or in that of the inputs they replace (`free`)."""
         memory: dict[Any, Buffer] = dict(zip(self.handles, buffers, strict=True))
-        for s in self.segments:
-            if s.plan is not None:
-                made = s.plan.run([memory[h] for h in s.reads], s.n, [None] * len(s.writes))
-                memory.update(zip(s.writes, made, strict=True))
-            for operation in s.operations:
-                operation.run(memory)
-        return super().run([memory[h] for h in self.reads], self.n, free)
+        written: list[Place] = []
+        try:
+            for s in self.segments:
+                written = s.places
+                if s.plan is not None:
+                    made = s.plan.run([memory[h] for h in s.reads], s.n, [None] * len(s.writes))
+                    memory.update(zip(s.writes, made, strict=True))
+                for operation in s.operations:
+                    operation.run(memory)
+            written = self.places
+            return super().run([memory[h] for h in self.reads], self.n, free)
+        except OutOfRange as error:
+            raise error.written(written) from None
 
 
 # ---- cutting a graph ---------------------------------------------------------------------------
@@ -118,12 +126,13 @@ def _segments(signature: Signature, marked: dict[Node, Held]) -> Iterator[Segmen
         inputs = dict.fromkeys(_memory_of(s) for h in hosts for s in h.src)
         wanted = [n for n in inputs if _handle(n) is None]
         wanted += [n for n in kept if level[n] == stage and n not in inputs]
-        plan, reads, n = None, [], None
+        plan, reads, n, written = None, [], None, []
         if wanted:
             own = Signature(wanted)
             plan, reads, n = plan_for(own, wanted, (None,) * len(wanted)), list(own.buffers), own.n
+            written = sites_in(own.order)
         writes = [_hold(node, marked) for node in wanted]
-        yield Segment(plan, reads, writes, n, _operations(hosts, marked))
+        yield Segment(plan, reads, writes, n, _operations(hosts, marked), written)
 
 
 def _operations(hosts: Iterable[Node], marked: dict[Node, Held]) -> list[Operation]:

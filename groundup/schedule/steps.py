@@ -15,7 +15,7 @@ from ..ir.verify import verify
 from .fuse import Group, stored_behind
 from .join import loops_of
 from .layout import innermost, strides
-from .lower import Lowering, Memory, Raw
+from .lower import Lowering, Memory, Noted, Raw
 from .machine import Machine
 from .nests import SERIAL, NestBuilder, Parameters, Store
 from .search import Search, search_in
@@ -65,7 +65,7 @@ class Check:
 
     axis: int
     shape: tuple[int, ...]
-    line: str | None
+    site: Any  # where it was written; in a plan its position in the graph, or None
 
 
 # Is told of each contraction before it is added (see trials.meeting).
@@ -174,7 +174,7 @@ class Builder:
         if len(groups) == 1 and self._special(groups[0], targets[0]):
             return
         main, names = loops_of(groups)
-        checks: list[tuple[int, tuple[int, ...], str | None]] = []
+        checks: list[Noted] = []
         stores = []
         memory = self.memory
         if len(groups) == 1:
@@ -273,7 +273,7 @@ class Builder:
             return False
         params = Parameters()
         kernels: list[Contraction | Nest] = []
-        checks: list[tuple[int, tuple[int, ...], str | None]] = []
+        checks: list[Noted] = []
         parallel = False
         for pair in chosen:
             assert pair is not None
@@ -397,14 +397,14 @@ class Builder:
     def _apart(self, parts: list[Part], group: Group, target: Memory) -> None:
         """Append the step that computes a tensor in parts."""
         params = Parameters()
-        checks: list[tuple[int, tuple[int, ...], str | None]] = []
+        checks: list[Noted] = []
         kernels, parallel = self._nests(parts, target, params, checks)
         kernel = kernels[0] if len(kernels) == 1 else Several(tuple(kernels))
         self._append(kernel, params, parallel, target, group, checks)
 
     def _nests(
         self, parts: list[Part], target: Memory, params: Parameters,
-        checks: list[tuple[int, tuple[int, ...], str | None]],
+        checks: list[Noted],
     ) -> tuple[list[Nest], bool]:  # fmt: skip
         """(plain loops for residues, whether threads share them): those of one shape share their
         loops, and what they read."""
@@ -486,14 +486,14 @@ class Builder:
 
     def _append(
         self, kernel: Kernel, params: Parameters, parallel: bool, target: Memory,
-        group: Group | None, checks: list[tuple[int, tuple[int, ...], str | None]],
+        group: Group | None, checks: list[Noted],
     ) -> None:  # fmt: skip
         groups = [group] if group is not None else []
         self._append_all(kernel, params, parallel, [target], groups, checks)
 
     def _append_all(
         self, kernel: Kernel, params: Parameters, parallel: bool, targets: list[Memory],
-        groups: list[Group], checks: list[tuple[int, tuple[int, ...], str | None]],
+        groups: list[Group], checks: list[Noted],
     ) -> None:  # fmt: skip
         words = list(params.words)
         base = len(self.checks)

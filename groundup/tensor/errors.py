@@ -46,7 +46,11 @@ def user_line() -> str | None:
 
 def at_line() -> str:
     """The user's line with its text, as the last line of an error."""
-    line = user_line()
+    return line_text(user_line())
+
+
+def line_text(line: str | None) -> str:
+    """A line of the user's ('file:line') with its text, as the last line of an error."""
     if line is None:
         return ""
     import linecache

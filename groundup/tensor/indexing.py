@@ -17,9 +17,10 @@ from ..ir.node import Node
 from ..ir.transform import unravel
 from . import pointwise as pw
 from . import storage as store
-from . import write
+from . import unfit, write
 from .core import Core, finish, force, operand, value_of
 from .errors import ShapeError, at_line, check_dim, lined_up, shape_text
+from .sites import Argument, argument, given, indexed, of_key
 from .storage import Storage, from_values
 from .view import Affine, Shape, slice_rule
 
@@ -67,9 +68,7 @@ def _items(a: Core, key: Any) -> list[Any]:
     if sum(i is Ellipsis for i in items) > 1:
         raise IndexError("an index can have one ... only" + at_line())
     if used > a.ndim:
-        raise IndexError(
-            f"{used} indices for a tensor of {a.ndim} axes" + lined_up(shape=a._shape) + at_line()
-        )
+        raise unfit.too_many(used, a._shape, [i._shape for i in items if _is_mask(i)])
     rest = [slice(None)] * (a.ndim - used)
     for place, item in enumerate(items):
         if item is Ellipsis:
@@ -166,11 +165,7 @@ def _parse_mask(
     axis = len(rules)
     covered = a._shape[axis : axis + mask.ndim]
     if covered != mask._shape:
-        raise IndexError(
-            f"a mask must have the size of the axes it indexes, from axis {axis} on"
-            + lined_up(mask=mask._shape, axes=covered)
-            + at_line()
-        )
+        raise unfit.mask(a._shape, mask._shape, axis)
     if not mask.ndim:  # one new axis of size 0 or 1
         gathers.append(_Gather(nonzero(mask)[0], len(shape)))
         shape.append(1)
@@ -293,15 +288,19 @@ def check_range(index: Core, size: int, operation: str) -> int | None:
             place //= n
         raise IndexError(
             f"{operation}: the index {bad} at position {shape_text(position[::-1])} leaves an axis "
-            f"of size {int(size)} (allowed: {-int(size)} to {int(size) - 1})" + at_line()
+            f"of size {int(size)} (allowed: {-int(size)} to {int(size) - 1})"
+            + (by.drawn() if (by := given()) is not None else "") + at_line()
         )
     return int(low)
 
 
-def _index_node(g: Core, together: Shape, outs: list[Node], size: int, operation: str) -> Node:
+def _index_node(
+    g: Core, together: Shape, outs: list[Node], size: int, operation: str
+) -> tuple[Node, int | None]:
+    """(an index as a node that counts from the front, the least if they are known)"""
     low = check_range(g, size, operation)
     node = ir.cast(pw.read_at(value_of(g), together, outs), dt.int64)
-    return wrapped(node, size, low)
+    return wrapped(node, size, low), low
 
 
 def _gathered(view: Core, gathers: list[_Gather]) -> Tensor:
@@ -315,11 +314,13 @@ def _gathered(view: Core, gathers: list[_Gather]) -> Tensor:
     free = 0
     for d in range(view.ndim):
         if d in by_axis:
-            indices.append(by_axis[d])
+            indices.append(by_axis[d][0])
         else:
             indices.append(ir.out(free if free < place else free + count))
             free += 1
     body = ir.read(operand(view), *indices)
+    if any(low is None for _, low in by_axis.values()):
+        ir.at_site(body, of_key([g.axis for g in gathers], view.ndim))
     return finish(ir.loops(shape, body), view, *(g.index for g in gathers))
 
 
@@ -499,15 +500,17 @@ def gather(a: Core, dim: int, index: Core) -> Tensor:
     if index.ndim != a.ndim or any(
         e != d and n > s for e, (n, s) in enumerate(zip(index._shape, a._shape, strict=True))
     ):
-        raise ShapeError(
-            f"gather: the index has the tensor's number of axes, and no axis but {d} is longer"
-            + lined_up(tensor=a._shape, index=index._shape)
-            + at_line()
-        )
+        raise unfit.positions("gather", d, a._shape, index._shape)
     outs = ir.outs(a.ndim)
-    at = _index_node(index, index._shape, outs, a._shape[d], "gather") if a.ndim else None
-    indices = [*outs[:d], at, *outs[d + 1 :]] if at is not None else []
-    return finish(ir.loops(index._shape, ir.read(operand(a), *indices)), a, index)
+    if not a.ndim:
+        return finish(ir.loops(index._shape, ir.read(operand(a))), a, index)
+    by = Argument("gather", f"x.gather({d}, index)", "index", "x", back=True)
+    with argument(by):
+        at, low = _index_node(index, index._shape, outs, a._shape[d], "gather")
+    body = ir.read(operand(a), *outs[:d], at, *outs[d + 1 :])
+    if low is None:
+        ir.at_site(body, indexed(by, d))
+    return finish(ir.loops(index._shape, body), a, index)
 
 
 def taken(a: Core, axis: int, index: Core) -> Tensor:
@@ -523,7 +526,9 @@ def take_along_dim(a: Core, index: Core, dim: int | None = None) -> Tensor:
     from .shape import expand, reshape
 
     if dim is None:
-        return gather(reshape(a, -1), 0, reshape(index, -1))
+        by = Argument("take_along_dim", "x.take_along_dim(indices)", "indices", "x", back=True)
+        with argument(by):
+            return gather(reshape(a, -1), 0, reshape(index, -1))
     if a.ndim != index.ndim:
         raise ShapeError(
             "take_along_dim: tensor and indices have one number of axes"
@@ -537,7 +542,10 @@ def take_along_dim(a: Core, index: Core, dim: int | None = None) -> Tensor:
         (*index._shape[:d], 1, *index._shape[d + 1 :]),
     )
     source = expand(a, (*lead[:d], a._shape[d], *lead[d + 1 :]))
-    return gather(source, d, expand(index, (*lead[:d], index._shape[d], *lead[d + 1 :])))
+    index = expand(index, (*lead[:d], index._shape[d], *lead[d + 1 :]))
+    by = Argument("take_along_dim", f"x.take_along_dim(indices, {d})", "indices", "x", back=True)
+    with argument(by):
+        return gather(source, d, index)
 
 
 def index_select(a: Core, dim: int, index: Core) -> Tensor:
@@ -552,9 +560,12 @@ def index_select(a: Core, dim: int, index: Core) -> Tensor:
     if index.dtype.kind == "b":
         raise IndexError("index_select: a mask is no list of indices; write x[mask]" + at_line())
     if index.ndim > 1 or (not a.ndim and product(index._shape) != 1):
+        if a.ndim:
+            instead = f"write x[{':, ' * d}index], or index.reshape(-1)"
+            raise unfit.one_axis("index_select", index._shape, instead)
         raise ShapeError(
-            f"index_select: the index is a list, of one axis{'' if a.ndim else ' and one element'}"
-            + lined_up(tensor=a._shape, index=index._shape)
+            "index_select: of a 0-d tensor, the index is a list, of one axis and one element"
+            + lined_up(max(0, index.ndim), tensor=a._shape, index=index._shape)
             + at_line()
         )
     from .shape import reshape
@@ -562,4 +573,6 @@ def index_select(a: Core, dim: int, index: Core) -> Tensor:
     index = index if index.ndim else reshape(index, 1)
     if not a.ndim:
         return reshape(getitem(reshape(a, 1), (index,)), ())
-    return getitem(a, (*(slice(None),) * d, index))
+    by = Argument("index_select", f"x.index_select({d}, index)", "index", "x", back=True)
+    with argument(by):
+        return getitem(a, (*(slice(None),) * d, index))

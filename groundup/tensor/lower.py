@@ -28,7 +28,9 @@ from .guards import Facts, guards, verdict
 from .indexing import check_range, wrapped
 from .mistakes import Closing
 from .notation import Axis, Indexed, postorder
+from .sites import Written, given
 from .terms import factors, from_data, reduction
+from .written import Drawing
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -157,6 +159,8 @@ class Lowering:
         self.made: set[Node] = set()  # tensors that are parts of the expression
         self.scans = {id(t.arg[1]): t for t in self.order if t.op == "scan"}
         self.carry_type: dict[int, DType] = {}
+        self.drawing: Drawing | None = None  # for errors that are found when it runs
+        self.unsure: list[int] = []  # the indices of a read that are checked then
         self.names: dict[int, str] = {}  # of reduction variables, "" where two share an id
         reads = [t for t in self.order if t.op == "read"]
         self.tensors: list[Core] = [t.arg[0] for t in reads]
@@ -282,6 +286,7 @@ class Lowering:
         tensor, beyond = tree.arg
         indices: list[Node] = []
         inside: list[Node] = []
+        self.unsure = []
         for d, (s, size) in enumerate(zip(tree.src, tensor._shape, strict=True)):
             index = self.by_id[id(s)]
             if index.dtype.is_float or index.dtype.kind == "b":
@@ -294,6 +299,8 @@ class Lowering:
             body = node.src[0]
         else:
             body = ir.read(node, *indices)
+            if self.unsure:
+                ir.at_site(body, self.site(tree, self.unsure, True))
         for condition in reversed(inside):
             body = ir.where(condition, body, ir.const(beyond, body.dtype))
         return body
@@ -325,9 +332,12 @@ class Lowering:
         if from_data(index):
             always = not (self.guarded and guarded)
             try:
-                return self.data_index(source, index, size, always)
+                place = self.data_index(source, index, size, always)
             except IndexError as error:
                 raise self.closing.data_leaves(tree, d, error) from None
+            if place is not index:  # nobody has looked at it yet
+                self.unsure.append(d)
+            return place
         if self.guarded and guarded:
             return self._guarded(tree, d, index, size, facts)
         if self.guarded or _has_extreme(source):
@@ -356,7 +366,22 @@ class Lowering:
                 raise self.closing.leaves(tree, d, bounds, int(size), self.size, v.example)
         if facts and all(v.inside for v in found):
             return index
-        return ir.checked(index, d, tree.arg[0]._shape, user_line())
+        return ir.checked(index, d, tree.arg[0]._shape, self.site(tree, [d], False))
+
+    def site(self, tree: Indexed, axes: Sequence[int], back: bool) -> Written:
+        """Where some indices of a read (or that of an `at`, number 1) were written."""
+        by = given()
+        if by is not None:
+            return by.site(axes[0])
+        if self.drawing is None:
+            self.drawing = Drawing(self.closing.root, self.closing.axes)
+        drawn, texts = {}, {}
+        for d in axes:
+            drawn[d], texts[d] = self.drawing.marked((id(tree), d))
+        if tree.op == "at":
+            return Written(drawn, "", user_line(), back, None, texts, tree.arg.name)
+        table = self.drawing.names[id(tree.arg[0])]
+        return Written(drawn, table, user_line(), back, None, texts)
 
     def interval(self, index: Node) -> tuple[int, int]:
         """The least and the greatest value of an index."""

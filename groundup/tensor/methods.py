@@ -171,13 +171,15 @@ class Methods(Core):
         """x + alpha · y"""
         from .operands import add
 
-        return add(self, other, alpha=alpha)
+        result: Tensor = add(self, other, alpha=alpha)
+        return result
 
     def sub(self, other: Any, *, alpha: float = 1) -> Tensor:
         """x − alpha · y"""
         from .operands import sub
 
-        return sub(self, other, alpha=alpha)
+        result: Tensor = sub(self, other, alpha=alpha)
+        return result
 
     def mul(self, other: Any) -> Tensor:
         """x · y"""
@@ -223,7 +225,8 @@ class Methods(Core):
         """x / y, integers give float32; rounding_mode 'floor' or 'trunc': the quotient's"""
         from .operands import div
 
-        return div(self, other, rounding_mode=rounding_mode)
+        result: Tensor = div(self, other, rounding_mode=rounding_mode)
+        return result
 
     def gt(self, other: Any) -> Tensor:
         """x > y"""

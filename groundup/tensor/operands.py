@@ -58,18 +58,13 @@ def sub(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
 
 @pw.pairwise
 def rsub(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
-<<<<<<< HEAD
     """b − alpha · a
 
     >>> gu.rsub(gu.tensor([1.0]), 3.0).tolist()
     [2.0]
     """
-    return sub(b, a, alpha=alpha)
-=======
-    """b − alpha · a"""
     result: Tensor = sub(b, a, alpha=alpha)
     return result
->>>>>>> a54e0217add349f075c1dcdd35ea7114aa3e1007
 
 
 @pw.pairwise

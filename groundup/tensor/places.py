@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..ir import dtype as dt
 from ..ir.extent import product
-from . import indexing, shape
+from . import indexing, shape, unfit
 from . import pointwise as pw
 from . import reduce as rd
 from .core import Core, finish, operand
 from .errors import ShapeError, at_line, check_dim, lined_up
 from .notation import axis, indexed
-from .placing import index_add, same_type, scatter, scatter_add
+from .placing import check_positions, index_add, same_type, scatter, scatter_add
 from .search import argwhere
+from .sites import Argument, argument
 
 if TYPE_CHECKING:
     from .notation import Axis, Indexed
@@ -55,6 +56,7 @@ def scatter_reduce(
         result = scatter_reduce(lifted[0], 0, lifted[1], lifted[2], reduce,
                                 include_self=include_self)  # fmt: skip
         return shape.reshape(result, a._shape)
+    check_positions("scatter_reduce", d, a, index, src)
     scatter_add(a, d, index, src)  # not for its result: it refuses what does not fit
     index = pw.cast(index, dt.int64)
     window = tuple(slice(0, int(n)) for n in index._shape)
@@ -127,16 +129,12 @@ def index_reduce(
     d = check_dim("index_reduce", dim, a.ndim)
     same_type("index_reduce", a, source)
     if index.ndim > 1:
-        raise ShapeError("index_reduce: the index has one axis" + lined_up(index=index._shape)
-                         + at_line())  # fmt: skip
+        raise unfit.one_axis("index_reduce", index._shape)
     if not a.ndim:
         return scatter_reduce(a, 0, index, source, reduce, include_self=include_self)
     want = (*a._shape[:d], int(product(index._shape)), *a._shape[d + 1 :])
     if tuple(map(int, source._shape)) != tuple(map(int, want)):
-        raise ShapeError(
-            "index_reduce: the source has the tensor's shape, with one part for each index"
-            + lined_up(tensor=a._shape, index=index._shape, source=source._shape) + at_line()
-        )  # fmt: skip
+        raise unfit.parts("index_reduce", d, a._shape, index._shape, source._shape)
     spread = shape.reshape(index, (-1, *(1,) * (a.ndim - 1 - d)))
     return scatter_reduce(a, d, shape.expand(spread, want), source, reduce,
                           include_self=include_self)  # fmt: skip
@@ -145,9 +143,7 @@ def index_reduce(
 def _vector(name: str, index: Core) -> Tensor:
     """An index of at most one axis, with one."""
     if index.ndim > 1:
-        raise ShapeError(
-            f"{name}: the index has one axis" + lined_up(index=index._shape) + at_line()
-        )
+        raise unfit.one_axis(name, index._shape)
     _integers(name, index)
     return shape.reshape(index, -1)
 
@@ -202,10 +198,7 @@ def index_copy(a: Core, dim: int, index: Core, source: Core) -> Tensor:
         return shape.reshape(lifted, ())
     want = (*a._shape[:d], int(at._shape[0]), *a._shape[d + 1 :])
     if source.ndim and tuple(map(int, source._shape)) != tuple(map(int, want)):
-        raise ShapeError(
-            "index_copy: the source has the tensor's shape, with one part for each index"
-            + lined_up(tensor=a._shape, index=index._shape, source=source._shape) + at_line()
-        )  # fmt: skip
+        raise unfit.parts("index_copy", d, a._shape, index._shape, source._shape)
     spread = shape.reshape(_front(at, int(a._shape[d])), (-1, *(1,) * (a.ndim - 1 - d)))
     source = shape.expand(shape.reshape(source, want), want)
     return scatter(a, d, shape.expand(spread, want), source)
@@ -249,7 +242,8 @@ def take(a: Core, index: Core) -> Tensor:
     flat = shape.reshape(a, -1)
     if 0 in a._shape and 0 not in index._shape:
         raise IndexError("take: there is nothing to take from" + at_line())
-    return indexing.getitem(flat, pw.cast(index, dt.int64))
+    with argument(Argument("take", "x.take(index)", "index", "x", back=True)):
+        return indexing.getitem(flat, pw.cast(index, dt.int64))
 
 
 def put(a: Core, index: Core, source: Core, accumulate: bool = False) -> Tensor:

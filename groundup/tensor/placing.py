@@ -15,30 +15,34 @@ from ..ir.extent import product
 from ..ir.node import Node
 from ..ir.transform import unravel
 from . import pointwise as pw
+from . import unfit
 from .core import Core, finish, operand, value_of
-from .errors import ShapeError, at_line, check_dim, lined_up, user_line
+from .errors import at_line, check_dim
 from .indexing import check_range, wrapped
+from .sites import Argument, argument, indexed
 from .view import Shape, same_shape
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
 
-def _place(index: Core, at: Node, axis: int, shape: Shape, operation: str) -> Node:
+def _place(index: Core, at: Node, axis: int, shape: Shape, by: Argument) -> Node:
     """An index that counts from the front only, checked now if it is known, else when it runs."""
+    operation = by.operation
     if index.dtype.is_float or index.dtype.kind == "b":
         raise IndexError(
             f"{operation}: an index tensor holds integers, not {index.dtype.name}; write "
             f"index.long()" + at_line()
         )
-    low = check_range(index, shape[axis], operation)
+    with argument(by):
+        low = check_range(index, shape[axis], operation)
     if low is not None and low < 0:
         raise IndexError(
             f"{operation}: the index {low} is negative; {operation} counts from the front only"
-            + at_line()
+            + by.drawn() + at_line()
         )
     place = ir.cast(at, dt.int64)
-    return place if low is not None else ir.checked(place, axis, shape, user_line())
+    return place if low is not None else ir.checked(place, axis, shape, indexed(by))
 
 
 def same_type(operation: str, a: Core, source: Core) -> None:
@@ -80,20 +84,15 @@ def index_add(a: Core, dim: int, index: Core, source: Core, *, alpha: float = 1)
     same_type("index_add", a, source)
     want = (*a._shape[:d], product(index._shape), *a._shape[d + 1 :]) if a.ndim else ()
     if index.ndim > 1 or (a.ndim and not same_shape(source._shape, want)):
-        raise ShapeError(
-            "index_add: the index has one axis, and the source the tensor's shape with that many "
-            f"elements on axis {d}"
-            + lined_up(tensor=a._shape, index=index._shape, source=source._shape)
-            + at_line()
-        )
+        raise unfit.parts("index_add", d, a._shape, index._shape, source._shape)
     x, v, where_to = operand(a), operand(source), value_of(index)
     (r,), pairs = ir.fresh(max(x.depth, v.depth, where_to.depth), [product(index._shape)])
     outs = ir.outs(a.ndim)
     at = ir.read(where_to, *([r] if index.ndim else []))
     shape = a._shape if a.ndim else (1,)
-    match = ir.alu(
-        "eq", _place(index, at, d, shape, "index_add"), outs[d] if a.ndim else ir.index(0)
-    )
+    by = Argument("index_add", f"x.index_add({d}, index, source)", "index", "x")
+    place = _place(index, at, d, shape, by)
+    match = ir.alu("eq", place, outs[d] if a.ndim else ir.index(0))
     term = ir.read(v, *(r if e == d else o for e, o in enumerate(outs)))
     if alpha != 1:
         term = ir.alu("mul", pw.scalar(alpha, a.dtype), term)
@@ -101,11 +100,8 @@ def index_add(a: Core, dim: int, index: Core, source: Core, *, alpha: float = 1)
     return finish(ir.loops(a._shape, body), a, index, source)
 
 
-def _along(
-    name: str, a: Core, dim: int, index: Core, source: Core | None
-) -> tuple[int, Node, list[tuple[int, int]], Node, list[Node]]:
-    """(axis, variable along it, its extents, does a position go here?, the position's indices)."""
-    d = check_dim(name, dim, a.ndim)
+def check_positions(name: str, d: int, a: Core, index: Core, source: Core | None) -> None:
+    """Raise ShapeError unless an index has a position in the tensor for each of its elements."""
     fits = index.ndim == a.ndim and all(
         e == d or int(n) <= int(s) for e, (n, s) in enumerate(zip(index._shape, a._shape))
     )
@@ -114,25 +110,27 @@ def _along(
             int(n) <= int(s) for n, s in zip(index._shape, source._shape)
         )
     if not fits:
-        shapes = {"tensor": a._shape, "index": index._shape}
-        if source is not None:
-            shapes["source"] = source._shape
-        raise ShapeError(
-            f"{name}: tensor, index and source have one number of axes; the index is no longer "
-            f"than the source, and but for axis {d} no longer than the tensor"
-            + lined_up(**shapes)
-            + at_line()
-        )
+        given = None if source is None else source._shape
+        raise unfit.positions(name, d, a._shape, index._shape, given)
+
+
+def _along(
+    name: str, a: Core, dim: int, index: Core, source: Core | None
+) -> tuple[int, Node, list[tuple[int, int]], Node, list[Node]]:
+    """(axis, variable along it, its extents, does a position go here?, the position's indices)."""
+    d = check_dim(name, dim, a.ndim)
+    check_positions(name, d, a, index, source)
+    by = Argument(name, f"x.{name}({d}, index, src)", "index", "x")
     where_to = value_of(index)
     depth = max(operand(a).depth, where_to.depth, 0 if source is None else operand(source).depth)
     if not a.ndim:
         (r,), pairs = ir.fresh(depth, [1])
-        here = _place(index, ir.read(where_to), 0, (1,), name)
+        here = _place(index, ir.read(where_to), 0, (1,), by)
         return d, r, pairs, ir.alu("eq", here, ir.index(0)), []
     (r,), pairs = ir.fresh(depth, [index._shape[d]])
     outs = ir.outs(a.ndim)
     at = [*outs[:d], r, *outs[d + 1 :]]
-    match = ir.alu("eq", _place(index, ir.read(where_to, *at), d, a._shape, name), outs[d])
+    match = ir.alu("eq", _place(index, ir.read(where_to, *at), d, a._shape, by), outs[d])
     for e, (n, s) in enumerate(zip(index._shape, a._shape)):
         if e != d and int(n) != int(s):
             match = ir.alu("and", ir.alu("lt", outs[e], ir.extent(n)), match)
@@ -228,6 +226,11 @@ def positions(
     the variable, does a position go here?, the position's indices)."""
     (r,), pairs = ir.fresh(depth, [product(together)])
     here = unravel(r, together)
+    put = name == "index_put"
+    by = Argument(
+        name, "x.index_put(indices, values)" if put else name, "indices" if put else "index", "x",
+        back=True,
+    )
     match: Node | None = None
     for index, axis in gathers:
         size = view._shape[axis]
@@ -235,7 +238,7 @@ def positions(
         at = ir.cast(pw.read_at(value_of(index), together, here), dt.int64)
         place = wrapped(at, size, low)
         if low is None:
-            place = ir.checked(place, axis, view._shape, user_line())
+            place = ir.checked(place, axis, view._shape, indexed(by))
         equal = ir.alu("eq", place, ir.out(axis))
         match = equal if match is None else ir.alu("and", match, equal)
     assert match is not None

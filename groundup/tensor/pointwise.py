@@ -7,12 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-<<<<<<< HEAD
-from typing import TYPE_CHECKING, Any, Protocol, overload
-from typing import cast as known_as
-=======
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, overload
->>>>>>> a54e0217add349f075c1dcdd35ea7114aa3e1007
+from typing import cast as known_as
 
 from ..ir import dtype as dt
 from ..ir import node as ir

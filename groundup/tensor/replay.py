@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
 from ..ir.node import Node
+from ..ir.outside import OutOfRange, sites_in
 from ..runtime import Buffer, pool
 from ..schedule import Plan, Signature
 from ..schedule.once import Once
@@ -85,6 +86,7 @@ class Capture:
         made = (b.read_bytes() for b in self.sources if type(b) is not Placeholder)
         self.key = (*signature.key, *(hash(b) for b in made))
         self.outputs, self.result, self.shapes = outputs, result, shapes
+        self.places = sites_in(signature.order)  # where indices from data were written
         self.foreign: list[Foreign] = []
         captures.add(self)
 
@@ -252,7 +254,7 @@ class Replay:
         with pool.lock:
             status = run_at(bound, addresses, (len(args), len(results)))
         if status:
-            raise IndexError(c.plan.explain(status))
+            raise c.plan.fault(status).written(c.places)
         if self.one is not None:
             return self._wrap(self.one, results)
         found = []
@@ -283,7 +285,10 @@ class Replay:
         with pool.lock:  # who looks at versions sees memory and version change together
             once = self._once(groups, buffers) if self.runs and self.keeps else None  # type: ignore[arg-type]
             self.runs = 1
-            results = c.plan.run(buffers, c.n, free, once)  # type: ignore[arg-type]
+            try:
+                results = c.plan.run(buffers, c.n, free, once)  # type: ignore[arg-type]
+            except OutOfRange as error:
+                raise error.written(c.places) from None
             for root, kind, number, _ in self.writes:
                 t = groups[kind][number]
                 if t._parent is not None and kind == 0:

@@ -13,6 +13,7 @@ from ..ir.extent import Extent, product
 from ..ir.node import Node
 from ..ir.pieces import Piece, choice
 from . import pointwise as pw
+from . import unfit
 from .core import Core, finish, operand
 from .errors import ShapeError, at_line, check_dim, differing, lined_up, shape_text
 from .view import (
@@ -61,19 +62,11 @@ def _completed(operation: str, a: Core, shape: Shape) -> Shape:
     if unknown:
         known = product([s for s in shape if s != -1])
         if known == 0 or int(total) % int(known):
-            raise ShapeError(
-                f"{operation}: {int(total)} elements do not divide into {shape_text(shape)}"
-                + lined_up(source=a._shape, wanted=shape)
-                + at_line()
-            )
+            raise unfit.elements(operation, a._shape, shape)
         i = unknown[0]
         shape = (*shape[:i], _quotient(total, known), *shape[i + 1 :])
     elif product(shape) != total:
-        raise ShapeError(
-            f"{operation}: {int(total)} elements cannot be shown as {int(product(shape))}"
-            + lined_up(source=a._shape, wanted=shape)
-            + at_line()
-        )
+        raise unfit.elements(operation, a._shape, shape)
     return shape
 
 

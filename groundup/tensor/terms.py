@@ -15,7 +15,6 @@ from ..ir.extent import Extent, product
 from ..ir.node import Node
 from ..ir.transform import TENSOR_OPS, body_nodes, substitute
 from ..schedule.search import neutral
-from .errors import user_line
 from .guards import verdict
 from .notation import Axis, Indexed, postorder
 
@@ -198,7 +197,7 @@ def _index(low: Lowering, tree: Indexed) -> Node:
     place = low.data_index(source, index, size)
     if place is index and source.op == "read":  # looked at already
         return place
-    return ir.checked(place, 0, (size,), user_line())
+    return ir.checked(place, 0, (size,), low.site(tree, [1], True))
 
 
 # ---- the order of a sum --------------------------------------------------------------------------

@@ -60,6 +60,20 @@ def mistake(
     )
 
 
+class Drawing:
+    """An expression that is about to be closed, to be drawn with one index or another marked."""
+
+    def __init__(self, root: Indexed, order: Sequence[Axis]) -> None:
+        self._root, self._order = root, order
+        self.names = _names(root)
+
+    def marked(self, mark: Mark) -> tuple[str, str]:
+        """(the expression with a part underlined, the text of that part)"""
+        pieces = _Writer(self.names, (mark,)).write(self._root, _ATOM)
+        pieces = _calls(pieces, "order", [(a.name, False) for a in self._order])
+        return _underlined(pieces), "".join(piece for piece, marked in pieces if marked)
+
+
 def _alike(root: Indexed, order: Sequence[Axis]) -> str:
     """A line if axes share a name: nobody would see which is which."""
     from .notation import Axis, postorder

@@ -141,7 +141,7 @@ def test_long_chains_of_choices() -> None:
 def test_a_read_outside_names_shape_position_and_value(at: int) -> None:
     x = B.tensor(np.zeros((2, 3)))
     bad = loops((2,), read(x, outs(1)[0], index(at)))
-    with pytest.raises(IndexError, match=rf"index {at} on axis 1 of a tensor of shape \(2, 3\)"):
+    with pytest.raises(IndexError, match=rf"index {at} .* axis 1 of a tensor of shape \(2, 3\)"):
         evaluate([bad])
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from groundup.tensor import Tensor
 from groundup.tensor.errors import Marks, ShapeError, at_line, differing, lined_up
 from groundup.tensor.indexing import check_range
+from groundup.tensor.sites import given
 
 Several = int | tuple[int, ...]  # one number for every axis, or one for each
 Single = Several  # one axis
@@ -81,6 +82,7 @@ def known_indices(indices: Tensor, count: int, role: str, place: str) -> bool:
     least = check_range(indices, count, f"{role}s of {count} {plural}")
     if least is not None and least < 0:
         raise IndexError(
-            f"the {role} {least} is none of the {count} {plural} 0 to {count - 1}" + at_line()
+            f"the {role} {least} is none of the {count} {plural} 0 to {count - 1}"
+            + (by.drawn() if (by := given()) is not None else "") + at_line()
         )
     return least is not None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from groundup.tensor import ShapeError, Tensor, axes, where
 from groundup.tensor.autocast import full
 from groundup.tensor.indexing import span_of
+from groundup.tensor.sites import Argument, argument
 
 from ..waiting import wait
 from .checks import known_indices, same_shape, shapes_at_line
@@ -65,6 +66,11 @@ def _check_classes(name: str, x: Tensor, target: Tensor) -> None:
 IGNORED = -100  # PyTorch's label of what does not count
 
 
+_SKIPPED = "targets that do not count are named by ignore_index"
+_NLL = Argument("nll_loss", "nll_loss(log_probs, target)", "target", "log_probs", _SKIPPED, True)
+_CROSS = Argument("cross_entropy", "cross_entropy(x, target)", "target", "x", _SKIPPED, True)
+
+
 def nll_loss(
     log_probs: Tensor,
     target: Tensor,
@@ -85,16 +91,19 @@ def nll_loss(
     _check_classes("nll_loss", log_probs, target)
     log_probs = full(log_probs)
     if weight is not None or _ignored(target, ignore_index):
-        losses, counts = _weighted(log_probs, target, weight, ignore_index)
+        with argument(_NLL):
+            losses, counts = _weighted(log_probs, target, weight, ignore_index)
         return _mean_of(losses, counts, reduction)
     if not target.ndim:
         return _reduced(nll_loss(log_probs[None], target[None], "none")[0], reduction)
     n, *rest = axes(target.ndim)
     label, classes = target[n, *rest], int(log_probs.shape[1])
-    if not known_indices(target, classes, "label", "class"):
-        # A negative label would count from the back: send it beyond the end, which is an error.
-        label = where(label < 0, classes, label)
-    return _reduced(-log_probs[n, label, *rest].order(n, *rest), reduction)
+    with argument(_NLL):
+        if not known_indices(target, classes, "label", "class"):
+            # A negative label would count from the back: send it beyond the end: an error.
+            label = where(label < 0, classes, label)
+        losses = -log_probs[n, label, *rest].order(n, *rest)
+    return _reduced(losses, reduction)
 
 
 def _ignored(target: Tensor, label: int) -> bool:
@@ -167,13 +176,15 @@ def cross_entropy(
         return _soft_cross_entropy(x, target, reduction, label_smoothing, weight, classes)
     log_probs = log_softmax(x, classes)
     if weight is not None or _ignored(target, ignore_index):
-        losses, counts = _weighted(log_probs, target, weight, ignore_index)
+        with argument(_CROSS):
+            losses, counts = _weighted(log_probs, target, weight, ignore_index)
         if label_smoothing:
             every = log_probs if weight is None else log_probs * _along_classes(weight, x)
             even = where(target != ignore_index, -every.sum(classes), 0.0) / int(x.shape[classes])
             losses = losses * (1.0 - label_smoothing) + even * label_smoothing
         return _mean_of(losses, counts, reduction)
-    losses = nll_loss(log_probs, target, "none")
+    with argument(_CROSS):
+        losses = nll_loss(log_probs, target, "none")
     if label_smoothing:
         even = -log_probs.mean(classes)
         losses = losses * (1.0 - label_smoothing) + even * label_smoothing

@@ -12,6 +12,7 @@ from groundup.tensor import Indexed, ShapeError, Tensor, axes, bincount, no_grad
 from groundup.tensor.autocast import full, lowered
 from groundup.tensor.errors import at_line
 from groundup.tensor.pointwise import broadcast
+from groundup.tensor.sites import Argument, argument
 
 from .checks import known_indices, one_type, shapes_at_line
 from .dropouts import dropout
@@ -41,6 +42,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     *lead, o, k = axes(x.ndim + 1)
     y = (x[*lead, k] * weight[o, k]).sum(k).order(*lead, o)
     return y if bias is None else y + lowered(bias)
+
+
+_IDS = Argument("embedding", "embedding(ids, weight)", "ids", "weight", below=True)
 
 
 def embedding(
@@ -78,10 +82,13 @@ def embedding(
         _shorten(ids, weight, max_norm, norm_type)
     *at, k = axes(ids.ndim + 1)
     row: Any = ids[*at] if at else ids
-    if not known_indices(ids, rows, "id", "row"):
+    with argument(_IDS):
+        known = known_indices(ids, rows, "id", "row")
+    if not known:
         # A negative id would count from the back: send it beyond the end, which is an error.
         row = where(row < 0, rows, row)
-    y = weight[row, k].order(*at, k)
+    with argument(_IDS):
+        y = weight[row, k].order(*at, k)
     if scale_grad_by_freq:
         often = bincount(ids.reshape(-1), minlength=rows)[ids].unsqueeze(-1).to(y.dtype)
         y = y.detach() + (y - y.detach()) / often
