@@ -9,6 +9,7 @@ import pytest
 
 import groundup as gu
 from groundup import nn
+from groundup.glass.course import Kernels
 from groundup.glass.explanation import Explanation
 from groundup.glass.text import axes_in, plain
 from groundup.nn import functional as F
@@ -157,6 +158,7 @@ def test_random_graphs_are_shown_with_a_name_for_every_variable(seed: int) -> No
     for stage in ("expression", "kernels", "loops", "llvm"):
         text = plain(e.marked(stage))
         assert not re.search(r"\b(axis|term)\d+ <|of …", text), text
-    for step in range(len(e.plan.steps)):
-        assert all(name in plain(e.loops(step)) or "as kernel" in e.loops(step)
-                   for name in e._anatomy.written(e.plan.steps[step]))  # fmt: skip
+    for number, at in enumerate(e.steps):
+        assert isinstance(at, Kernels)
+        assert all(name in plain(e.loops(number)) or "as kernel" in e.loops(number)
+                   for name in at.stretch.anatomy.written(at.step))  # fmt: skip
