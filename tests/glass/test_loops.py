@@ -14,6 +14,8 @@ from groundup.glass.explanation import Explanation
 from groundup.glass.text import axes_in, plain
 from groundup.nn import functional as F
 from groundup.schedule import Plan, Signature
+from groundup.schedule import plan as planning
+from groundup.schedule.machine import Machine
 
 from ..graphs import make
 
@@ -141,6 +143,21 @@ def test_a_strided_derivative_is_written_in_the_parts_that_it_runs_in() -> None:
     odd_and_even = [f"i * 2{r}, i * 2{s}" for r in ("", " + 1") for s in ("", " + 1")]
     assert set(odd_and_even) <= places
     assert "// 2" not in text
+
+
+def test_a_copy_in_the_order_of_loops_has_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A strided 1×1 convolution of few channels reads a copy of the pixels that it meets."""
+    monkeypatch.setattr(planning, "machine", lambda: Machine(16, 32))
+    x, w = random(2, 16, 56, 56), random(256, 16, 1, 1)
+    e = gu.explain(F.conv2d(x, w, stride=2))
+    assert isinstance(e.steps[0], Kernels) and e.steps[0].step.gathered is not None
+    in_order(plain(e.loops(0)), "for n < 2", "for p < 28", "for c < 16", "for q < 28",
+             "copy[n, p, c, q] = A[n, c, p * 2, q * 2]")  # fmt: skip
+    n, o, p, q, c = gu.axes("image kind row column channel")
+    y = (x[n, c, 2 * p, 2 * q] * w[o, c, 0, 0]).sum(c).order(n, o, p, q)
+    assert "copy[image, row, channel, column] = A[image, channel, row * 2, column * 2]" in plain(
+        gu.explain(y).loops(0)
+    )
 
 
 def test_the_same_axis_is_in_the_code_of_every_kernel() -> None:
