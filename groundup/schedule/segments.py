@@ -133,6 +133,13 @@ def course(
     return [see(plan.whole(roots), roots)]
 
 
+def stretches(plan: Plan) -> list[Plan]:
+    """The plans that run for a graph, each a stretch of kernels, in order."""
+    if isinstance(plan, Segmented):
+        return [*(s.plan for s in plan.segments if s.plan is not None), plan]
+    return [plan]
+
+
 # ---- cutting a graph ---------------------------------------------------------------------------
 
 
