@@ -11,6 +11,7 @@ from heapq import heappop, heappush
 from itertools import count
 
 from ..ir.extent import Extent, symbolic_key
+from ..ir.names import derive
 from ..ir.node import Node, alu, loops, out, outs, read, reshape
 from ..ir.recipe import Form, form
 from ..ir.transform import TENSOR_OPS, body_nodes
@@ -148,6 +149,7 @@ class _Reverse:
             for source, part in fill(tensor, self.forms[tensor], total, through_loops):
                 part = taken_out(part)
                 part.line = part.line or tensor.line
+                derive(part, tensor, total, source)
                 self.add(source, part)
 
 

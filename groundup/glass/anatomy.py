@@ -7,6 +7,7 @@ Must not know how any of it is shown.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 
 from ..emit.kernel import Chain
 from ..ir.node import Node, out, red
@@ -20,24 +21,41 @@ from ..schedule.work import Work, elements, flop, flop_by_type, read_by
 from .axes import Axes, free_of
 
 
+class Names:
+    """The user's tensors of a graph, sources first (`order`), their names (`of`) and their axes;
+    names for parts of sums, which are no tensors of the user's."""
+
+    def __init__(self, roots: Sequence[Node]) -> None:
+        self.order = [n for n in toposort(roots) if n.op in TENSOR_OPS]
+        self.of = {n: _tensor_name(k) for k, n in enumerate(self.order)}
+        self.axes = Axes(self.order)
+        self._parts = count(1)
+
+    def part(self) -> str:
+        """A name for a part of a sum."""
+        return f"part{next(self._parts)}"
+
+
 class Anatomy:
     """A graph and its plan.
 
     order: the user's tensors, sources first. own: of each step, the (canonical) loop nests that it
-    computes, with their source lines.
+    computes, with their source lines. names: of a graph that this one is a part of.
     """
 
-    def __init__(self, roots: Sequence[Node], plan: Plan) -> None:
+    def __init__(self, roots: Sequence[Node], plan: Plan, names: Names | None = None) -> None:
         self.roots, self.plan = list(roots), plan
-        self.order = [n for n in toposort(roots) if n.op in TENSOR_OPS]
+        self._known = names or Names(roots)
+        self.order = self._known.order
         signature = Signature(roots)
         slots = {handle: i for i, handle in enumerate(signature.buffers)}
         graph = canonical(signature.order, slots, signature.symbol is not None)
         self.user: dict[Node, Node] = {}  # canonical → the user's
         for node, made in graph.of.items():
             self.user.setdefault(made, node)
-        self.names = {n: _tensor_name(k) for k, n in enumerate(self.order)}
-        self._axes = Axes(self.order)
+        # A canonical buffer is known by its position only, so what it is called is this plan's.
+        self.names = dict(self._known.of)
+        self._axes = self._known.axes
         self.axes, self.inner = self._axes.of, self._axes.inner
         self._parts: dict[Node, list[str]] = {}
         self._variables: dict[tuple[Node, Node], dict[Node, str]] = {}
@@ -49,8 +67,8 @@ class Anatomy:
         for step in plan.steps:  # a part of a sum is no tensor of the user's, but has axes
             for g in step.groups:
                 if g.node not in self.user:
-                    names = self.variables(g.node, g.body, g.shape)
-                    self._parts[g.node] = self.outs(g.node, names, g.shape)
+                    axes = self.variables(g.node, g.body, g.shape)
+                    self._parts[g.node] = self.outs(g.node, axes, g.shape)
 
     # ---- tensors -------------------------------------------------------------------------------
 
@@ -61,7 +79,7 @@ class Anatomy:
             user = self.user.get(tensor) or self.user.get(stored_behind(tensor))
             found = self.names.get(user) if user is not None else None
             if found is None:
-                found = f"part{sum(n.startswith('part') for n in self.names.values()) + 1}"
+                found = self._known.part()
             self.names[tensor] = found
         return found
 
@@ -180,8 +198,8 @@ class Anatomy:
         """A step's floating-point operations, by type."""
         total: dict[str, float] = {}
         for node, _ in self.own[number]:
-            for kind, count in flop_by_type(node, n).items():
-                total[kind] = total.get(kind, 0.0) + count
+            for kind, flops in flop_by_type(node, n).items():
+                total[kind] = total.get(kind, 0.0) + flops
         return total
 
     def shares(self, number: int, n: int | None = None) -> dict[str, float]:

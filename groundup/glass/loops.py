@@ -13,10 +13,11 @@ from ..emit.kernel import Chain, Contraction, Kernel, Nest, Part, Several, Strid
 from ..ir.node import Node, out
 from ..ir.transform import body_nodes, product_of, substitute
 from ..schedule.chain import Link
+from ..schedule.contract import Gather
 from ..schedule.fuse import Group
 from ..schedule.join import loops_of
 from ..schedule.sizes import Size, Sym, size_of, value
-from .anatomy import Anatomy, results
+from .anatomy import Anatomy, computed, results
 from .parts import Piece, in_parts
 from .reductions import TAB, Reductions
 from .text import expression, mark
@@ -142,6 +143,8 @@ class Listing:
 
     def copy(self, kernel: Nest) -> list[str]:
         """A copy that is a plain loop nest."""
+        if self.step.gathered is not None:
+            return self.gathered(kernel, self.step.gathered)
         source = self.source()
         copied = self.a.copied(self.step)
         shape = copied[0].shape if len(copied) == 1 else ()
@@ -152,6 +155,20 @@ class Listing:
             source = f"{source}[{', '.join(names)}]" if names else source
         lines = self.headers(kernel, [v for v, _ in kernel.loops], shape)
         return [*lines, f"{TAB * len(lines)}copy = {source}    # laid out anew"]
+
+    def gathered(self, kernel: Nest, copy: Gather) -> list[str]:
+        """A copy in the order of the loops of the kernel that reads it, by their names."""
+        reader = self.a.reader(self.number)
+        step = self.step if reader is None else self.a.plan.steps[reader]
+        known: dict[Node, str] = {}
+        for g in sorted(computed(step), key=lambda g: copy.read in g.nodes):
+            known.update(self._names(g))
+        place = {v: out(i) for i, v in enumerate(copy.loops)}
+        self.variables = {to: mark(known[v]) for v, to in place.items() if v in known}
+        lines = self.headers(kernel, [v for v, _ in kernel.loops], copy.shape)
+        here = ", ".join(map(self.variable, place.values()))
+        _, source = self.written(copy.node.src[0], self.variables)
+        return [*lines, f"{TAB * len(lines)}copy[{here}] = {source}    # each element once"]
 
     def source(self) -> str:
         """What a copy reads."""

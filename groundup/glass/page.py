@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from .colours import DARK, PALETTE, Colours
+from .course import Call
 from .explanation import HEADS, row, seconds_text, written_at
 from .text import axes_in, pieces
 
@@ -53,6 +54,11 @@ _STYLE = """
  grid-template:"w l i a" minmax(0,1fr) "f l i a" minmax(0,1fr)
  /minmax(0,1.1fr) minmax(0,1.5fr) minmax(0,1fr) minmax(0,.85fr)}
 .gu-glass .stages>div{border-left:1px solid var(--line);overflow:auto;padding:0 10px 10px}
+.gu-glass .called{display:grid;grid-template-columns:1fr 1fr;border-top:1px solid var(--line)}
+.gu-glass .called>div{padding:0 10px 10px;overflow-x:auto}
+.gu-glass .called>div+div{border-left:1px solid var(--line)}
+.gu-glass .called h3{margin:0;padding:8px 0 6px;font-size:12px;color:var(--dim);font-weight:600}
+.gu-glass .called pre{white-space:pre-wrap;overflow-wrap:anywhere}
 .gu-glass .stages>div:nth-child(1){grid-area:w}
 .gu-glass .stages>div:nth-child(2){grid-area:f;border-top:1px solid var(--line)}
 .gu-glass .stages>div:nth-child(3){grid-area:l}.gu-glass .stages>div:nth-child(4){grid-area:i}
@@ -108,8 +114,8 @@ def fragment(e: Explanation) -> str:
     different = e.different()
     slowest = sorted(different, key=lambda i: -e.timings[i].seconds if e.timings else 0.0)
     coded = set(slowest[:CODED])
-    coded |= {i for i in range(len(e.plan.steps)) if i not in different}
-    parts += [_kernel(e, i, colours, coded) for i in range(len(e.plan.steps))]
+    coded |= {i for i in range(len(e.steps)) if i not in different}
+    parts += [_step(e, i, colours, coded) for i in range(len(e.steps))]
     whole = _text(e.marked("expression"), colours)
     parts.append(f"<details><summary>The whole expression</summary><div class=wide "
                  f'style="padding:10px 12px"><pre>{whole}</pre></div></details>')  # fmt: skip
@@ -123,8 +129,11 @@ def _axis_styles() -> str:
 
 
 def _head(e: Explanation, colours: Colours) -> str:
-    steps = e.plan.steps
-    count = f"{len(steps)} kernel{'' if len(steps) == 1 else 's'}"
+    calls = sum(isinstance(at, Call) for at in e.steps)
+    kernels = len(e.steps) - calls
+    count = f"{kernels} kernel{'' if kernels == 1 else 's'}"
+    if calls:
+        count += f" and {calls} host operation{'' if calls == 1 else 's'}"
     lines = dict.fromkeys(n.line for n in e.order() if n.line)
     where = "; ".join(html.escape(written_at(x)) for x in list(lines)[-3:])
     axes = list(colours.number)
@@ -144,17 +153,21 @@ def _times(e: Explanation) -> str:
     heads = "".join(f"<th>{h}</th>" for h in HEADS)
     rows = []
     for i, t in enumerate(e.timings):
-        cells = "".join(f"<td>{html.escape(c)}</td>" for c in row(i, e.what(i), t)[:-1])
-        width = min(100.0, 100 * t.share)
-        bar = f'<span class="bar"><i style="width:{width:.0f}%"></i></span>'
-        rows.append(f"<tr>{cells}<td>{t.share:.0%}{bar}</td></tr>")
-    total = seconds_text(sum(t.seconds for t in e.timings))
-    rows.append(f"<tr><td></td><td>all kernels</td><td>{total}</td>{'<td></td>' * 3}</tr>")
+        *cells, share = (html.escape(c) for c in row(i, e.what(i), t))
+        if share:
+            width = min(100.0, 100 * t.share)
+            share += f'<span class="bar"><i style="width:{width:.0f}%"></i></span>'
+        rows.append(f"<tr>{''.join(f'<td>{c}</td>' for c in (*cells, share))}</tr>")
+    what, total = e.total()
+    rows.append(f"<tr><td></td><td>{what}</td><td>{total}</td>{'<td></td>' * 3}</tr>")
     return f'<h2>Time</h2><div class="times"><table><tr>{heads}</tr>{"".join(rows)}</table></div>'
 
 
-def _kernel(e: Explanation, number: int, colours: Colours, coded: set[int]) -> str:
-    groups = e.plan.steps[number].groups
+def _step(e: Explanation, number: int, colours: Colours, coded: set[int]) -> str:
+    at = e.steps[number]
+    if isinstance(at, Call):
+        return _call(e, number, colours)
+    groups = at.step.groups
     texts = (
         "\n".join(e.tensors(e.own_tensors(number))),
         e.kernel(number),
@@ -168,11 +181,29 @@ def _kernel(e: Explanation, number: int, colours: Colours, coded: set[int]) -> s
     )
     lines = [text.count("\n") for text in texts]
     high = 80 + 18 * max(2 * max(lines[:2]) + 4, *lines[2:])  # of a screen with room for all
+    return (
+        f"<details{' open' if number < OPEN and groups else ''}>{_summary(e, number)}"
+        f'<div class="stages" style="--high:{high}px">{columns}</div></details>'
+    )
+
+
+def _call(e: Explanation, number: int, colours: Colours) -> str:
+    """A host operation: what it is given, and what computes it."""
+    texts = "\n".join(e.tensors(e.own_tensors(number))), e.kernel(number)
+    columns = "".join(
+        f"<div><h3>{name}</h3><pre>{_text(text, colours)}</pre></div>"
+        for name, text in zip((COLUMNS[0], "run by Python"), texts, strict=True)
+    )
+    return (
+        f"<details{' open' if number < OPEN else ''}>{_summary(e, number)}"
+        f'<div class="called">{columns}</div></details>'
+    )
+
+
+def _summary(e: Explanation, number: int) -> str:
     time = seconds_text(e.timings[number].seconds) if number < len(e.timings) else ""
     return (
-        f"<details{' open' if number < OPEN and groups else ''}><summary>kernel {number}: "
-        f"{html.escape(e.what(number))}<em>{time}</em></summary>"
-        f'<div class="stages" style="--high:{high}px">{columns}</div></details>'
+        f"<summary>{e.title(number)}: {html.escape(e.what(number))}<em>{time}</em></summary>"
     )
 
 

@@ -21,9 +21,10 @@ from ..ir.node import Node
 from ..schedule import Plan, Signature
 from ..schedule import plan as plans
 from ..schedule.plan import Bound
+from ..schedule.segments import Operation, course, stretches
 from ..schedule.work import Work
 from ..tensor.replay import captures
-from .anatomy import Anatomy
+from .anatomy import Anatomy, Names
 from .explanation import aligned, seconds_text, written_at
 
 if TYPE_CHECKING:
@@ -107,9 +108,12 @@ class Profile:
         if (id(plan), n) not in self._known:
             self._look(plan, roots, n)
 
-    def _look(self, plan: Plan, roots: Sequence[Node] | None, n: int | None) -> None:
+    def _look(
+        self, plan: Plan, roots: Sequence[Node] | None, n: int | None, within: Plan | None = None
+    ) -> None:
         start = time.perf_counter()
-        self._known[id(plan), n] = None if roots is None else _described(plan, roots, n)
+        found = None if roots is None else _described(plan, roots, n, within or plan)
+        self._known[id(plan), n] = found
         self._plans[id(plan)] = plan
         self.aside += time.perf_counter() - start
 
@@ -120,9 +124,12 @@ class Profile:
         assert plan is not None
         key = id(plan), bound.n
         if key not in self._known:
-            found = [c for c in list(captures) if c.plan is plan]
+            found = [c for c in list(captures) if plan in stretches(c.plan)]
             found.sort(key=lambda c: c.n != plan.hint)  # the one that was scheduled
-            self._look(plan, found[0].roots if found else None, bound.n)
+            if found:
+                self._look(plan, found[0].roots, bound.n, found[0].plan)
+            else:
+                self._look(plan, None, bound.n)
         steps = self._known[key]
         thread = threading.get_ident()
         for number, (start, end) in zip(bound.numbers, times, strict=True):
@@ -327,16 +334,21 @@ def profile() -> Iterator[Profile]:
         found.end()
 
 
-def _described(plan: Plan, roots: Sequence[Node], n: int | None) -> list[_Step] | None:
-    """What each step of a plan does; None if that cannot be told."""
+def _described(
+    plan: Plan, roots: Sequence[Node], n: int | None, within: Plan
+) -> list[_Step] | None:
+    """What each step of a plan does; None if that cannot be told. `within`: the plan of the roots,
+    of which this one may be a stretch between host operations."""
     outside, plans.watcher = plans.watcher, None
     try:
-        whole = plan.whole(roots)
+        names = Names(roots)
+        seen = course(roots, within, lambda made, own: (made, Anatomy(own, made, names)))
+        parts = [part for part in seen if not isinstance(part, Operation)]
+        whole, anatomy = parts[stretches(within).index(plan)]
     finally:
         plans.watcher = outside
     if [(s.writes, s.reads) for s in whole.steps] != [(s.writes, s.reads) for s in plan.steps]:
         return None
-    anatomy = Anatomy(roots, whole)
     steps = []
     for i, step in enumerate(whole.steps):
         shape = ", ".join(

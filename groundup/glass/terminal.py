@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .colours import Colours
-from .explanation import BRIEF, HEADS, NAMES, row, seconds_text
+from .explanation import BRIEF, HEADS, NAMES, row
 from .text import axes_in, pieces
 
 if TYPE_CHECKING:
@@ -83,12 +83,12 @@ def _line(marked: str, colours: Colours) -> Text:
 
 
 def times(e: Explanation) -> Table:
-    """A row for each kernel."""
+    """A row for each step."""
     table = Table(box=None, pad_edge=False)
     for i, head in enumerate(HEADS):
         table.add_column(head, justify="left" if i == 1 else "right", no_wrap=i != 1)
     for i, t in enumerate(e.timings):
         number, what, *rest = row(i, e.what(i), t)
         table.add_row(number, Text(what, no_wrap=True, overflow="ellipsis"), *rest)
-    table.add_row("", "all kernels", seconds_text(sum(t.seconds for t in e.timings)))
+    table.add_row("", *e.total())
     return table

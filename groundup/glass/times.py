@@ -23,6 +23,8 @@ from . import peak
 
 SECONDS = 0.3  # of measuring, once a plan has run
 ROUNDS = 30
+Input = tuple[object, Node]
+CALLED = Work()  # of what is not ours: it is not counted
 # Seconds of one measurement of the roofline: short at first, since somebody waits; longer where it
 # was wrong.
 SOON = (0.004, 0.01, 0.04)
@@ -71,15 +73,15 @@ class _Stopwatch:
                 break
 
 
-def step_seconds(plan: Plan, roots: Sequence[Node]) -> list[float]:
+def step_seconds(plan: Plan, given: Sequence[Input]) -> list[float]:
     """The best time of each step of a plan: on the graph's memory, or zeros where it has none.
     No tensor changes."""
-    buffers = [_memory(handle, node) for handle, node in _inputs(roots)]
+    buffers = [_memory(handle, node) for handle, node in given]
     watch = _Stopwatch()
     before, plans.watcher = plans.watcher, watch
     try:
         with contextlib.suppress(IndexError):  # of an index from data: it is raised when it is run
-            plan.run(buffers, plan.hint, [None] * len(roots))
+            plan.run(buffers, plan.hint, [None] * len(plan.bytes))
     finally:
         plans.watcher = before
     return watch.best
@@ -100,7 +102,8 @@ def timings(
     return [Timing(*found) for found in zip(seconds, works, least, strict=True)]
 
 
-def _inputs(roots: Sequence[Node]) -> list[tuple[object, Node]]:
+def inputs(roots: Sequence[Node]) -> list[Input]:
+    """What a graph reads: handles of memory, each with a tensor that lies there."""
     signature = Signature(roots)
     node_of: dict[object, Node] = {}
     for node in signature.order:

@@ -136,7 +136,7 @@ class Plan:
         if recall:
             nothing: Any = None
             for step in self.steps:
-                step.kernel, step.groups = nothing, ()
+                step.kernel, step.groups, step.gathered = nothing, (), None
             del self.roots, self.result_of
 
     def _parts(self) -> kept.Parts:

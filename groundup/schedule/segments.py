@@ -5,9 +5,11 @@ Each segment is a plan of its own. Must not know what a host operation computes,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..ir.node import Host, Node
 from ..ir.outside import OutOfRange, Place, sites_in
@@ -21,6 +23,8 @@ from .signature import Signature
 if TYPE_CHECKING:
     from .once import Once
 
+T = TypeVar("T")
+
 
 class Held:
     """The handle of memory that an earlier segment has filled."""
@@ -30,17 +34,26 @@ class Held:
 
 @record
 class Operation:
-    """One run of a host operation: where its operands are, and where its results go."""
+    """One run of a host operation: where its operands are, and where its results go.
+
+    nodes: its results in the graph. calls, seconds: how often it has run, the best time of these.
+    """
 
     function: Host
     sources: list[Any]  # handles
     given: list[tuple[tuple[int, ...], Any]]  # shapes and types
     results: dict[int, Any]  # handles, by number
+    nodes: list[Node]
+    calls: int = 0
+    seconds: float = math.inf
 
     def run(self, memory: dict[Any, Buffer]) -> None:
         """Run it on what is in memory, and put its results there."""
         given = [memory[h] for h in self.sources]
+        start = time.perf_counter()
         made = self.function.run(given, self.given, *self.function.options)
+        self.seconds = min(self.seconds, time.perf_counter() - start)
+        self.calls += 1
         memory.update((handle, made[k]) for k, handle in self.results.items())
 
 
@@ -50,6 +63,7 @@ class Segment:
 
     plan: Plan | None  # None: there is nothing to compute before
     reads: list[Any]
+    roots: list[Node]
     writes: list[Any]
     n: int | None
     operations: list[Operation]
@@ -97,6 +111,42 @@ class Segmented(Plan):
         except OutOfRange as error:
             raise error.written(written) from None
 
+    def course(
+        self, roots: Sequence[Node], see: Callable[[Plan, Sequence[Node]], T]
+    ) -> Iterator[T | Operation]:
+        """All that runs, in order: what `see` makes of each segment's plan and its results, and the
+        host operations."""
+        with _marks() as marked:
+            for s in self.segments:
+                if s.plan is not None:
+                    yield see(s.plan.whole(s.roots), s.roots)
+                for node in s.roots:
+                    _hold(node, marked)
+                yield from s.operations
+                for node in (h for o in s.operations for h in o.nodes):
+                    _hold(node, marked)
+            yield see(self.whole(roots), roots)
+
+
+def course(
+    roots: Sequence[Node], plan: Plan, see: Callable[[Plan, Sequence[Node]], T]
+) -> list[T | Operation]:
+    """All that runs for a graph, in order: what `see` makes of the plan of each stretch of kernels,
+    whole, and of the tensors that it computes; between them the host operations.
+
+    Whatever an earlier segment computes is memory in the graph while `see` looks at it.
+    """
+    if isinstance(plan, Segmented):
+        return list(plan.course(roots, see))
+    return [see(plan.whole(roots), roots)]
+
+
+def stretches(plan: Plan) -> list[Plan]:
+    """The plans that run for a graph, each a stretch of kernels, in order."""
+    if isinstance(plan, Segmented):
+        return [*(s.plan for s in plan.segments if s.plan is not None), plan]
+    return [plan]
+
 
 # ---- cutting a graph ---------------------------------------------------------------------------
 
@@ -132,7 +182,8 @@ def _segments(signature: Signature, marked: dict[Node, Held]) -> Iterator[Segmen
             plan, reads, n = plan_for(own, wanted, (None,) * len(wanted)), list(own.buffers), own.n
             written = sites_in(own.order)
         writes = [_hold(node, marked) for node in wanted]
-        yield Segment(plan, reads, writes, n, _operations(hosts, marked), written)
+        operations = _operations(hosts, marked)
+        yield Segment(plan, reads, wanted, writes, n, operations, written)
 
 
 def _operations(hosts: Iterable[Node], marked: dict[Node, Held]) -> list[Operation]:
@@ -144,8 +195,9 @@ def _operations(hosts: Iterable[Node], marked: dict[Node, Held]) -> list[Operati
         if made is None:
             sources = [_handle(_memory_of(s)) for s in h.src]
             kinds = [(tuple(map(int, s.shape)), s.dtype) for s in h.src]
-            made = found[function, h.src] = Operation(function, sources, kinds, {})
+            made = found[function, h.src] = Operation(function, sources, kinds, {}, [])
         made.results[k] = _hold(h, marked)
+        made.nodes.append(h)
     return list(found.values())
 
 

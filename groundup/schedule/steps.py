@@ -57,6 +57,7 @@ class Step:
     checks: bool = False  # may note that an index is out of range
     scratch: object = None  # memory of its own, for as long as it runs
     links: tuple[Link, ...] = ()  # of a chain: what each of its parts computes
+    gathered: Gather | None = None  # of a copy in the order of the loops of what comes next
 
 
 @record
@@ -465,9 +466,12 @@ class Builder:
 
     def gather(self, wanted: Gather) -> Memory:
         """A copy of an operand in the order of its loops, made once."""
-        tensor, node = wanted.read.src[0], wanted.node
+        tensor, node, count = wanted.read.src[0], wanted.node, len(self.steps)
         strides = row_major_strides(tuple(size_of(s) for s in node.shape))
-        return self._copy(tensor, wanted.key, node.shape, node.src[0], strides)
+        known = self._copy(tensor, wanted.key, node.shape, node.src[0], strides)
+        for step in self.steps[count:]:
+            step.gathered = wanted
+        return known
 
     def _copy(
         self, tensor: Node, key: object, shape: tuple[int, ...], body: Node,
@@ -488,7 +492,7 @@ class Builder:
         self, kernel: Kernel, params: Parameters, parallel: bool, target: Memory,
         group: Group | None, checks: list[Noted],
     ) -> None:  # fmt: skip
-        groups = [group] if group is not None else []
+        groups = [] if group is None else [group]
         self._append_all(kernel, params, parallel, [target], groups, checks)
 
     def _append_all(
@@ -507,8 +511,7 @@ def _step(
     groups: list[Group], checks: bool,
 ) -> Step:  # fmt: skip
     reads = {w[1] for w in words if isinstance(w, tuple) and w[0] == "pointer"}
-    writes = tuple(t.ref for t in targets)
-    shape = targets[0].shape
+    writes, shape = tuple(t.ref for t in targets), targets[0].shape
     share = 0 if not parallel else 1 if _walks_all(kernel) else 2
     return Step(kernel, words, share, writes, reads - {*writes}, tuple(groups), shape, checks)
 

@@ -138,12 +138,7 @@ class Jit(Generic[P, R]):
         if not self._captures:
             raise JitError("this function has not been called yet: there is nothing captured")
         newest = list(self._captures.values())[-1]
-        if newest.plan.segmented:
-            raise JitError(
-                "this function has host operations (gu.linalg), between which several plans run: "
-                "they cannot be shown yet; explain what lies before or after them"
-            )
-        return newest.roots, newest.plan.whole(newest.roots)
+        return newest.roots, newest.plan
 
     def kept(self) -> list[int]:
         """Bytes of each result that is not computed again while the tensors that it depends on (the

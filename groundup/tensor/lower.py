@@ -111,7 +111,8 @@ def _form(
         if isinstance(tree, Axis):
             entry: Any = _axis_form(tree)
         elif op == "read":
-            if any(s.op in ("read", "where", "reduce") for t in tree.src for s in postorder(t)):
+            inside = [t for t in tree.src if t.src]  # indices that are more than an axis
+            if any(s.op in ("read", "where", "reduce") for t in inside for s in postorder(t)):
                 return None
             node = operand(arg[0])
             if node.op == "loops" and node.src[0].op == "const":

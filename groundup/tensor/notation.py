@@ -491,8 +491,11 @@ def postorder(root: Indexed) -> list[Indexed]:
         if id(tree) in seen:
             continue
         seen.add(id(tree))
+        if not tree.src:
+            order.append(tree)
+            continue
         stack.append((tree, True))
-        stack.extend((s, False) for s in reversed(tree.src))
+        stack.extend([(s, False) for s in tree.src[::-1]])
     return order
 
 

@@ -12,9 +12,11 @@ from rich.console import Console
 import groundup as gu
 from groundup import nn
 from groundup.glass import colours, explanation, peak
+from groundup.glass.course import Call
 from groundup.glass.text import axes_in, mark, pieces, plain
 from groundup.nn import functional as F
-from groundup.tensor import JitError
+from groundup.tensor import JitError, linalg
+from groundup.tensor.jit import Jit
 
 pytestmark = pytest.mark.usefixtures("known_roofline")
 
@@ -141,6 +143,78 @@ def test_a_captured_step_is_explained_once_it_was_called() -> None:
     assert len(e.timings) == len(e.plan.steps) and all(t.seconds > 0 for t in e.timings)
     assert "# the loss" in str(e)
     assert [p.tolist() for p in model.parameters()] == weights
+
+
+def posterior() -> Jit:
+    """Kernels, two host operations, kernels, a third one, kernels."""
+    i, j, k = gu.axes("row other feature")
+
+    @gu.jit
+    def step(x: gu.Tensor, y: gu.Tensor) -> tuple[gu.Tensor, gu.Tensor]:
+        product = (x[i, k] * x[j, k]).sum(k).order(i, j)  # the products
+        noisy = product + 64 * gu.eye(24)
+        lower = linalg.cholesky(noisy)  # the root
+        half = linalg.solve(lower, y)
+        return product @ half.exp(), linalg.svdvals(noisy).sum()
+
+    x, y = gu.randn(24, 5), gu.randn(24, 3)
+    for _ in range(3):
+        step(x, y)
+    return step
+
+
+def test_host_operations_are_steps_between_the_kernels() -> None:
+    e = gu.explain(posterior())
+    names = [at.name if isinstance(at, Call) else "kernel" for at in e.steps]
+    order = [name for name, before in zip(names, ["", *names], strict=False) if name != before]
+    assert order == ["kernel", "cholesky", "svdvals", "kernel", "solve", "kernel"]
+    at = names.index("cholesky")
+    stages = dict(e.stages)
+    for name, text in (("kernels", "# LAPACK's potrf, called by numpy.linalg.cholesky"),
+                       ("kernels", "test_explain.py:"), ("kernels", "# the root"),
+                       ("loops", "[24, 24] = cholesky("), ("loops", "[24, 3] = solve("),
+                       ("time", "by cholesky in Python, best of 2 calls"),
+                       ("time", "all kernels and host operations"),
+                       ("memory", "are what host operations read and make"),
+                       ("llvm", f"; host {at} is not compiled here: cholesky"),
+                       ("assembly", f"; host {at} is not compiled here")):  # fmt: skip
+        assert text in stages[name], (name, text)
+    # Each step is there, under its number, with the names that the expression gives.
+    titles = [line for line in stages["kernels"].splitlines() if not line.startswith(" ")]
+    assert [line.split(":")[0] for line in titles] == [
+        f"{'host' if name != 'kernel' else 'kernel'} {i}" for i, name in enumerate(names)
+    ]
+    (made,) = re.findall(r"(\w+): float32\[24, 24\] = cholesky", stages["expression"])
+    assert titles[at].startswith(f"host {at}: {made}[24, 24] from ")
+    assert {"row", "other", "feature"} <= set(axes_in(e.marked("loops")))
+    assert len(e.timings) == len(e.steps)
+    assert all(t.seconds > 0 for t in e.timings)
+    assert e.memory.between >= 2 * 24 * 24 * 4
+
+
+def test_a_derivative_through_a_host_operation_is_explained() -> None:
+    @gu.jit
+    def slope(x: gu.Tensor) -> gu.Tensor:
+        return gu.grad(lambda m: linalg.inv(m).square().sum())(x @ x.mT + gu.eye(8))
+
+    x = gu.randn(8, 8).realize()
+    found = slope(x)
+    e = gu.explain(slope)
+    assert [at.name for at in e.steps if isinstance(at, Call)] == ["inv"]
+    assert "its one call" in str(e) and "numpy.linalg.inv" in str(e)
+    assert gu.equal(slope(x), found)  # explaining leaves the captured graph as it was
+
+
+def test_the_page_and_the_terminal_show_host_operations() -> None:
+    e = gu.explain(posterior())
+    text = e.html()
+    assert "kernels and 3 host operations</h1>" in text
+    at = next(i for i, s in enumerate(e.steps) if isinstance(s, Call))
+    assert f"<summary>host {at}: " in text and text.count('<div class="called">') == 3
+    assert "LAPACK&#x27;s potrf, called by numpy.linalg.cholesky" in text
+    out = io.StringIO()
+    Console(file=out, width=120).print(e)
+    assert "by cholesky in Python" in out.getvalue()
 
 
 def test_an_index_that_is_out_of_range_is_found_when_it_runs_not_when_it_is_explained() -> None:

@@ -9,10 +9,13 @@ import pytest
 
 import groundup as gu
 from groundup import nn
+from groundup.glass.course import Kernels
 from groundup.glass.explanation import Explanation
 from groundup.glass.text import axes_in, plain
 from groundup.nn import functional as F
 from groundup.schedule import Plan, Signature
+from groundup.schedule import plan as planning
+from groundup.schedule.machine import Machine
 
 from ..graphs import make
 
@@ -142,6 +145,21 @@ def test_a_strided_derivative_is_written_in_the_parts_that_it_runs_in() -> None:
     assert "// 2" not in text
 
 
+def test_a_copy_in_the_order_of_loops_has_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A strided 1×1 convolution of few channels reads a copy of the pixels that it meets."""
+    monkeypatch.setattr(planning, "machine", lambda: Machine(16, 32))
+    x, w = random(2, 16, 56, 56), random(256, 16, 1, 1)
+    e = gu.explain(F.conv2d(x, w, stride=2))
+    assert isinstance(e.steps[0], Kernels) and e.steps[0].step.gathered is not None
+    in_order(plain(e.loops(0)), "for n < 2", "for p < 28", "for c < 16", "for q < 28",
+             "copy[n, p, c, q] = A[n, c, p * 2, q * 2]")  # fmt: skip
+    n, o, p, q, c = gu.axes("image kind row column channel")
+    y = (x[n, c, 2 * p, 2 * q] * w[o, c, 0, 0]).sum(c).order(n, o, p, q)
+    assert "copy[image, row, channel, column] = A[image, channel, row * 2, column * 2]" in plain(
+        gu.explain(y).loops(0)
+    )
+
+
 def test_the_same_axis_is_in_the_code_of_every_kernel() -> None:
     row, col, k = gu.axes("row col k")
     a, b = random(256, 512), random(512, 384)
@@ -157,6 +175,7 @@ def test_random_graphs_are_shown_with_a_name_for_every_variable(seed: int) -> No
     for stage in ("expression", "kernels", "loops", "llvm"):
         text = plain(e.marked(stage))
         assert not re.search(r"\b(axis|term)\d+ <|of …", text), text
-    for step in range(len(e.plan.steps)):
-        assert all(name in plain(e.loops(step)) or "as kernel" in e.loops(step)
-                   for name in e._anatomy.written(e.plan.steps[step]))  # fmt: skip
+    for number, at in enumerate(e.steps):
+        assert isinstance(at, Kernels)
+        assert all(name in plain(e.loops(number)) or "as kernel" in e.loops(number)
+                   for name in at.stretch.anatomy.written(at.step))  # fmt: skip

@@ -84,6 +84,20 @@ def test_a_captured_step_is_counted_and_keeps_its_bits() -> None:
     assert plans.watcher is None
 
 
+def test_the_kernels_around_host_operations_are_counted() -> None:
+    @gu.jit
+    def ridge(x: gu.Tensor) -> gu.Tensor:
+        inverse = gu.linalg.inv(x @ x.mT + 8 * gu.eye(8))  # before
+        return inverse @ x  # after
+
+    x = gu.randn(8, 8).realize()
+    expected = ridge(x), ridge(x)
+    with gu.profile() as p:
+        found = ridge(x)
+    assert gu.equal(found, expected[0])
+    assert line_of(p, "# before").flop >= 2 * 8**3 and line_of(p, "# after").flop == 2 * 8**3
+
+
 def test_a_shorter_batch_does_less() -> None:
     step = gu.jit(lambda x: (x * 2 + 1).sum(1))
     long, short = gu.ones(64, 10).realize(), gu.ones(7, 10).realize()

@@ -56,6 +56,17 @@ def test_convolution_in_axes_is_conv2d(stride: int) -> None:
     same(y, F.conv2d(x, w, padding=1), x, w)
 
 
+def test_the_means_of_losses_are_those_of_tensors() -> None:
+    """Losses end in axes; the mean of a tensor is the same expression."""
+    x, y = randn(6, 4), randn(4, 6).detach().T
+    same(F.mse_loss(x, y), F.mse_loss(x, y, "none").mean(), x)
+    same(F.l1_loss(x, y, "sum"), F.l1_loss(x, y, "none").sum(), x)
+    labels = gu.tensor([0, 3, 1, 1, 2, 0])
+    smooth = F.cross_entropy(x, labels, "none") * (1 - 0.125) - F.log_softmax(x, 1).mean(1) * 0.125
+    assert gu.allclose(F.cross_entropy(x, labels, label_smoothing=0.125), smooth.mean())
+    assert F.mse_loss(x[0, 0], y[0, 0]).shape == ()
+
+
 def test_pooling_and_sums_in_axes_are_those_of_the_library() -> None:
     x, r, s = randn(2, 3, 8, 6), gu.axis("r", 2), gu.axis("s", 2)
     window = x[n, c, 2 * p + r, 2 * q + s]

@@ -1,6 +1,7 @@
 """gu.debug(): every kernel is a Python function in a file, that pdb and a traceback can enter."""
 
 import os
+import re
 import subprocess
 import sys
 import traceback
@@ -11,6 +12,7 @@ import pytest
 import groundup as gu
 from groundup.emit import python_files
 from groundup.emit.python import source
+from groundup.ir.names import derive, names_of
 
 ROOT = Path(gu.__file__).parents[1]
 
@@ -59,6 +61,54 @@ def test_sums_over_different_axes_beside_each_other_keep_no_wrong_name() -> None
     assert "for m in range(3)" not in source(y.node)
     with gu.debug():
         assert y.tolist() == [15.0, 15.0]
+
+
+def loops_of(text: str) -> list[str]:
+    """The loops of a generated function, outer ones first: "for row in range(5)"."""
+    return [x.strip().rstrip(":") for x in text.splitlines() if x.strip().startswith("for ")]
+
+
+def test_the_sums_of_derivatives_have_the_names_of_the_forward_axes() -> None:
+    row, col, term = gu.axes("row col term")
+    a, b = gu.randn(5, 4).realize(), gu.randn(4, 3).realize()
+
+    def product(a: gu.Tensor, b: gu.Tensor) -> gu.Tensor:
+        return (a[row, term] * b[term, col]).sum(term).order(row, col)
+
+    # Of the sum of all elements no derivative reads the product: its names are known all the same.
+    by_a = gu.grad(lambda x: product(x, b).sum())(a)
+    by_b = gu.grad(lambda x: (product(a, x) ** 2).sum())(b)
+    for found, outs, inner in (
+        (by_a, ("row in range(5)", "term in range(4)"), "col in range(3)"),
+        (by_b, ("term in range(4)", "col in range(3)"), "row in range(5)"),
+    ):
+        assert loops_of(source(found.node))[-3:] == [f"for {x}" for x in (*outs, inner)]
+    with gu.debug():  # the names change nothing
+        assert gu.allclose(by_a, gu.ones(5, 3) @ b.mT)
+
+
+def test_a_derivative_of_a_derivative_has_them_too() -> None:
+    i, j, k = gu.axes("point other feature")
+
+    def energy(x: gu.Tensor) -> gu.Tensor:
+        return ((x[i, k] * x[j, k]).sum(k).order(i, j) ** 3).sum()
+
+    x = gu.randn(5, 2).realize()
+    twice = gu.grad(lambda x: (gu.grad(energy)(x) ** 2).sum())(x)
+    with gu.debug() as folder:
+        twice.realize()
+        summed = [f for f in files(folder) if "for feature" in f and "for other" in f]
+    assert len(summed) >= 3 and not any(re.search(r"for r\d", f) for f in summed)
+
+
+def test_loops_that_are_derivatives_of_each_other_have_names_without_end() -> None:
+    """Equal loops are one node, so this can be: each would wait for the names of the other."""
+    x, z = gu.randn(3, 2).realize(), gu.randn(3, 2).realize()
+    y, g = (-x).node, (-z).node
+    derive(g, y, x.node, x.node)
+    derive(y, g, x.node, x.node)
+    assert not any(names_of(y)[0]) and not any(names_of(g)[0])
+    assert "for i in range(3)" in source(y)
 
 
 def test_a_traceback_shows_the_line_of_the_loop() -> None:

@@ -18,10 +18,11 @@ from .pointwise import log_softmax
 def _reduced(losses: Tensor, reduction: str) -> Tensor:
     if reduction == "none":
         return losses
+    i = axes(losses.ndim)
     if reduction == "mean":
-        return wait(losses.mean())
+        return wait(losses[*i].mean(*i).order() if i else losses.mean())
     if reduction == "sum":
-        return wait(losses.sum())
+        return wait(losses[*i].sum(*i).order() if i else losses.sum())
     raise ValueError(f"reduction is 'mean', 'sum' or 'none', not {reduction!r}")
 
 
@@ -186,7 +187,9 @@ def cross_entropy(
     with argument(_CROSS):
         losses = nll_loss(log_probs, target, "none")
     if label_smoothing:
-        even = -log_probs.mean(classes)
+        *n, c = axes(x.ndim)  # n and all that follow the classes; the classes
+        at = (*n[:1], c, *n[1:])
+        even = -log_probs[*at].mean(c).order(*n)
         losses = losses * (1.0 - label_smoothing) + even * label_smoothing
     return _reduced(losses, reduction)
 

@@ -53,8 +53,9 @@ def batch_norm(
                 " (a batch of one has no variance)" + shapes_at_line(input=x.shape)
             )
         mean = x[n, c, *p].mean(n, *p).order(c)
-        # In axes, (spread[n,c,*p] ** 2).mean(n, *p) with spread = x − μ.detach(), it takes as many
-        # kernels, but a small step is slower by a fifth: the reduction shares less with this mean.
+        # In axes, with f = μ.detach(), ((x − f)²).mean(n, *p) − (μ − f)² has the same bits, but the
+        # running variance below, Σ/(count − 1) of the same sum, would not share that sum with it:
+        # the notation has no way to divide by one less than a count that may be known at run time.
         var = x.var(over, correction=0)
         if training and running_mean is not None and running_var is not None:
             with no_grad():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import update_wrapper
 from itertools import product as indices_of
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,11 +26,16 @@ SINGULAR = "is singular: a pivot is 0"
 DIVERGES = "has no convergent decomposition"
 
 
-def hosted(function: Callable[..., tuple[Array, ...]]) -> Callable[..., list[Buffer]]:
-    """A function of arrays as one of memory."""
+class Hosted:
+    """A function of arrays as one of memory; `by` says what computes it."""
 
-    @wraps(function)
-    def run(memory: Sequence[Buffer], kinds: Sequence[Kind], *options: Any) -> list[Buffer]:
+    def __init__(self, function: Callable[..., tuple[Array, ...]], by: str) -> None:
+        self.function, self.by = function, by
+        update_wrapper(self, function)
+
+    def __call__(
+        self, memory: Sequence[Buffer], kinds: Sequence[Kind], *options: Any
+    ) -> list[Buffer]:
         import numpy as np
 
         given = [
@@ -38,9 +43,12 @@ def hosted(function: Callable[..., tuple[Array, ...]]) -> Callable[..., list[Buf
             for m, (shape, d) in zip(memory, kinds, strict=True)
         ]
         with np.errstate(all="ignore"):  # infinities and NaN are results here as everywhere
-            return [_buffer(a) for a in function(*given, *options)]
+            return [_buffer(a) for a in self.function(*given, *options)]
 
-    return run
+
+def hosted(by: str) -> Callable[[Callable[..., tuple[Array, ...]]], Hosted]:
+    """A function of arrays becomes one of memory; `by`: what computes it, for people."""
+    return lambda function: Hosted(function, by)
 
 
 def _buffer(array: Array) -> Buffer:
@@ -84,7 +92,7 @@ def _finite(name: str, *arrays: Array) -> None:
             raise _fault(name, "holds a NaN or an infinity", array, at)
 
 
-@hosted
+@hosted("LAPACK's potrf, called by numpy.linalg.cholesky")
 def cholesky(a: Array) -> tuple[Array, ...]:
     """The lower factors, of the lower triangles."""
     import numpy as np
@@ -94,7 +102,7 @@ def cholesky(a: Array) -> tuple[Array, ...]:
     return (_batched("cholesky", why, np.linalg.cholesky, a),)
 
 
-@hosted
+@hosted("LAPACK's geqrf and orgqr, called by numpy.linalg.qr")
 def qr(a: Array, mode: Literal["reduced", "complete"]) -> tuple[Array, ...]:
     """Q and R."""
     import numpy as np
@@ -103,7 +111,7 @@ def qr(a: Array, mode: Literal["reduced", "complete"]) -> tuple[Array, ...]:
     return q, r
 
 
-@hosted
+@hosted("LAPACK's gesdd, called by numpy.linalg.svd")
 def svd(a: Array, full: bool) -> tuple[Array, ...]:
     """U, the singular values and Vh."""
     import numpy as np
@@ -114,7 +122,7 @@ def svd(a: Array, full: bool) -> tuple[Array, ...]:
     return u, s, vh
 
 
-@hosted
+@hosted("LAPACK's gesdd, called by numpy.linalg.svd")
 def svdvals(a: Array) -> tuple[Array, ...]:
     """The singular values."""
     import numpy as np
@@ -124,7 +132,7 @@ def svdvals(a: Array) -> tuple[Array, ...]:
                      lambda x: np.linalg.svd(x, compute_uv=False), a),)  # fmt: skip
 
 
-@hosted
+@hosted("LAPACK's syevd, called by numpy.linalg.eigh")
 def eigh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
     """Eigenvalues and eigenvectors, of one triangle."""
     import numpy as np
@@ -135,7 +143,7 @@ def eigh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
     return w, v
 
 
-@hosted
+@hosted("LAPACK's syevd, called by numpy.linalg.eigvalsh")
 def eigvalsh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
     """Eigenvalues, of one triangle."""
     import numpy as np
@@ -145,7 +153,7 @@ def eigvalsh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
                      lambda x: np.linalg.eigvalsh(x, uplo), a),)  # fmt: skip
 
 
-@hosted
+@hosted("LAPACK's gesv, called by numpy.linalg.solve")
 def solve(a: Array, b: Array, name: str) -> tuple[Array, ...]:
     """The X with a X = b; an error is that of `name`."""
     import numpy as np
@@ -153,7 +161,7 @@ def solve(a: Array, b: Array, name: str) -> tuple[Array, ...]:
     return (_batched(name, SINGULAR, np.linalg.solve, a, b),)
 
 
-@hosted
+@hosted("LAPACK's gesv, called by numpy.linalg.inv")
 def inv(a: Array, name: str, fill: bool) -> tuple[Array, ...]:
     """Inverses; where there is none, an error of `name`, or (fill) infinities."""
     import numpy as np
@@ -169,7 +177,7 @@ def inv(a: Array, name: str, fill: bool) -> tuple[Array, ...]:
     return (result,)
 
 
-@hosted
+@hosted("LAPACK's getrf, called by numpy.linalg.det")
 def det(a: Array) -> tuple[Array, ...]:
     """Determinants."""
     import numpy as np
@@ -177,7 +185,7 @@ def det(a: Array) -> tuple[Array, ...]:
     return (np.asarray(np.linalg.det(a)),)
 
 
-@hosted
+@hosted("LAPACK's getrf, called by numpy.linalg.slogdet")
 def slogdet(a: Array) -> tuple[Array, ...]:
     """Signs of determinants, and logarithms of their absolute values."""
     import numpy as np
@@ -186,7 +194,7 @@ def slogdet(a: Array) -> tuple[Array, ...]:
     return np.asarray(sign), np.asarray(log)
 
 
-@hosted
+@hosted("LAPACK's gesdd and getrf, called by numpy.linalg.svd and det")
 def cofactors(a: Array) -> tuple[Array, ...]:
     """det A · A⁻ᵀ, also where A is singular: det U · det Vh · U diag(Π of the other σ) Vh"""
     import numpy as np
@@ -201,7 +209,7 @@ def cofactors(a: Array) -> tuple[Array, ...]:
     return ((u * (others * sign[..., None])[..., None, :]) @ vh,)
 
 
-@hosted
+@hosted("LAPACK's gesdd, called by numpy.linalg.svd; syevd, by eigh, if hermitian")
 def pinv(a: Array, atol: float | None, rtol: float | None, hermitian: bool) -> tuple[Array, ...]:
     """Pseudo-inverses, singular values up to a limit counted as 0."""
     import numpy as np
@@ -235,7 +243,7 @@ def limits(
     return np.asarray(np.maximum(atol or 0.0, rtol * largest), dtype)
 
 
-@hosted
+@hosted("LAPACK's gelsd, called by numpy.linalg.lstsq")
 def lstsq(a: Array, b: Array, rcond: float | None) -> tuple[Array, ...]:
     """Solutions, ranks and singular values."""
     import numpy as np
@@ -253,7 +261,7 @@ def lstsq(a: Array, b: Array, rcond: float | None) -> tuple[Array, ...]:
     return x, rank, s
 
 
-@hosted
+@hosted("NumPy, column by column, as LAPACK's getf2")
 def lu(a: Array, pivot: bool, name: str) -> tuple[Array, ...]:
     """L and U in one array, the rows that were exchanged (from 1 on), the order of rows that comes
     of it, and where the first pivot is 0 (else 0), which is an error if there is a name for it.
@@ -285,7 +293,7 @@ def lu(a: Array, pivot: bool, name: str) -> tuple[Array, ...]:
     return x.reshape(a.shape), swaps.reshape(*lead, k), order.reshape(*lead, m), info
 
 
-@hosted
+@hosted("NumPy")
 def exchanges(pivots: Array) -> tuple[Array, ...]:
     """The order of rows after exchanging row i with row pivots[i] − 1, for each i in turn."""
     import numpy as np
@@ -304,7 +312,7 @@ def exchanges(pivots: Array) -> tuple[Array, ...]:
     return (order.reshape(pivots.shape),)
 
 
-@hosted
+@hosted("LAPACK's potrf, called by numpy.linalg.cholesky")
 def definite(a: Array) -> tuple[Array, ...]:
     """The order of the first leading minor that is not positive, or 0, as LAPACK's potrf says."""
     import numpy as np
@@ -329,7 +337,7 @@ PADE = [math.factorial(26 - j) // (math.factorial(j) * math.factorial(13 - j)) f
 PADE_NORM = 5.371920351148152
 
 
-@hosted
+@hosted("NumPy: a Padé approximant, and LAPACK's gesv called by numpy.linalg.solve")
 def exponential(a: Array) -> tuple[Array, ...]:
     """exp of each matrix, in float64: of the matrix halved until it is small, then squared."""
     import numpy as np
