@@ -76,7 +76,8 @@ def _largest(reads: Sequence[Indexed], size: dict[Axis, int]) -> None:
 
 
 def _affine_most(index: Indexed, n: int, a: Axis, size: dict[Axis, int]) -> int | None:
-    """The largest size of an axis of an affine index, else None."""
+    """The largest size of an axis of an affine index, else None. Where the index begins beyond the
+    tensor, no size would do: then 1, of which the check of ranges says where it leaves."""
     form = affine(index)
     if form is None or a not in form[1]:
         return None
@@ -85,9 +86,9 @@ def _affine_most(index: Indexed, n: int, a: Axis, size: dict[Axis, int]) -> int 
     ends = [(f, f * (int(size[b]) - 1)) for b, f in factors.items() if b is not a]
     if own > 0:
         top = start + sum(end for f, end in ends if f > 0)
-        return max(0, (n - 1 - top) // own + 1)
+        return (n - 1 - top) // own + 1 if top <= n else 1
     low = start + sum(end for f, end in ends if f < 0)
-    return max(0, low // -own + 1)
+    return low // -own + 1 if low >= -1 else 1
 
 
 def _searched_most(index: Indexed, n: int, a: Axis, size: dict[Axis, int]) -> int | None:
