@@ -174,9 +174,10 @@ def fuse(
     }
     for node in wanted | shown:
         numbers.pop(node, None)
-    for node in [n for n in numbers if any(_inside_dot(g, r) for g in users.get(n, ())
-                                           for r in g.reads[n])]:  # fmt: skip
-        del numbers[node]
+    for node in list(numbers):
+        sites = [(g, r) for g in users.get(node, ()) for r in g.reads[node]]
+        if any(_inside_dot(g, r) or _forgets(g, r) for g, r in sites):
+            del numbers[node]
     for node, number in numbers.items():
         for g in users.get(node, ()):
             g.body = substitute(g.body, dict.fromkeys(g.reads[node], number))
@@ -248,6 +249,8 @@ def _regroups(node: Node) -> bool:
 def _inline(node: Node, into: list[Group], facts: _Facts) -> bool:
     """Write this tensor into all of its users rather than store it?"""
     sites = [(g, r) for g in into for r in g.reads[node]]
+    if any(_forgets(g, r) for g, r in sites):
+        return False
     if any(g.size + facts.size * len(g.reads[node]) > MAX_BODY for g in into):
         return facts.reads <= 1 and facts.cost == 0 and facts.size < 40
     if not facts.reductions:
@@ -271,6 +274,22 @@ def _inline(node: Node, into: list[Group], facts: _Facts) -> bool:
     if any(_inside_dot(g, r) for g, r in sites):
         return False
     return _hoistable(group, node, [r for _, r in sites])
+
+
+def _forgets(group: Group, site: Node) -> bool:
+    """Would an index that has to be checked be gone, with its check, if the read were replaced:
+    because all elements along its axis are the same?"""
+    tensor = site.src[0]
+    if tensor.op != "loops" or tensor.ndim == 0:
+        return False
+    used = {n.arg for n in body_nodes(tensor.src[0]) if n.op == "out"}
+    if len(used) == tensor.ndim:
+        return False
+    kept = _kept_inside(group, site)
+    return any(
+        any(n.op == "checked" for n in body_nodes(ix))
+        for i, ix in enumerate(kept) if i not in used
+    )
 
 
 def _kept_inside(group: Group, site: Node) -> tuple[Node, ...]:

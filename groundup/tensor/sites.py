@@ -119,6 +119,17 @@ def argument(of: Argument) -> Iterator[None]:
         _state.given = before
 
 
+@contextmanager
+def table(name: str) -> Iterator[None]:
+    """What is indexed inside, by the argument that a block around names, is this tensor."""
+    before = _state.given
+    _state.given = before and before._replace(table=name)
+    try:
+        yield
+    finally:
+        _state.given = before
+
+
 def given() -> Argument | None:
     """The argument that a block around names."""
     return _state.given

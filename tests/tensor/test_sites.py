@@ -1,5 +1,6 @@
 """An index from data that leaves its axis: the error shows who wrote it, wherever it is found."""
 
+import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -109,7 +110,7 @@ def test_the_index_of_a_scatter_is_underlined(how: str) -> None:
     assert "gu.where(key[t] < 5, key[t], 0) for the index and 0 for its term" in lines[3]
 
 
-NAMED: list[tuple[str, Callable[[gu.Tensor], gu.Tensor], str, str, int]] = [
+NAMED: list[tuple[str, Callable[[gu.Tensor], gu.Tensor], str, str, int | str]] = [
     ("embedding", lambda i: F.embedding(i, gu.randn(5, 3)), "embedding(ids, weight)", "ids", 0),
     ("embedding", lambda i: gu.nn.Embedding(5, 3)(i), "embedding(ids, weight)", "ids", 0),
     ("x[index]", lambda i: gu.randn(5, 3)[i], "x[index]", "index", 0),
@@ -124,7 +125,7 @@ NAMED: list[tuple[str, Callable[[gu.Tensor], gu.Tensor], str, str, int]] = [
     ("cross_entropy", lambda i: F.cross_entropy(gu.randn(2, 5), i, "none"),
      "cross_entropy(x, target)", "target", 1),
     ("cross_entropy", lambda i: F.cross_entropy(gu.randn(2, 5), i, "none", weight=gu.ones(5)),
-     "cross_entropy(x, target)", "target", 1),
+     "cross_entropy(x, target)", "target", "1 of x|0 of weight"),  # both are asked
     ("nll_loss", lambda i: F.nll_loss(gu.randn(2, 5), i, "none"),
      "nll_loss(log_probs, target)", "target", 1),
     ("scatter_add", lambda i: gu.zeros(5).scatter_add(0, i, gu.ones(2)),
@@ -142,7 +143,8 @@ NAMED: list[tuple[str, Callable[[gu.Tensor], gu.Tensor], str, str, int]] = [
 def test_an_operation_is_named_with_its_argument(how: str, case: Any) -> None:
     name, function, call, culprit, axis = case
     lines = lines_of(how, function, late(1, 7))
-    assert lines[0].startswith(f"{name}: index 7 is out of range for axis {axis} of ")
+    start = rf"{re.escape(name)}: index 7 is out of range for axis ({axis})"
+    assert re.match(start + r"(?!\d)", lines[0]), lines[0]
     assert "valid are 0 to 4" in lines[0]
     assert marked(lines) == (call, culprit)
     assert any(f"look first: (({culprit} >= 0) & ({culprit} < 5)).all()" in n for n in lines)
@@ -254,3 +256,32 @@ def _stirred(x: gu.Tensor, weight: gu.Tensor) -> gu.Tensor:
     for n in range(12):
         x = (x @ weight).tanh() * (1.0 + n)
     return x
+
+
+@pytest.mark.parametrize("function", [
+    lambda k, x: gu.ones(5)[k],
+    lambda k, x: x.expand(5, 3)[k],
+    lambda k, x: (x.expand(5, 3) * 2)[k],
+    lambda k, x: F.embedding(k, gu.zeros(5, 3)),
+    lambda k, x: gu.zeros(5, 3).gather(0, k.reshape(2, 1)),
+    lambda k, x: gu.ones(5)[k[b]].order(b),
+    lambda k, x: gu.ones(5)[k].sum() + 1,
+    lambda k, x: F.cross_entropy(gu.zeros(2, 5), k),
+    lambda k, x: F.cross_entropy(gu.zeros(2, 5) + x[0, 0], k),
+])  # fmt: skip
+@pytest.mark.parametrize("how", ["plain", "captured", "debug"])
+def test_an_index_into_equal_elements_is_checked(how: str, function: Any) -> None:
+    x = gu.randn(1, 3)
+    inside = gu.jit(function)(late(4, 1), x)
+    assert inside.isfinite().all()
+    assert any("index 7 is out of range" in s for s in lines_of(how, function, late(1, 7), x))
+
+
+def test_an_axis_that_begins_beyond_its_tensor() -> None:
+    v = gu.arange(6.0)
+    assert v[6 + b].order(b).shape == (0,)
+    assert v[2 * b + 6].order(b).shape == (0,)
+    assert v[-1 - b].order(b).shape == (0,)
+    for index in (7 + b, 2 * b + 7, -2 - b, 30 + b):
+        with pytest.raises(IndexError, match="but the axis has size 6"):
+            v[index].order(b)

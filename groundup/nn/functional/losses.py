@@ -8,7 +8,7 @@ from __future__ import annotations
 from groundup.tensor import ShapeError, Tensor, axes, where
 from groundup.tensor.autocast import full
 from groundup.tensor.indexing import span_of
-from groundup.tensor.sites import Argument, argument
+from groundup.tensor.sites import Argument, argument, table
 
 from ..waiting import wait
 from .checks import known_indices, same_shape, shapes_at_line
@@ -133,7 +133,8 @@ def _weighted(
     own = rows.gather(1, chosen.long().unsqueeze(1)).squeeze(1)
     counts = valid.to(rows.dtype)
     if weight is not None:
-        counts = where(valid, weight[chosen.long()], 0.0)
+        with table("weight"):
+            counts = where(valid, weight[chosen.long()], 0.0)
     losses = where(valid, -own * counts, 0.0)
     return (losses, counts) if target.ndim else (losses[0], counts[0])
 
