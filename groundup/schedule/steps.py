@@ -101,9 +101,7 @@ class Builder:
         """Strides of a temporary: row-major, or an image's (see `images`)."""
         return strides(shape, self.images)
 
-    def temporary(
-        self, shape: tuple[int, ...], dtype: DType, strides: tuple[Size, ...]
-    ) -> Memory:
+    def temporary(self, shape: tuple[int, ...], dtype: DType, strides: tuple[Size, ...]) -> Memory:
         sizes = tuple(size_of(s) for s in shape)
         self.temps.append(mul(total(sizes), dtype.itemsize))
         return Memory(Temp(len(self.temps) - 1), sizes, strides)
@@ -326,9 +324,7 @@ class Builder:
         self._append_all(kernel, params, several, [target], [group, mine], problem.checks)
         return True
 
-    def _choose(
-        self, part: Part, target: Memory, several: bool
-    ) -> tuple[Problem, Choice] | None:
+    def _choose(self, part: Part, target: Memory, several: bool) -> tuple[Problem, Choice] | None:
         """How to run one part of a contraction; copies that it asks for are made."""
         from .contract import SMALL, Problem
         from .tiles import choose
@@ -404,9 +400,8 @@ class Builder:
         self._append(kernel, params, parallel, target, group, checks)
 
     def _nests(
-        self, parts: list[Part], target: Memory, params: Parameters,
-        checks: list[Noted],
-    ) -> tuple[list[Nest], bool]:  # fmt: skip
+        self, parts: list[Part], target: Memory, params: Parameters, checks: list[Noted]
+    ) -> tuple[list[Nest], bool]:
         """(plain loops for residues, whether threads share them): those of one shape share their
         loops, and what they read."""
         unit = next((step for s, step in zip(target.strides, parts[0].steps) if s == 1), 1)
