@@ -54,7 +54,8 @@ def captured(depth: int) -> tuple[Any, list[float], Any]:
 
 def kernels(step: Any) -> tuple[int, int]:
     """(steps of the plan, kernels that differ)."""
-    plan = step.latest()[1]
+    roots, plan = step.latest()
+    plan = plan.whole(roots)
     return len(plan.steps), len({s.kernel for s in plan.steps})
 
 

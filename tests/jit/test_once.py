@@ -59,8 +59,8 @@ class Watched:
 
 def test_copies_of_weights_are_made_once() -> None:
     w = Watched(model()).used()
-    first = w.f.latest()[1]
-    assert any(not s.groups for s in first.steps)  # a copy into panels
+    roots, plan = w.f.latest()
+    assert any(not s.groups for s in plan.whole(roots).steps)  # a copy into panels
     replay = w.f._latest
     assert replay is not None and replay.standing is not None
     memory = replay.standing.once.memory
