@@ -134,7 +134,8 @@ class Jit(Generic[P, R]):
         return self._look_up(args, kwargs)
 
     def latest(self) -> tuple[list[Node], Plan]:
-        """The graph and the plan of the newest capture, for `gu.explain`."""
+        """The graph and the plan of the newest capture, for `gu.explain`; one from disk has its
+        kernels only where it is asked for as a whole (`Plan.whole`)."""
         if not self._captures:
             raise JitError("this function has not been called yet: there is nothing captured")
         newest = list(self._captures.values())[-1]
