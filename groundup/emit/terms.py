@@ -106,13 +106,15 @@ def sum_broadcast(
         under a window, a column of which comes from memory a few lines at a time."""
         below, (window, count) = k.outer[-1][0], k.k[0]
         step = int(c.offset(c.strides(k.a, window), 1))
-        new = int(c.offset(c.strides(k.a, below), 1)) // step
+        new = int(c.offset(c.strides(k.a, below), 1)) // abs(step)
+        rows = int(size(e, count))
+        unread = range(rows, rows + new) if step > 0 else range(-new, 0)
         scope = e.open(f.region)
         for variable, _ in k.k:
             e.bindings[variable] = Binding("0", 0, scope)
         start = c.base(k.a)
         f.declare("void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-        for row in range(int(size(e, count)), int(size(e, count)) + new):
+        for row in unread:
             for r in a_rows:
                 first = (row * step + int(r)) * a_type.itemsize
                 for line in range(0, vectors * c.width * a_type.itemsize, 64):

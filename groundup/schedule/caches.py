@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PAGE = 4096
 LINE = 64  # bytes
 FIRST = 16 << 10  # bytes: half of a first-level cache
+FIRST_LEVEL = 32 << 10  # bytes: what is there of it on any processor
 AHEAD = 256 << 10  # bytes of rows: fewer soon lie in the second-level cache
 WINDOW = 8  # rows of a window that slides over an image
 FAR, WALK = 16 << 10, 1.7  # bytes between two terms, and how much longer such a walk takes
@@ -63,6 +64,15 @@ def lines(p: Problem, a: Operand, m: Node, rows: int) -> float:
     return anew if anew * terms(p) * LINE > FIRST else 0.0
 
 
+def fresh(p: Problem, a: Operand, b: Operand, m: Node | None, rows: int) -> int:
+    """Vectors of a that each term of a tile of vectors of both operands finds in the second level
+    of cache, for each vector of b, where b comes from there."""
+    if elements(p, b) * p.itemsize <= FIRST:
+        return 0
+    slides = m is None or a.strides[m] == a.strides.get(p.k[-1], 0)
+    return 1 if slides else rows
+
+
 def crowded(p: Problem, a: Operand, m: Node, rows: int) -> bool:
     """Do the rows of a tile fall onto the same lines of the first-level cache (64 sets of 8 lines
     of 64 bytes on x86-64), so that they push each other out?"""
@@ -80,9 +90,10 @@ def scattered(p: Problem, a: Operand, m: Node, columns: int) -> bool:
     a page of its own? No processor sees so many short rows coming."""
     if a.strides.get(p.k[-1], 0) != 1:
         return False
-    row = 1  # elements that follow each other, in one loop of the sum or several
+    row = 1  # elements that follow each other (or each precedes the one before), in several loops
     for v in reversed(p.k):
-        if a.strides.get(v, 0) != row:
+        step = a.strides.get(v, 0)
+        if isinstance(step, Sym) or abs(int(step)) != row:
             break
         row *= value(p.extents[v])
     apart = value(a.strides[m]) * p.itemsize >= PAGE > row * p.itemsize
@@ -141,5 +152,5 @@ def slides(p: Problem, c: Choice) -> bool:
     steps = [c.a.strides.get(v, 0) for v in (below, p.k[0], c.m)]
     if any(isinstance(s, Sym) for s in (*steps, p.extents[p.k[0]])) or not steps[1]:
         return False
-    new, rest = divmod(value(steps[0]), value(steps[1]))
+    new, rest = divmod(value(steps[0]), abs(value(steps[1])))  # backward in a gradient
     return not rest and 0 < new <= value(p.extents[p.k[0]]) <= WINDOW

@@ -12,7 +12,7 @@ from ..emit.contraction import split
 from ..ir.node import Node
 from ..ir.record import replace
 from . import caches
-from .caches import FIRST, LINE, PAGE, WALK
+from .caches import FIRST, FIRST_LEVEL, LINE, PAGE, WALK
 from .contract import Choice, Gather, Operand, Problem
 from .lower import affine
 from .pack import turned
@@ -22,6 +22,7 @@ from .winners import elected
 PANEL = 320 << 10  # bytes of b that one tile walks: they stay in the second-level cache
 NEAR = 640 << 10  # bytes of both operands that all tiles walk in one block, likewise
 LEAST_BLOCK = 512  # terms of a block: fewer, and keeping the sums between blocks shows
+RUN = 16  # likewise, where both operands are vectors
 # Cycles an element, where the output is not contiguous along the vector: within a few lines, and
 # where each lane has a page of its own.
 SCATTER, SCATTER_FAR = 1.5, 5.0
@@ -170,7 +171,8 @@ def _tiles(
             cycles = sum(
                 count * _tile_cycles(
                     p, r, vectors, columns, width, paired, every, loose,
-                    0.0 if paired or m is None else caches.lines(p, a, m, r),
+                    caches.fresh(p, a, b, m, r) if paired
+                    else 0.0 if m is None else caches.lines(p, a, m, r),
                 )
                 for r, count in tiles
             ) + edges * sum(count for _, count in tiles) * -(-columns // (vectors * width))
@@ -238,7 +240,7 @@ def _tile_cycles(
 ) -> float:  # fmt: skip
     """About how many cycles the tiles of some rows take, over all columns; `loose`: the pairs of a
     and of b are put together (or their numbers held against 2⁻¹²⁶) in the tile; `lines`: of a that
-    each term finds in the second level of cache."""
+    each term finds in the second level of cache (paired: vectors, for each of b's)."""
     whole, rest = divmod(columns, vectors * width)
     # Two vectors are multiplied in a cycle, and two are loaded, a repeated number like any other:
     # then halves of a cycle are counted. Where a processor works in halves it is one.
@@ -263,7 +265,8 @@ def _tile_cycles(
             work /= 2
         per_step = max(work, loads, 4 if wide else 8) + (0.5 if p.bounds else 0.2) + every
         # What a tile reads of b comes from the second level of cache; see `_arrange`.
-        per_step = max(per_step, (v * width * 4 + lines * LINE) / near)
+        far = lines * (v * width * 4 if paired else LINE)
+        per_step = max(per_step, (v * width * 4 + far) / near)
         cycles += count * (terms * per_step + rows * v * 2 + 15)
     return cycles
 
@@ -410,6 +413,9 @@ def _arrange(p: Problem, c: Choice) -> None:
         return
     if across and terms * (rows + columns) * itemsize > NEAR and near >= LEAST_BLOCK:
         most = min(most, near)
+    if c.paired and outer and caches.elements(p, c.b) * itemsize > FIRST:
+        # Each tile of an outer loop (a tap of a window) reads the same vectors of both again.
+        most = max(RUN, FIRST_LEVEL // (2 * c.vectors * width))
     if terms <= most * 5 // 4:
         return
     inner = 1

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from .arguments import SCALARS, constant
@@ -16,6 +16,8 @@ from .storage import Storage
 _MISSING = object()
 _SKIP = (types.ModuleType, type, types.BuiltinFunctionType, types.MethodDescriptorType)
 _OWN = __package__.partition(".")[0]
+OFTEN = 64  # looks from which straight code pays: it takes a millisecond to make
+FEW = 256  # places: of a larger model the look is small beside a step
 
 
 class _Part(NamedTuple):
@@ -30,6 +32,8 @@ class Reach:
     Two walks with equal keys lead to the same graph; `unchanged()` tells cheaply whether a new walk
     could differ from this one.
     """
+
+    _straight: Callable[[], bool] | None
 
     def __init__(self, roots: tuple[Any, ...]) -> None:
         self.tensors: list[Core] = []
@@ -59,26 +63,13 @@ class Reach:
         if self.stale:
             return False
         try:
-            for mapping, key, value in self._dicts:
-                if mapping[key] is not value:
-                    return False
-            for items, i, value in self._lists:
-                if items[i] is not value:
-                    return False
-            for cell, value in self._cells:
-                if cell.cell_contents is not value:
-                    return False
+            if not (self._straight() if self._straight is not None else self._in_loops()):
+                return False
             for container, key, value in self._others:
                 if container.get(key, _MISSING) is not value:
                     return False
         except (KeyError, IndexError, ValueError):  # ValueError: an empty cell
             return False
-        for container, length in self._lengths:
-            if len(container) != length:
-                return False
-        for t, storage, no_leaf, grad in self._tensors:
-            if t._storage is not storage or t._grad is not grad or (t._leaf is None) is not no_leaf:
-                return False
         for optimizer, made in self._structures:
             if not optimizer.up_to_date():
                 optimizer.refresh_hyperparameters()
@@ -86,6 +77,56 @@ class Reach:
                 if self.stale:
                     return False
         return True
+
+    def _in_loops(self) -> bool:
+        """Do the usual places hold what they held? Asked often, straight code is made of it."""
+        for mapping, key, value in self._dicts:
+            if mapping[key] is not value:
+                return False
+        for items, i, value in self._lists:
+            if items[i] is not value:
+                return False
+        for cell, value in self._cells:
+            if cell.cell_contents is not value:
+                return False
+        for container, length in self._lengths:
+            if len(container) != length:
+                return False
+        for t, storage, no_leaf, grad in self._tensors:
+            if t._storage is not storage or t._grad is not grad or (t._leaf is None) is not no_leaf:
+                return False
+        self._looks += 1
+        if self._looks == OFTEN and len(self.slots) <= FEW:
+            self._straight = self._straightened()
+        return True
+
+    def _straightened(self) -> Callable[[], bool]:
+        """What `_in_loops` asks, without loops: a small step is over in less time than those take.
+
+        A function of no arguments; what it looks at are defaults of its parameters, v0, v1, …:
+        local variables, which Python reads fastest.
+        """
+        known: dict[str, Any] = {}
+        names: dict[int, str] = {}  # by id
+
+        def name(x: Any) -> str:
+            if id(x) not in names:
+                names[id(x)] = f"v{len(names)}"
+                known[names[id(x)]] = x
+            return names[id(x)]
+
+        asked: list[str] = []
+        for container, key, value in (*self._dicts, *self._lists):
+            at = repr(key) if type(key) in (str, int) else name(key)
+            asked.append(f"{name(container)}[{at}] is {name(value)}")
+        asked += [f"{name(c)}.cell_contents is {name(v)}" for c, v in self._cells]
+        asked += [f"len({name(c)}) == {length}" for c, length in self._lengths]
+        for t, storage, no_leaf, grad in self._tensors:
+            asked += [f"{name(t)}._storage is {name(storage)}", f"{name(t)}._grad is {name(grad)}"]
+            asked.append(f"{name(t)}._leaf is {'' if no_leaf else 'not '}None")
+        parameters = ", ".join(f"{v}={v}" for v in known)
+        exec(f"def same({parameters}): return {' and '.join(asked) or True}", known)
+        return known["same"]  # type: ignore[no-any-return]
 
     def new_gradients(self, replaced: dict[int, Core]) -> None:
         """Other gradients stand in the places of those (by id) that were found."""
@@ -110,6 +151,8 @@ class Reach:
         for i, t in enumerate(self.tensors):
             self.storages.setdefault(t._storage, i)
         self._tensors = [(t, t._storage, t._leaf is None, t._grad) for t in self.tensors]
+        self._looks = 0
+        self._straight = None
 
     # ---- the walk ------------------------------------------------------------------------------
 

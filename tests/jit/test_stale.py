@@ -11,7 +11,13 @@ import pytest
 
 import groundup as gu
 from groundup import nn
-from groundup.tensor import JitError
+from groundup.tensor import JitError, reach
+
+
+@pytest.fixture(autouse=True, params=["loops", "straight"])
+def look(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to look at what is reached: the one of the first calls, and that of many."""
+    monkeypatch.setattr(reach, "OFTEN", 1 if request.param == "straight" else 1 << 60)
 
 
 def same_as_plain(f: Any, *calls: tuple[Any, ...]) -> None:
@@ -275,3 +281,43 @@ def test_a_call_that_only_computes_sees_what_every_call_sees() -> None:
             take(table, bad)
     scale[0] = 3.0
     assert take(table, places)[0].tolist() == (table[places] * 3.0).tolist()
+
+
+def test_what_was_looked_at_often_is_still_seen() -> None:
+    """Each kind of place, after so many calls that straight code looks at it."""
+    numbers, table, weight = [2.0], {"a": 3.0}, gu.ones(2)
+    layer = nn.Linear(2, 2)
+    bias = 1.0
+
+    def f(x: Any) -> Any:
+        total = sum(numbers) + table["a"] + bias
+        return layer(x) * total + weight + len(table)
+
+    g, x = gu.jit(f), gu.ones(3, 2)
+
+    def look() -> None:
+        for _ in range(3):
+            assert g(x).tolist() == f(x).tolist()
+
+    look()
+    numbers[0] = 5.0
+    look()
+    numbers.append(1.0)
+    look()
+    table["a"] = 4.0
+    look()
+    table["b"] = 0.0
+    look()
+    bias = 2.0
+    look()
+    with gu.no_grad():
+        weight.add_(1.0)
+    look()
+    weight = gu.zeros(2)
+    look()
+    layer.weight = nn.Parameter(gu.ones(2, 2))
+    look()
+    layer.weight.requires_grad_(False)
+    look()
+    layer.bias.grad = gu.ones(2)
+    look()
