@@ -109,6 +109,53 @@ def test_second_derivatives_of_a_transposed_convolution() -> None:
     near(mine, penalty(t, t.nn.functional.conv_transpose1d, t.autograd.grad, *theirs), 1e-4)
 
 
+@pytest.mark.parametrize(("channels", "stride", "dilation"), [
+    (64, 1, 1), (130, 1, 1), (64, 2, 1), (72, 1, 2), (128, 1, 1),
+])  # fmt: skip
+def test_depthwise_windows_over_whole_pixels(channels: int, stride: int, dilation: int) -> None:
+    """Images whose channels lie together, large enough that sums wait between blocks of terms: the
+    reference's values, and one set of bits for any number of threads."""
+    image = gu.from_numpy(numbers(3, 9, 19, channels))
+    w = gu.from_numpy(numbers(channels, 1, 3, 3, seed=1))
+
+    def f(image: gu.Tensor, w: gu.Tensor) -> tuple[gu.Tensor, ...]:
+        x, w = image.permute(0, 3, 1, 2).detach().requires_grad_(), w.detach().requires_grad_()
+        y = F.conv2d(x, w, None, stride, dilation, dilation, channels)
+        y.backward(y.detach())
+        assert x.grad is not None and w.grad is not None
+        return y, x.grad, w.grad
+
+    def apart(x: np.ndarray[Any, Any], w: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], ...]:
+        """The same, a tap at a time, in float64."""
+        n, h, v, c = x.shape
+        wide = np.zeros((n, h + 2 * dilation, v + 2 * dilation, c))
+        wide[:, dilation:-dilation, dilation:-dilation] = x
+        rows, columns = -(-h // stride), -(-v // stride)
+        taps = [(i, j) for i in range(3) for j in range(3)]
+
+        def part(i: int, j: int) -> Any:
+            return np.s_[:, i * dilation : i * dilation + rows * stride : stride,
+                         j * dilation : j * dilation + columns * stride : stride]  # fmt: skip
+
+        y = sum(wide[part(i, j)] * w[:, 0, i, j] for i, j in taps)
+        dx, dw = np.zeros_like(wide), np.zeros_like(w, float)
+        for i, j in taps:
+            dx[part(i, j)] += y * w[:, 0, i, j]
+            dw[:, 0, i, j] = (y * wide[part(i, j)]).sum((0, 1, 2))
+        return y, dx[:, dilation:-dilation, dilation:-dilation], dw
+
+    bits = set()
+    for threads in (1, 2, 3, 8):
+        gu.set_num_threads(threads)
+        found = [t.numpy() for t in gu.jit(f)(image, w)]
+        bits.add(b"".join(np.ascontiguousarray(t).tobytes() for t in found))
+    assert len(bits) == 1
+    for got, want in zip(found, apart(image.numpy().astype(float), w.numpy()), strict=True):
+        want = want.transpose(0, 3, 1, 2) if got.shape != want.shape else want
+        # A sum of hundreds of terms is off by their size, whatever is left of it.
+        np.testing.assert_allclose(got, want, rtol=2e-6, atol=2e-6 * np.abs(want).max())
+
+
 def test_float64_stays_float64() -> None:
     x, w = numbers(2, 3, 4, dtype=np.float64), numbers(3, 2, 3, seed=1, dtype=np.float64)
     compare(
