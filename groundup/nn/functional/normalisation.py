@@ -192,20 +192,18 @@ def instance_norm(
             "instance_norm: an image needs more than 1 element to have a variance"
             + shapes_at_line(input=x.shape)
         )
-    over = tuple(range(2, x.ndim))
-    mean = x.mean(over, True)
-    centred = x - mean
-    var = (centred * centred).mean(over, True)
+    n, c, *p = axes(x.ndim)
+    mean = x[n, c, *p].mean(*p).order(n, c)
+    centred = (x[n, c, *p] - mean[n, c]).order(n, c, *p)
+    var = centred[n, c, *p].square().mean(*p).order(n, c)
     if running_mean is not None and running_var is not None:
         with no_grad():
-            unbiased = var.detach() * (count / (count - 1))
-            own = mean.detach().reshape(x.shape[:2]).mean(0)
-            running_mean.add_((own - running_mean) * momentum)
-            running_var.add_((unbiased.reshape(x.shape[:2]).mean(0) - running_var) * momentum)
-    y = centred * (var + eps).rsqrt()
-    tail = (1,) * (x.ndim - 2)
-    y = y if weight is None else y * weight.reshape(-1, *tail)
-    return y if bias is None else y + bias.reshape(-1, *tail)
+            _move(running_mean, mean.detach().mean(0), momentum)
+            _move(running_var, var.detach().mean(0) * (count / (count - 1)), momentum)
+    scale = (var[n, c] + eps).rsqrt().order(n, c)
+    y = (centred[n, c, *p] * scale[n, c]).order(n, c, *p)
+    y = y if weight is None else (y[n, c, *p] * weight[c]).order(n, c, *p)
+    return y if bias is None else (y[n, c, *p] + bias[c]).order(n, c, *p)
 
 
 def rms_norm(
@@ -230,10 +228,14 @@ def rms_norm(
             f"rms_norm: the weight has one number for each place that is normalised, {sizes}"
             + shapes_at_line(input=x.shape, weight=weight.shape)
         )
-    over = tuple(range(x.ndim - len(sizes), x.ndim))
-    square = (x * x).mean(over, True)
-    y = x * (square + (x.dtype.eps if eps is None else eps)).rsqrt()
-    return y if weight is None else y * weight
+    if x.ndim == len(sizes):
+        return rms_norm(x.unsqueeze(0), sizes, weight, eps).squeeze(0)
+    at = axes(x.ndim)
+    n, k = at[: -len(sizes)], at[-len(sizes) :]
+    square = x[*at].square().mean(*k).order(*n)
+    scale = (square[*n] + (x.dtype.eps if eps is None else eps)).rsqrt().order(*n)
+    y = (x[*at] * scale[*n]).order(*at)
+    return y if weight is None else (y[*at] * weight[*k]).order(*at)
 
 
 def local_response_norm(
