@@ -289,7 +289,9 @@ def _edges(p: Problem, m: Node) -> float:
 def _uncrowded(p: Problem, a: Operand, m: Node, cost: float) -> tuple[float, bool]:
     """(the cost, whether a is copied first into rows that are not crowded)."""
     if _rows_packable(p, a, m):
-        copied = cost + COPY * caches.elements(p, a)
+        elements = caches.elements(p, a)
+        away = AWAY if elements * p.itemsize > LARGE else 0.0
+        copied = cost + (COPY + away) * elements
         if copied < CROWDED * cost:
             return copied, True
     return CROWDED * cost, False
