@@ -290,8 +290,9 @@ def _uncrowded(p: Problem, a: Operand, m: Node, cost: float) -> tuple[float, boo
     """(the cost, whether a is copied first into rows that are not crowded)."""
     if _rows_packable(p, a, m):
         elements = caches.elements(p, a)
-        away = AWAY if elements * p.itemsize > LARGE else 0.0
-        copied = cost + (COPY + away) * elements
+        # Of so many the copy leaves the caches, which is as slow as to turn them there.
+        each = TRANSPOSE if elements * p.itemsize > LARGE else COPY
+        copied = cost + each * elements
         if copied < CROWDED * cost:
             return copied, True
     return CROWDED * cost, False
