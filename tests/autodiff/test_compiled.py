@@ -16,10 +16,10 @@ from groundup.ir.node import Node, alu, const, fresh, index, loops, out, read, r
 from groundup.schedule.execute import execute
 
 from .. import build as B
-from ..graphs import EXAMPLES, make
+from ..graphs import examples, make
 
 
-@settings(max_examples=EXAMPLES // 3, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**64 - 1), st.integers(1, 6))
 def test_compiled_gradients_equal_the_reference(seed: int, steps: int) -> None:
     case = make(seed, steps, limit=120, leaves=True)
@@ -37,7 +37,7 @@ def test_compiled_gradients_equal_the_reference(seed: int, steps: int) -> None:
         np.testing.assert_allclose(got, wanted, rtol=0, atol=bound, err_msg=f"{case}\n{g}")
 
 
-@settings(max_examples=EXAMPLES // 3, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**64 - 1), st.integers(2, 6))
 def test_compiled_second_derivatives_equal_the_reference(seed: int, steps: int) -> None:
     """The adjoint of a product, an extreme or a choice holds reductions that guard one another."""

@@ -21,7 +21,7 @@ from groundup.ir.transform import toposort
 from groundup.ir.verify import verify
 
 from .. import build as B
-from ..graphs import EXAMPLES, make
+from ..graphs import examples, make
 
 
 def total(root: Node, seed: np.ndarray) -> float:
@@ -35,7 +35,7 @@ def moved(x: Node, by: np.ndarray) -> None:
     memory.write_bytes((data + by).tobytes())
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**64 - 1), st.integers(1, 6))
 @example(124988085652, 6)  # a jump of % on each side
 @example(1083875517, 6)  # a condition that reads, behind another

@@ -14,7 +14,7 @@ from groundup.ir.record import replace
 from groundup.schedule import Plan, Signature
 
 from .. import build as B
-from ..graphs import EXAMPLES, make
+from ..graphs import examples, make
 
 named: dict[str, Kernel] = {}  # by name, over all that follows
 
@@ -23,7 +23,7 @@ def _kernels(roots) -> list[Kernel]:  # type: ignore[no-untyped-def]
     return [s.kernel for s in Plan(Signature(roots), roots, [None] * len(roots)).steps]
 
 
-@settings(max_examples=EXAMPLES // 3, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**64 - 1), st.integers(2, 12))
 def test_one_name_one_text(seed: int, steps: int) -> None:
     for kernel in _kernels(make(seed, steps).roots):

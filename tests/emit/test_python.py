@@ -30,14 +30,14 @@ from groundup.ir.node import (
 from groundup.ir.verify import verify
 
 from .. import build as B
-from ..graphs import EXAMPLES, Case, graphs
+from ..graphs import Case, examples, graphs
 
 
 def numbers(node: object) -> list[object]:
     return values([node])[0]
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=list(HealthCheck))
 @given(graphs())
 def test_random_graphs_equal_numpy(case: Case) -> None:
     verify(case.roots)

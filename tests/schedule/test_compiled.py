@@ -17,10 +17,10 @@ from groundup.ir.verify import verify
 from groundup.schedule import execute
 
 from .. import build as B
-from ..graphs import EXAMPLES, Case, graphs
+from ..graphs import Case, examples, graphs
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=list(HealthCheck))
 @given(graphs())
 def test_random_graphs_equal_numpy(case: Case) -> None:
     verify(case.roots)

@@ -20,7 +20,7 @@ from groundup.schedule import Plan, Signature, execute
 from groundup.schedule.steps import Step, Temp
 
 from .. import build as B
-from ..graphs import EXAMPLES, make
+from ..graphs import examples, make
 
 
 def _plan(roots: list[Node]) -> Plan:
@@ -99,7 +99,7 @@ def test_gradients_share_memory_too() -> None:
     assert bound.live <= bound.arena < sum(bound.sizes.values())
 
 
-@settings(max_examples=EXAMPLES // 3, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**64 - 1), st.integers(2, 12))
 @example(1287, 6)
 def test_temporaries_that_live_at_once_never_overlap(seed: int, steps: int) -> None:

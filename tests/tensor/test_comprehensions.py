@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 import groundup as gu
 
-EXAMPLES = int(os.environ.get("GROUNDUP_GRAPHS", "60"))
+from ..graphs import examples
+
 SIZES = (1, 2, 3, 4, 5, 7)
 EXACT = 2.0**45
 
@@ -327,7 +328,7 @@ def run(result: gu.Tensor, leaves: list[gu.Tensor]) -> list[np.ndarray]:
 
 
 @settings(
-    max_examples=EXAMPLES, deadline=None, derandomize="GROUNDUP_GRAPHS" not in os.environ,
+    max_examples=examples(60), deadline=None, derandomize="GROUNDUP_GRAPHS" not in os.environ,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
 )  # fmt: skip
 @given(st.integers(0, 2**64 - 1), st.integers(0, 4))

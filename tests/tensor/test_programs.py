@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import groundup as gu
 
-from ..graphs import EXAMPLES
+from ..graphs import examples
 from .support import same, torch
 
 pytestmark = pytest.mark.peers
@@ -127,7 +127,7 @@ class Program:
         return values[len(inputs) :], loss
 
 
-@settings(max_examples=EXAMPLES // 3, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**64 - 1), st.integers(1, 8))
 def test_random_programs_are_as_in_torch(seed: int, steps: int) -> None:
     program = Program(seed, steps)
