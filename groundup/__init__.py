@@ -15,7 +15,7 @@ from groundup._version import __version__ as __version__
 # makes a Tensor; its room is reached as `from groundup.tensor import …`.
 _ROOMS = (
     "autodiff", "cli", "data", "datasets", "emit", "glass", "ir", "nn", "optim", "runtime",
-    "schedule", "train", "vision",
+    "schedule", "testing", "train", "vision",
 )  # fmt: skip
 _INNER = {"linalg": "groundup.tensor.linalg"}  # rooms inside another
 _GLASS = ("explain", "profile")  # the names of `groundup.glass` that are found here, too
@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from groundup import optim as optim
     from groundup import runtime as runtime
     from groundup import schedule as schedule
+    from groundup import testing as testing
     from groundup import train as train
     from groundup import vision as vision
     from groundup.tensor import linalg as linalg
