@@ -393,7 +393,9 @@ def compute_with_owned(todo: list[Storage]) -> tuple[list[Storage], list[Buffer]
     more: dict[Storage, None] = {}
     for node in signature.owned:
         s = node.owner()
-        if s is None or s.pending is not node or s.buffer is not None or s in todo:
+        if s is None or s.pending is None or s.buffer is not None or s in todo:
+            continue
+        if s.pending is not node and not (s.pending.op == "detach" and s.pending.src[0] is node):
             continue
         if node.op == "loops" and node.src[0].op not in ("read", "const"):
             more[s] = None

@@ -88,7 +88,7 @@ class Storage:
         self.version = 0
         self.born = next(births)  # tells what was made while jit captures
         if pending is not None:
-            pending.owner = weakref.ref(self)
+            self._owns(pending)
         # The operation count when the oldest part of the pending expression was written: the span
         # to now bounds how many tensors it still has to compute.
         self.oldest = serial if pending is not None else _NEVER
@@ -127,13 +127,24 @@ class Storage:
             return
         self._items = self.buffer = self.number = self._memory = None
         self.pending, self.oldest = node, oldest
-        node.owner = weakref.ref(self)
+        self._owns(node)
 
     def put(self, buffer: Buffer) -> None:
         """Give the storage a new value that has been computed already; nobody is capturing."""
         self.version += 1
         self._items = self.number = self.pending = self._memory = None
         self.buffer, self.oldest = buffer, _NEVER
+
+    def _owns(self, node: Node) -> None:
+        """Let a value know who will ask for it: what is computed from it computes it, too.
+
+        A gradient is detached from its history; other gradients are computed from what it detaches.
+        """
+        node.owner = ref = weakref.ref(self)
+        if node.op == "detach":
+            value = node.src[0]
+            if value.owner is None or value.owner() is None:
+                value.owner = ref
 
     # ---- memory ----------------------------------------------------------------------------
 
@@ -154,6 +165,8 @@ class Storage:
         self.oldest = _NEVER
         if node.op != "buffer":
             node.cache = buffer
+        if node.op == "detach":
+            node.src[0].cache = buffer
         if not node.tracked:
             self.pending = self._memory = None
 
