@@ -142,7 +142,9 @@ if TYPE_CHECKING:
         cartesian_prod as cartesian_prod,
         cat as cat,
         cdist as cdist,
+        cdouble as cdouble,
         ceil as ceil,
+        cfloat as cfloat,
         chain_matmul as chain_matmul,
         cholesky_inverse as cholesky_inverse,
         cholesky_solve as cholesky_solve,
@@ -152,7 +154,10 @@ if TYPE_CHECKING:
         clamp_min as clamp_min,
         column_stack as column_stack,
         combinations as combinations,
+        complex128 as complex128,
+        complex64 as complex64,
         concat as concat,
+        conj as conj,
         copysign as copysign,
         corrcoef as corrcoef,
         cos as cos,
@@ -232,6 +237,7 @@ if TYPE_CHECKING:
         hstack as hstack,
         hypot as hypot,
         i0 as i0,
+        imag as imag,
         index_add as index_add,
         index_copy as index_copy,
         index_fill as index_fill,
@@ -246,6 +252,7 @@ if TYPE_CHECKING:
         int64 as int64,
         int8 as int8,
         inverse as inverse,
+        is_complex as is_complex,
         is_grad_enabled as is_grad_enabled,
         isclose as isclose,
         isfinite as isfinite,
@@ -338,6 +345,7 @@ if TYPE_CHECKING:
         randn as randn,
         randn_like as randn_like,
         randperm as randperm,
+        real as real,
         reciprocal as reciprocal,
         relu as relu,
         remainder as remainder,
@@ -416,6 +424,8 @@ if TYPE_CHECKING:
         var as var,
         var_mean as var_mean,
         vdot as vdot,
+        view_as_complex as view_as_complex,
+        view_as_real as view_as_real,
         vsplit as vsplit,
         vstack as vstack,
         where as where,
@@ -424,6 +434,7 @@ if TYPE_CHECKING:
         zeros_like as zeros_like,
     )
     from groundup.tensor.autocast import autocast as autocast
+    from groundup.tensor.complex.parts import complex as complex
     from groundup.tensor.create import tensor as tensor
     from groundup.tensor.jit import jit as jit
     from groundup.tensor.statistics import mode as mode

@@ -13,7 +13,7 @@ class DType:
     """One element type; compare by identity (each exists once)."""
 
     name: str
-    kind: str  # 'b' bool, 'u' unsigned, 'i' signed, 'f' floating
+    kind: str  # 'b' bool, 'u' unsigned, 'i' signed, 'f' floating, 'c' complex
     bits: int
     fmt: str  # code of the struct module for one element ('' when Python has none)
     llvm: str  # the type of one element in registers: 16-bit floats are their bits
@@ -36,6 +36,10 @@ class DType:
         return self.kind in "iu"
 
     @property
+    def is_complex(self) -> bool:
+        return self.kind == "c"
+
+    @property
     def min(self) -> int:
         """The smallest value of an integer or bool type."""
         return -(1 << (self.bits - 1)) if self.kind == "i" else 0
@@ -49,10 +53,21 @@ class DType:
 
     @property
     def eps(self) -> float:
-        """The gap between 1 and the next larger value of a floating type."""
+        """The gap between 1 and the next larger value of a floating type, or of the parts."""
+        parts = self.to_real() if self.is_complex else self
         return {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10}.get(
-            self.name, 2.0**-7
+            parts.name, 2.0**-7
         )
+
+    def to_real(self) -> DType:
+        """The type of the parts of a complex number; any other type is its own."""
+        return {"complex64": float32, "complex128": float64}.get(self.name, self)
+
+    def to_complex(self) -> DType:
+        """The complex type whose parts are of this floating type."""
+        if self.is_complex:
+            return self
+        return complex128 if self is float64 else complex64
 
     def __repr__(self) -> str:
         return f"groundup.{self.name}"
@@ -81,6 +96,12 @@ ALL: tuple[DType, ...] = (
 )  # fmt: skip
 BY_NAME: dict[str, DType] = {d.name: d for d in ALL}
 
+# Pairs of two floating numbers. Expressions do not know them: a tensor of complex numbers is a
+# tensor of real ones with a last axis of two (groundup/tensor/complex).
+complex64 = DType("complex64", "c", 64, "", "", 13)
+complex128 = DType("complex128", "c", 128, "", "", 14)
+COMPLEX: tuple[DType, ...] = (complex64, complex128)
+
 _SIGNED = {8: int8, 16: int16, 32: int32, 64: int64}
 
 
@@ -95,6 +116,8 @@ def promote(a: DType, b: DType) -> DType:
         return b
     if b.kind == "b":
         return a
+    if a.is_complex or b.is_complex:
+        return complex128 if float64 in (a.to_real(), b.to_real()) else complex64
     if a.is_float or b.is_float:
         if not a.is_float:
             return b

@@ -209,6 +209,8 @@ def cast(x: Node, dtype: DType) -> Node:
         return x
     if x.op == "const":
         return const(x.value, dtype)
+    if dtype.kind == "c":
+        raise TypeError(f"one number of an expression is real, not {dtype.name}")
     return make("cast", dtype, (), (x,), None)
 
 

@@ -50,6 +50,8 @@ def cast(value: Number, dtype: DType) -> Number:
         return bool(value != 0)
     if dtype.is_float:
         return round_to(value if isinstance(value, float) else _nearest(value, dtype), dtype)
+    if dtype.kind == "c":
+        raise TypeError(f"one number of an expression is real, not {dtype.name}")
     if isinstance(value, float):
         if math.isnan(value):
             return 0

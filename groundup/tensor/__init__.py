@@ -13,6 +13,8 @@ from ..ir.dtype import (
     DType,
     bfloat16,
     bool_,
+    complex64,
+    complex128,
     float16,
     float32,
     float64,
@@ -184,6 +186,15 @@ if TYPE_CHECKING:
         unfold,
     )
     from .broadcast import explain_broadcast
+    from .complex.parts import (
+        complex,
+        conj,
+        imag,
+        is_complex,
+        real,
+        view_as_complex,
+        view_as_real,
+    )
     from .contract import bmm, dot, einsum, matmul, mm, mv, outer
     from .custom import custom_derivative
     from .edges import outside
@@ -348,6 +359,9 @@ if TYPE_CHECKING:
 # The same names, by the module that is imported when one of them is used (PEP 562).
 _LATER = {
     "broadcast": ("explain_broadcast",),
+    "complex.parts": (
+        "complex", "conj", "imag", "is_complex", "real", "view_as_complex", "view_as_real",
+    ),
     "contract": ("bmm", "dot", "einsum", "matmul", "mm", "mv", "outer"),
     "custom": ("custom_derivative",),
     "edges": ("outside",),
@@ -429,12 +443,14 @@ class _Floor(ModuleType):
             super().__setattr__(name, value)
 
 
-globals().pop("mode")  # bound by the imports above; `gu.mode` is the function
+for _room in ("mode", "complex"):  # bound by the imports above; `gu.mode` is the function
+    globals().pop(_room)
 sys.modules[__name__].__class__ = _Floor
 
 # The types under PyTorch's other names; `bool`, `float` and `int` shadow Python's in `gu` only.
 bool = bool_
 half, float, double = float16, float32, float64
+cfloat, cdouble = complex64, complex128
 short, int, long = int16, int32, int64
 
 __all__ = [
@@ -507,7 +523,9 @@ __all__ = [
     "cartesian_prod",
     "cat",
     "cdist",
+    "cdouble",
     "ceil",
+    "cfloat",
     "chain_matmul",
     "cholesky_inverse",
     "cholesky_solve",
@@ -517,7 +535,11 @@ __all__ = [
     "clamp_min",
     "column_stack",
     "combinations",
+    "complex",
+    "complex128",
+    "complex64",
     "concat",
+    "conj",
     "copysign",
     "corrcoef",
     "cos",
@@ -595,6 +617,7 @@ __all__ = [
     "hstack",
     "hypot",
     "i0",
+    "imag",
     "index_add",
     "index_copy",
     "index_fill",
@@ -609,6 +632,7 @@ __all__ = [
     "int64",
     "int8",
     "inverse",
+    "is_complex",
     "is_grad_enabled",
     "isclose",
     "isfinite",
@@ -702,6 +726,7 @@ __all__ = [
     "randn",
     "randn_like",
     "randperm",
+    "real",
     "realize",
     "reciprocal",
     "relu",
@@ -781,6 +806,8 @@ __all__ = [
     "var",
     "var_mean",
     "vdot",
+    "view_as_complex",
+    "view_as_real",
     "vsplit",
     "vstack",
     "where",

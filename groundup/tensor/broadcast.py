@@ -13,7 +13,7 @@ from .core import Core
 from .errors import at_line, picture
 from .pointwise import broadcast
 from .shape import broadcast_to, sizes
-from .show import _Format
+from .show import Format
 
 _LETTERS = "abcdefgh"
 GRID = 8  # rows and columns of a result whose cells are shown
@@ -68,7 +68,7 @@ class Broadcast:
             if not axes or not isinstance(operand, Core):
                 continue
             values = broadcast_to(operand, self.shape).contiguous().reshape(-1).tolist()
-            form = _Format(values, operand.dtype.is_float)
+            form = Format(values, operand.dtype.is_float)
             lines += ["", f"  {name} as it takes part, (repeated) where nothing is stored:"]
             for r in range(rows):
                 cells = []

@@ -318,6 +318,32 @@ class Core:
         return not self.tracked() and not self._storage.pending_tracked()
 
 
+class Paired(Core):
+    """A tensor of complex numbers: each a pair (re, im) along one more axis of a real tensor.
+
+    It has no expression of its own, so a function that does not know it raises TypeError. One that
+    does asks `is_complex` and goes on in the room of its counterpart (tensor/complex).
+    """
+
+    _pair: Tensor
+
+    def over(self, f: Callable[[Tensor], Tensor]) -> Tensor:
+        """f of the pairs, as complex numbers again; f must leave the last axis as it is."""
+        raise NotImplementedError
+
+    def values(self, what: str) -> list[complex]:
+        """All elements as Python's numbers, in row-major order; errors say what asked for them."""
+        raise NotImplementedError
+
+
+def is_complex(*values: Any) -> bool:
+    """Is one of these a tensor of complex numbers?"""
+    for v in values:  # noqa: SIM110  # a generator takes twice the time
+        if isinstance(v, Paired):
+            return True
+    return False
+
+
 # ---- operands and results -----------------------------------------------------------------------
 
 

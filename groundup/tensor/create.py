@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..ir import dtype as dt
 from ..ir import node as ir
@@ -24,6 +24,9 @@ from .shape import expand, reshape, sizes
 from .storage import Storage
 from .tensor import Tensor
 
+if TYPE_CHECKING:
+    from .complex.refusal import Pairs
+
 
 def from_node(node: Node, requires_grad: bool = False) -> Tensor:
     """The tensor of an expression that reads no other tensor."""
@@ -37,17 +40,28 @@ def from_node(node: Node, requires_grad: bool = False) -> Tensor:
 def tensor(data: Any, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
     """A tensor with a copy of numbers, nested lists, an array or another tensor.
 
-    dtype: inferred unless given: bool, int64 or float32. Raises ShapeError for ragged lists.
+    dtype: inferred unless given: bool, int64, float32 or complex64. Raises ShapeError for ragged
+    lists.
 
     >>> gu.tensor([[1, 2], [3, 4]]).shape
     (2, 2)
     """
     if isinstance(data, Core):
-        given = as_tensor(Tensor(data), dtype)
+        assert isinstance(data, Tensor)
+        given = as_tensor(data.detach(), dtype)
         copied = given.clone()
         return copied.requires_grad_() if requires_grad else copied
-    result = Tensor._make(storage_from_data(data, dtype))
+    result = made_of(storage_from_data(data, dtype))
     return result.requires_grad_() if requires_grad else result
+
+
+def made_of(storage: Storage | Pairs) -> Tensor:
+    """The tensor of data, real or complex."""
+    if isinstance(storage, Storage):
+        return Tensor._make(storage)
+    from .complex.tensor import ComplexTensor
+
+    return ComplexTensor.of(storage)
 
 
 def as_tensor(data: Any, dtype: DType | None = None) -> Tensor:
@@ -62,9 +76,25 @@ def from_numpy(array: Any, copy: bool = True) -> Tensor:
 
     Raises TypeError for element types that groundup does not have.
     """
-    from .interop import storage_from_array
+    from .interop import values_from_array
 
-    return Tensor._make(storage_from_array(array, copy=copy))
+    return made_of(values_from_array(array, None, copy))
+
+
+def filled(
+    shape: tuple[int, ...], value: Any, dtype: DType, requires_grad: bool = False
+) -> Tensor:
+    """One value everywhere."""
+    if dtype.kind == "c":
+        from .complex.create import filled as counterpart
+
+        result = counterpart(shape, value, dtype)
+        return result.requires_grad_() if requires_grad else result
+    if isinstance(value, complex):
+        raise TypeError(
+            f"{value} is none of {dtype.name}; give dtype=gu.complex64, or its .real" + at_line()
+        )
+    return from_node(ir.loops(shape, ir.const(value, dtype)), requires_grad)
 
 
 def _shape(operation: str, args: Sequence[Any]) -> tuple[int, ...]:
@@ -86,7 +116,7 @@ def full(
         fill_value = fill_value.item()
     kind = number_dtype(fill_value) if dtype is None else dtype
     shape = _shape("full", (size,))
-    return from_node(ir.loops(shape, ir.const(fill_value, kind)), requires_grad)
+    return filled(shape, fill_value, kind, requires_grad)
 
 
 def zeros(*size: Any, dtype: DType = dt.float32, requires_grad: bool = False) -> Tensor:
@@ -95,12 +125,12 @@ def zeros(*size: Any, dtype: DType = dt.float32, requires_grad: bool = False) ->
     >>> gu.zeros(2, 3).tolist()
     [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     """
-    return from_node(ir.loops(_shape("zeros", size), ir.const(0, dtype)), requires_grad)
+    return filled(_shape("zeros", size), 0, dtype, requires_grad)
 
 
 def ones(*size: Any, dtype: DType = dt.float32, requires_grad: bool = False) -> Tensor:
     """A tensor of ones."""
-    return from_node(ir.loops(_shape("ones", size), ir.const(1, dtype)), requires_grad)
+    return filled(_shape("ones", size), 1, dtype, requires_grad)
 
 
 def empty(*size: Any, dtype: DType = dt.float32, requires_grad: bool = False) -> Tensor:
@@ -110,17 +140,17 @@ def empty(*size: Any, dtype: DType = dt.float32, requires_grad: bool = False) ->
 
 def zeros_like(a: Core, dtype: DType | None = None) -> Tensor:
     """Zeros in the shape and type of another tensor."""
-    return from_node(ir.loops(a._shape, ir.const(0, dtype or a.dtype)))
+    return filled(a._shape, 0, dtype or a.dtype)
 
 
 def ones_like(a: Core, dtype: DType | None = None) -> Tensor:
     """Ones in the shape and type of another tensor."""
-    return from_node(ir.loops(a._shape, ir.const(1, dtype or a.dtype)))
+    return filled(a._shape, 1, dtype or a.dtype)
 
 
-def full_like(a: Core, fill_value: Number, dtype: DType | None = None) -> Tensor:
+def full_like(a: Core, fill_value: Any, dtype: DType | None = None) -> Tensor:
     """One value in the shape and type of another tensor."""
-    return from_node(ir.loops(a._shape, ir.const(fill_value, dtype or a.dtype)))
+    return filled(a._shape, fill_value, dtype or a.dtype)
 
 
 def empty_like(a: Core, dtype: DType | None = None) -> Tensor:
@@ -213,6 +243,8 @@ def eye(
 ) -> Tensor:
     """Ones on the diagonal, zeros elsewhere."""
     shape = _shape("eye", (n, n if m is None else m))
+    if dtype.kind == "c":
+        return eye(n, m, dtype.to_real()).to(dtype).requires_grad_(requires_grad)
     equal = ir.alu("eq", ir.out(0), ir.out(1))
     body = ir.where(equal, ir.const(1, dtype), ir.const(0, dtype))
     return from_node(ir.loops(shape, body), requires_grad)

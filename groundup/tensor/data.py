@@ -6,32 +6,52 @@ Must not know operations.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..ir import dtype as dt
 from ..ir.dtype import DType
 from ..ir.scalar import cast
-from .core import Core
+from .core import Core, Paired
 from .errors import ShapeError, at_line
 from .storage import Storage, from_values
 
+if TYPE_CHECKING:
+    from .complex.refusal import Pairs
 
-def storage_from_data(data: Any, dtype: DType | None) -> Storage:
+
+def storage_from_data(data: Any, dtype: DType | None) -> Storage | Pairs:
     """A realised storage with a copy of the data; the type is inferred unless given.
 
-    bools give bool, integers int64, anything with a float float32. Raises ShapeError for ragged
+    bools give bool, integers int64, anything with a float float32; with a complex number complex64,
+    which is a storage of pairs. Raises ShapeError for ragged
     lists and such as contain themselves, TypeError for what is no number, OverflowError for
     integers beyond int64; a given `dtype` takes their low bits instead.
     """
     if hasattr(data, "__array__") and not isinstance(data, Core):
-        from .interop import storage_from_array
+        from .interop import values_from_array
 
-        return storage_from_array(data, dtype)
+        return values_from_array(data, dtype)
     flat, shape, inferred = _flattened(data)
     kind = inferred if dtype is None else dtype
+    if kind.is_complex or inferred.is_complex:
+        return _pairs(flat, shape, kind)
     if dtype is None and kind is dt.int64:
         _check_range(flat)
     return from_values([cast(v, kind) for v in flat], shape, kind)
+
+
+def _pairs(values: list[Any], shape: tuple[int, ...], dtype: DType) -> Pairs:
+    """Complex numbers as a storage of pairs."""
+    from .complex.refusal import Pairs
+
+    if not dtype.is_complex:
+        raise TypeError(
+            f"a complex number is none of {dtype.name}; give dtype=gu.complex64, or its .real"
+            + at_line()
+        )
+    part = dtype.to_real()
+    flat = [cast(p, part) for v in map(complex, values) for p in (v.real, v.imag)]
+    return Pairs(dtype, from_values(flat, (*shape, 2), part))
 
 
 def _check_range(values: list[Any]) -> None:
@@ -82,8 +102,8 @@ def _flattened(data: Any) -> tuple[list[Any], tuple[int, ...], DType]:
                 )
             inner = size
             values.extend(found)
-            kinds.add(bool if d.kind == "b" else float if d.is_float else int)
-        elif isinstance(x, bool | int | float):
+            kinds.add({"b": bool, "f": float, "c": complex}.get(d.kind, int))
+        elif isinstance(x, bool | int | float | complex):
             values.append(x)
             kinds.add(type(x))
         elif hasattr(x, "__index__"):
@@ -98,6 +118,8 @@ def _flattened(data: Any) -> tuple[list[Any], tuple[int, ...], DType]:
             )
     if inner:
         shape.extend(inner)
+    if complex in kinds:
+        return values, tuple(shape), dt.complex64
     if kinds == {bool}:
         return values, tuple(shape), dt.bool_
     integers = values and all(issubclass(k, int) for k in kinds)
@@ -111,7 +133,13 @@ def _is_list(x: Any) -> bool:
 def _from_tensor(x: Any) -> tuple[list[Any], tuple[int, ...], DType]:
     from .indexing import host_values
 
-    if isinstance(x, Core):
+    if isinstance(x, Core) and not isinstance(x, Paired):
         return host_values(x, "tensor(data)"), tuple(x._shape), x.dtype
-    storage = storage_from_data(x, None)
-    return storage.values(), storage.shape, storage.dtype
+    if not isinstance(x, Paired):
+        storage = storage_from_data(x, None)
+        if isinstance(storage, Storage):
+            return storage.values(), storage.shape, storage.dtype
+        from .complex.tensor import ComplexTensor
+
+        x = ComplexTensor.of(storage)
+    return x.values("tensor(data)"), tuple(x._shape), x.dtype

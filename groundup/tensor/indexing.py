@@ -349,7 +349,13 @@ def _value_from(a: Core, value: Any) -> Core:
         return a._make(storage_from_array(value))
     from .data import storage_from_data
 
-    return a._make(storage_from_data(value, None))
+    storage = storage_from_data(value, None)
+    if not isinstance(storage, Storage):
+        raise TypeError(
+            f"x[…] = value: a complex value cannot be written into {a.dtype.name}; write its .real"
+            + at_line()
+        )
+    return a._make(storage)
 
 
 def fitted(value: Any, shape: Shape) -> Any:

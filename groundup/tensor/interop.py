@@ -17,6 +17,8 @@ from .storage import Storage
 if TYPE_CHECKING:
     import numpy as np
 
+    from .complex.refusal import Pairs
+
 
 def storage_from_array(array: Any, dtype: DType | None = None, copy: bool = True) -> Storage:
     """A storage with an array's elements; copy=False shares its memory instead.
@@ -58,6 +60,32 @@ def storage_from_array(array: Any, dtype: DType | None = None, copy: bool = True
     buffer = allocate(max(1, values.nbytes))
     buffer.write_bytes(values.reshape(-1).view(np.uint8) if values.size else b"")
     return _tell_tracer(array, dtype, Storage(shape, own, buffer=buffer))
+
+
+def values_from_array(array: Any, dtype: DType | None, copy: bool = True) -> Storage | Pairs:
+    """What storage_from_array gives, of complex numbers a storage of pairs."""
+    import numpy as np
+
+    values = np.asarray(array)
+    if values.dtype.kind != "c" and (dtype is None or not dtype.is_complex):
+        return storage_from_array(array, dtype, copy)
+    known = {d.name: d for d in dt.COMPLEX}
+    kind = known.get(values.dtype.name) if dtype is None else dtype
+    if kind is None or not kind.is_complex:
+        raise TypeError(
+            f"an array of {values.dtype} becomes a tensor of {' or '.join(known)}, not of "
+            f"{'any other type' if dtype is None else dtype.name}; take its .real" + at_line()
+        )
+    from .complex.refusal import Pairs
+
+    row_major = np.asarray(values, dtype=kind.name, order="C")
+    if not copy and row_major is not values:
+        raise ValueError(
+            "copy=False shares memory, which must be row-major and of this machine's byte "
+            "order; use numpy.ascontiguousarray, or copy" + at_line()
+        )
+    pairs = row_major.reshape(-1).view(kind.to_real().name).reshape(*values.shape, 2)
+    return Pairs(kind, storage_from_array(pairs, copy=copy))
 
 
 def _tell_tracer(array: Any, dtype: DType | None, storage: Storage) -> Storage:

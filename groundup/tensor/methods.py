@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def comparable(other: object) -> bool:
     """Can == compare a tensor with this?"""
-    return isinstance(other, Core | Deferred | int | float)
+    return isinstance(other, Core | Deferred | int | float | complex)
 
 
 class Methods(Core):

@@ -18,7 +18,7 @@ from ..ir.node import Node
 from ..ir.scalar import apply
 from ..ir.scalar import cast as cast_number
 from .arithmetic import SIGNS, check_operation, combine
-from .core import Core, Deferred, finish, operand, value_of
+from .core import Core, Deferred, Paired, finish, operand, value_of
 from .errors import at_line, cannot_broadcast
 from .storage import Storage
 from .view import Shape, same_size
@@ -78,17 +78,23 @@ def number_dtype(value: object) -> DType:
     """The type that a Python number brings into an operation."""
     if isinstance(value, bool):
         return dt.bool_
+    if isinstance(value, complex):
+        return dt.complex64
     return dt.float32 if isinstance(value, float) else dt.int64
 
 
+_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
+
+
 def category(d: DType) -> int:
-    return 0 if d.kind == "b" else 2 if d.kind == "f" else 1
+    return _CATEGORY[d.kind]
 
 
 def result_type(*values: Any) -> DType:
     """PyTorch's promotion: tensors with axes first, then 0-d ones, then Python numbers.
 
-    A lower group changes the type only if its category (bool < integer < floating) is higher.
+    A lower group changes the type only if its category (bool < integer < floating < complex) is
+    higher; a floating type keeps its precision as a complex one.
     """
     groups: list[DType | None] = [None, None, None]
     for v in values:
@@ -103,7 +109,8 @@ def result_type(*values: Any) -> DType:
         if group is None:
             continue
         if result is None or category(group) > category(result):
-            result = group
+            wide = result is not None and result.is_float and group.is_complex
+            result = result.to_complex() if wide and result is not None else group
     assert result is not None
     return result
 
@@ -183,6 +190,8 @@ def binary(op: str, a: Any, b: Any) -> Tensor:
         if isinstance(b, Core):
             same = a._storage.dtype is b._storage.dtype
             dtype = a._storage.dtype if same else result_type(a, b)
+            if dtype.kind == "c":
+                return _of_complex(op, a, b)
             sa, sb = a._shape, b._shape
             if not sa and not sb:
                 known = folded(op, a, b, dtype)
@@ -191,6 +200,8 @@ def binary(op: str, a: Any, b: Any) -> Tensor:
             shape = sa if sa is sb else broadcast(SIGNS.get(op, op), sa, sb)
         else:
             dtype, shape = result_type(a, b), a._shape
+            if dtype.kind == "c":
+                return _of_complex(op, a, b)
             if not shape:
                 known = folded(op, a, b, dtype)
                 if known is not None:
@@ -207,6 +218,8 @@ def binary(op: str, a: Any, b: Any) -> Tensor:
     else:
         first = b
         dtype, shape = result_type(a, b), b._shape
+        if dtype.kind == "c":
+            return _of_complex(op, a, b)
         if not shape:
             known = folded(op, a, b, dtype)
             if known is not None:
@@ -220,6 +233,12 @@ def binary(op: str, a: Any, b: Any) -> Tensor:
     if isinstance(a, Core) and isinstance(b, Core):
         return finish(node, a, b)
     return finish(node, first)
+
+
+def _of_complex(op: str, a: Any, b: Any) -> Tensor:
+    from .complex.arithmetic import binary as counterpart
+
+    return counterpart(op, a, b)
 
 
 def folded(op: str, a: Any, b: Any, dtype: DType) -> Tensor | None:
@@ -259,6 +278,10 @@ def unary(
     if isinstance(a, Deferred):
         name = name or body.__qualname__.partition(".")[0]
         return a.mapped(body, floating, name)  # type: ignore[no-any-return]
+    if isinstance(a, Paired):
+        from .complex.functions import unary as counterpart
+
+        return counterpart(name or body.__qualname__.partition(".")[0], a)
     node = operand(a)
     x = read_at(node, a._shape)
     if floating and not x.dtype.is_float:
@@ -346,7 +369,7 @@ def relu(a: Any) -> Any:
 @pointwise
 def neg(a: Any) -> Any:
     """−x"""
-    if isinstance(a, Deferred):
+    if isinstance(a, Deferred | Paired):
         return unary(a, _negated, name="neg")
     if a._storage.dtype.kind == "b":
         raise TypeError("- of a bool tensor has no meaning; use ~" + at_line())
@@ -438,6 +461,10 @@ def cast(a: Any, dtype: DType) -> Any:
         return a.mapped(lambda x: ir.cast(x, dtype), False, name)
     if a._storage.dtype is dtype:
         return a
+    if dtype.kind == "c" or isinstance(a, Paired):
+        from .complex.parts import convert
+
+        return convert(a, dtype)
     history = dtype.is_float
     node = operand(a) if history else value_of(a)
     return finish(ir.loops(a._shape, ir.cast(read_at(node, a._shape), dtype)), a)
@@ -474,7 +501,7 @@ def isfinite(a: Any) -> Any:
 
 
 def _test(a: Any, body: Callable[[Node], Node]) -> Tensor:
-    if isinstance(a, Deferred):
+    if isinstance(a, Deferred | Paired):
         return unary(a, body)
     return finish(ir.loops(a._shape, body(read_at(value_of(a), a._shape))), a)
 
@@ -504,6 +531,10 @@ def where(condition: Any, a: Any, b: Any) -> Any:
             f"where needs a bool tensor as its condition, not {kind}; write x != 0" + at_line()
         )
     dtype = result_type(a, b)
+    if dtype.kind == "c":
+        from .complex.arithmetic import where as counterpart
+
+        return counterpart(condition, a, b)
     shape = broadcast("where", *(t._shape for t in tensors))
     test = read_at(value_of(condition), shape)
     body = ir.where(test, body_of(a, dtype, shape), body_of(b, dtype, shape))
@@ -548,6 +579,10 @@ def masked_fill(a: Core, mask: Core, value: Any) -> Tensor:
         chosen: Any = where(mask, value, a)
         return chosen  # type: ignore[no-any-return]
     dtype = a._storage.dtype
+    if isinstance(a, Paired):
+        from .complex.arithmetic import masked_fill as counterpart
+
+        return counterpart(a, mask, value)
     shape = broadcast("masked_fill", a._shape, mask._shape)
     if mask._storage.dtype.kind != "b":
         raise TypeError(

@@ -6,7 +6,8 @@ Must not know derivatives beyond whether there are any.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from ..ir import dtype as dt
 from ..ir.extent import product
@@ -21,7 +22,7 @@ EDGE = 3  # elements shown at each end of a summarised axis
 WIDTH = 80  # characters
 
 
-class _Format:
+class Format:
     """How each number of one tensor is written, all equally wide."""
 
     def __init__(self, values: list[Any], floating: bool) -> None:
@@ -56,27 +57,49 @@ def show(a: Core) -> str:
     if store.tracer is not None:
         return f"tensor(…, shape={shape_text(a._shape)}, dtype={a.dtype!r}, being captured)"
     values = host_values(a, "print")
+    named = a.dtype not in (dt.float32, dt.int64, dt.bool_) or (
+        not values and a.dtype is not dt.float32
+    )
+    floating = a.dtype.is_float
+    text = nested(a._shape, values, lambda picked: Format(picked, floating))
+    return f"tensor({text}{ending(a, named, a._leaf is not None)})"
+
+
+def ending(a: Core, named: bool, leaf: bool) -> str:
+    """What stands behind the values: the size of none, the dtype if it is to be named, whether
+    derivatives are asked for."""
     extra = ""
     if product(a._shape) == 0 and a._shape != (0,):
         extra += f", size={shape_text(a._shape)}"
-    if a.dtype not in (dt.float32, dt.int64, dt.bool_) or (
-        not values and a.dtype is not dt.float32
-    ):
+    if named:
         extra += f", dtype={a.dtype!r}"
-    if a._leaf is not None:
+    if leaf:
         extra += ", requires_grad=True"
     elif a.tracked():
         extra += ", grad_fn=<…>"
-    return f"tensor({_nested(a, values)}{extra})"
+    return extra
 
 
-def _nested(a: Core, values: list[Any]) -> str:
-    shape = tuple(int(s) for s in a._shape)
+class Cells(Protocol):
+    """How each number of one tensor is written."""
+
+    width: int
+
+    def one(self, v: Any) -> str:
+        """A number by itself."""
+
+    def padded(self, v: Any) -> str:
+        """A number as wide as the others."""
+
+
+def nested(sizes: Sequence[int], values: list[Any], formatted: Callable[[list[Any]], Cells]) -> str:
+    """Values in the nested brackets of a shape, the middle of long axes left out."""
+    shape = tuple(int(s) for s in sizes)
     summary = len(values) > THRESHOLD
     picked = values
     if summary:
         picked = [values[p] for p in _corner(shape)]
-    fmt = _Format(picked, a.dtype.is_float)
+    fmt = formatted(picked)
     if not shape:
         return fmt.one(values[0])
     if not values:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
-from ..ir import node as ir
 from ..ir.dtype import DType
 from ..ir.extent import product
 from ..runtime import allocate
@@ -17,6 +16,7 @@ from . import indexing, shape, show
 from . import pointwise as pw
 from . import storage as store
 from .along import Along
+from .complex.methods import Parts
 from .conversions import Conversions
 from .core import Core, Leaf, force, has_axes, operand, value_of
 from .data import storage_from_data
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     )
 
 
-class Tensor(Methods, Reductions, Along, Matrices, Conversions, Numeric, Structural):
+class Tensor(Methods, Reductions, Along, Matrices, Conversions, Numeric, Structural, Parts):
     """A multi-dimensional array whose operations are recorded and computed when asked for.
 
     Made by `gu.tensor`, `gu.zeros`, `gu.randn` and the like; `Tensor(data)` copies data, and of a
@@ -57,8 +57,13 @@ class Tensor(Methods, Reductions, Along, Matrices, Conversions, Numeric, Structu
         if isinstance(data, Core):
             data.alias(self)
         else:
-            self._storage = storage_from_data(data, dtype)
-            self._shape = self._storage.shape
+            storage = storage_from_data(data, dtype)
+            if not isinstance(storage, Storage):
+                raise TypeError(
+                    "complex numbers make a tensor of another class; write gu.tensor(data)"
+                    + at_line()
+                )
+            self._storage, self._shape = storage, storage.shape
 
     @staticmethod
     def _make(storage: Storage) -> Tensor:
@@ -546,8 +551,9 @@ class Tensor(Methods, Reductions, Along, Matrices, Conversions, Numeric, Structu
         return self._filled(tuple(size), fill_value, dtype)
 
     def _filled(self, size: tuple[Any, ...], value: Any, dtype: DType | None) -> Tensor:
-        node = ir.loops(size, ir.const(value, dtype or self.dtype))
-        return Tensor._make(Storage(size, node.dtype, node))
+        from .create import filled
+
+        return filled(size, value, dtype or self.dtype)
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
         if not self.is_leaf:
