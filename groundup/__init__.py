@@ -14,8 +14,8 @@ from groundup._version import __version__ as __version__
 # The rooms a user enters by name. `tensor` is not among them: `gu.tensor` is the function that
 # makes a Tensor; its room is reached as `from groundup.tensor import …`.
 _ROOMS = (
-    "autodiff", "cli", "data", "datasets", "emit", "glass", "ir", "nn", "optim", "runtime",
-    "schedule", "testing", "train", "vision",
+    "autodiff", "cli", "data", "datasets", "emit", "glass", "ir", "nn", "notebook", "optim",
+    "runtime", "schedule", "testing", "train", "vision",
 )  # fmt: skip
 _INNER = {"linalg": "groundup.tensor.linalg"}  # rooms inside another
 _GLASS = ("explain", "profile")  # the names of `groundup.glass` that are found here, too
@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from groundup import glass as glass
     from groundup import ir as ir
     from groundup import nn as nn
+    from groundup import notebook as notebook
     from groundup import optim as optim
     from groundup import runtime as runtime
     from groundup import schedule as schedule

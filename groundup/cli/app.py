@@ -13,6 +13,7 @@ import typer
 
 from groundup._version import __version__
 from groundup.cli.bench import bench
+from groundup.cli.nb import nb
 
 app = typer.Typer(
     name="groundup",
@@ -25,6 +26,7 @@ app = typer.Typer(
 
 
 app.command()(bench)
+app.add_typer(nb, name="nb")
 
 
 def run() -> None:
