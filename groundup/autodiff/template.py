@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..ir.node import Node, loops
-from ..ir.recipe import Form, Recipe, facts, placeholder, record, renumbered
+from ..ir.recipe import Form, Recipe, facts, forget_oldest, placeholder, record, renumbered
 from ..ir.transform import substitute
 
 _KEPT = 4096  # forms remembered
@@ -26,7 +26,7 @@ def fill(node: Node, known: Form, gradient: Node, derive: Derive) -> list[tuple[
     template = _templates.get(key)
     if template is None:
         if len(_templates) >= _KEPT:
-            del _templates[next(iter(_templates))]
+            forget_oldest(_templates)
         template = _templates[key] = _work_out(node, known.tensors, gradient, derive)
     found = template.follow([*known.tensors, node, gradient])
     return list(zip(found[::2], found[1::2], strict=True))

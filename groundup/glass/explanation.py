@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..emit.kernel import Chain, Kernel, Ranks
 from ..ir.node import Node, loops, out
 from ..ir.show import paragraph
+from ..runtime import pool
 from ..schedule import Plan, Signature
 from ..schedule.fuse import Group
 from ..schedule.join import loops_of
@@ -365,13 +366,14 @@ def explain(x: Core | Jit[..., Any]) -> Explanation:
     >>> [name for name, text in gu.explain((a @ a).relu()).stages]
     ['expression', 'kernels', 'loops', 'time', 'memory', 'llvm', 'assembly']
     """
-    if isinstance(x, Jit):
-        roots, plan = x.latest()
-        return Explanation(roots, plan, x.kept())
-    if not isinstance(x, Core):
+    if not isinstance(x, Jit | Core):
         raise _refusal(x)
-    node = x.node
-    return Explanation([node], Plan(Signature([node]), [node], [None]))
+    with pool.lock:  # no other thread computes a part of the graph meanwhile
+        if isinstance(x, Jit):
+            roots, plan = x.latest()
+            return Explanation(roots, plan, x.kept())
+        node = x.node
+        return Explanation([node], Plan(Signature([node]), [node], [None]))
 
 
 # ---- small parts ---------------------------------------------------------------------------------

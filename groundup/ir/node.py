@@ -46,14 +46,15 @@ class _Ref(weakref.ref["Node"]):
     key: tuple[Any, ...]
 
 
+# Several threads make nodes at once. Each change of the table is one operation of the interpreter,
+# so that no lock is needed: two objects for equal expressions would make a wrong graph.
 _table: dict[tuple[Any, ...], _Ref] = {}
+_remove_if_dead: Callable[[dict[Any, Any], Any], None] = vars(weakref)["_remove_dead_weakref"]
 
 
 def _forget(ref: weakref.ref[Node]) -> None:
     assert isinstance(ref, _Ref)
-    if _table.get(ref.key) is ref:  # else an equal node has been made meanwhile
-        del _table[ref.key]
-
+    _remove_if_dead(_table, ref.key)  # another that is alive: an equal node has been made meanwhile
 
 
 class Node:
@@ -146,7 +147,11 @@ def make(
     node.line = node.site = node.cache = node.owner = None
     ref = _Ref(node, _forget)
     ref.key = key
-    _table[key] = ref
+    while (there := _table.setdefault(key, ref)) is not ref:  # another thread was first
+        known = there()
+        if known is not None:
+            return known
+        _remove_if_dead(_table, key)
     return node
 
 

@@ -8,11 +8,19 @@ network. Must not know what is worked out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from .extent import symbolic_key
 from .node import Node, make, red
 from .transform import TENSOR_OPS, body_nodes, toposort
+
+
+def forget_oldest(known: dict[Any, Any]) -> None:
+    """Make room among what is remembered. Other threads may do the same at once: no harm if it is
+    not the oldest, or if nothing is forgotten this time."""
+    with suppress(KeyError, RuntimeError, StopIteration):
+        del known[next(iter(known))]
 
 
 class _Step(NamedTuple):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+from typing import Protocol
 
 from . import code, driver, memory, system, workers
 
@@ -23,7 +24,27 @@ _IDLE_YIELDS = 10_000
 _YIELDS = 2_000
 
 lock = threading.RLock()
-"""Held during a run. Reentrant, so that a signal handler may itself compute."""
+"""Held during a run, and while it is worked out what is to run. Reentrant, so that a signal handler
+may itself compute."""
+
+_outer: list[Lock] = []  # other floors' locks, taken before ours and after ours
+_inner: list[Lock] = []
+
+
+class Lock(Protocol):
+    """What `_before_fork` needs of a lock."""
+
+    def acquire(self) -> bool:
+        """Take it."""
+
+    def release(self) -> None:
+        """Give it back."""
+
+
+def hold_at_fork(each: Lock, outside: bool = False) -> None:
+    """Let no other thread hold this lock while the process is copied: nobody would give it back in
+    the child. outside: threads take it before the pool's own, otherwise after all others."""
+    (_outer if outside else _inner).append(each)
 
 
 class Pool:
@@ -130,13 +151,17 @@ def _checked(threads: int, where: str) -> int:
 
 def _before_fork() -> None:
     """Let no other thread be inside a run, the compiler or the allocator while memory is copied."""
-    for each in (lock, code.lock, code.llvm_lock, memory.lock):
+    for each in _locks():
         each.acquire()
 
 
 def _after_fork() -> None:
-    for each in (memory.lock, code.llvm_lock, code.lock, lock):
+    for each in reversed(_locks()):
         each.release()
+
+
+def _locks() -> list[Lock]:
+    return [*_outer, lock, code.lock, code.llvm_lock, memory.lock, *_inner]
 
 
 def _after_fork_in_child() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..ir.node import Node
 from ..ir.outside import OutOfRange, sites_in
-from ..runtime import Buffer
+from ..runtime import Buffer, pool
 from . import plan as plans
 from .plan import Plan
 from .signature import Signature
@@ -29,18 +29,19 @@ def execute(
     written there. Raises IndexError when an index that comes from data leaves its tensor.
     """
     free = list(into) or [None] * len(roots)
-    signature = signature or Signature(roots)
-    wish = tuple(
-        signature.buffers.index(b) if b is not None and b in signature.buffers else None
-        for b in free
-    )
-    plan = plan_for(signature, roots, wish)
-    if plans.watcher is not None:
-        plans.watcher.meet(plan, roots)
-    try:
-        return plan.run(signature.buffers, signature.n, free)
-    except OutOfRange as error:
-        raise error.written(sites_in(signature.order)) from None
+    with pool.lock:  # while a graph is looked at, no other thread computes a part of it
+        signature = signature or Signature(roots)
+        wish = tuple(
+            signature.buffers.index(b) if b is not None and b in signature.buffers else None
+            for b in free
+        )
+        plan = plan_for(signature, roots, wish)
+        if plans.watcher is not None:
+            plans.watcher.meet(plan, roots)
+        try:
+            return plan.run(signature.buffers, signature.n, free)
+        except OutOfRange as error:
+            raise error.written(sites_in(signature.order)) from None
 
 
 def plan_for(
@@ -48,7 +49,8 @@ def plan_for(
 ) -> Plan:
     """The plan of a graph: a known one when an equal graph has been scheduled before.
 
-    `wish[i]`: which of the signature's buffers result i may overwrite.
+    `wish[i]`: which of the signature's buffers result i may overwrite. The caller holds the pool's
+    lock since before the signature was made.
     """
     global _steps
     if signature.hosts:

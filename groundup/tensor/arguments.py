@@ -141,13 +141,9 @@ def view_of(shape: Shape, axes: tuple[int, ...]) -> Affine:
 
 def settled(s: Storage) -> Buffer:
     """A storage's memory, computed if it is pending."""
-    if s.buffer is None:
-        if s.pending is not None:
-            force([s])
-        else:
-            s.items()
-    assert s.buffer is not None
-    return s.buffer
+    if s.buffer is None and s.pending is not None:
+        force([s])
+    return s.memory()
 
 
 def memory_of(t: Core) -> Buffer:

@@ -5,17 +5,22 @@ Must not know the derivative of any operation.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..ir import node as ir
 from ..ir.node import Node
 from ..ir.transform import TENSOR_OPS, toposort
+from ..runtime import pool
 from . import storage as store
 from .core import Core, Leaf, value_of
 from .errors import GradError, ShapeError, at_line, lined_up
 from .mode import enable_grad, no_grad
 from .storage import Storage
+
+_accumulating = threading.RLock()  # several threads may add to one gradient
+pool.hold_at_fork(_accumulating, outside=True)
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -65,10 +70,11 @@ def backward(root: Core, gradient_in: Core | None = None, create_graph: bool = F
     node = root.node
     wanted = targets(node)
     grads = gradient(node, seed, list(wanted))
-    for tensor, g in zip(wanted.values(), grads, strict=True):
-        # None: reached, but only by steps that are flat everywhere.
-        part = ir.loops(tensor._shape, ir.const(0, tensor.dtype)) if g is None else g
-        _accumulate(tensor, part, root, create_graph)
+    with _accumulating:
+        for tensor, g in zip(wanted.values(), grads, strict=True):
+            # None: reached, but only by steps that are flat everywhere.
+            part = ir.loops(tensor._shape, ir.const(0, tensor.dtype)) if g is None else g
+            _accumulate(tensor, part, root, create_graph)
 
 
 def _accumulate(tensor: Core, g: Node, root: Core, create_graph: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..ir import node as ir
@@ -17,7 +17,7 @@ from ..ir.extent import product
 from ..ir.node import Node
 from ..ir.scalar import Number
 from ..ir.transform import toposort
-from ..runtime import Buffer, allocate
+from ..runtime import Buffer, allocate, pool
 from . import storage as store
 from .engine import compute, debugging
 from .errors import GradError, ShapeError, at_line, lined_up, user_line
@@ -141,8 +141,9 @@ class Core:
         chain: list[Core] = []
         at: Core | None = self
         node: Node | None = None
+        known_apart = store.tracers and store.tracing() is not None  # captured values are others
         while at is not None:
-            if store.tracer is None and at._known is not None:
+            if not known_apart and at._known is not None:
                 version, ref = at._known
                 if version == self._storage.version:
                     node = ref()
@@ -162,7 +163,7 @@ class Core:
                 node = ir.leaf(node, t._leaf)
             elif t._retains is not None:
                 node = ir.leaf(node, t._retains)
-            if store.tracer is None and self._storage.owner is None:
+            if not known_apart and self._storage.owner is None:
                 t._known = (self._storage.version, weakref.ref(node))
         assert node is not None
         return node
@@ -176,20 +177,16 @@ class Core:
             if at._detached:
                 return False
             at = at._parent
-        pending = self._storage.pending
-        return pending is not None and pending.tracked
+        return self._storage.pending_tracked()
 
     def number(self) -> Number | None:
         """The value of a 0-d tensor if it can be had and used without any expression."""
         s = self._storage
-        if store.tracer is not None or (s.pending is not None):
+        if s.pending is not None or (store.tracers and store.tracing() is not None):
             return None
-        if self._leaf is not None or self._parent is not None:
-            if state.grad and self.tracked():
-                return None
-            if s.number is None:
-                return s.get(self.layout()[1])
-        return s.number if s.number is not None else s.get(self.layout()[1])
+        if (self._leaf is not None or self._parent is not None) and state.grad and self.tracked():
+            return None
+        return s.get(self.layout()[1])
 
     # ---- views -------------------------------------------------------------------------------
 
@@ -250,8 +247,7 @@ class Core:
                 )
             detached = detached or at._detached
             at = at._parent
-        pending = self._storage.pending
-        if detached and pending is not None and pending.tracked:
+        if detached and self._storage.pending_tracked():
             raise GradError(
                 f"{operation} writes in place, without grad mode or through detach(), into a "
                 f"value that was computed from tensors that require grad: derivatives through it "
@@ -313,7 +309,7 @@ class Core:
 
     def can_poke(self, limit: int = 1 << 16) -> bool:
         """May elements be written into memory at once, rather than as an expression?"""
-        if store.tracer is not None or product(self._shape) > limit:
+        if (store.tracers and store.tracing() is not None) or product(self._shape) > limit:
             return False
         return not self.tracked() and not self._storage.pending_tracked()
 
@@ -385,9 +381,10 @@ def finish(node: Node, first: Core, *others: Core) -> Tensor:
 
 def relieve(storage: Storage, sources: Sequence[Core]) -> None:
     """Realise a value that has come to depend on too much that is still to be computed."""
-    if store.tracer is not None or storage.pending is None:
+    node = storage.pending
+    if node is None or (store.tracers and store.tracing() is not None):
         return
-    order = toposort([storage.pending], stop=lambda n: n.op == "buffer" or n.cache is not None)
+    order = toposort([node], stop=lambda n: n.op == "buffer" or n.cache is not None)
     count = sum(n.op == "loops" for n in order)
     if count > LIMIT:
         force([storage])
@@ -399,46 +396,58 @@ def relieve(storage: Storage, sources: Sequence[Core]) -> None:
 
 
 def force(storages: Sequence[Storage]) -> None:
-    """Compute what is pending in these storages, together."""
-    waiting = (s for s in dict.fromkeys(storages) if s.pending is not None and s.buffer is None)
-    todo = [s for s in waiting if not _settled_at_once(s)]
-    if todo:
-        for s, buffer in zip(*compute_with_owned(todo), strict=True):
-            s.settle(buffer)
+    """Compute what is pending in these storages, together. Several threads follow each other: what
+    one has computed, the next one finds."""
+    for s in storages:
+        if s.pending is not None and s.buffer is None:
+            break
+    else:
+        return
+    with pool.lock:
+        todo: dict[Storage, Node] = {}
+        for s in storages:
+            node = s.pending
+            if node is not None and s.buffer is None and not _settled_at_once(s, node):
+                todo[s] = node
+        if todo:
+            for (s, node), buffer in zip(*compute_with_owned(todo), strict=True):
+                s.settle(node, buffer)
 
 
-def compute_with_owned(todo: list[Storage]) -> tuple[list[Storage], list[Buffer]]:
+def compute_with_owned(
+    todo: dict[Storage, Node],
+) -> tuple[Iterable[tuple[Storage, Node]], list[Buffer]]:
     """Compute storages, and with them what they are computed from and somebody still holds: it
     would be computed again when it is asked for."""
-    roots = [s.pending for s in todo if s.pending is not None]
+    roots = list(todo.values())
     if debugging():
-        return todo, compute(roots)
+        return todo.items(), compute(roots)
     from ..schedule import Signature
 
     signature = Signature(roots)
-    more: dict[Storage, None] = {}
+    more: dict[Storage, Node] = {}
     for node in signature.owned:
         s = node.owner()
-        if s is None or s.pending is None or s.buffer is not None or s in todo:
+        pending = None if s is None else s.pending
+        if pending is None or s.buffer is not None or s in todo:
             continue
-        if s.pending is not node and not (s.pending.op == "detach" and s.pending.src[0] is node):
+        if pending is not node and not (pending.op == "detach" and pending.src[0] is node):
             continue
         if node.op == "loops" and node.src[0].op not in ("read", "const"):
-            more[s] = None
+            more[s] = pending
     if not more:
-        return todo, compute(roots, signature)
-    todo = [*todo, *more]
-    return todo, compute([s.pending for s in todo if s.pending is not None])
+        return todo.items(), compute(roots, signature)
+    todo |= more
+    return todo.items(), compute(list(todo.values()))
 
 
-def _settled_at_once(s: Storage) -> bool:
+def _settled_at_once(s: Storage, pending: Node) -> bool:
     """Does memory hold the value already, or is it one number everywhere?"""
-    node = s.pending
-    assert node is not None
+    node = pending
     while node.op in ("reshape", "leaf", "detach", "result") and node.cache is None:
         node = node.src[0]
     if node.op == "buffer" or node.cache is not None:
-        s.settle(node.value if node.op == "buffer" else node.cache)
+        s.settle(pending, node.value if node.op == "buffer" else node.cache)
         return True
     if node.op == "loops" and node.src[0].op == "const":
         size = product(s.shape)
@@ -448,7 +457,7 @@ def _settled_at_once(s: Storage) -> bool:
             one = filled.read_bytes(0, s.dtype.itemsize)
             filled = allocate(max(1, int(size) * s.dtype.itemsize))
             filled.write_bytes(one * int(size))
-        s.settle(filled)
+        s.settle(pending, filled)
         return True
     return False
 

@@ -85,7 +85,7 @@ def with_derivative(
 def _settled(t: Tensor, value: Node) -> Tensor:
     """The tensor; what is in memory already need not be asked for."""
     if value.op == "buffer" and isinstance(value.value, Buffer):
-        t._storage.settle(value.value)
+        t._storage.settle(value, value.value)
     return t
 
 

@@ -251,7 +251,7 @@ def span_of(index: Core, operation: str) -> tuple[int, int] | None:
     """The least and the greatest of integers in memory, remembered until they change, (0, −1) if
     there are none; None if they are still to be computed, or too many to look at."""
     s = index._storage
-    if store.tracer is not None or s.pending is not None:
+    if s.pending is not None or (store.tracers and store.tracing() is not None):
         return None
     whole = index._parent is None and s.owner is None
     if whole and s.span is not None and s.span[0] == s.version:

@@ -9,18 +9,19 @@ again. Must not know kernels, layers or optimizers.
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, update_wrapper
 from itertools import count
 from operator import is_
-from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from ..ir import node as ir
 from ..ir.extent import Extent
 from ..ir.node import Node
-from ..runtime import Buffer
+from ..runtime import pool
 from ..schedule import Plan, Signature, plan_for
 from . import storage as store
 from .arguments import Arguments, axes_of, look_through, view_of, with_proxies
@@ -37,16 +38,10 @@ from .tensor import Tensor
 P = ParamSpec("P")
 R = TypeVar("R")
 MAX_CAPTURES = 64
-
-
-class _Saved(NamedTuple):
-    """A storage's state before the captured function wrote to it."""
-
-    buffer: Buffer | None
-    number: Any
-    pending: Node | None
-    oldest: int
-    version: int
+# While a function is captured, what it reaches holds what it has put there: no other thread
+# captures meanwhile. What has been captured runs in any thread.
+_one_captures = threading.RLock()
+pool.hold_at_fork(_one_captures, outside=True)
 
 
 class _Tracer:
@@ -55,7 +50,7 @@ class _Tracer:
     def __init__(self, known: dict[Storage, Node]) -> None:
         self.known = known
         self.start = next(store.births)
-        self.saved: dict[Storage, _Saved] = {}
+        self.values: dict[Storage, Node] = {}  # of what was there before and has been written to
         self.inputs: set[Storage] = set()
         self.foreign: list[Foreign] = []  # arrays that the function copied
 
@@ -68,10 +63,13 @@ class _Tracer:
                 f"calls could not tell whether it has changed; pass the tensor as an argument"
             ) from None
 
+    def written(self, storage: Storage) -> Node | None:
+        return self.values.get(storage)
+
     def read(self, storage: Storage) -> Node | None:
-        if storage in self.saved or storage.born > self.start:
+        if storage.born > self.start:
             return None
-        node = self.known.get(storage)
+        node = self.values.get(storage) or self.known.get(storage)
         if node is None:
             raise JitError(
                 f"jit: the function reads a tensor of shape {tuple(storage.shape)} that cannot be "
@@ -81,17 +79,16 @@ class _Tracer:
         self.inputs.add(storage)
         return node
 
-    def writes(self, storage: Storage) -> None:
-        if storage in self.saved or storage.born > self.start:
-            return
+    def writes(self, storage: Storage, node: Node) -> bool:
+        if storage.born > self.start:
+            return False
         if storage not in self.known:
             raise JitError(
                 f"jit: the function writes to a tensor of shape {tuple(storage.shape)} that cannot "
                 f"be found from its arguments, closure or globals; pass it as an argument"
             )
-        self.saved[storage] = _Saved(
-            storage.buffer, storage.number, storage.pending, storage.oldest, storage.version
-        )
+        self.values[storage] = node
+        return True
 
 
 _serial = 0
@@ -121,17 +118,19 @@ class Jit(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         # Inside another captured function it is a part of that one; where Python's own loops
         # compute (gu.debug) a debugger is to step through it.
-        if store.tracer is not None or debugging():
+        if debugging() or (store.tracers and store.tracing() is not None):
             return self.captured(*args, **kwargs)
         latest = self._latest
         if latest is not None and not kwargs:
             result: R | None = latest.quick(args) if latest.simple else None
             if result is not None:
                 return result
-            given = latest.fits(args)
-            if given is not None:
-                return cast(R, latest.run(given))
-        return self._look_up(args, kwargs)
+            with pool.lock:  # no other thread has it run with what it reaches there
+                given = latest.fits(args)
+                if given is not None:
+                    return cast(R, latest.run(given))
+        with _one_captures:
+            return self._look_up(args, kwargs)
 
     def latest(self) -> tuple[list[Node], Plan]:
         """The graph and the plan of the newest capture, for `gu.explain`; one from disk has its
@@ -161,12 +160,13 @@ class Jit(Generic[P, R]):
         if replay is None:
             self._latest = None
             return self._first_calls(key, args, kwargs, given, reach)
-        self._latest = replay
-        replay.reach = reach
-        replay.viewed = replay.viewed or any(t._parent is not None for t in given)
-        if not kwargs and not objects:
-            replay.remember(args, given)
-        return cast(R, replay.run(given))
+        with pool.lock:
+            self._latest = replay
+            replay.reach = reach
+            replay.viewed = replay.viewed or any(t._parent is not None for t in given)
+            if not kwargs and not objects:
+                replay.remember(args, given)
+            return cast(R, replay.run(given))
 
     def _first_calls(
         self, key: tuple[Any, ...], args: Any, kwargs: Any, given: list[Core], reach: Reach
@@ -176,7 +176,8 @@ class Jit(Generic[P, R]):
             capture, foreign = self._capture(args, kwargs, given, reach)
             # An array that has survived the call lives outside, where others may write to it.
             capture.foreign = [f for f in foreign if f.source() is not None]
-            capture.plan.bind(capture.n)
+            with pool.lock:
+                capture.plan.bind(capture.n)
         before = self._captures.get(key)
         replay = Replay(capture, reach, self._standing)
         replay.viewed = any(t._parent is not None for t in given)
@@ -222,14 +223,10 @@ class Jit(Generic[P, R]):
         before = store.set_tracer(tracer)
         try:
             result = self.captured(*with_proxies(args, proxies), **with_proxies(kwargs, proxies))
-            store.set_tracer(before)
             made = self._finish(result, tracer, origin, given, proxies, reach, slots, grads)
             return made, tracer.foreign
         finally:
             store.set_tracer(before)
-            for s, saved in tracer.saved.items():
-                s.buffer, s.number, s.pending, s.oldest, s.version = saved
-                s._items = s._memory = None
             for t, g in grads:
                 t._grad = g
             for container, k, v in slots:
@@ -249,10 +246,10 @@ class Jit(Generic[P, R]):
             roots.append(ir.detach(node))
             return len(roots) - 1
 
-        for s in tracer.saved:
+        for s, value in tracer.values.items():
             kind, i = origin[s]
-            value = proxies[id(given[i])].node if kind == "argument" else s.pending
-            assert value is not None
+            if kind == "argument":
+                value = proxies[id(given[i])].node
             outputs.append(Output("write", root(value), origin[s]))
         self._refuse_aliases(tracer, origin, given, reach)
         self._refuse_history(given, proxies)
@@ -280,13 +277,14 @@ class Jit(Generic[P, R]):
             return value
 
         returned = place(result)
-        signature = Signature(roots)
-        wish: list[int | None] = [None] * len(roots)
-        at = {p: i for i, p in enumerate(signature.buffers)}
-        for o in outputs:
-            if o.kind == "write":
-                wish[o.root] = at.get(Placeholder(_serial, *o.where))
-        plan = plan_for(signature, roots, tuple(wish))
+        with pool.lock:
+            signature = Signature(roots)
+            wish: list[int | None] = [None] * len(roots)
+            at = {p: i for i, p in enumerate(signature.buffers)}
+            for o in outputs:
+                if o.kind == "write":
+                    wish[o.root] = at.get(Placeholder(_serial, *o.where))
+            plan = plan_for(signature, roots, tuple(wish))
         shapes = [(tuple(int(s) for s in r.shape), r.dtype) for r in roots]
         return Capture(plan, signature, roots, outputs, returned, shapes)
 
@@ -301,7 +299,7 @@ class Jit(Generic[P, R]):
         for s in reach.storages:
             if s in owners:
                 owners[s].append("a tensor that the function reaches")
-        for s in tracer.saved:
+        for s in tracer.values:
             kind, i = origin[s]
             real = given[i]._storage if kind == "argument" else reach.tensors[i]._storage
             names = owners.get(real, [])

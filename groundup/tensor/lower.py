@@ -15,7 +15,7 @@ from ..ir.extent import Extent
 from ..ir.interval import intervals
 from ..ir.names import Names, remember
 from ..ir.node import Node
-from ..ir.recipe import Recipe, facts, placeholder, record
+from ..ir.recipe import Recipe, facts, forget_oldest, placeholder, record
 from ..ir.transform import body_nodes, substitute
 from . import pointwise as pw
 from . import storage as store
@@ -67,7 +67,7 @@ def close(expression: Indexed, axes: Sequence[Axis]) -> Tensor:
     inside = {n.src[0] for n in body_nodes(plain.src[0]) if n.op == "read"}
     if form is not None and not lowering.made and inside.issubset(form[2]):
         if len(_closed) >= _KEPT:
-            del _closed[next(iter(_closed))]
+            forget_oldest(_closed)
         holders = [placeholder(i, t) for i, t in enumerate(form[2])]
         body = substitute(plain.src[0], dict(zip(form[2], holders, strict=True)))
         again = ir.loops(node.shape, body)

@@ -1,5 +1,5 @@
-"""Modes of each thread: whether operations remember how to be derived (grad mode), and the type
-that mixed precision computes products in (see autocast).
+"""Modes of each thread: whether operations remember how to be derived (grad mode), the type that
+mixed precision computes products in (see autocast), and whether plain Python loops compute.
 
 Must not know tensors.
 """
@@ -10,9 +10,12 @@ import threading
 from collections.abc import Callable
 from functools import wraps
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..ir.dtype import DType
+
+if TYPE_CHECKING:
+    from ..emit.python_files import Files
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,6 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 class _State(threading.local):
     grad = True
     autocast: DType | None = None
+    debug: Files | None = None
 
 
 state = _State()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
+from ..ir.recipe import forget_oldest
+
 EXACT = 8  # operands up to which all orders are compared: 3⁸ pairs of subsets
 Cost = tuple[int, int]  # multiply-adds, elements of all intermediate results
 Path = list[tuple[int, int]]
@@ -32,7 +34,7 @@ def path(terms: Sequence[str], result: str, sizes: Mapping[str, int]) -> Path:
     found = _known.get(key)
     if found is None:
         if len(_known) >= _KEPT:
-            del _known[next(iter(_known))]
+            forget_oldest(_known)
         sets = [frozenset(t) for t in terms]
         how = _exact if len(terms) <= EXACT else _greedy
         found = _known[key] = how(sets, frozenset(result), sizes)

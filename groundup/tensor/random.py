@@ -17,6 +17,7 @@ from ..ir.dtype import DType
 from ..ir.extent import symbolic_key
 from ..ir.node import Node
 from ..ir.transform import row_major
+from ..runtime import pool
 from . import pointwise as pw
 from . import storage as store
 from .core import Core, finish, force, value_of
@@ -106,23 +107,30 @@ class Generator:
 
     def draw(self, shape: tuple[int, ...]) -> tuple[list[Node], Core]:
         """Four random words for each element of a shape (expressions at its output variables)."""
-        state = self.state
-        if store.tracer is None:  # a chain of pending states would be computed again and again
-            force([state._storage])
-        node = value_of(state)
+        with pool.lock:  # threads that share a generator draw different numbers
+            snapshot = self._taken()
+        node = snapshot._storage.read()
         seed, draw = ir.read(node, ir.index(0)), ir.read(node, ir.index(1))
         element = ir.cast(row_major(shape, tuple(ir.outs(len(shape)))), dt.uint64)
         counter = [_low(element), _high(element), _low(draw), _high(draw)]
         words = philox(counter, [_low(seed), _high(seed)])
+        return words, snapshot
+
+    def _taken(self) -> Core:
+        """The state now, which nobody else draws from."""
+        state = self.state
+        if store.tracing() is None:  # a chain of pending states would be computed again and again
+            force([state._storage])
+        node = value_of(state)
         snapshot = Tensor._make(store.Storage((2,), dt.uint64, node))
         snapshot._storage.oldest = state._storage.oldest
         self.advance()
-        return words, snapshot
+        return snapshot
 
     def advance(self) -> None:
         """Count a draw."""
         s = self.state._storage
-        if store.tracer is None:
+        if store.tracing() is None:
             s.set(1, (int(s.get(1)) + 1) & (2**64 - 1))
             return
         node = value_of(self.state)
@@ -251,10 +259,11 @@ def fill(target: Core, kind: str, scale: float, shift: float) -> None:
     A model draws once for each of its parameters, many of one shape: the expression of the first is
     remembered as its plan, and the others only run it. They get the numbers that it would give.
     """
-    with _no_grad():
-        if store.tracer is not None or debugging() or not _whole(target):
+    with _no_grad(), pool.lock:
+        tracing = store.tracing() is not None
+        if tracing or debugging() or not _whole(target):
             target.assign(kind, *_drawn(target, kind, scale, shift))
-            if store.tracer is None:
+            if not tracing:
                 force([target._storage])
             return
         target.check_writable(kind)

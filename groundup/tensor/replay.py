@@ -267,22 +267,22 @@ class Replay:
         c = self.capture
         for f in c.foreign:
             f.check()
-        groups = (given, self.reach.tensors, self.constants)
-        if len(given) == self.all_given:
-            buffers = [t._storage.buffer for t in given]
-        else:
-            buffers = [groups[kind][number]._storage.buffer for kind, number in self.sources]
-        if self.viewed or None in buffers:
-            buffers = [memory_of(groups[kind][number]) if kind == 0
-                       else settled(groups[kind][number]._storage)
-                       for kind, number in self.sources]  # fmt: skip
-        free = self.nothing
-        if self.writes:
-            free = free.copy()
-            for root, kind, number, at in self.writes:
-                if at is not None:
-                    free[root] = _donated(groups[kind][number], buffers, at)
         with pool.lock:  # who looks at versions sees memory and version change together
+            groups = (given, self.reach.tensors, self.constants)
+            if len(given) == self.all_given:
+                buffers = [t._storage.buffer for t in given]
+            else:
+                buffers = [groups[kind][number]._storage.buffer for kind, number in self.sources]
+            if self.viewed or None in buffers:
+                buffers = [memory_of(groups[kind][number]) if kind == 0
+                           else settled(groups[kind][number]._storage)
+                           for kind, number in self.sources]  # fmt: skip
+            free = self.nothing
+            if self.writes:
+                free = free.copy()
+                for root, kind, number, at in self.writes:
+                    if at is not None:
+                        free[root] = _donated(groups[kind][number], buffers, at)
             once = self._once(groups, buffers) if self.runs and self.keeps else None  # type: ignore[arg-type]
             self.runs = 1
             try:
@@ -296,8 +296,8 @@ class Replay:
                         t.copy_(self._wrap(root, results))
                 else:
                     _assign(t._storage, results[root])
-        if self.others:
-            self._put(results)
+            if self.others:
+                self._put(results)
         if self.one is not None:
             return self._wrap(self.one, results)
         if self.row is not None:
@@ -369,14 +369,16 @@ def _donated(t: Core, buffers: list[Buffer | None], at: int) -> Buffer | None:
 
 def _assign(s: Storage, buffer: Buffer) -> None:
     """Give a storage a new value that has been computed."""
-    s.version += 1
     if s.owner is not None:
+        s.version += 1
         assert s.buffer is not None
         if s.buffer is not buffer:
             s.buffer.write_bytes(buffer.read_bytes(0, s.buffer.nbytes))
         return
-    if s.buffer is not buffer:
-        s._items = None
-        s.buffer = buffer
-    s.number = s.pending = s._memory = None
-    s.oldest = store._NEVER
+    with store.changing:
+        s.version += 1
+        if s.buffer is not buffer:
+            s._items = None
+            s.buffer = buffer
+        s.number = s.pending = s._memory = None
+        s.oldest = store._NEVER

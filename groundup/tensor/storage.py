@@ -7,10 +7,12 @@ Must not know views, derivatives or operations.
 from __future__ import annotations
 
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
-from typing import Any, Protocol
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..emit.elements import load, store
 from ..ir import node as ir
@@ -18,12 +20,16 @@ from ..ir.dtype import DType, bfloat16, float16
 from ..ir.extent import product
 from ..ir.node import Node
 from ..ir.scalar import Number
-from ..runtime import Buffer, allocate
+from ..runtime import Buffer, allocate, pool
 from .engine import compute
 from .errors import at_line
 
 LIMIT = 2000  # tensors that one pending value may still have to compute, before it is realised
 _NEVER = 1 << 62
+# Held where a storage changes from one form of its value into another. Never for long: not while
+# something is computed.
+changing = threading.RLock()
+pool.hold_at_fork(changing)
 _HALF = (float16, bfloat16)  # memoryview has no format for these
 
 
@@ -33,28 +39,52 @@ class Tracer(Protocol):
     def read(self, storage: Storage) -> Node | None:
         """Called before a storage's value enters an expression; may give another node for it."""
 
-    def writes(self, storage: Storage) -> None:
-        """Called before a storage gets a new value."""
+    def writes(self, storage: Storage, node: Node) -> bool:
+        """Called before a storage gets a new value; says whether the tracer keeps it: then the
+        storage, which other threads see as well, stays as it is."""
+
+    def written(self, storage: Storage) -> Node | None:
+        """The new value of a storage that the tracer keeps."""
 
     def copied(self, source: Any, copy: Callable[[Any], Storage], storage: Storage) -> None:
         """Called when a storage is made of a foreign array, by a function that makes it."""
 
 
-tracer: Tracer | None = None
-births = count()
+tracers: dict[int, Tracer] = {}  # by thread; what is asked often asks first whether it is empty
+births = count(1)
 serial = 0  # operations since the start, see Storage.oldest
+
+if TYPE_CHECKING:
+    tracer: Tracer | None  # of this thread
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name == "tracer":
+            return tracing()
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def tracing() -> Tracer | None:
+    """The tracer of this thread, if it captures a function."""
+    return tracers.get(get_ident())
 
 
 def set_tracer(new: Tracer | None) -> Tracer | None:
-    """Install a tracer (None: none) and return the one before."""
-    global tracer
-    old, tracer = tracer, new
+    """Install a tracer in this thread (None: none) and return the one before."""
+    old = tracers.pop(get_ident(), None)
+    if new is not None:
+        tracers[get_ident()] = new
     return old
+
+
+def _born() -> int:
+    """The number of a storage that is made while some thread captures: 0 in all others."""
+    return next(births) if tracing() is not None else 0
 
 
 def asked(what: str) -> None:
     """Raise if a value is asked for while a function is being captured."""
-    if tracer is not None:
+    if tracers and tracing() is not None:
         raise RuntimeError(
             f"{what} asks for a value while jit captures the function: nothing has been computed "
             f"yet; return the tensor and ask for its value outside" + at_line()
@@ -86,7 +116,8 @@ class Storage:
         self.shape, self.dtype = shape, dtype
         self.pending, self.buffer, self.number = pending, buffer, number
         self.version = 0
-        self.born = next(births)  # tells what was made while jit captures
+        # Tells what was made while jit captures.
+        self.born = _born() if tracers else next(births)
         if pending is not None:
             self._owns(pending)
         # The operation count when the oldest part of the pending expression was written: the span
@@ -101,12 +132,13 @@ class Storage:
 
     def read(self) -> Node:
         """The value as a tensor node."""
-        if tracer is not None:
+        if tracers and (tracer := tracing()) is not None:
             seen = tracer.read(self)
             if seen is not None:
                 return seen
-        if self.pending is not None:
-            return self.pending
+        pending = self.pending  # once: another thread may be computing it
+        if pending is not None:
+            return pending
         if self.number is not None:
             self.items()  # into memory, so that other values of it share one compiled plan
         if self.owner is not None:  # others may write to it later: take the value now
@@ -119,21 +151,25 @@ class Storage:
 
     def replace(self, node: Node, oldest: int) -> None:
         """Give the storage a new value; every view sees it."""
-        if tracer is not None:
-            tracer.writes(self)
-        self.version += 1
+        tracer = tracing() if tracers else None
+        if tracer is not None and tracer.writes(self, node):
+            return
         if self.owner is not None and tracer is None:
+            self.version += 1
             self._write_through(node)
             return
-        self._items = self.buffer = self.number = self._memory = None
-        self.pending, self.oldest = node, oldest
+        with changing:
+            self.version += 1
+            self.pending, self.oldest = node, oldest  # first: at no time is there no value
+            self._items = self.buffer = self.number = self._memory = None
         self._owns(node)
 
     def put(self, buffer: Buffer) -> None:
         """Give the storage a new value that has been computed already; nobody is capturing."""
-        self.version += 1
-        self._items = self.number = self.pending = self._memory = None
-        self.buffer, self.oldest = buffer, _NEVER
+        with changing:
+            self.version += 1
+            self.buffer, self.oldest = buffer, _NEVER
+            self._items = self.number = self.pending = self._memory = None
 
     def _owns(self, node: Node) -> None:
         """Let a value know who will ask for it: what is computed from it computes it, too.
@@ -155,55 +191,80 @@ class Storage:
 
     def pending_tracked(self) -> bool:
         """May a derivative flow through the value?"""
-        return self.pending is not None and self.pending.tracked
+        pending = self.current()
+        return pending is not None and pending.tracked
 
-    def settle(self, buffer: Buffer) -> None:
-        """The pending value has been computed into `buffer`."""
-        node = self.pending
-        assert node is not None
-        self.buffer, self._items = buffer, None
-        self.oldest = _NEVER
+    def current(self) -> Node | None:
+        """The pending expression, as the function sees it that this thread captures."""
+        if tracers and (tracer := tracing()) is not None:
+            seen = tracer.written(self)
+            if seen is not None:
+                return seen
+        return self.pending
+
+    def settle(self, node: Node, buffer: Buffer) -> None:
+        """The value `node` has been computed into `buffer`."""
         if node.op != "buffer":
             node.cache = buffer
         if node.op == "detach":
             node.src[0].cache = buffer
-        if not node.tracked:
-            self.pending = self._memory = None
+        with changing:
+            if self.pending is not node:  # another thread has written to it, or has asked for it
+                return
+            self.buffer, self._items = buffer, None
+            self.oldest = _NEVER
+            if not node.tracked:
+                self.pending = self._memory = None
 
     def items(self) -> Any:
         """The elements of realised memory, as a flat memoryview of the dtype's format."""
         items = self._items
         if items is None:
-            if self.buffer is None:
-                self.buffer = allocate(max(1, self.dtype.itemsize))
-                store(self.buffer, [self.number], self.dtype)  # type: ignore[list-item]
-                self.number = None
-            items = self.buffer.memoryview()[: product(self.shape) * self.dtype.itemsize]
+            buffer = self.memory()
+            items = buffer.memoryview()[: product(self.shape) * self.dtype.itemsize]
             items = items.cast("H" if self.dtype in _HALF else self.dtype.fmt)  # type: ignore[call-overload]
-            self._items = items
+            with changing:
+                if self.buffer is buffer:
+                    self._items = items
         return items
+
+    def memory(self) -> Buffer:
+        """The memory of a storage that was realised: another thread may have written to it since.
+        A number becomes memory, which is whole before any thread sees it."""
+        while (buffer := self.buffer) is None:
+            with changing:
+                number, pending = self.number, self.pending
+                if self.buffer is None and number is not None:
+                    fresh = allocate(max(1, self.dtype.itemsize))
+                    store(fresh, [number], self.dtype)
+                    self.buffer = fresh
+                    self.number = None
+            if number is None and pending is not None:
+                self.settle(pending, compute([pending])[0])
+        return buffer
 
     def values(self) -> list[Number]:
         """All elements of a realised storage, in row-major order, as Python numbers."""
-        if self.number is not None:
-            return [self.number]
+        number = self.number
+        if number is not None:
+            return [number]
         if self.dtype in _HALF:
-            assert self.buffer is not None
-            return load(self.buffer, self.dtype, product(self.shape))
+            return load(self.memory(), self.dtype, product(self.shape))
         return self.items().tolist()  # type: ignore[no-any-return]
 
     def get(self, position: int) -> Number:
         """One element of a realised storage."""
-        if self.number is not None:
-            return self.number
+        number = self.number
+        if number is not None:
+            return number
         if self.dtype in _HALF:
             return self.values()[position]
         return (self._items or self.items())[position]  # type: ignore[no-any-return]
 
     def set(self, position: int, value: Number) -> None:
         """Write one element (a value of the dtype) of an untracked realised storage in place."""
-        if self.number is not None:
-            self.number = value
+        if self.number is not None and self._renumbered(value):
+            pass
         else:
             self.own()
             if self.dtype in _HALF:
@@ -211,6 +272,14 @@ class Storage:
             else:
                 (self._items or self.items())[position] = value
         self.version += 1
+
+    def _renumbered(self, value: Number) -> bool:
+        """Another number, if no thread has put it into memory meanwhile."""
+        with changing:
+            known = self.number is not None
+            if known:
+                self.number = value
+            return known
 
     def _store_half(self, position: int, value: Number) -> None:
         one = allocate(2)

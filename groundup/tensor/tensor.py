@@ -247,8 +247,8 @@ class Tensor(Methods, Reductions, Along, Matrices, Conversions, Numeric, Structu
     def item(self) -> Any:
         """The one element as a Python number."""
         s = self._storage
-        if not self._shape and store.tracer is None and s.pending is None:
-            return s.number if s.number is not None else s.get(self.layout()[1])
+        if not self._shape and s.pending is None and not store.tracers:
+            return s.get(self.layout()[1])
         store.asked("item()")
         if product(self._shape) != 1:
             raise ShapeError(

@@ -34,4 +34,4 @@ def test_what_nobody_wants_any_more_is_not_kept() -> None:
         nn.functional.mse_loss(gu.ones(2), gu.zeros(2))
     gc.collect()
     assert waiting.taken() == []
-    assert len(waiting._tensors) <= waiting._LIMIT
+    assert len(waiting._waiting.tensors) <= waiting._LIMIT

@@ -299,13 +299,17 @@ def test_tracing_forbids_asking_for_values() -> None:
     class Watch:
         def __init__(self) -> None:
             self.reads: list[Any] = []
-            self.written: list[Any] = []
+            self.stored: list[Any] = []
 
         def read(self, s: Any) -> None:
             self.reads.append(s)
 
-        def writes(self, s: Any) -> None:
-            self.written.append(s)
+        def writes(self, s: Any, value: Any) -> bool:
+            self.stored.append(s)
+            return False
+
+        def written(self, s: Any) -> None:
+            """It keeps no values."""
 
     x, y = gu.ones(3).realize(), gu.zeros(3)
     watch = Watch()
@@ -329,5 +333,5 @@ def test_tracing_forbids_asking_for_values() -> None:
         storage.set_tracer(before)
     assert x._storage in watch.reads
     assert y._storage in watch.reads
-    assert watch.written == [y._storage, y._storage]
+    assert watch.stored == [y._storage, y._storage]
     assert y.tolist() == [2.0, 1.0, 2.0]
