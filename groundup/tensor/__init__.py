@@ -202,6 +202,20 @@ if TYPE_CHECKING:
     from .jit import jit
     from .linalg.exponential import matrix_exp
     from .linalg.least import pinverse
+    from .linalg.older import (
+        cholesky,
+        geqrf,
+        lu,
+        lu_solve,
+        lu_unpack,
+        orgqr,
+        ormqr,
+        pca_lowrank,
+        qr,
+        svd,
+        svd_lowrank,
+        triangular_solve,
+    )
     from .linalg.products import matrix_power
     from .linalg.systems import det, inverse, logdet, slogdet
     from .linalg.triangular import cholesky_inverse, cholesky_solve
@@ -423,6 +437,10 @@ _LATER = {
         "index_copy", "index_fill", "index_reduce", "masked_scatter", "nonzero_static", "put",
         "scatter_reduce", "take",
     ),
+    "linalg.older": (
+        "cholesky", "geqrf", "lu", "lu_solve", "lu_unpack", "orgqr", "ormqr", "pca_lowrank", "qr",
+        "svd", "svd_lowrank", "triangular_solve",
+    ),
 }  # fmt: skip
 _HOME = {name: module for module, names in _LATER.items() for name in names}
 
@@ -454,16 +472,12 @@ cfloat, cdouble = complex64, complex128
 short, int, long = int16, int32, int64
 
 __all__ = [
-    "JitError",
-    "explain_broadcast",
-    "get_num_threads",
-    "jit",
-    "set_num_threads",
     "Axis",
     "DType",
     "Generator",
     "GradError",
     "Indexed",
+    "JitError",
     "ShapeError",
     "Size",
     "Tensor",
@@ -527,6 +541,7 @@ __all__ = [
     "ceil",
     "cfloat",
     "chain_matmul",
+    "cholesky",
     "cholesky_inverse",
     "cholesky_solve",
     "chunk",
@@ -582,6 +597,7 @@ __all__ = [
     "erfinv",
     "exp",
     "exp2",
+    "explain_broadcast",
     "expm1",
     "eye",
     "first_nonfinite",
@@ -606,6 +622,8 @@ __all__ = [
     "gather",
     "gcd",
     "ge",
+    "geqrf",
+    "get_num_threads",
     "get_rng_state",
     "grad",
     "gt",
@@ -642,6 +660,7 @@ __all__ = [
     "isneginf",
     "isposinf",
     "isreal",
+    "jit",
     "kron",
     "kthvalue",
     "lcm",
@@ -669,6 +688,9 @@ __all__ = [
     "logsumexp",
     "long",
     "lt",
+    "lu",
+    "lu_solve",
+    "lu_unpack",
     "manual_seed",
     "masked_fill",
     "masked_scatter",
@@ -706,9 +728,12 @@ __all__ = [
     "numel",
     "ones",
     "ones_like",
+    "orgqr",
+    "ormqr",
     "outer",
     "outside",
     "pad",
+    "pca_lowrank",
     "pdist",
     "permute",
     "pinverse",
@@ -718,6 +743,7 @@ __all__ = [
     "prod",
     "promote_types",
     "put",
+    "qr",
     "quantile",
     "rad2deg",
     "rand",
@@ -748,6 +774,7 @@ __all__ = [
     "seed",
     "select_scatter",
     "set_grad_enabled",
+    "set_num_threads",
     "set_rng_state",
     "sgn",
     "short",
@@ -772,6 +799,8 @@ __all__ = [
     "sub",
     "sum",
     "sum_to_size",
+    "svd",
+    "svd_lowrank",
     "t",
     "take",
     "take_along_dim",
@@ -786,6 +815,7 @@ __all__ = [
     "transpose",
     "trapezoid",
     "trapz",
+    "triangular_solve",
     "tril",
     "tril_indices",
     "triu",

@@ -285,7 +285,8 @@ def _greatest(x: Core, dims: tuple[int, ...]) -> Tensor:
 
 @in_float32
 def norm(a: Core, p: Any = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """(Σ |x|^p)^(1/p); p may be ∞, −∞ or 0 (the count of what is not 0), or "fro", which is 2.
+    """(Σ |x|^p)^(1/p); p may be ∞, −∞ or 0 (the count of what is not 0), or "fro", which is 2; or
+    "nuc", the sum of the singular values of the matrices in two axes (`linalg.matrix_norm`).
 
     Where the norm is 0 its derivative is 0, a subgradient.
 
@@ -293,8 +294,14 @@ def norm(a: Core, p: Any = 2, dim: Dims = None, keepdim: bool = False) -> Tensor
     5.0
     """
     _floating("norm", a)
-    if p == "fro":
+    if p == "nuc":
+        from .linalg.norms import nuclear
+
+        return nuclear(a, dim, keepdim)
+    if p is None or p == "fro":
         p = 2
+    if isinstance(p, str):
+        raise ValueError(f"norm: p is a number, 'fro' or 'nuc', not {p!r}" + at_line())
     p = float(p)
     if p == float("inf"):
         return extreme("max", pw.absolute(a), dim, keepdim)

@@ -8,18 +8,6 @@ _REASONS: dict[str, str] = {
         view_as_real view_as_complex complex stft istft imag polar cdouble cfloat chalf
         linalg.eig linalg.eigvals
     """,
-    "decompositions of matrices (gu.linalg) are not mapped yet": """
-        cholesky cholesky_inverse cholesky_solve geqrf lu_unpack lu lu_solve matrix_exp ormqr
-        qr triangular_solve svd svd_lowrank pca_lowrank pinverse logdet norm:nuc linalg.det
-        linalg.cholesky linalg.cholesky_ex linalg.cond linalg.eigh linalg.eigvalsh
-        linalg.householder_product linalg.ldl_factor linalg.ldl_factor_ex linalg.ldl_solve
-        linalg.lstsq linalg.lstsq:grad_oriented linalg.matrix_power linalg.norm
-        linalg.norm:subgradients_at_zero linalg.matrix_norm linalg.qr linalg.slogdet
-        linalg.vector_norm linalg.lu_factor linalg.lu_factor_ex linalg.lu linalg.lu_solve
-        linalg.inv linalg.inv_ex linalg.solve linalg.solve_ex linalg.solve_triangular
-        linalg.matrix_rank linalg.matrix_rank:hermitian linalg.pinv linalg.pinv:singular
-        linalg.pinv:hermitian linalg.svd linalg.svdvals linalg.tensorinv linalg.tensorsolve
-    """,
     "Fourier transforms (gu.fft) are not mapped yet": """
         fft.fft fft.fft2 fft.fftn fft.hfft fft.hfft2 fft.hfftn fft.rfft fft.rfft2 fft.rfftn
         fft.ifft fft.ifft2 fft.ifftn fft.ihfft fft.ihfft2 fft.ihfftn fft.irfft fft.irfft2

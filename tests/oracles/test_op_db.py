@@ -18,6 +18,7 @@ import groundup as gu
 from . import harness
 from .absent import ABSENT
 from .entries import NUMBERS, RANDOM, WRONG_THERE, function, tolerance
+from .matrices import INVARIANT, SHAPED
 
 pytestmark = pytest.mark.peers
 LEAST = 450  # entries that answer
@@ -71,7 +72,17 @@ def run(key: str, every: bool) -> None:
                 break
             random = op.name in RANDOM and bool(RANDOM[op.name](sample))
             try:
-                found = harness.check_sample(op, ours, sample, grad, room, kind, random)
+                found = harness.check_sample(
+                    op,
+                    ours,
+                    sample,
+                    grad,
+                    room,
+                    kind,
+                    random,
+                    op.name in INVARIANT,
+                    SHAPED.get(op.name),
+                )
             except harness.Unsupported:
                 continue
             wrong += [f"{kind} {number} ({harness.described(sample)}): {f}" for f in found]

@@ -71,11 +71,12 @@ def _batched(name: str, why: str, function: Callable[..., Any], *arrays: Array) 
             try:
                 function(*(a[at] for a in arrays))
             except np.linalg.LinAlgError:
-                raise _fault(name, why, arrays[0], at) from None
+                raise fault(name, why, arrays[0], at) from None
         raise
 
 
-def _fault(name: str, why: str, array: Array, at: tuple[int, ...]) -> LinAlgError:
+def fault(name: str, why: str, array: Array, at: tuple[int, ...]) -> LinAlgError:
+    """The error of one matrix of a batch."""
     lead = array.shape[:-2]
     which = f"matrix {list(at)} of the batch {shape_text(lead)}" if at else "the matrix"
     return LinAlgError(f"{name}: {which} {why}" + at_line())
@@ -89,7 +90,7 @@ def _finite(name: str, *arrays: Array) -> None:
         whole = np.isfinite(array).all((-1, -2))
         if not whole.all():
             at = tuple(int(i) for i in np.argwhere(~whole)[0])
-            raise _fault(name, "holds a NaN or an infinity", array, at)
+            raise fault(name, "holds a NaN or an infinity", array, at)
 
 
 @hosted("LAPACK's potrf, called by numpy.linalg.cholesky")
@@ -289,27 +290,39 @@ def lu(a: Array, pivot: bool, name: str) -> tuple[Array, ...]:
     info = info.reshape(lead)
     if name and info.any():
         at = tuple(int(i) for i in np.argwhere(info)[0])
-        raise _fault(name, f"has 0 as its pivot {info[at]}", a, at)
+        raise fault(name, f"has 0 as its pivot {info[at]}", a, at)
     return x.reshape(a.shape), swaps.reshape(*lead, k), order.reshape(*lead, m), info
 
 
 @hosted("NumPy")
-def exchanges(pivots: Array) -> tuple[Array, ...]:
-    """The order of rows after exchanging row i with row pivots[i] − 1, for each i in turn."""
+def exchanges(pivots: Array, m: int, name: str) -> tuple[Array, ...]:
+    """The order of m rows after exchanging row i with row pivots[i] − 1, for each i in turn."""
     import numpy as np
 
     *lead, n = pivots.shape
     flat = pivots.reshape(product(lead), n)
-    if flat.size and not (flat.min() >= 1 and flat.max() <= n):
+    if flat.size and not (flat.min() >= 1 and flat.max() <= m):
         raise ValueError(
-            f"lu_solve: pivots are from 1 to {n}, not {flat.min()} to {flat.max()}" + at_line()
+            f"{name}: pivots are from 1 to {m}, not {flat.min()} to {flat.max()}" + at_line()
         )
-    order, every = np.tile(np.arange(n), (len(flat), 1)), np.arange(len(flat))
+    order, every = np.tile(np.arange(m), (len(flat), 1)), np.arange(len(flat))
     for j in range(n):
         kept = order[every, j].copy()
         order[every, j] = order[every, flat[:, j] - 1]
         order[every, flat[:, j] - 1] = kept
-    return (order.reshape(pivots.shape),)
+    return (order.reshape(*lead, m),)
+
+
+@hosted("LAPACK's geqrf, called by numpy.linalg.qr")
+def geqrf(a: Array) -> tuple[Array, ...]:
+    """R and the vectors of reflections in one array, and their factors."""
+    import numpy as np
+
+    lead, (m, n) = a.shape[:-2], a.shape[-2:]
+    if not min(m, n):
+        return a, np.zeros((*lead, 0), a.dtype)
+    packed, tau = np.linalg.qr(a, "raw")
+    return packed.swapaxes(-1, -2), tau
 
 
 @hosted("LAPACK's potrf, called by numpy.linalg.cholesky")

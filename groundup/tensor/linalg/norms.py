@@ -12,11 +12,12 @@ from typing import Any
 from ...ir.dtype import DType
 from .. import pointwise as pw
 from .. import reduce as rd
-from ..core import Core
+from ..core import Core, value_of
 from ..errors import ShapeError, at_line, check_dim, lined_up
+from ..host import with_derivative
 from ..tensor import Tensor
 from .decompositions import svdvals
-from .operands import as_factor, matrices, steps, tensor_of
+from .operands import Given, Known, as_factor, matrices, steps, tensor_of
 from .systems import inverted
 
 INF = math.inf
@@ -120,8 +121,21 @@ def matrix_norm(
     return found
 
 
+def nuclear(a: Core, dim: rd.Dims, keepdim: bool) -> Tensor:
+    """The sum of the singular values of a matrix, or of those in two axes of a tensor."""
+    if dim is None and a.ndim != 2:
+        raise ShapeError(
+            "norm: 'nuc' is a norm of a matrix; of another tensor, dim names the two axes of "
+            "matrices" + lined_up(shape=a._shape) + at_line()
+        )
+    axes = (-2, -1) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+    return matrix_norm(a, "nuc", axes, keepdim)
+
+
 def _extreme(values: Tensor, greatest: bool, a: Tensor) -> Tensor:
-    """The greatest or the least of the values of each matrix of a; the greatest of none is 0."""
+    """The greatest or the least of the values of each matrix of a; the greatest of none is 0.
+
+    Of equal values each takes the same share of the derivative."""
     if values._shape[-1] == 0:
         if greatest:
             return values.sum(-1)
@@ -129,7 +143,15 @@ def _extreme(values: Tensor, greatest: bool, a: Tensor) -> Tensor:
             "matrix_norm: of an empty matrix a least norm does not exist"
             + lined_up(shape=a._shape) + at_line()
         )  # fmt: skip
-    return values.amax(-1) if greatest else values.amin(-1)
+    found = values.amax(-1) if greatest else values.amin(-1)
+
+    def derivative(g: Given, results: Known, sources: Known) -> Sequence[Tensor]:
+        (gx,), (best,), (x,) = g, results, sources
+        assert gx is not None
+        equal = (x == best.unsqueeze(-1)).to(x.dtype)
+        return (equal * (gx / equal.sum(-1)).unsqueeze(-1),)
+
+    return with_derivative("matrix_norm", [value_of(found)], [values], derivative)[0]
 
 
 def norm(

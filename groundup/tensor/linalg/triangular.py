@@ -154,7 +154,13 @@ def lu_solve(
     one_type("lu_solve", f, b)
     if not left:
         return lu_solve(f, pivots, b.mT, adjoint=not adjoint).mT
-    order = _order(tensor_of("lu_solve", pivots), f)
+    given = tensor_of("lu_solve", pivots)
+    if given._shape != f._shape[:-1] or not given.dtype.is_int:
+        raise ShapeError(
+            "lu_solve: pivots are integers, one for each row"
+            + lined_up(LU=f._shape, pivots=given._shape) + at_line()
+        )  # fmt: skip
+    order = exchanged(given, f._shape[-1], "lu_solve")
     low, up = _unit(f, f._shape[-1]), f
     lead = pw.broadcast("lu_solve", f._shape[:-2], b._shape[:-2])
     b = b.expand(*lead, *b._shape[-2:])
@@ -172,15 +178,10 @@ def lu_solve(
                             upper=True)  # fmt: skip
 
 
-def _order(pivots: Tensor, f: Tensor) -> Tensor:
+def exchanged(pivots: Tensor, rows: int, name: str) -> Tensor:
     """The order of rows that exchanges (from 1 on) one after the other give."""
-    if pivots._shape != f._shape[:-1] or not pivots.dtype.is_int:
-        raise ShapeError(
-            "lu_solve: pivots are integers, one for each row"
-            + lined_up(LU=f._shape, pivots=pivots._shape) + at_line()
-        )  # fmt: skip
-    kinds = [(pivots._shape, dt.int64)]
-    return host(Host("exchanges", lapack.exchanges), (pivots,), kinds)[0]
+    kinds = [((*pivots._shape[:-1], rows), dt.int64)]
+    return host(Host("exchanges", lapack.exchanges, (int(rows), name)), (pivots,), kinds)[0]
 
 
 def cholesky_solve(B: Core, L: Core, upper: bool = False) -> Tensor:
