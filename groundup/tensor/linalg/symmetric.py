@@ -68,7 +68,7 @@ def ldl_factor(A: Core, *, hermitian: bool = False) -> LDLFactor:
     solving symmetric linear systems (1977). Has no derivative. Raises LinAlgError for a singular A.
 
     >>> gu.linalg.ldl_factor(gu.tensor([[4.0, 2.0], [2.0, 5.0]])).LD.tolist()
-    [[4.0, 2.0], [0.5, 4.0]]
+    [[4.0, 0.0], [0.5, 4.0]]
     """
     packed, pivots, _ = _factored("ldl_factor", A, "ldl_factor")
     return LDLFactor(packed, pivots)
