@@ -197,6 +197,7 @@ if TYPE_CHECKING:
     )
     from .contract import bmm, dot, einsum, matmul, mm, mv, outer
     from .custom import custom_derivative
+    from .drawn import randint_like
     from .edges import outside
     from .find import first_nonfinite
     from .jit import jit
@@ -305,6 +306,7 @@ if TYPE_CHECKING:
         set_rng_state,
     )
     from .running import cummax, cummin, cumprod, cumsum, linear_recurrence, logcumsumexp
+    from .samplers import binomial, normal, poisson
     from .search import (
         argwhere,
         bincount,
@@ -397,6 +399,8 @@ _LATER = {
         "manual_seed", "multinomial", "rand", "rand_like", "randint", "randn", "randn_like",
         "randperm", "seed", "set_rng_state",
     ),
+    "drawn": ("randint_like",),
+    "samplers": ("binomial", "normal", "poisson"),
     "special": (
         "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "copysign", "cosh",
         "digamma", "erfc", "erfinv", "exp2", "hypot", "i0", "lgamma", "logaddexp", "logaddexp2",
@@ -521,6 +525,7 @@ __all__ = [
     "bernoulli",
     "bfloat16",
     "bincount",
+    "binomial",
     "bitwise_and",
     "bitwise_left_shift",
     "bitwise_not",
@@ -725,6 +730,7 @@ __all__ = [
     "nonzero",
     "nonzero_static",
     "norm",
+    "normal",
     "numel",
     "ones",
     "ones_like",
@@ -737,6 +743,7 @@ __all__ = [
     "pdist",
     "permute",
     "pinverse",
+    "poisson",
     "polygamma",
     "positive",
     "pow",
@@ -749,6 +756,7 @@ __all__ = [
     "rand",
     "rand_like",
     "randint",
+    "randint_like",
     "randn",
     "randn_like",
     "randperm",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from ..ir import dtype as dt
@@ -37,6 +38,23 @@ _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
 _MASK = 0xFFFFFFFF
+
+
+Source = Callable[["Node | int"], list[Node]]  # (number of the trial) → four words of it
+_SPLIT = 1  # the use of words that are seeds
+
+
+def _seed(seed: int) -> int:
+    """A seed as 64 bits; raises TypeError unless it is an integer."""
+    try:
+        return index(seed) & (2**64 - 1)
+    except TypeError:
+        raise TypeError(f"a seed is an integer, not a {type(seed).__name__}" + at_line()) from None
+
+
+def _place(k: int) -> Tensor:
+    """1 at place k of two, else 0."""
+    return Tensor._make(from_values([int(k == 0), int(k == 1)], (2,), dt.uint64))
 
 
 def _u64(value: int) -> Node:
@@ -73,17 +91,24 @@ def philox(counter: Sequence[Node], key: Sequence[Node]) -> list[Node]:
 class Generator:
     """A stream of random numbers: a seed and the number of draws so far, kept in a tensor.
 
+    The numbers of a draw are a function of (seed, draw, element) alone. The whole state is that
+    tensor of two uint64: it is copied with the generator (`clone`, copy.deepcopy), pickled with it,
+    and given as plain numbers by `state_dict`. A captured function (`gu.jit`) that reaches a
+    generator goes on with its stream at each call.
+
     >>> g = gu.Generator().manual_seed(3)
     >>> a = gu.rand(2, generator=g)
+    >>> bool((gu.rand(2, generator=gu.Generator(3)) == a).all())
+    True
     """
 
     def __init__(self, seed: int = 0) -> None:
-        self.state = Tensor._make(from_values([seed & (2**64 - 1), 0], (2,), dt.uint64))
+        self.state = Tensor._make(from_values([_seed(seed), 0], (2,), dt.uint64))
 
     def manual_seed(self, seed: int) -> Generator:
         """Start again from a seed."""
         with _no_grad():
-            fresh = from_values([seed & (2**64 - 1), 0], (2,), dt.uint64)
+            fresh = from_values([_seed(seed), 0], (2,), dt.uint64)
             self.state.copy_(Tensor._make(fresh))
         return self
 
@@ -101,19 +126,122 @@ class Generator:
         """A copy of (seed, draws so far), for `set_state`."""
         return self.state.clone()
 
-    def set_state(self, state: Core) -> None:
-        """Go on from a state that `get_state` gave."""
-        self.state.copy_(state)
+    def set_state(self, state: Core) -> Generator:
+        """Go on from a state that `get_state` gave.
 
-    def draw(self, shape: tuple[int, ...]) -> tuple[list[Node], Core]:
-        """Four random words for each element of a shape (expressions at its output variables)."""
+        Raises ValueError for anything but two numbers of uint64: each other tensor is the state of
+        no generator of this library.
+        """
+        if not isinstance(state, Core) or state._shape != (2,) or state.dtype is not dt.uint64:
+            what = (
+                f"{state.dtype.name} of shape {tuple(state._shape)}"
+                if isinstance(state, Core)
+                else type(state).__name__
+            )
+            raise ValueError(
+                f"set_state takes what get_state gave, two numbers of uint64 (the seed and the "
+                f"draws so far), not {what}" + at_line()
+            )
+        with _no_grad():
+            self.state.copy_(state)
+        return self
+
+    def state_dict(self) -> dict[str, int]:
+        """The state as plain numbers, to be saved: {"seed": …, "draws": …}
+
+        >>> gu.Generator(5).state_dict()
+        {'seed': 5, 'draws': 0}
+        """
+        seed, draws = host_values(self.state, "state_dict")
+        return {"seed": int(seed), "draws": int(draws)}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> Generator:
+        """Go on from what `state_dict` gave.
+
+        >>> g = gu.Generator(5)
+        >>> a, saved = gu.rand(3, generator=g), g.state_dict()
+        >>> b = gu.rand(3, generator=g)
+        >>> bool((gu.rand(3, generator=gu.Generator().load_state_dict(saved)) == b).all())
+        True
+        """
+        if set(state) != {"seed", "draws"}:
+            raise ValueError(
+                f"load_state_dict takes what state_dict gave, the numbers seed and draws, not "
+                f"{sorted(state)}" + at_line()
+            )
+        values = [int(state["seed"]), int(state["draws"])]
+        return self.set_state(Tensor._make(from_values(values, (2,), dt.uint64)))
+
+    def clone(self) -> Generator:
+        """Another generator that goes on from the same state, on its own.
+
+        >>> g = gu.Generator(1)
+        >>> bool((gu.rand(3, generator=g.clone()) == gu.rand(3, generator=g)).all())
+        True
+        """
+        return Generator().set_state(self.state)
+
+    def split(self, n: int = 2) -> list[Generator]:
+        """n generators of streams of their own, independent of one another and of what this one
+        goes on to give; it counts as one draw here.
+
+        The seed of child k is Philox(this seed; draw, element k), two of its four words, so
+        splitting again gives others, and the same state gives the same children, also in a captured
+        function. Two of m streams in all share their seed with a probability of about m² / 2⁶⁵.
+
+        >>> data, noise = gu.Generator(0).split()
+        >>> bool((gu.rand(3, generator=data) == gu.rand(3, generator=noise)).any())
+        False
+        """
+        if n < 0:
+            raise ValueError(f"split: the number of generators is 0 or more, not {n}" + at_line())
+        words, state = self.draw((n,), _SPLIT)
+        seeds = finish(ir.loops((n,), ir.alu("or", ir.alu("shl", words[1], _u64(32)), words[0])),
+                       state)  # fmt: skip
+        children = []
+        for k in range(n):
+            child = Generator.__new__(Generator)
+            child.state = seeds[k] * _place(0)
+            if store.tracing() is None:
+                force([child.state._storage])
+            children.append(child)
+        return children
+
+    def __getstate__(self) -> dict[str, int]:
+        return self.state_dict()
+
+    def __setstate__(self, state: dict[str, int]) -> None:
+        Generator.__init__(self)
+        self.load_state_dict(state)
+
+    def __repr__(self) -> str:
+        if store.tracing() is not None:
+            return "Generator(…)"
+        seed, draws = self.state_dict().values()
+        return f"Generator(seed={seed}, draws={draws})"
+
+    def source(self, shape: tuple[int, ...], use: int = 0) -> tuple[Source, Core]:
+        """A draw: a function that gives four random words for each element of a shape, and of a
+        number of the element's trials (expressions at its output variables), and the state.
+
+        `use` tells apart what has nothing in common: numbers from 0, the seeds of `split` from 1.
+        """
         with pool.lock:  # threads that share a generator draw different numbers
             snapshot = self._taken()
         node = snapshot._storage.read()
         seed, draw = ir.read(node, ir.index(0)), ir.read(node, ir.index(1))
         element = ir.cast(row_major(shape, tuple(ir.outs(len(shape)))), dt.uint64)
-        counter = [_low(element), _high(element), _low(draw), _high(draw)]
-        words = philox(counter, [_low(seed), _high(seed)])
+        key = [_low(seed), _high(seed)]
+
+        def words(trial: Node | int) -> list[Node]:
+            upper = _high(element)
+            if use or isinstance(trial, Node) or trial:
+                # No tensor has 2⁴⁸ elements: the upper 16 bits of their number say which trial.
+                number = ir.cast(trial, dt.uint64) if isinstance(trial, Node) else _u64(trial)
+                shifted = ir.alu("shl", number, _u64(16))
+                upper = ir.alu("or", upper, ir.alu("or", shifted, _u64(use << 31)))
+            return philox([_low(element), upper, _low(draw), _high(draw)], key)
+
         return words, snapshot
 
     def _taken(self) -> Core:
@@ -126,6 +254,11 @@ class Generator:
         snapshot._storage.oldest = state._storage.oldest
         self.advance()
         return snapshot
+
+    def draw(self, shape: tuple[int, ...], use: int = 0) -> tuple[list[Node], Core]:
+        """Four random words for each element of a shape (expressions at its output variables)."""
+        words, state = self.source(shape, use)
+        return words(0), state
 
     def advance(self) -> None:
         """Count a draw."""
@@ -182,7 +315,7 @@ def set_rng_state(state: Core) -> None:
 # ---- distributions -------------------------------------------------------------------------------
 
 
-def _uniform(words: list[Node], dtype: DType) -> Node:
+def uniform_number(words: list[Node], dtype: DType) -> Node:
     """[0, 1): the upper 24 bits of a word (53 of two, for float64), each step equally likely."""
     if dtype is dt.float64:
         both = ir.alu("or", ir.alu("shl", words[1], _u64(32)), words[0])
@@ -195,7 +328,7 @@ def _uniform(words: list[Node], dtype: DType) -> Node:
     return ir.alu("mul", x, ir.const(2.0**-24, dt.float32))
 
 
-def _normal(words: list[Node], dtype: DType) -> Node:
+def normal_number(words: list[Node], dtype: DType) -> Node:
     """√(−2 log u) · cos(2π v), u in (0, 1], v in [0, 1) (Box & Muller 1958)."""
     wide = dt.float64 if dtype is dt.float64 else dt.float32
     scale, half = ir.const(2.0**-32, wide), ir.const(2.0**-33, wide)
@@ -231,7 +364,7 @@ def rand(
     """Uniform numbers from [0, 1)."""
     _floating("rand", dtype)
     return _random(
-        sizes(size), generator, lambda w: ir.cast(_uniform(w, dtype), dtype), requires_grad
+        sizes(size), generator, lambda w: ir.cast(uniform_number(w, dtype), dtype), requires_grad
     )
 
 
@@ -244,7 +377,7 @@ def randn(
     """Normal numbers of mean 0 and variance 1."""
     _floating("randn", dtype)
     return _random(
-        sizes(size), generator, lambda w: ir.cast(_normal(w, dtype), dtype), requires_grad
+        sizes(size), generator, lambda w: ir.cast(normal_number(w, dtype), dtype), requires_grad
     )
 
 
@@ -253,7 +386,9 @@ _fills: dict[tuple[Any, ...], Plan] = {}
 _KEPT = 4096  # plans remembered by what they draw
 
 
-def fill(target: Core, kind: str, scale: float, shift: float) -> None:
+def fill(
+    target: Core, kind: str, scale: float, shift: float, generator: Generator | None = None
+) -> None:
     """target ← draw · scale + shift, now; "uniform" draws are from [0, 1), "normal" ones N(0, 1).
 
     A model draws once for each of its parameters, many of one shape: the expression of the first is
@@ -262,21 +397,23 @@ def fill(target: Core, kind: str, scale: float, shift: float) -> None:
     with _no_grad(), pool.lock:
         tracing = store.tracing() is not None
         if tracing or debugging() or not _whole(target):
-            target.assign(kind, *_drawn(target, kind, scale, shift))
+            value = scaled(target, kind, scale, shift, generator)
+            target.assign(kind, value_of(value), value._storage.oldest)
             if not tracing:
                 force([target._storage])
             return
         target.check_writable(kind)
         key = (kind, target._shape, target.dtype, float(scale).hex(), float(shift).hex())
         plan = _fills.get(key)
-        state = default_generator.state._storage
+        stream = default_generator if generator is None else generator
+        state = stream.state._storage
         force([state])
         before = state.buffer
         assert before is not None
         if plan is None:
             from ..schedule import Signature, plan_for
 
-            node, _ = _drawn(target, kind, scale, shift)
+            node = value_of(scaled(target, kind, scale, shift, generator))
             signature = Signature([node])
             plan = plan_for(signature, [node], (None,))
             if signature.buffers == [before]:
@@ -287,7 +424,7 @@ def fill(target: Core, kind: str, scale: float, shift: float) -> None:
         else:
             (result,) = plan.run([before], None, (None,))
             del before  # else the state would be copied to be advanced
-            default_generator.advance()
+            stream.advance()
         target._storage.put(result)
 
 
@@ -296,10 +433,12 @@ def _whole(t: Core) -> bool:
     return t._parent is None and t._storage.owner is None and symbolic_key(t._shape) is None
 
 
-def _drawn(target: Core, kind: str, scale: float, shift: float) -> tuple[Node, int]:
-    """draw · scale + shift in the shape and type of a tensor, and how old the oldest part is."""
-    value = _DRAWS[kind](target._shape, dtype=target.dtype) * scale + shift
-    return value_of(value), value._storage.oldest
+def scaled(
+    target: Core, kind: str, scale: float, shift: float, generator: Generator | None
+) -> Tensor:
+    """draw · scale + shift in the shape and type of a tensor."""
+    draws = _DRAWS[kind](target._shape, dtype=target.dtype, generator=generator)
+    return draws * scale + shift
 
 
 def randint(
@@ -322,12 +461,22 @@ def randint(
     if first < -(2**63) or end > 2**63:
         raise OverflowError(f"randint: {first} to {end} is more than int64 holds" + at_line())
 
+    return integers(first, end, sizes((shape,)), dtype, generator)
+
+
+def integers(
+    first: int, end: int, shape: tuple[int, ...], dtype: DType, generator: Generator | None
+) -> Tensor:
+    """Integers from first up to but without end, which both 64 bits hold, equally likely."""
+    kind = dt.int64 if first < 0 else dt.uint64
+
     def body(words: list[Node]) -> Node:
         both = ir.alu("or", ir.alu("shl", words[1], _u64(32)), words[0])
-        rest = ir.cast(ir.alu("mod", both, _u64(end - first)), dt.int64)
-        return ir.cast(ir.alu("add", rest, ir.index(first)), dtype)
+        rest = both if end - first == 2**64 else ir.alu("mod", both, _u64(end - first))
+        value = ir.alu("add", rest, _u64(first & (2**64 - 1)))  # wraps, as two's complement does
+        return ir.cast(ir.cast(value, kind), dtype)
 
-    return _random(sizes((shape,)), generator, body)
+    return _random(shape, generator, body)
 
 
 def bernoulli(p: Core, generator: Generator | None = None) -> Tensor:
@@ -336,7 +485,7 @@ def bernoulli(p: Core, generator: Generator | None = None) -> Tensor:
     words, state = (generator or default_generator).draw(p._shape)
     kind = dt.float64 if p.dtype is dt.float64 else dt.float32
     probability = ir.cast(pw.read_at(value_of(p), p._shape), kind)
-    below = ir.alu("lt", _uniform(words, kind), probability)
+    below = ir.alu("lt", uniform_number(words, kind), probability)
     return finish(ir.loops(p._shape, ir.cast(below, p.dtype)), p, state)
 
 
@@ -376,7 +525,7 @@ def _outcomes(p: Core, count: int, replacement: bool) -> None:
             f"multinomial: {count} of {size} outcomes cannot be drawn"
             + ("" if replacement else " without replacement") + at_line()
         )  # fmt: skip
-    if store.tracer is not None:
+    if store.tracing() is not None:
         return
     values = host_values(p, "multinomial")
     totals = [sum(values[i : i + size]) for i in range(0, len(values), size)]

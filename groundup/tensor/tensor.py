@@ -20,6 +20,7 @@ from .complex.methods import Parts
 from .conversions import Conversions
 from .core import Core, Leaf, force, has_axes, operand, value_of
 from .data import storage_from_data
+from .drawn import Drawn
 from .errors import GradError, ShapeError, at_line, check_dim, lined_up
 from .matrices import Matrices
 from .methods import Methods
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
     )
 
 
-class Tensor(Methods, Reductions, Along, Matrices, Conversions, Numeric, Structural, Parts):
+class Tensor(
+    Methods, Reductions, Along, Matrices, Conversions, Numeric, Structural, Parts, Drawn
+):
     """A multi-dimensional array whose operations are recorded and computed when asked for.
 
     Made by `gu.tensor`, `gu.zeros`, `gu.randn` and the like; `Tensor(data)` copies data, and of a
