@@ -13,10 +13,6 @@ _REASONS: dict[str, str] = {
         fft.ifft fft.ifft2 fft.ifftn fft.ihfft fft.ihfft2 fft.ihfftn fft.irfft fft.irfft2
         fft.irfftn fft.fftshift fft.ifftshift
     """,
-    "random numbers of other distributions in place are not built yet": """
-        cauchy exponential geometric log_normal normal normal:in_place normal:number_mean
-        uniform
-    """,
     "not built yet: as a loop over steps it would compile for each of them": """
         nn.functional.ctc_loss
     """,
@@ -55,7 +51,7 @@ _REASONS: dict[str, str] = {
         masked.cumsum masked.cumprod masked.amax masked.amin masked.argmax masked.argmin
         masked.mean masked.median masked.norm masked.var masked.std masked.softmax
         masked.log_softmax masked.softmin masked.normalize masked.logaddexp masked.logsumexp
-        randint_like new_empty
+        new_empty
     """,
 }
 ABSENT: dict[str, str] = {

@@ -22,7 +22,7 @@ from .matrices import words
 
 # gu.<name>
 FUNCTIONS = words("""
-randn randn_like rand_like randint empty_like empty multinomial bernoulli
+randn randn_like rand_like randint randint_like normal empty_like empty multinomial bernoulli
 abs acos acosh add arange clamp_max clamp_min mul sub addmm addmv addbmm baddbmm dot vdot bmm mv
 addr addcmul addcdiv asin asinh atan atan2 atanh allclose broadcast_to broadcast_tensors
 block_diag bitwise_not bitwise_left_shift bitwise_right_shift combinations cartesian_prod cdist
@@ -139,6 +139,12 @@ OTHER: dict[str, Callable[..., Any]] = {
     "special.modified_bessel_i1": lambda x: special.i1(x.detach()),
     "nn.functional.embedding_bag": lambda w, ids, **k: F.embedding_bag(ids, w, **k),
     "to": lambda x, *a, **k: _converted(x, *a, **k),
+    "normal:in_place": lambda x, *a: x.clone().normal_(*a),
+    "uniform": lambda x, *a: x.clone().uniform_(*a),
+    "exponential": lambda x, *a: x.clone().exponential_(*a),
+    "cauchy": lambda x, *a: x.clone().cauchy_(*a),
+    "log_normal": lambda x, *a: x.clone().log_normal_(*a),
+    "geometric": lambda x, *a: x.clone().geometric_(*a),
 }
 
 
@@ -208,6 +214,12 @@ RANDOM: dict[str, Callable[[Any], bool]] = {
     "rand_like": lambda s: True,
     "randint": lambda s: True,
     "randint_like": lambda s: True,
+    "normal": lambda s: True,
+    "uniform": lambda s: True,
+    "exponential": lambda s: True,
+    "cauchy": lambda s: True,
+    "log_normal": lambda s: True,
+    "geometric": lambda s: True,
     "multinomial": lambda s: True,
     "bernoulli": lambda s: True,
     "empty": lambda s: True,
