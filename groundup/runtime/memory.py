@@ -85,10 +85,10 @@ class Buffer:
         self._owner = (view, owner)  # the view keeps a bytearray from being resized
         return self
 
-    def memoryview(self) -> memoryview:
-        """The bytes as a memoryview of format 'B', which keeps the buffer alive."""
+    def memoryview(self, keep: object = None) -> memoryview:
+        """The bytes as a memoryview of format 'B', which keeps the buffer (and `keep`) alive."""
         span = (ctypes.c_ubyte * self.nbytes).from_address(self.address)
-        span._owner = self  # type: ignore[attr-defined]
+        span._owner = (self, keep)  # type: ignore[attr-defined]
         view = memoryview(span).cast("B") if self.nbytes else memoryview(bytearray())
         return view.toreadonly() if self.readonly else view
 

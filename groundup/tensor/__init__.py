@@ -199,6 +199,7 @@ if TYPE_CHECKING:
     from .custom import custom_derivative
     from .drawn import randint_like
     from .edges import outside
+    from .exchange import from_dlpack, frombuffer
     from .find import first_nonfinite
     from .jit import jit
     from .linalg.exponential import matrix_exp
@@ -307,6 +308,7 @@ if TYPE_CHECKING:
     )
     from .running import cummax, cummin, cumprod, cumsum, linear_recurrence, logcumsumexp
     from .samplers import binomial, normal, poisson
+    from .saving import load, save
     from .search import (
         argwhere,
         bincount,
@@ -445,6 +447,8 @@ _LATER = {
         "cholesky", "geqrf", "lu", "lu_solve", "lu_unpack", "orgqr", "ormqr", "pca_lowrank", "qr",
         "svd", "svd_lowrank", "triangular_solve",
     ),
+    "exchange": ("from_dlpack", "frombuffer"),
+    "saving": ("load", "save"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _LATER.items() for name in names}
 
@@ -621,6 +625,8 @@ __all__ = [
     "fmin",
     "fmod",
     "frac",
+    "frombuffer",
+    "from_dlpack",
     "from_numpy",
     "full",
     "full_like",
@@ -675,6 +681,7 @@ __all__ = [
     "lgamma",
     "linear_recurrence",
     "linspace",
+    "load",
     "log",
     "log10",
     "log1p",
@@ -773,6 +780,7 @@ __all__ = [
     "rot90",
     "round",
     "rsqrt",
+    "save",
     "rsub",
     "scan",
     "scatter",

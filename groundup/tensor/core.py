@@ -229,6 +229,12 @@ class Core:
     def check_writable(self, operation: str) -> None:
         """Raise if an in-place write here would make a derivative wrong."""
         at: Core | None = self
+        memory = self._storage.buffer
+        if memory is not None and memory.readonly:
+            raise BufferError(
+                f"{operation} writes in place into memory that is read-only where it comes from; "
+                f"write into x.clone()" + at_line()
+            )
         detached = not state.grad
         while at is not None:
             if at._leaf is not None and state.grad and not detached:
@@ -277,6 +283,12 @@ class Core:
                 f"none; write it into the tensor itself or detach the value" + at_line()
             )
         s = self._storage
+        if s.owner is not None and new.tracked:
+            raise GradError(
+                f"{operation} writes a value with a history into memory that is shared with others "
+                f"outside, where it has none: write x.detach() into it, or x = x … instead"
+                + at_line()
+            )
         store.serial += 1
         oldest = min(oldest, s.oldest, store.serial)
         s.replace(new, oldest)

@@ -74,11 +74,20 @@ def as_tensor(data: Any, dtype: DType | None = None) -> Tensor:
 def from_numpy(array: Any, copy: bool = True) -> Tensor:
     """A tensor with an array's elements; copy=False shares its memory, read and written at once.
 
-    Raises TypeError for element types that groundup does not have.
-    """
-    from .interop import values_from_array
+    array: of any strides, also negative ones. A read-only one that is shared refuses writes. Raises
+    TypeError for element types that groundup does not have, ValueError for copy=False of memory
+    that cannot be shared (of another byte order, not aligned).
 
-    return made_of(values_from_array(array, None, copy))
+    >>> import numpy as np
+    >>> a = np.arange(6.0).reshape(2, 3)
+    >>> x = gu.from_numpy(a.T[::-1], copy=False)
+    >>> a[0, 0] = 9
+    >>> x.tolist()
+    [[2.0, 5.0], [1.0, 4.0], [9.0, 3.0]]
+    """
+    from .interop import tensor_from_array, values_from_array
+
+    return made_of(values_from_array(array, None)) if copy else tensor_from_array(array)
 
 
 def filled(

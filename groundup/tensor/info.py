@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import html
 import sys
+import weakref
 from types import FrameType
 from typing import NamedTuple
 
@@ -78,7 +79,9 @@ def storage_info(t: Core) -> StorageInfo:
     stored = int(product([n for n, s in zip(shape, strides, strict=True) if s]))
     storage = t._storage
     if storage.owner is not None:
-        state = f"shared with {type(storage.owner).__name__} outside, which may write to it"
+        lent = type(storage.owner) is weakref.ref
+        other = "others" if lent else type(storage.owner).__name__
+        state = f"shared with {other} outside, which may write to it"
     elif storage.realised:
         state = "computed"
     else:

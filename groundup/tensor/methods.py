@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def comparable(other: object) -> bool:
     """Can == compare a tensor with this?"""
-    return isinstance(other, Core | Deferred | int | float | complex)
+    known = Core | Deferred | int | float | complex
+    return isinstance(other, known) or type(other).__module__ == "numpy"
 
 
 class Methods(Core):

@@ -198,6 +198,8 @@ def binary(op: str, a: Any, b: Any) -> Tensor:
                 if known is not None:
                     return known
             shape = sa if sa is sb else broadcast(SIGNS.get(op, op), sa, sb)
+        elif _foreign(b):
+            return binary(op, a, known_operand(b))
         else:
             dtype, shape = result_type(a, b), a._shape
             if dtype.kind == "c":
@@ -215,6 +217,8 @@ def binary(op: str, a: Any, b: Any) -> Tensor:
             f"{SIGNS.get(op, op)} needs a tensor among its operands, not {type(a).__name__} and "
             f"{type(b).__name__}" + at_line()
         )
+    elif _foreign(a):
+        return binary(op, known_operand(a), b)
     else:
         first = b
         dtype, shape = result_type(a, b), b._shape
@@ -239,6 +243,18 @@ def _of_complex(op: str, a: Any, b: Any) -> Tensor:
     from .complex.arithmetic import binary as counterpart
 
     return counterpart(op, a, b)
+
+
+def _foreign(value: object) -> bool:
+    """Is an operand that is no tensor of NumPy's types?"""
+    return type(value).__module__ == "numpy"
+
+
+def known_operand(value: Any) -> Any:
+    """An array as a tensor, NumPy's numbers as Python's."""
+    from .interop import operand_from
+
+    return operand_from(value)
 
 
 def folded(op: str, a: Any, b: Any, dtype: DType) -> Tensor | None:

@@ -91,6 +91,12 @@ def asked(what: str) -> None:
         )
 
 
+class Lease:
+    """Held by all that sees a storage's memory from outside; at its end the storage is alone."""
+
+    __slots__ = ("__weakref__",)
+
+
 class Storage:
     """A tensor's value: memory, a number (0-d), or a pending expression; and a version.
 
@@ -123,7 +129,9 @@ class Storage:
         # The operation count when the oldest part of the pending expression was written: the span
         # to now bounds how many tensors it still has to compute.
         self.oldest = serial if pending is not None else _NEVER
-        self.owner: Any = None  # foreign memory (from_numpy(copy=False)), written by others as well
+        # Set where others write to the memory as well: whose it is, or a weak reference to what
+        # those hold who see ours.
+        self.owner: Any = None
         self.span: tuple[int, int, int] | None = None  # (version, least, greatest) of an index
         self._items: Any = None  # a memoryview
         self._memory: weakref.ref[Node] | None = None
@@ -295,6 +303,27 @@ class Storage:
             self.buffer = self._copied()
             self._items = self._memory = None
 
+    def lend(self) -> object:
+        """What must live while somebody outside sees the (realised) memory; until then it is read
+        and written at once."""
+        with changing:
+            owner = self.owner
+            lease = owner() if type(owner) is weakref.ref else owner
+            if lease is None:
+                lease = Lease()
+                me = weakref.ref(self)
+
+                def returned(ref: weakref.ref[Any]) -> None:
+                    s = me()
+                    if s is not None and s.owner is ref:
+                        s.owner = None
+                        s.version += 1  # nobody told what was written
+
+                self.own()
+                self.owner = weakref.ref(lease, returned)
+                self.version += 1  # expressions known to be this value hold it as it was
+            return lease
+
     def _copied(self) -> Buffer:
         assert self.buffer is not None
         fresh = allocate(self.buffer.nbytes)
@@ -305,6 +334,11 @@ class Storage:
         assert self.buffer is not None
         (result,) = compute([node])
         self.buffer.write_bytes(result.read_bytes(0, product(self.shape) * self.dtype.itemsize))
+
+    def __reduce__(self) -> Any:
+        from .pickled import storage_parts
+
+        return storage_parts(self)
 
 
 def from_values(values: Sequence[Number], shape: tuple[int, ...], dtype: DType) -> Storage:

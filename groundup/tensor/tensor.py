@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
 from ..ir.dtype import DType
 from ..ir.extent import product
-from ..runtime import allocate
 from . import backward as derive
 from . import indexing, shape, show
 from . import pointwise as pw
@@ -18,7 +17,7 @@ from . import storage as store
 from .along import Along
 from .complex.methods import Parts
 from .conversions import Conversions
-from .core import Core, Leaf, force, has_axes, operand, value_of
+from .core import Core, Leaf, force, has_axes, operand
 from .data import storage_from_data
 from .drawn import Drawn
 from .errors import GradError, ShapeError, at_line, check_dim, lined_up
@@ -26,6 +25,7 @@ from .matrices import Matrices
 from .methods import Methods
 from .mode import no_grad
 from .numeric import Numeric
+from .outward import Outward
 from .reductions import Reductions
 from .storage import Storage
 from .structural import Structural
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class Tensor(
-    Methods, Reductions, Along, Matrices, Conversions, Numeric, Structural, Parts, Drawn
+    Methods, Reductions, Along, Matrices, Conversions, Numeric, Structural, Parts, Drawn, Outward
 ):
     """A multi-dimensional array whose operations are recorded and computed when asked for.
 
@@ -273,16 +273,6 @@ class Tensor(
             values = [values[i : i + n] for i in range(0, len(values), n)]
         return values
 
-    def numpy(self, copy: bool = True) -> np.ndarray[Any, Any]:
-        """The elements as a NumPy array; copy=False shares the memory."""
-        from .interop import to_array
-
-        return to_array(self, copy)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        array = self.numpy()
-        return array if dtype is None else array.astype(dtype)
-
     def __bool__(self) -> bool:
         return bool(self.item())
 
@@ -492,8 +482,13 @@ class Tensor(
 
     # ---- products --------------------------------------------------------------------------------
 
-    def __matmul__(self, other: Core) -> Tensor:
+    def __matmul__(self, other: Any) -> Tensor:
+        if type(other).__module__ == "numpy":
+            other = pw.known_operand(other)
         return self.matmul(other) if isinstance(other, Core) else NotImplemented
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return pw.known_operand(other).matmul(self)  # type: ignore[no-any-return]
 
     def matmul(self, other: Core) -> Tensor:
         """Σ_k x[…, i, k] · y[…, k, j]"""
@@ -557,47 +552,6 @@ class Tensor(
         from .create import filled
 
         return filled(size, value, dtype or self.dtype)
-
-    def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
-        if not self.is_leaf:
-            raise GradError(
-                "only leaves can be copied deeply; use x.detach().clone(), or x.clone() to keep "
-                "the history" + at_line()
-            )
-        from copy import deepcopy
-
-        result = type(self).__new__(type(self))
-        memo[id(self)] = result
-        node = value_of(self)
-        result._storage, result._shape = Storage(self._shape, self.dtype, node), self._shape
-        result._storage.oldest = self._storage.oldest
-        extra = {k: v for k, v in vars(self).items() if not k.startswith("_")}
-        vars(result).update(deepcopy(extra, memo))
-        if self._leaf is not None:
-            result.requires_grad_()
-        if self._grad is not None:
-            result._grad = deepcopy(self._grad, memo)
-        return result
-
-    def __reduce__(self) -> Any:
-        values = indexing.host_values(self, "pickle")
-        temporary = store.from_values(values, self._shape, self.dtype)
-        assert temporary.buffer is not None
-        raw = temporary.buffer.read_bytes(0, len(values) * self.dtype.itemsize)
-        sizes = tuple(s.__index__() for s in self._shape)
-        extra = {k: v for k, v in vars(self).items() if not k.startswith("_")}
-        return restored, (type(self), raw, sizes, self.dtype, self._leaf is not None), extra
-
-
-def restored(
-    kind: type[Tensor], raw: bytes, size: tuple[int, ...], dtype: DType, requires_grad: bool
-) -> Tensor:
-    """A tensor out of a pickle."""
-    result = kind.__new__(kind)
-    buffer = allocate(max(1, len(raw)))
-    buffer.write_bytes(raw)
-    result._storage, result._shape = Storage(size, dtype, buffer=buffer), size
-    return result.requires_grad_() if requires_grad else result
 
 
 def nested_empty(size: Sequence[int]) -> list[Any]:

@@ -151,7 +151,65 @@ class Reshape:
         return found, offset
 
 
-View = Affine | Reshape
+class Strided:
+    """out[o] = source[offset + Σ stride[d] · o[d]]: foreign memory that is not row-major, whose
+    source is the run of memory from its first element to its last."""
+
+    __slots__ = ("offset", "shape", "source", "steps")
+
+    def __init__(self, source: Shape, shape: Shape, steps: Shape, offset: int) -> None:
+        self.source, self.shape, self.steps, self.offset = source, shape, steps, offset
+
+    def apply(self, tensor: Node) -> Node:
+        place = ir.index(self.offset)
+        for d, step in enumerate(self.steps):
+            place = ir.alu("add", place, ir.alu("mul", ir.out(d), ir.index(step)))
+        return ir.loops(self.shape, element(tensor, [place]))
+
+    def unapply(self, base: Node, new: Node) -> Node:
+        # The position, counted from the least one, in the digits of the strides.
+        least = self.offset + sum(s * (n - 1) for s, n in self._axes() if s < 0)
+        rest = ir.alu("sub", ir.out(0), ir.index(least))
+        inside = [ir.alu("le", ir.index(0), rest)]
+        back = [ir.index(0)] * len(self.shape)
+        for d in self._order():
+            step, size = self.steps[d], self.shape[d]
+            digit = ir.alu("floordiv", rest, ir.index(abs(step)))
+            rest = ir.alu("mod", rest, ir.index(abs(step)))
+            inside.append(ir.alu("lt", digit, ir.index(size)))
+            back[d] = digit if step > 0 else ir.alu("sub", ir.index(size - 1), digit)
+        inside.append(ir.alu("eq", rest, ir.index(0)))
+        body = element(new, back)
+        for condition in reversed(inside):
+            body = ir.where(condition, body, element(base, [ir.out(0)]))
+        return ir.loops(self.source, body)
+
+    def _axes(self) -> list[tuple[int, int]]:
+        return list(zip(self.steps, self.shape, strict=True))
+
+    def _order(self) -> list[int]:
+        """The axes that have more than one element, the largest stride first."""
+        return sorted(
+            (d for d, n in enumerate(self.shape) if n > 1), key=lambda d: -abs(self.steps[d])
+        )
+
+    @property
+    def overlaps(self) -> bool:
+        """May several elements of the view look at one element of the source?"""
+        reach = 0  # of the axes inside
+        for d in reversed(self._order()):
+            if abs(self.steps[d]) <= reach:
+                return True
+            reach += abs(self.steps[d]) * (self.shape[d] - 1)
+        return False
+
+    def strides(self, base: Shape, offset: int) -> tuple[Shape, int]:
+        """Strides and offset, in elements."""
+        (step,) = base
+        return tuple([step * s for s in self.steps]), offset + step * self.offset
+
+
+View = Affine | Reshape | Strided
 
 
 def contiguous_strides(shape: Shape) -> Shape:

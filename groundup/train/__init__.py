@@ -3,6 +3,7 @@
 Knows models and data by their interfaces; must not know applications.
 """
 
+from groundup.tensor.saving import SaveError, write_whole
 from groundup.train.callbacks import (
     Callback,
     CallbackOrderError,
@@ -10,7 +11,7 @@ from groundup.train.callbacks import (
     CancelEpoch,
     CancelFit,
 )
-from groundup.train.files import SaveError, load_weights, new_run_folder, save_weights, write_whole
+from groundup.train.files import load_weights, new_run_folder, save_weights
 from groundup.train.guards import NonFiniteLoss, StopOnInterrupt, StopOnNaN, find_nan
 from groundup.train.interpret import (
     Confusion,

@@ -51,8 +51,8 @@ def test_memory_is_shared_with_numpy() -> None:
     assert w.tolist() == [1 + 2j, 5]
     t = gu.tensor(np.arange(6).reshape(2, 3) + 0j).T.numpy(copy=False)
     assert t.shape == (3, 2) and t[2, 1] == 5
-    with pytest.raises(ValueError, match="row-major"):
-        gu.from_numpy(np.ones((2, 2), complex).T, copy=False)
+    with pytest.raises(ValueError, match="byte order"):
+        gu.from_numpy(np.zeros(2, ">c8"), copy=False)
 
 
 def test_parts_and_pairs_share_memory() -> None:

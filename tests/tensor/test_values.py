@@ -199,8 +199,8 @@ def test_numpy_types(dtype: str) -> None:
 def test_numpy_types_without_counterpart() -> None:
     with pytest.raises(TypeError, match="no counterpart"):
         gu.from_numpy(np.zeros(2, "datetime64[s]"))
-    with pytest.raises(ValueError, match="row-major"):
-        gu.from_numpy(np.zeros((2, 4))[:, ::2], copy=False)
+    with pytest.raises(ValueError, match="byte order"):
+        gu.from_numpy(np.zeros((2, 4), ">f4"), copy=False)
 
 
 @pytest.mark.peers

@@ -71,6 +71,7 @@ class ComplexTensor(Tensor, Paired):
         source, shape = (*view.source, 2), (*view.shape, 2)
         if isinstance(view, Reshape):
             return ComplexTensor(self._pair.through(Reshape(source, shape)))
+        assert isinstance(view, Affine)  # foreign memory is seen as pairs before
         rules = (*view.rules, (0, 1, len(view.shape)))
         return ComplexTensor(self._pair.through(Affine(source, shape, rules)))
 
