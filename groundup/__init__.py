@@ -17,7 +17,7 @@ _ROOMS = (
     "autodiff", "cli", "data", "datasets", "emit", "glass", "ir", "nn", "notebook", "optim",
     "runtime", "schedule", "testing", "train", "vision",
 )  # fmt: skip
-_INNER = {"linalg": "groundup.tensor.linalg"}  # rooms inside another
+_INNER = {"fft": "groundup.tensor.fft", "linalg": "groundup.tensor.linalg"}  # rooms inside another
 _GLASS = ("explain", "profile")  # the names of `groundup.glass` that are found here, too
 
 
@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from groundup import testing as testing
     from groundup import train as train
     from groundup import vision as vision
+    from groundup.tensor import fft as fft
     from groundup.tensor import linalg as linalg
 
     # isort: off
@@ -124,6 +125,7 @@ if TYPE_CHECKING:
         axes as axes,
         axis as axis,
         baddbmm as baddbmm,
+        bartlett_window as bartlett_window,
         bernoulli as bernoulli,
         bfloat16 as bfloat16,
         bincount as bincount,
@@ -134,6 +136,7 @@ if TYPE_CHECKING:
         bitwise_or as bitwise_or,
         bitwise_right_shift as bitwise_right_shift,
         bitwise_xor as bitwise_xor,
+        blackman_window as blackman_window,
         block_diag as block_diag,
         bmm as bmm,
         bool as bool,
@@ -236,6 +239,8 @@ if TYPE_CHECKING:
         grad as grad,
         gt as gt,
         half as half,
+        hamming_window as hamming_window,
+        hann_window as hann_window,
         heaviside as heaviside,
         histc as histc,
         histogram as histogram,
@@ -268,6 +273,8 @@ if TYPE_CHECKING:
         isneginf as isneginf,
         isposinf as isposinf,
         isreal as isreal,
+        istft as istft,
+        kaiser_window as kaiser_window,
         kron as kron,
         kthvalue as kthvalue,
         lcm as lcm,
@@ -406,6 +413,7 @@ if TYPE_CHECKING:
         stack as stack,
         std as std,
         std_mean as std_mean,
+        stft as stft,
         sub as sub,
         sum as sum,
         sum_to_size as sum_to_size,

@@ -14,7 +14,7 @@ ROOMS = [
     "autodiff", "data", "datasets", "emit", "glass", "ir", "nn", "notebook", "optim", "runtime",
     "schedule", "testing", "train", "vision",
 ]  # fmt: skip
-INNER = ["linalg"]
+INNER = ["fft", "linalg"]
 # A function named as a room beside it: type checkers need to be told where it is made.
 MADE_IN = {
     "autocast": "autocast",

@@ -200,6 +200,7 @@ if TYPE_CHECKING:
     from .drawn import randint_like
     from .edges import outside
     from .exchange import from_dlpack, frombuffer
+    from .fft.short import istft, stft
     from .find import first_nonfinite
     from .jit import jit
     from .linalg.exponential import matrix_exp
@@ -373,6 +374,13 @@ if TYPE_CHECKING:
         var,
         var_mean,
     )
+    from .windows import (
+        bartlett_window,
+        blackman_window,
+        hamming_window,
+        hann_window,
+        kaiser_window,
+    )
 
 # The same names, by the module that is imported when one of them is used (PEP 562).
 _LATER = {
@@ -402,6 +410,10 @@ _LATER = {
         "randperm", "seed", "set_rng_state",
     ),
     "drawn": ("randint_like",),
+    "fft.short": ("istft", "stft"),
+    "windows": (
+        "bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window",
+    ),
     "samplers": ("binomial", "normal", "poisson"),
     "special": (
         "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "copysign", "cosh",
@@ -526,6 +538,7 @@ __all__ = [
     "axes",
     "axis",
     "baddbmm",
+    "bartlett_window",
     "bernoulli",
     "bfloat16",
     "bincount",
@@ -536,6 +549,7 @@ __all__ = [
     "bitwise_or",
     "bitwise_right_shift",
     "bitwise_xor",
+    "blackman_window",
     "block_diag",
     "bmm",
     "bool",
@@ -639,6 +653,8 @@ __all__ = [
     "grad",
     "gt",
     "half",
+    "hamming_window",
+    "hann_window",
     "heaviside",
     "histc",
     "histogram",
@@ -671,7 +687,9 @@ __all__ = [
     "isneginf",
     "isposinf",
     "isreal",
+    "istft",
     "jit",
+    "kaiser_window",
     "kron",
     "kthvalue",
     "lcm",
@@ -810,6 +828,7 @@ __all__ = [
     "square",
     "squeeze",
     "stack",
+    "stft",
     "std",
     "std_mean",
     "sub",

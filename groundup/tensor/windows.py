@@ -205,3 +205,80 @@ def kaiser(
         return _bessel(beta * math.sqrt(max(0.0, 1 - (2 * k / n - 1) ** 2))) / _bessel(beta)
 
     return _made("kaiser", M, sym, dtype, requires_grad, weight)
+
+
+# ---- under the older names of torch --------------------------------------------------------------
+
+
+def _periodic(name: str, length: int, periodic: bool) -> bool:
+    """Is a window of this length one whose last weight is its first?"""
+    if not isinstance(periodic, bool):
+        raise TypeError(f"{name}: periodic is True or False, not {periodic!r}" + at_line())
+    return not periodic
+
+
+def hann_window(
+    window_length: int, periodic: bool = True, *, dtype: DType = dt.float32,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """½·(1 − cos(2π·k/n)), n the length, or, if not periodic, one less
+
+    >>> gu.hann_window(4).tolist()
+    [0.0, 0.5, 1.0, 0.5]
+    """
+    sym = _periodic("hann_window", window_length, periodic)
+    return hann(window_length, sym=sym, dtype=dtype, requires_grad=requires_grad)
+
+
+def hamming_window(
+    window_length: int, periodic: bool = True, alpha: float = 0.54, beta: float = 0.46, *,
+    dtype: DType = dt.float32, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """α − β·cos(2π·k/n), n the length, or, if not periodic, one less
+
+    >>> round(gu.hamming_window(4)[0].item(), 2)
+    0.08
+    """
+    sym = _periodic("hamming_window", window_length, periodic)
+    return general_cosine(
+        window_length, a=[alpha, beta], sym=sym, dtype=dtype, requires_grad=requires_grad
+    )
+
+
+def blackman_window(
+    window_length: int, periodic: bool = True, *, dtype: DType = dt.float32,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """0.42 − ½·cos(2π·k/n) + 0.08·cos(4π·k/n), n the length, or, if not periodic, one less
+
+    >>> gu.blackman_window(4)[2].item()
+    1.0
+    """
+    sym = _periodic("blackman_window", window_length, periodic)
+    return blackman(window_length, sym=sym, dtype=dtype, requires_grad=requires_grad)
+
+
+def bartlett_window(
+    window_length: int, periodic: bool = True, *, dtype: DType = dt.float32,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """1 − |2k/n − 1|, n the length, or, if not periodic, one less
+
+    >>> gu.bartlett_window(4).tolist()
+    [0.0, 0.5, 1.0, 0.5]
+    """
+    sym = _periodic("bartlett_window", window_length, periodic)
+    return bartlett(window_length, sym=sym, dtype=dtype, requires_grad=requires_grad)
+
+
+def kaiser_window(
+    window_length: int, periodic: bool = True, beta: float = 12.0, *, dtype: DType = dt.float32,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """I₀(β·√(1 − (2k/n − 1)²)) / I₀(β), n the length, or, if not periodic, one less
+
+    >>> gu.kaiser_window(4)[2].item()
+    1.0
+    """
+    sym = _periodic("kaiser_window", window_length, periodic)
+    return kaiser(window_length, beta=beta, sym=sym, dtype=dtype, requires_grad=requires_grad)
