@@ -188,7 +188,7 @@ def istft(
 
     >>> x = gu.arange(16.0)
     >>> spectra = gu.stft(x, 8, window=gu.ones(8), return_complex=True)
-    >>> gu.istft(spectra, 8, window=gu.ones(8)).allclose(x, atol=1e-5)
+    >>> gu.allclose(gu.istft(spectra, 8, window=gu.ones(8)), x, atol=1e-5)
     True
     """
     step, wide = _checked("istft", n_fft, hop_length, win_length, window)
