@@ -99,14 +99,15 @@ def inner(a: Core, b: Core) -> Tensor:
 
 
 def vdot(a: Core, b: Core) -> Tensor:
-    """Σ_k a[k] · b[k] of two vectors: dot, which conjugates nothing in real numbers
+    """Σ_k conj(a[k]) · b[k] of two vectors
 
     >>> gu.vdot(gu.tensor([1, 2]), gu.tensor([3, 4])).item()
     11
     """
+    from .complex.parts import conj
     from .contract import dot
 
-    return dot(a, b)
+    return dot(conj(a), b)
 
 
 def tensordot(a: Core, b: Core, dims: Any = 2) -> Tensor:

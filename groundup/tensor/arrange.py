@@ -14,7 +14,7 @@ from ..ir.dtype import DType
 from ..ir.extent import product
 from . import indexing, shape
 from . import pointwise as pw
-from .core import Core, finish, operand
+from .core import Core, Paired, finish, operand
 from .errors import ShapeError, at_line, check_dim, lined_up
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ def roll(a: Core, shifts: int | Sequence[int], dims: int | Sequence[int] | None 
         raise ShapeError(
             f"roll: {len(steps)} shifts for {len(at)} dims: one for each" + at_line()
         )
+    if isinstance(a, Paired):
+        places = [check_dim("roll", d, a.ndim) for d in at]
+        return a.over(lambda p: roll(p, steps, places))
     indices = list(ir.outs(a.ndim))
     for step, dim in zip(steps, at, strict=True):
         d = check_dim("roll", dim, a.ndim)
@@ -162,6 +165,8 @@ def unfold(a: Core, dimension: int, size: int, step: int) -> Tensor:
             f"unfold: windows of {size}, {step} apart, in an axis of {whole}: a window is not "
             f"longer than the axis, and the step is positive" + at_line()
         )
+    if isinstance(a, Paired) and a.ndim:
+        return a.over(lambda p: shape.transpose(unfold(p, d, size, step), -1, -2))
     if not a.ndim:
         return shape.reshape(a, 1) if size else finish(ir.loops((0,), ir.const(0, a.dtype)), a)
     count = (whole - size) // step + 1
@@ -191,6 +196,10 @@ def as_strided(
             f"as_strided: one stride for each size, none negative, not {tuple(stride)} for "
             f"{tuple(size)}" + at_line()
         )
+    if isinstance(a, Paired):
+        more = [2 * s for s in stride]
+        first = a.layout()[1] if storage_offset is None else storage_offset
+        return a.over(lambda p: as_strided(p, (*size, 2), (*more, 1), 2 * first))
     total = int(product(at._shape))
     last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
     if 0 not in size and last >= total:
@@ -221,6 +230,9 @@ def diag_embed(a: Core, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tens
     i, j = (check_dim("diag_embed", d, a.ndim + 1) for d in (dim1, dim2))
     if i == j:
         raise ShapeError(f"diag_embed: dim1 and dim2 are one axis, {i}" + at_line())
+    if isinstance(a, Paired):
+        return a.over(lambda p: shape.movedim(
+            diag_embed(shape.movedim(p, -1, 0), offset, i + 1, j + 1), 0, -1))
     count = int(a._shape[-1])
     side = count + abs(offset)
     down = max(0, -offset)

@@ -14,7 +14,7 @@ from ..ir.node import Node
 from ..ir.transform import TENSOR_OPS, toposort
 from ..runtime import pool
 from . import storage as store
-from .core import Core, Leaf, value_of
+from .core import Core, Leaf, Paired, is_complex
 from .errors import GradError, ShapeError, at_line, lined_up
 from .mode import enable_grad, no_grad
 from .storage import Storage
@@ -128,6 +128,10 @@ def derivatives(
     seeds = [grad_outputs] if not isinstance(grad_outputs, list | tuple) else list(grad_outputs)
     if grad_outputs is None:
         seeds = [None] * len(outs)
+    if is_complex(*outs, *ins):
+        from .complex.derive import derivatives as counterpart
+
+        return counterpart(outs, ins, seeds, create_graph, allow_unused)
     wanted = [x.node for x in ins]
     for i, node in enumerate(wanted):
         if node.op != "leaf":
@@ -153,8 +157,17 @@ def derivatives(
     return tuple(total)
 
 
+def _zeros(x: Core) -> Tensor:
+    """The derivative by a tensor that nothing depends on."""
+    if isinstance(x, Paired):
+        return x.over(_zeros)
+    return wrap(x, ir.loops(x._shape, ir.const(0, x.dtype)), x)
+
+
 def _probe(x: Core) -> Tensor:
     """The value of x (and its history) as a place where derivatives are taken."""
+    if isinstance(x, Paired):
+        return x.over(_probe)
     probe = wrap(x, x.node, x)
     probe._leaf = Leaf(None)
     return probe
@@ -180,11 +193,7 @@ def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Call
         with enable_grad():
             result = function(*given, **kwargs)
             if not isinstance(result, Core) or not result.tracked():
-                zeros = [value_of(given[n]) for n in numbers]
-                found: Any = tuple(
-                    wrap(given[n], ir.loops(z.shape, ir.const(0, z.dtype)), given[n])
-                    for n, z in zip(numbers, zeros, strict=True)
-                )
+                found: Any = tuple(_zeros(given[n]) for n in numbers)
             else:
                 found = derivatives(
                     result, [given[n] for n in numbers], create_graph=nested, allow_unused=True

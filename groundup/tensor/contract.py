@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from . import pointwise as pw
 from .autocast import lowered
-from .core import Core
+from .core import Core, Paired
 from .errors import Marks, ShapeError, at_line, check_types, lined_up
 from .notation import Axis, Indexed, axes, indexed
 from .path import path
@@ -43,6 +43,10 @@ def matmul(a: Core, b: Core) -> Tensor:
             f"{'second to last' if b.ndim > 1 else 'only'} axis {int(inner_b)}: they must be equal",
             {"a": 1, "b": min(b.ndim, 2)},
         )  # fmt: skip
+    if isinstance(a, Paired):
+        from .complex.products import matmul as counterpart
+
+        return counterpart(a, b)
     lead = _leading(a, b)
     batch = axes(len(lead))
     i, j, k = axes("i j k")
@@ -256,6 +260,10 @@ def _contract(
     Its axes are those of the result, for the last two; else the ones that both have, then those of
     each: a matrix product for each element of the first.
     """
+    if isinstance(a, Paired) and isinstance(b, Paired):
+        from .complex.products import contracted
+
+        return contracted(a, la, b, lb, following, result)
     size = _sizes([(a, la), (b, lb)])
     named = dict(zip(size, axes(len(size)), strict=True))
     kept = [c for c in size if c in following]
@@ -271,6 +279,10 @@ def _contract(
 
 
 def _close(x: Core, letters: str, result: str) -> Tensor:
+    if isinstance(x, Paired):
+        from .complex.products import WHOLE
+
+        return x.over(lambda p: _close(p, letters + WHOLE, result + WHOLE))
     size = _sizes([(x, letters)])
     named = dict(zip(size, axes(len(size)), strict=True))
     body = _read(x, letters, named, size)

@@ -18,7 +18,7 @@ from ..ir.transform import unravel
 from . import pointwise as pw
 from . import storage as store
 from . import unfit, write
-from .core import Core, finish, force, operand, value_of
+from .core import Core, Paired, finish, force, is_complex, operand, value_of
 from .errors import ShapeError, at_line, check_dim, lined_up, shape_text
 from .sites import Argument, argument, given, indexed, of_key
 from .storage import Storage, from_values
@@ -178,6 +178,8 @@ def _parse_mask(
 
 def nonzero(mask: Core) -> list[Tensor]:
     """For each axis, the indices where a tensor is not 0, in row-major order (computed now)."""
+    if isinstance(mask, Paired):
+        mask = pw.to_bool(mask)
     values = host_values(mask, "an index by a mask")
     places = [i for i, v in enumerate(values) if v]
     if not mask.ndim:
@@ -304,6 +306,8 @@ def _index_node(
 
 
 def _gathered(view: Core, gathers: list[_Gather]) -> Tensor:
+    if isinstance(view, Paired):
+        return view.over(lambda p: _gathered(p, gathers))
     shape, place, together = result_shape(view._shape, gathers, "index")
     count = len(together)
     inner = [ir.out(place + i) for i in range(count)]
@@ -329,7 +333,7 @@ def _gathered(view: Core, gathers: list[_Gather]) -> Tensor:
 
 def setitem(a: Core, key: Any, value: Any) -> None:
     """x[key] = value (a tensor or number that broadcasts to the place)."""
-    if not isinstance(value, Core | int | float):
+    if not isinstance(value, Core | int | float | complex):
         value = _value_from(a, value)
     if _is_mask(key) and key._shape == a._shape[: key.ndim] and _spreads(key, a, value):
         _assign_mask(a, key, value)
@@ -343,19 +347,10 @@ def setitem(a: Core, key: Any, value: Any) -> None:
 
 
 def _value_from(a: Core, value: Any) -> Core:
-    if hasattr(value, "__array__"):
-        from .interop import storage_from_array
-
-        return a._make(storage_from_array(value))
+    from .create import made_of
     from .data import storage_from_data
 
-    storage = storage_from_data(value, None)
-    if not isinstance(storage, Storage):
-        raise TypeError(
-            f"x[…] = value: a complex value cannot be written into {a.dtype.name}; write its .real"
-            + at_line()
-        )
-    return a._make(storage)
+    return made_of(storage_from_data(value, None))
 
 
 def fitted(value: Any, shape: Shape) -> Any:
@@ -410,6 +405,11 @@ def _scatter(view: Core, gathers: list[_Gather], value: Any) -> None:
     name = "x[index] = value"
     shape, place, together = result_shape(view._shape, gathers, name)
     value = fitted(value, shape)
+    if isinstance(view, Paired) or is_complex(value):
+        from .complex.write import scatter as counterpart
+
+        counterpart(view, gathers, value)
+        return
     tracked = isinstance(value, Core) and value.tracked()
     if view.can_poke(1 << 30) and product(shape) <= _FEW and not tracked:
         view.check_writable(name)
@@ -497,6 +497,8 @@ def gather(a: Core, dim: int, index: Core) -> Tensor:
     """y[i, j, …] = x[i, …, index[i, j, …], …], the index in place of axis `dim`; a 0-d index of a
     tensor of one axis gives a 0-d tensor."""
     d = check_dim("gather", dim, a.ndim)
+    if isinstance(a, Paired):
+        return a.over(lambda p: gather(p, d, in_pairs(index)))
     if 0 in index._shape:
         return finish(ir.loops(index._shape, ir.const(0, a.dtype)), a)
     if a.ndim + index.ndim == 1:  # a number is an axis of one
@@ -519,8 +521,17 @@ def gather(a: Core, dim: int, index: Core) -> Tensor:
     return finish(ir.loops(index._shape, body), a, index)
 
 
+def in_pairs(index: Core) -> Tensor:
+    """An index of complex numbers as one of their pairs: both parts are at the same place."""
+    from .shape import expand, unsqueeze
+
+    return expand(unsqueeze(index, -1), (*index._shape, 2))
+
+
 def taken(a: Core, axis: int, index: Core) -> Tensor:
     """gather at indices that are known to be inside, all axes of one size but `axis`."""
+    if isinstance(a, Paired):
+        return a.over(lambda p: taken(p, axis, in_pairs(index)))
     outs = ir.outs(a.ndim)
     at = ir.read(value_of(index), *outs)
     body = ir.read(operand(a), *outs[:axis], at, *outs[axis + 1 :])

@@ -160,6 +160,11 @@ def read_at(node: Node, shape: Shape, outs: list[Node] | None = None) -> Node:
 
 def scalar(value: Any, dtype: DType) -> Node:
     """A Python number as a constant of a type."""
+    if isinstance(value, complex):
+        raise TypeError(
+            f"a tensor of {dtype.name} cannot hold the complex number {value}; write its .real, or "
+            f"make the tensor complex: x.to(gu.complex64)" + at_line()
+        )
     if not isinstance(value, int | float):
         raise TypeError(f"expected a Tensor or a number, not {type(value).__name__}" + at_line())
     return ir.const(value, dtype)

@@ -18,7 +18,7 @@ from ..ir.extent import product
 from ..ir.node import Node
 from . import pointwise as pw
 from .autocast import full, is_half
-from .core import Core, finish, operand, value_of
+from .core import Core, Paired, finish, operand, value_of
 from .errors import at_line, check_dim, lined_up
 from .mode import state
 
@@ -102,6 +102,10 @@ def _nonempty(operation: str, a: Core, dims: tuple[int, ...]) -> None:
 
 def sum_(a: Core, dim: Dims = None, keepdim: bool = False, dtype: DType | None = None) -> Tensor:
     """Σ over `dim`; integers and bools sum in int64."""
+    if isinstance(a, Paired) or (dtype is not None and dtype.is_complex):
+        from .complex.reduce import sum_ as counterpart
+
+        return counterpart(a, dim, keepdim, dtype)
     a = a if dtype is not None else full(a)
     if dtype is None:
         dtype = a.dtype if a.dtype.is_float else dt.int64
@@ -111,6 +115,10 @@ def sum_(a: Core, dim: Dims = None, keepdim: bool = False, dtype: DType | None =
 
 def prod(a: Core, dim: Dims = None, keepdim: bool = False, dtype: DType | None = None) -> Tensor:
     """Π over `dim`; integers and bools multiply in int64."""
+    if isinstance(a, Paired) or (dtype is not None and dtype.is_complex):
+        from .complex.reduce import prod as counterpart
+
+        return counterpart(a, dim, keepdim, dtype)
     a = a if dtype is not None else full(a)
     if dtype is None:
         dtype = a.dtype if a.dtype.is_float else dt.int64
@@ -128,6 +136,10 @@ def _floating(operation: str, a: Core) -> None:
 @in_float32
 def mean(a: Core, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Σ x / n over `dim`"""
+    if isinstance(a, Paired):
+        from .complex.reduce import mean as counterpart
+
+        return counterpart(a, dim, keepdim)
     _floating("mean", a)
     dims = axes_of("mean", dim, a.ndim)
     total = reduced("sum", operand(a), dims, keepdim)
@@ -144,6 +156,10 @@ def _divided(total: Node, count: Node) -> Node:
 @in_float32
 def var(a: Core, dim: Dims = None, correction: float = 1, keepdim: bool = False) -> Tensor:
     """Σ (x − mean)² / (n − correction) over `dim`"""
+    if isinstance(a, Paired):
+        from .complex.reduce import var as counterpart
+
+        return counterpart(a, dim, correction, keepdim)
     _floating("var", a)
     dims = axes_of("var", dim, a.ndim)
     about = mean(a, dims if a.ndim else None, True)
@@ -213,6 +229,8 @@ def all_(a: Core, dim: Dims = None, keepdim: bool = False) -> Tensor:
 
 def _truth(kind: str, a: Core, dims: tuple[int, ...], keepdim: bool) -> Tensor:
     """any as a maximum, all as a minimum of truth values; of nothing: False and True."""
+    if isinstance(a, Paired):
+        a = pw.to_bool(a)
     if any(a._shape[d] == 0 for d in dims):
         shape = tuple(
             1 if d in dims else s for d, s in enumerate(a._shape) if keepdim or d not in dims
@@ -293,6 +311,8 @@ def norm(a: Core, p: Any = 2, dim: Dims = None, keepdim: bool = False) -> Tensor
     >>> gu.tensor([3.0, 4.0]).norm().item()
     5.0
     """
+    if isinstance(a, Paired):
+        a = pw.absolute(a)
     _floating("norm", a)
     if p == "nuc":
         from .linalg.norms import nuclear

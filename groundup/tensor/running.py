@@ -15,7 +15,7 @@ from ..ir.extent import product
 from ..ir.node import Node
 from . import pointwise as pw
 from .autocast import full, is_half
-from .core import Core, finish, operand, value_of
+from .core import Core, Paired, finish, operand, value_of
 from .either import reducing
 from .errors import ShapeError, at_line, check_dim, lined_up
 
@@ -48,6 +48,10 @@ def _cast(node: Node, dtype: DType) -> Node:
 
 def _scanned(name: str, a: Core, dim: int, dtype: DType | None) -> Tensor:
     axis = check_dim(name, dim, a.ndim)
+    if isinstance(a, Paired) or (dtype is not None and dtype.is_complex):
+        from .complex.reduce import scanned as counterpart
+
+        return counterpart(name, a, axis, dtype)
     x, result = _typed(a, dtype)
     if not a.ndim:
         return pw.cast(a, result)

@@ -14,7 +14,7 @@ from ..ir.node import Node
 from ..ir.pieces import Piece, choice
 from . import pointwise as pw
 from . import unfit
-from .core import Core, finish, operand
+from .core import Core, Paired, finish, is_complex, operand
 from .errors import ShapeError, at_line, check_dim, differing, lined_up, shape_text
 from .view import (
     Affine,
@@ -96,6 +96,8 @@ def reshape(a: Core, *shape: Any, operation: str = "reshape") -> Tensor:
             f"view: memory with strides {a.layout()[0]} cannot be seen as {shape_text(new)} "
             f"without copying; use reshape" + lined_up(source=a._shape, wanted=new) + at_line()
         )
+    if isinstance(a, Paired):
+        return a.over(lambda p: reshape(p, *new, 2))
     return finish(ir.reshape(operand(a), new), a)
 
 
@@ -254,6 +256,8 @@ def unflatten(a: Core, dim: int, into: Sequence[int]) -> Tensor:
 def flip(a: Core, dims: Sequence[int]) -> Tensor:
     """The elements of the given axes in reverse order (a copy, as in PyTorch)."""
     chosen = {check_dim("flip", d, a.ndim) for d in dims}
+    if isinstance(a, Paired):
+        return a.over(lambda p: flip(p, sorted(chosen)))
     rules = [
         (size - 1, -1, d) if d in chosen and size > 0 else (0, 1, d)
         for d, size in enumerate(a._shape)
@@ -343,6 +347,10 @@ def cat(tensors: Sequence[Core], dim: int = 0) -> Tensor:
                 + at_line()
             )
     dtype = pw.result_type(*kept)
+    if is_complex(*kept):
+        from .complex.places import cat as counterpart
+
+        return counterpart(kept, d)
     lengths = [x._shape[d] for x in kept]
     total: int = lengths[0] if len(kept) == 1 else sum(int(n) for n in lengths)
     shape = (*first._shape[:d], total, *first._shape[d + 1 :])
@@ -375,6 +383,10 @@ def stack(tensors: Sequence[Core], dim: int = 0) -> Tensor:
             )
     first = tensors[0]
     axis = check_dim("stack", dim, first.ndim + 1)
+    if is_complex(*tensors):
+        from .complex.places import stack as counterpart
+
+        return counterpart(tensors, axis)
     dtype = pw.result_type(*tensors)
     shape = (*first._shape[:axis], len(tensors), *first._shape[axis:])
     here = ir.outs(len(shape))
@@ -435,6 +447,8 @@ def repeat(a: Core, *times: Any) -> Tensor:
             + at_line()
         )
     source = (1,) * lead + a._shape
+    if isinstance(a, Paired):
+        return a.over(lambda p: repeat(p, *counts, 1))
     shape = tuple(product([s, n]) for s, n in zip(source, counts, strict=True))
     node = operand(a)
     # A loop for the copies and one for the axis itself: no index has to be divided.
@@ -462,6 +476,8 @@ def triangle(a: Core, diagonal: int, upper: bool) -> Tensor:
         raise ShapeError(
             "tril and triu need at least 2 axes" + lined_up(shape=a._shape) + at_line()
         )
+    if isinstance(a, Paired):
+        return a.over(lambda p: movedim(triangle(movedim(p, -1, 0), diagonal, upper), 0, -1))
     row, column = ir.out(a.ndim - 2), ir.out(a.ndim - 1)
     limit = ir.alu("add", row, ir.index(diagonal))
     keep = ir.alu("le", limit, column) if upper else ir.alu("le", column, limit)
@@ -475,6 +491,10 @@ def pad(a: Core, amounts: Sequence[int], mode: str = "constant", value: float = 
     mode: 'constant' fills with `value`; 'reflect' mirrors without the edge, 'replicate' repeats it,
     'circular' goes round.
     """
+    if isinstance(a, Paired):
+        from .complex.places import pad as counterpart
+
+        return counterpart(a, amounts, mode, value)
     if mode == "circular" and min(amounts, default=0) < 0:  # what is left goes round
         a = pad(a, [min(n, 0) for n in amounts])
         amounts = [max(n, 0) for n in amounts]

@@ -33,17 +33,19 @@ class Structural(Core):
 
     @property
     def H(self) -> Tensor:
-        """The transpose of a matrix of real numbers."""
+        """The conjugate transpose of a matrix."""
+        from .complex.parts import conj
         from .shape import t
 
-        return t(self)
+        return conj(t(self))
 
     @property
     def mH(self) -> Tensor:
-        """The last two axes exchanged, of real numbers."""
+        """The conjugates, the last two axes exchanged."""
+        from .complex.parts import conj
         from .shape import transpose
 
-        return transpose(self, -2, -1)
+        return conj(transpose(self, -2, -1))
 
     def var_mean(
         self, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,

@@ -14,7 +14,7 @@ from ..ir.scalar import cast as cast_number
 from . import pointwise as pw
 from . import storage as store
 from .arithmetic import SIGNS
-from .core import Core, force, operand, value_of
+from .core import Core, Paired, force, operand, value_of
 from .errors import at_line, cannot_enlarge
 from .storage import Storage
 from .view import Affine
@@ -62,6 +62,11 @@ def overwrite(operation: str, a: Core, value: Tensor) -> None:
 
 def write(operation: str, a: Core, value: Any) -> None:
     """a ← value (a tensor or number that broadcasts to a's shape), converted to a's type."""
+    if isinstance(a, Paired) or isinstance(value, Paired):
+        from .complex.write import write as counterpart
+
+        counterpart(operation, a, value)
+        return
     dtype, shape = a._storage.dtype, a._shape
     view = a._parent is not None
     if view and _looped(a) and a.can_poke() and not (isinstance(value, Core) and value.tracked()):

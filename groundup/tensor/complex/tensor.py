@@ -175,6 +175,27 @@ class ComplexTensor(Tensor, Paired):
         self._pair.detach_()
         return self
 
+    # ---- copies --------------------------------------------------------------------------------
+
+    def clone(self) -> Tensor:
+        """A tensor of its own with the same value (and history)."""
+        return ComplexTensor(self._pair.clone())
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
+        from copy import deepcopy
+
+        result = ComplexTensor(deepcopy(self._pair, memo))
+        memo[id(self)] = result
+        vars(result).update(deepcopy(self._own(), memo))
+        return result
+
+    def __reduce__(self) -> Any:
+        return ComplexTensor, (self._pair,), self._own()
+
+    def _own(self) -> dict[str, Any]:
+        """The attributes that a user has given it."""
+        return {k: v for k, v in vars(self).items() if not k.startswith("_")}
+
     # ---- values --------------------------------------------------------------------------------
 
     def realize(self) -> Self:
