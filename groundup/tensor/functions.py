@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 from ..ir.dtype import DType, promote
 from . import indexing, reduce, shape
 from . import pointwise as pw
-from .core import Core, Deferred
+from .core import Core, Deferred, Paired
 from .either import over_axes, reducing
 from .errors import ShapeError, at_line, lined_up
 from .tensor import Tensor
@@ -173,7 +173,11 @@ def unflatten(a: Core, dim: int, sizes: Sequence[int]) -> Tensor:
 
 
 def sgn(a: Core) -> Tensor:
-    """−1, 0 or 1"""
+    """−1, 0 or 1; of a complex number z / |z|, or 0"""
+    if isinstance(a, Paired):
+        from .complex.functions import sgn as counterpart
+
+        return counterpart(a)
     return pw.sign(a)
 
 

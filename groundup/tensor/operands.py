@@ -15,7 +15,7 @@ from ..ir.composed import number
 from ..ir.node import Node
 from . import pointwise as pw
 from .arithmetic import combine
-from .core import Core, plain
+from .core import Core, Paired, plain
 from .errors import at_line
 from .special import pair, single
 
@@ -307,11 +307,15 @@ def positive(a: Same) -> Same:
 
 
 def angle(a: Core) -> Tensor:
-    """The angle of a real number: 0, or π below 0; NaN stays. Its derivative is 0.
+    """The angle of a number: of a real one 0, or π below 0; NaN stays. Its derivative is 0.
 
     >>> gu.angle(gu.tensor([2.0, -2.0], dtype=gu.float64)).tolist()
     [0.0, 3.141592653589793]
     """
+    if isinstance(a, Paired):
+        from .complex.functions import angle as counterpart
+
+        return counterpart(a)
 
     def body(x: Node) -> Node:
         if not x.dtype.is_float:

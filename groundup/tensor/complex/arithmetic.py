@@ -16,8 +16,9 @@ from ..arithmetic import SIGNS
 from ..core import Core, Paired
 from ..errors import at_line
 from ..tensor import Tensor
-from .parts import as_complex, joined, pairs_of, parts
-from .rule import Complex, differentiable
+from .elementary import power, quotient
+from .parts import as_complex, imag, joined, pairs_of, parts, real
+from .rule import differentiable
 from .tensor import ComplexTensor
 
 
@@ -69,17 +70,11 @@ def _mul(a: Any, b: Any, dtype: DType) -> Tensor:
     return joined(re, im, dtype)
 
 
-def _quotient(a: Complex, b: Complex) -> Complex:
-    """a / b with the divisor scaled by its greater part, so that no square overflows (Smith)."""
-    (ar, ai), (br, bi) = a, b
-    wide = abs(br) >= abs(bi)
-    big, small = pw.where(wide, br, bi), pw.where(wide, bi, br)
-    zero = (big == 0) & (small == 0)  # as it is: x / 0 is ±∞ or NaN in each part
-    ratio = pw.where(zero, 0.0, small / big)
-    scale = 1.0 / pw.where(zero, abs(big), big + small * ratio)
-    re = pw.where(wide, ar + ai * ratio, ar * ratio + ai) * scale
-    im = pw.where(wide, ai - ar * ratio, ai * ratio - ar) * scale
-    return pw.where(zero, ar * scale, re), pw.where(zero, ai * scale, im)
+def square(z: Core) -> Tensor:
+    """z², its real part as (re − im) · (re + im): less is lost than of two squares"""
+    re, im = real(z), imag(z)
+    twice = re * im
+    return joined((re - im) * (re + im), twice + twice, z.dtype)
 
 
 def _div(a: Any, b: Any, dtype: DType) -> Tensor:
@@ -87,8 +82,55 @@ def _div(a: Any, b: Any, dtype: DType) -> Tensor:
     size = pw.broadcast("/", x._shape, y._shape)
     x, y = shape.expand(x, size), shape.expand(y, size)
     return differentiable(
-        "div", _quotient, (lambda q, x, y: 1 / y, lambda q, x, y: -q / y), x, y
+        "div", quotient, (lambda q, x, y: 1 / y, lambda q, x, y: -q / y), x, y
     )
+
+
+def _pow(a: Any, b: Any, dtype: DType) -> Tensor:
+    if not isinstance(b, Core):
+        form = _power_of(_whole(b))
+        if form is not None:
+            return form(as_complex(a, dtype))
+    z, w = (as_complex(v, dtype) for v in (a, b))
+    size = pw.broadcast("**", z._shape, w._shape)
+    z, w = shape.expand(z, size), shape.expand(w, size)
+
+    def by_base(y: Tensor, z: Tensor, w: Tensor) -> Tensor:
+        none = w == 0
+        return pw.where(none, 0, w * z ** pw.where(none, 0, w - 1))
+
+    def by_exponent(y: Tensor, z: Tensor, w: Tensor) -> Tensor:
+        nothing = (z == 0) & (real(w) >= 0)
+        return pw.where(nothing, 0, y * pw.log(pw.where(nothing, 1, z)))
+
+    return differentiable("pow", power, (by_base, by_exponent), z, w)
+
+
+def _whole(value: complex) -> complex:
+    """A number as a real one if it is."""
+    return value.real if isinstance(value, complex) and value.imag == 0 else value
+
+
+def _power_of(exponent: Any) -> Callable[[Tensor], Tensor] | None:
+    """Common powers, by products and roots."""
+    if exponent in (0.5, -0.5):
+        return pw.sqrt if exponent == 0.5 else pw.rsqrt
+    if isinstance(exponent, complex) or exponent != int(exponent) or abs(exponent) > 64:
+        return None
+    return lambda z: _whole_power(z, int(exponent))
+
+
+def _whole_power(z: Tensor, n: int) -> Tensor:
+    """z^n by squaring."""
+    if n < 0:
+        return 1 / _whole_power(z, -n)
+    result: Tensor | None = None
+    while n:
+        if n & 1:
+            result = z if result is None else result * z
+        n >>= 1
+        z = square(z) if n else z
+    return z * 0 + 1 if result is None else result
 
 
 def _eq(a: Any, b: Any, dtype: DType) -> Tensor:
@@ -110,6 +152,7 @@ _OPERATIONS: dict[str, Callable[[Any, Any, DType], Tensor]] = {
     "sub": _sum("sub"),
     "mul": _mul,
     "div": _div,
+    "pow": _pow,
     "eq": _eq,
     "ne": _ne,
 }
