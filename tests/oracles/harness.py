@@ -56,8 +56,6 @@ def converted(value: Any, leaves: list[tuple[Any, gu.Tensor]]) -> Any:
         return [converted(v, leaves) for v in value]
     if isinstance(value, dict):
         return {k: converted(v, leaves) for k, v in value.items()}
-    if isinstance(value, complex):
-        raise Unsupported("a complex number")
     if isinstance(value, np.generic):
         return value.item()
     return value
@@ -71,7 +69,7 @@ def _tensor(value: Any, leaves: list[tuple[Any, gu.Tensor]]) -> gu.Tensor:
     kind = dtype(value.dtype)
     if value.ndim > 64:
         raise Unsupported("more axes than NumPy's arrays have, by which samples come here")
-    plain = value.detach().resolve_neg()
+    plain = value.detach().resolve_neg().resolve_conj()
     array = (plain.float() if value.dtype is torch.bfloat16 else plain).numpy()
     ours = gu.from_numpy(np.ascontiguousarray(array).reshape(array.shape)).to(kind)
     if value.requires_grad:
@@ -174,11 +172,11 @@ def _values(
 
     half = theirs.dtype is torch.bfloat16
     a = (ours.detach().float() if half else ours.detach()).numpy()
-    b = (theirs.detach().float() if half else theirs.detach()).resolve_neg().numpy()
-    if not ours.dtype.is_float:
+    b = (theirs.detach().float() if half else theirs.detach()).resolve_neg().resolve_conj().numpy()
+    if not (ours.dtype.is_float or ours.dtype.is_complex):
         wrong = a != b
     else:
-        relative, absolute = TOLERANCE[ours.dtype.name]
+        relative, absolute = TOLERANCE[ours.dtype.to_real().name]
         if tolerance is not None:
             relative, absolute = max(relative, tolerance[0]), max(absolute, tolerance[1])
         with np.errstate(all="ignore"):
@@ -210,6 +208,10 @@ def gradients(
         return
     rng = np.random.default_rng(5)
     weights = [np.asarray(rng.standard_normal(tuple(t.shape))) for _, t in pairs]
+    weights = [
+        w + 1j * rng.standard_normal(w.shape) if t.is_complex() else w
+        for w, (_, t) in zip(weights, pairs, strict=True)
+    ]
     seeds = [torch.from_numpy(w).to(t.dtype) for w, (_, t) in zip(weights, pairs, strict=True)]
     expected = torch.autograd.grad(
         [t for _, t in pairs], [t for t, _ in leaves], seeds, allow_unused=True
