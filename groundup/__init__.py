@@ -353,6 +353,7 @@ if TYPE_CHECKING:
         permute as permute,
         pinverse as pinverse,
         poisson as poisson,
+        polar as polar,
         polygamma as polygamma,
         positive as positive,
         pow as pow,

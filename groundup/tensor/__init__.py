@@ -186,6 +186,7 @@ if TYPE_CHECKING:
         unfold,
     )
     from .broadcast import explain_broadcast
+    from .complex.functions import polar
     from .complex.parts import (
         complex,
         conj,
@@ -385,6 +386,7 @@ if TYPE_CHECKING:
 # The same names, by the module that is imported when one of them is used (PEP 562).
 _LATER = {
     "broadcast": ("explain_broadcast",),
+    "complex.functions": ("polar",),
     "complex.parts": (
         "complex", "conj", "imag", "is_complex", "real", "view_as_complex", "view_as_real",
     ),
@@ -769,6 +771,7 @@ __all__ = [
     "permute",
     "pinverse",
     "poisson",
+    "polar",
     "polygamma",
     "positive",
     "pow",

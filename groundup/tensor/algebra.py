@@ -28,7 +28,7 @@ def _added(name: str, a: Core, value: Core, beta: Any, alpha: Any) -> Tensor:
             + lined_up(added=a._shape, product=value._shape) + at_line()
         )  # fmt: skip
     check_types(name, a.dtype, value.dtype)
-    if not a.dtype.is_float and (isinstance(beta, float) or isinstance(alpha, float)):
+    if pw.category(a.dtype) < 2 and (isinstance(beta, float) or isinstance(alpha, float)):
         raise TypeError(f"{name}: beta and alpha of integers are integers" + at_line())
     more: Tensor = pw.scaled(value, alpha)
     if beta == 0:

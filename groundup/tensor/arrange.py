@@ -75,7 +75,7 @@ def rot90(a: Core, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
         raise ShapeError(f"rot90: {tuple(dims)} are one axis" + at_line())
     turned = k % 4
     if turned == 0:
-        return finish(operand(a), a)
+        return shape.identity(a).clone()
     if turned == 2:
         return shape.flip(a, (i, j))
     if turned == 1:
@@ -263,7 +263,7 @@ def diag(a: Core, diagonal: int = 0) -> Tensor:
         return diag_embed(a, diagonal)
     if a.ndim != 2:
         raise ShapeError("diag takes a vector or a matrix" + lined_up(shape=a._shape) + at_line())
-    return finish(operand(shape.diagonal(a, diagonal)), a)
+    return shape.diagonal(a, diagonal).clone()
 
 
 def diagflat(a: Core, offset: int = 0) -> Tensor:

@@ -23,6 +23,10 @@ class Conversions(Core):
     def _whole(self) -> Tensor:
         return self  # type: ignore[return-value]
 
+    def _converted(self, dtype: DType) -> Tensor:
+        """Converted to a dtype, as the user has asked for it."""
+        return pw.cast(self, dtype)
+
     def to(self, dtype: Any) -> Tensor:
         """Converted to a dtype, or to another tensor's."""
         if isinstance(dtype, Core):
@@ -33,43 +37,43 @@ class Conversions(Core):
             raise TypeError(
                 f"to(dtype) takes a dtype such as gu.float32, not {dtype!r}" + at_line()
             )
-        return pw.cast(self, dtype)
+        return self._converted(dtype)
 
     def type(self, dtype: DType | None = None) -> Any:
         """Converted to a dtype; without one, the dtype's name."""
-        return self.dtype.name if dtype is None else pw.cast(self, dtype)
+        return self.dtype.name if dtype is None else self._converted(dtype)
 
     def type_as(self, other: Core) -> Tensor:
         """Converted to another tensor's dtype."""
-        return pw.cast(self, other.dtype)
+        return self._converted(other.dtype)
 
     def float(self) -> Tensor:
         """As float32."""
-        return pw.cast(self, dt.float32)
+        return self._converted(dt.float32)
 
     def double(self) -> Tensor:
         """As float64."""
-        return pw.cast(self, dt.float64)
+        return self._converted(dt.float64)
 
     def half(self) -> Tensor:
         """As float16."""
-        return pw.cast(self, dt.float16)
+        return self._converted(dt.float16)
 
     def bfloat16(self) -> Tensor:
         """As bfloat16."""
-        return pw.cast(self, dt.bfloat16)
+        return self._converted(dt.bfloat16)
 
     def long(self) -> Tensor:
         """As int64."""
-        return pw.cast(self, dt.int64)
+        return self._converted(dt.int64)
 
     def int(self) -> Tensor:
         """As int32."""
-        return pw.cast(self, dt.int32)
+        return self._converted(dt.int32)
 
     def bool(self) -> Tensor:
         """x != 0"""
-        return pw.cast(self, dt.bool_)
+        return self._converted(dt.bool_)
 
     def cpu(self) -> Self:
         """This tensor."""

@@ -368,6 +368,8 @@ def value_of(t: Core) -> Node:
 
 def plain(t: Core) -> Tensor:
     """A tensor of the same value, without history."""
+    if isinstance(t, Paired):
+        return t.over(plain)
     return finish(value_of(t), t)
 
 

@@ -202,7 +202,11 @@ def arange(
 
 def linspace(start: Any, end: Any, steps: int, dtype: DType = dt.float32) -> Tensor:
     """`steps` values from start to end (numbers, or 0-d tensors), both included, evenly spaced."""
-    start, end = (_end("linspace", v) for v in (start, end))
+    if dtype.kind == "c":
+        from .complex.create import linspace as counterpart
+
+        return counterpart(start, end, steps, dtype)
+    start, end = (end_of("linspace", v, dtype) for v in (start, end))
     if not isinstance(steps, int):
         raise TypeError(f"linspace: steps is a whole number, not {steps!r}" + at_line())
     if steps < 0:
@@ -217,7 +221,7 @@ def linspace(start: Any, end: Any, steps: int, dtype: DType = dt.float32) -> Ten
     return from_node(ir.loops((steps,), ir.cast(ir.where(half, up, down), dtype)))
 
 
-def _end(name: str, value: Any) -> float:
+def end_of(name: str, value: Any, dtype: DType) -> Any:
     """An end of a range as a number."""
     if isinstance(value, Tensor):
         if value.ndim:
@@ -226,7 +230,7 @@ def _end(name: str, value: Any) -> float:
                 f"{shape_text(value._shape)}" + at_line()
             )
         value = value.item()
-    if not isinstance(value, int | float):
+    if not isinstance(value, int | float) and not (dtype.is_complex and isinstance(value, complex)):
         raise TypeError(f"{name}: the ends are numbers, not {type(value).__name__}" + at_line())
     return value
 
@@ -239,12 +243,13 @@ def logspace(
     >>> gu.logspace(0, 2, 3).tolist()
     [1.0, 10.0, 100.0]
     """
-    start, end = (_end("logspace", v) for v in (start, end))
+    start, end = (end_of("logspace", v, dtype) for v in (start, end))
     if not isinstance(steps, int) or steps < 0:
         raise ValueError(f"logspace: steps is a whole number from 0 on, not {steps!r}" + at_line())
     from .pointwise import binary, cast
 
-    return cast(binary("pow", base, linspace(start, end, steps, dt.float64)), dtype)
+    wide = dt.complex128 if dtype.is_complex else dt.float64
+    return cast(binary("pow", base, linspace(start, end, steps, wide)), dtype)
 
 
 def eye(

@@ -497,10 +497,10 @@ def gather(a: Core, dim: int, index: Core) -> Tensor:
     """y[i, j, …] = x[i, …, index[i, j, …], …], the index in place of axis `dim`; a 0-d index of a
     tensor of one axis gives a 0-d tensor."""
     d = check_dim("gather", dim, a.ndim)
-    if isinstance(a, Paired):
-        return a.over(lambda p: gather(p, d, in_pairs(index)))
     if 0 in index._shape:
-        return finish(ir.loops(index._shape, ir.const(0, a.dtype)), a)
+        from .create import filled
+
+        return filled(index._shape, 0, a.dtype)
     if a.ndim + index.ndim == 1:  # a number is an axis of one
         from .shape import reshape
 
@@ -509,6 +509,12 @@ def gather(a: Core, dim: int, index: Core) -> Tensor:
         e != d and n > s for e, (n, s) in enumerate(zip(index._shape, a._shape, strict=True))
     ):
         raise unfit.positions("gather", d, a._shape, index._shape)
+    if isinstance(a, Paired):
+        from .shape import reshape
+
+        if not a.ndim:
+            return reshape(gather(reshape(a, 1), 0, reshape(index, 1)), ())
+        return a.over(lambda p: gather(p, d, in_pairs(index)))
     outs = ir.outs(a.ndim)
     if not a.ndim:
         return finish(ir.loops(index._shape, ir.read(operand(a))), a, index)

@@ -27,7 +27,7 @@ Same = TypeVar("Same", bound=Core)  # the kind of tensor that was given
 
 def _checked_alpha(name: str, alpha: Any, *operands: Any) -> None:
     """Raise TypeError for a fraction as a factor of integers."""
-    if isinstance(alpha, float) and not pw.result_type(*operands).is_float:
+    if isinstance(alpha, float) and pw.category(pw.result_type(*operands)) < 2:
         raise TypeError(
             f"{name}: alpha {alpha} of integers: the result is of their type, which cannot hold "
             f"it; use an integer alpha, or floats" + at_line()
@@ -165,12 +165,14 @@ def fmod(a: Any, b: Any) -> Tensor:
 
 
 def float_power(a: Any, b: Any) -> Tensor:
-    """a to the power b in float64
+    """a to the power b in float64, or complex128
 
     >>> gu.float_power(gu.tensor([2]), 3).dtype
     groundup.float64
     """
-    wide = [pw.cast(v, dt.float64) if isinstance(v, Core) else float(v) for v in (a, b)]
+    kind = dt.complex128 if pw.result_type(a, b).is_complex else dt.float64
+    number = complex if kind.is_complex else float
+    wide = [pw.cast(v, kind) if isinstance(v, Core) else number(v) for v in (a, b)]
     return pw.binary("pow", *wide)
 
 
@@ -502,7 +504,7 @@ def addcdiv(a: Core, x: Core, y: Core, *, value: Any = 1) -> Tensor:
     >>> gu.addcdiv(gu.ones(1), gu.ones(1), gu.tensor([2.0])).tolist()
     [1.5]
     """
-    if not pw.result_type(a, x, y).is_float:
+    if pw.category(pw.result_type(a, x, y)) < 2:
         raise TypeError(
             "addcdiv needs floating types: x / y of integers is none; write a + x // y" + at_line()
         )

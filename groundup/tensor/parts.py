@@ -12,10 +12,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ..ir import dtype as dt
-from ..ir import node as ir
 from . import indexing, shape
 from . import pointwise as pw
-from .core import Core, finish
+from .core import Core
 from .errors import ShapeError, at_line, check_dim, lined_up
 
 if TYPE_CHECKING:
@@ -248,7 +247,7 @@ def combinations(a: Core, r: int = 2, with_replacement: bool = False) -> Tensor:
     >>> gu.combinations(gu.tensor([1, 2, 3])).tolist()
     [[1, 2], [1, 3], [2, 3]]
     """
-    from .create import tensor
+    from .create import filled, tensor
 
     if a.ndim != 1 or r < 0:
         raise ShapeError(
@@ -256,10 +255,10 @@ def combinations(a: Core, r: int = 2, with_replacement: bool = False) -> Tensor:
             + lined_up(shape=a._shape) + at_line()
         )  # fmt: skip
     if r == 0:
-        return finish(ir.loops((0,), ir.const(0, a.dtype)), a)
+        return filled((0,), 0, a.dtype)
     choose = chosen_again if with_replacement else chosen
     places = [list(c) for c in choose(range(int(a._shape[0])), r)]
     if not places:
-        return finish(ir.loops((0, r), ir.const(0, a.dtype)), a)
+        return filled((0, r), 0, a.dtype)
     flat = tensor([i for c in places for i in c], dtype=dt.int64)
     return shape.reshape(indexing.index_select(a, 0, flat), len(places), r)

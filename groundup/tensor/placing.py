@@ -18,7 +18,7 @@ from . import pointwise as pw
 from . import unfit
 from .core import Core, Paired, finish, operand, value_of
 from .errors import at_line, check_dim
-from .indexing import check_range, in_pairs, wrapped
+from .indexing import check_range, wrapped
 from .sites import Argument, argument, indexed
 from .view import Shape, same_shape
 
@@ -85,7 +85,7 @@ def index_add(a: Core, dim: int, index: Core, source: Core, *, alpha: float = 1)
     want = (*a._shape[:d], product(index._shape), *a._shape[d + 1 :]) if a.ndim else ()
     if index.ndim > 1 or (a.ndim and not same_shape(source._shape, want)):
         raise unfit.parts("index_add", d, a._shape, index._shape, source._shape)
-    if isinstance(a, Paired) and isinstance(source, Paired) and a.ndim:
+    if isinstance(a, Paired):
         from .complex.places import index_add as counterpart
 
         return counterpart(a, d, index, source, alpha)
@@ -153,11 +153,10 @@ def scatter_add(a: Core, dim: int, index: Core, src: Core) -> Tensor:
     [[4.0, 0.0, 2.0]]
     """
     same_type("scatter_add", a, src)
-    if isinstance(a, Paired) and isinstance(src, Paired) and a.ndim:
-        other = src._pair
-        d = check_dim("scatter_add", dim, a.ndim)
-        check_positions("scatter_add", d, a, index, src)
-        return a.over(lambda p: scatter_add(p, d, in_pairs(index), other))
+    if isinstance(a, Paired):
+        from .complex.places import scatter_add as counterpart
+
+        return counterpart(a, check_dim("scatter_add", dim, a.ndim), index, src)
     _, _, pairs, match, at = _along("scatter_add", a, dim, index, src)
     term = ir.read(operand(src), *at)
     body = _added(ir.read(operand(a), *ir.outs(a.ndim)), _sum(pairs, match, term))
@@ -181,7 +180,7 @@ def scatter(
         raise TypeError("scatter: what is to be written is given as src or as value" + at_line())
     if reduce is not None:
         return _joined(a, dim, index, source, reduce)
-    if isinstance(a, Paired) and a.ndim:
+    if isinstance(a, Paired):
         from .complex.places import scatter as counterpart
 
         return counterpart(a, check_dim("scatter", dim, a.ndim), index, source)
@@ -267,10 +266,10 @@ def index_put(a: Core, indices: Sequence[Core], values: Any, accumulate: bool = 
     [0.0, 5.0, 0.0]
     """
     from .indexing import fitted, parse, result_shape, setitem
+    from .shape import identity
 
     if not accumulate:
-        assert isinstance(a, Tensor)
-        y = a.clone()
+        y = identity(a).clone()
         setitem(y, tuple(indices), values)
         return y
     view, gathers = parse(a, tuple(indices))

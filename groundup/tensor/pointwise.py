@@ -483,9 +483,9 @@ def cast(a: Any, dtype: DType) -> Any:
     if a._storage.dtype is dtype:
         return a
     if dtype.kind == "c" or isinstance(a, Paired):
-        from .complex.parts import convert
+        from .complex.parts import cast as counterpart
 
-        return convert(a, dtype)
+        return counterpart(a, dtype)
     history = dtype.is_float
     node = operand(a) if history else value_of(a)
     return finish(ir.loops(a._shape, ir.cast(read_at(node, a._shape), dtype)), a)

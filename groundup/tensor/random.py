@@ -362,6 +362,10 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform numbers from [0, 1)."""
+    if dtype.is_complex:
+        from .complex.create import rand as counterpart
+
+        return counterpart(sizes(size), dtype, generator, requires_grad)
     _floating("rand", dtype)
     return _random(
         sizes(size), generator, lambda w: ir.cast(uniform_number(w, dtype), dtype), requires_grad
@@ -374,7 +378,11 @@ def randn(
     generator: Generator | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Normal numbers of mean 0 and variance 1."""
+    """Normal numbers of mean 0 and variance 1; of a complex type, ½ in each part."""
+    if dtype.is_complex:
+        from .complex.create import randn as counterpart
+
+        return counterpart(sizes(size), dtype, generator, requires_grad)
     _floating("randn", dtype)
     return _random(
         sizes(size), generator, lambda w: ir.cast(normal_number(w, dtype), dtype), requires_grad

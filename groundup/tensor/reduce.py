@@ -241,9 +241,10 @@ def _truth(kind: str, a: Core, dims: tuple[int, ...], keepdim: bool) -> Tensor:
 
 @in_float32
 def logsumexp(a: Core, dim: Dims, keepdim: bool = False) -> Tensor:
-    """log Σ e^x over `dim`, computed as m + log Σ e^(x − m), m the maximum (0 where infinite)."""
+    """log Σ e^x over `dim`, computed as m + log Σ e^(x − m), m the maximum of the real parts (0
+    where infinite)."""
     dims = axes_of("logsumexp", dim, a.ndim)
-    x = a if a.dtype.is_float else pw.cast(a, dt.float32)
+    x = a if pw.category(a.dtype) > 1 else pw.cast(a, dt.float32)
     if any(x._shape[d] == 0 for d in dims):
         return pw.log(sum_(pw.exp(x), dims, keepdim))
     greatest = _shift(x, dims)
@@ -258,6 +259,10 @@ def logsumexp(a: Core, dim: Dims, keepdim: bool = False) -> Tensor:
 
 def _shift(x: Core, dims: tuple[int, ...]) -> Tensor:
     """The maximum over `dims`, kept, as a value without history; 0 where it is infinite."""
+    if isinstance(x, Paired):
+        from .complex.parts import real
+
+        x = real(x)
     node = reduced("max", value_of(x), dims, True) if dims else value_of(x)
     greatest = finish(node, x)
     m = pw.read_at(node, node.shape)
@@ -311,13 +316,13 @@ def norm(a: Core, p: Any = 2, dim: Dims = None, keepdim: bool = False) -> Tensor
     >>> gu.tensor([3.0, 4.0]).norm().item()
     5.0
     """
-    if isinstance(a, Paired):
-        a = pw.absolute(a)
-    _floating("norm", a)
     if p == "nuc":
         from .linalg.norms import nuclear
 
         return nuclear(a, dim, keepdim)
+    if isinstance(a, Paired):
+        a = pw.absolute(a)
+    _floating("norm", a)
     if p is None or p == "fro":
         p = 2
     if isinstance(p, str):

@@ -179,6 +179,7 @@ def cov(a: Core, *, correction: int = 1, fweights: Core | None = None,
     >>> gu.cov(gu.tensor([[1.0, 3.0], [1.0, 5.0]])).tolist()
     [[2.0, 4.0], [4.0, 8.0]]
     """
+    from .complex.parts import conj
     from .contract import matmul
 
     if a.ndim > 2:
@@ -186,7 +187,7 @@ def cov(a: Core, *, correction: int = 1, fweights: Core | None = None,
     if a.dtype.kind == "b":
         raise TypeError("cov of bools has no meaning" + at_line())
     x = shape.reshape(a, 1, -1) if a.ndim < 2 else a
-    x = x if x.dtype.is_float else pw.cast(x, dt.float32)
+    x = x if pw.category(x.dtype) > 1 else pw.cast(x, dt.float32)
     count = int(x._shape[1])
     weights = _weights(x, fweights, aweights)
     if weights is None:
@@ -206,7 +207,8 @@ def cov(a: Core, *, correction: int = 1, fweights: Core | None = None,
         elif correction:
             free = pw.binary("sub", total, correction)
         free = pw.clamp(free, 0)
-    result = pw.binary("div", matmul(centred, shape.transpose(other, 0, 1)), free)
+    other = conj(shape.transpose(other, 0, 1))
+    result = pw.binary("div", matmul(centred, other), free)
     return shape.squeeze(result)
 
 

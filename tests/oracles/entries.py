@@ -44,7 +44,7 @@ trapezoid cumulative_trapezoid unsqueeze xlogy logsumexp trace transpose tril tr
 tril_indices kron inner tensordot logcumsumexp sigmoid digamma erf erfc erfinv lgamma log_softmax
 logit where norm t argwhere all any amax amin argmax argmin count_nonzero mean nanmean std var
 prod sum nansum argsort repeat_interleave diagflat scatter_reduce nonzero_static true_divide topk
-sgn logspace
+sgn logspace real imag conj complex polar view_as_real view_as_complex
 """)
 
 # gu.Tensor.<name>
@@ -52,7 +52,7 @@ METHODS = words("""
 item clone contiguous sum_to_size expand expand_as __radd__ __rdiv__ __rmul__ __rand__ __ror__
 __rxor__ __rmatmul__ __rmod__ __rpow__ __rsub__ select reshape_as view view_as ravel unflatten
 bfloat16 bool byte char double float half int long short new_zeros new_ones new_full repeat fill
-zero_ unfold nonzero
+zero_ unfold nonzero cfloat cdouble
 """)
 
 # gu.nn.functional.<name>
@@ -81,6 +81,11 @@ i0e i1 i1e ndtr xlog1py zeta entr ndtri log_ndtr erfcx
 """)
 
 # ---- under another name, or with other arguments -------------------------------------------------
+
+
+def _method(name: str) -> Callable[..., Any]:
+    """A method by its name, of a tensor of whatever class."""
+    return lambda x, *args, **kwargs: getattr(x, name)(*args, **kwargs)
 
 
 def _property(name: str) -> Callable[..., Any]:
@@ -119,9 +124,7 @@ OTHER: dict[str, Callable[..., Any]] = {
     "polygamma": lambda x, n: gu.polygamma(n, x),
     "resolve_conj": lambda x: x.clone(),
     "resolve_neg": lambda x: x.clone(),
-    "real": lambda x: x.clone(),
-    "conj": lambda x: x.clone(),
-    "conj_physical": lambda x: x.clone(),
+    "conj_physical": lambda x: x.conj_physical(),
     "_softmax_backward_data": lambda g, y, dim, dtype: (g - (g * y).sum(dim, keepdim=True)) * y,
     "torch.ops.aten._safe_softmax.default": lambda x, dim, dtype=None: _safe_softmax(x, dim, dtype),
     "nn.functional.embedding": lambda weight, ids, **k: F.embedding(ids, weight, **k),
@@ -265,7 +268,7 @@ def function(name: str, variant: str) -> Callable[..., Any] | None:
     if name in FUNCTIONS:
         return getattr(gu, name, None)
     if name in METHODS:
-        return getattr(gu.Tensor, name, None)
+        return _method(name)
     if name.startswith("nn.functional.") and name[14:] in LAYERS:
         return getattr(F, name[14:], None)
     if name.startswith("signal.windows."):

@@ -209,7 +209,7 @@ def gradients(
     rng = np.random.default_rng(5)
     weights = [np.asarray(rng.standard_normal(tuple(t.shape))) for _, t in pairs]
     weights = [
-        w + 1j * rng.standard_normal(w.shape) if t.is_complex() else w
+        np.asarray(w + 1j * rng.standard_normal(w.shape)) if t.is_complex() else w
         for w, (_, t) in zip(weights, pairs, strict=True)
     ]
     seeds = [torch.from_numpy(w).to(t.dtype) for w, (_, t) in zip(weights, pairs, strict=True)]

@@ -65,7 +65,8 @@ def silu(x: Tensor) -> Tensor:
     >>> silu(gu.zeros(1)).tolist()
     [0.0]
     """
-    _floating("silu", x)
+    if not x.is_complex():
+        _floating("silu", x)
     return x * x.sigmoid()
 
 

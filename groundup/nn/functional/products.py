@@ -39,8 +39,11 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             "linear: the bias needs one number for each row of the weight"
             + shapes_at_line({"weight": 2, "bias": 1}, weight=weight.shape, bias=bias.shape)
         )
-    *lead, o, k = axes(x.ndim + 1)
-    y = (x[*lead, k] * weight[o, k]).sum(k).order(*lead, o)
+    if x.is_complex():
+        y = x @ weight.T
+    else:
+        *lead, o, k = axes(x.ndim + 1)
+        y = (x[*lead, k] * weight[o, k]).sum(k).order(*lead, o)
     return y if bias is None else y + lowered(bias)
 
 

@@ -17,7 +17,7 @@ from ..special import atan2, copysign, hypot
 from ..special import cosh as real_cosh
 from ..special import sinh as real_sinh
 from ..tensor import Tensor
-from .elementary import Parts, constant, greatest
+from .elementary import Parts, constant, greatest, quotient
 
 
 def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,6 +99,15 @@ def cos(z: Parts) -> Parts:
 def tan(z: Parts) -> Parts:
     """−i · tanh(i·z)"""
     return _back(tanh(_turned(z)))
+
+
+def sinc(z: Parts) -> Parts:
+    """sin πz / πz, 1 at 0"""
+    x, y = z
+    none = (x == 0) & (y == 0)
+    a, b = pw.where(none, 0.5, x) * math.pi, pw.where(none, 0.0, y) * math.pi
+    re, im = quotient(sin((a, b)), (a, b))
+    return pw.where(none, 1.0, re), pw.where(none, 0.0, im)
 
 
 # ---- inverses of sine and cosine -----------------------------------------------------------------

@@ -6,6 +6,7 @@ numbers, on the same side of every cut. Must not know axes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -116,18 +117,25 @@ def _both(z: Any) -> Any:
     return pw.sqrt(1 - z) * pw.sqrt(1 + z)
 
 
+def _slope_of_sinc(y: Any, z: Any) -> Any:
+    """(cos πz − sinc z) / z, 0 at 0"""
+    none = z == 0
+    return pw.where(none, 0, (pw.cos(z * math.pi) - y) / pw.where(none, 1, z))
+
+
 # name: (values, from y = f(z) and z the slope f′(z))
 _SLOPES: dict[str, tuple[Callable[[Complex], Complex], Callable[[Any, Any], Any]]] = {
     "exp": (elementary.exp, lambda y, z: y),
-    "exp2": (elementary.exp2, lambda y, z: y * 0.6931471805599453),
+    "exp2": (elementary.exp2, lambda y, z: y * math.log(2)),
     "expm1": (elementary.expm1, lambda y, z: y + 1),
     "sigmoid": (elementary.sigmoid, lambda y, z: y * (1 - y)),
     "log": (elementary.log, lambda y, z: 1 / z),
     "log1p": (elementary.log1p, lambda y, z: 1 / (1 + z)),
-    "log2": (elementary.scaled_log(2), lambda y, z: 1 / (z * 0.6931471805599453)),
-    "log10": (elementary.scaled_log(10), lambda y, z: 1 / (z * 2.302585092994046)),
+    "log2": (elementary.scaled_log(2), lambda y, z: 1 / (z * math.log(2))),
+    "log10": (elementary.scaled_log(10), lambda y, z: 1 / (z * math.log(10))),
     "sqrt": (elementary.sqrt, lambda y, z: 0.5 / y),
     "reciprocal": (elementary.reciprocal, lambda y, z: -y * y),
+    "sinc": (circular.sinc, lambda y, z: _slope_of_sinc(y, z)),
     "sinh": (circular.sinh, lambda y, z: _smooth("cosh", z)),
     "cosh": (circular.cosh, lambda y, z: _smooth("sinh", z)),
     "tanh": (circular.tanh, lambda y, z: 1 - y * y),

@@ -17,6 +17,7 @@ from ..core import Core, Paired
 from ..create import filled
 from ..errors import ShapeError, at_line, lined_up, shape_text
 from ..tensor import Tensor
+from .refusal import refuse
 from .tensor import ComplexTensor
 
 
@@ -66,15 +67,23 @@ def as_complex(value: Any, dtype: DType) -> Tensor:
     return ComplexTensor(pairs_of(value, dtype))
 
 
-def convert(a: Core, dtype: DType) -> Tensor:
-    """A tensor converted between complex types, from a real one, or to one: of complex numbers the
-    real parts, with a warning, as in PyTorch; to bool, whether they are not 0."""
+def cast(a: Core, dtype: DType) -> Tensor:
+    """A tensor converted between complex types, from a real one, or to bool: whether it is not 0.
+
+    TypeError for any other type: a function that converts to it knows real numbers only."""
     if dtype.is_complex:
         return as_complex(a, dtype)
-    assert isinstance(a, Paired)
-    if dtype.kind == "b":
-        re, im = parts(a, a.dtype)
-        return pw.binary("or", pw.to_bool(re), pw.to_bool(im))
+    if dtype.kind != "b":
+        refuse(a.dtype)
+    re, im = parts(a, a.dtype)
+    return pw.binary("or", pw.to_bool(re), pw.to_bool(im))
+
+
+def converted(a: Paired, dtype: DType) -> Tensor:
+    """A complex tensor converted as a user asks for it: to a real type, the real parts, with a
+    warning, as in PyTorch."""
+    if dtype.is_complex or dtype.kind == "b":
+        return pw.cast(a, dtype)
     warnings.warn(
         f"converting {a.dtype.name} to {dtype.name} discards the imaginary parts; x.real says so"
         + at_line(),

@@ -50,8 +50,21 @@ def pad(a: Paired, amounts: Sequence[int], mode: str, value: complex) -> Tensor:
 
 def index_add(a: Paired, dim: int, index: Core, source: Core, alpha: Any) -> Tensor:
     """index_add along an axis, counted from the front."""
+    if not a.ndim:
+        one, terms = shape.reshape(a, 1), shape.reshape(source, 1)
+        return shape.reshape(placing.index_add(one, 0, index, terms, alpha=alpha), ())
     terms = pairs_of(pw.scaled(source, alpha), a.dtype)
     return a.over(lambda p: placing.index_add(p, dim, index, terms))
+
+
+def scatter_add(a: Paired, dim: int, index: Core, source: Core) -> Tensor:
+    """scatter_add along an axis, counted from the front."""
+    placing.check_positions("scatter_add", dim, a, index, source)
+    if not a.ndim:
+        one, at, more = (shape.reshape(x, 1) for x in (a, index, source))
+        return shape.reshape(placing.scatter_add(one, 0, at, more), ())
+    pairs = pairs_of(source, a.dtype)
+    return a.over(lambda p: placing.scatter_add(p, dim, in_pairs(index), pairs))
 
 
 def scatter(a: Paired, dim: int, index: Core, source: Any) -> Tensor:
@@ -59,6 +72,10 @@ def scatter(a: Paired, dim: int, index: Core, source: Any) -> Tensor:
     if isinstance(source, Core):
         placing.same_type("scatter", a, source)
     placing.check_positions("scatter", dim, a, index, source if isinstance(source, Core) else None)
+    if not a.ndim:
+        one = source if not isinstance(source, Core) else shape.reshape(source, 1)
+        placed = placing.scatter(shape.reshape(a, 1), 0, shape.reshape(index, 1), one)
+        return shape.reshape(placed, ())
     pairs = pairs_of(source, a.dtype)
     if not isinstance(source, Core):
         pairs = shape.expand(pairs, (*index._shape, 2))

@@ -35,7 +35,7 @@ class _Pair:
 
 def show(a: ComplexTensor) -> str:
     """tensor(…) with values, dtype where it is not the default, and whether it is tracked."""
-    if store.tracer is not None:
+    if store.tracing() is not None:
         return f"tensor(…, shape={shape_text(a._shape)}, dtype={a.dtype!r}, being captured)"
     values = a.values("print")
     named = a.dtype is not dt.complex64 or not values

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
-from ...ir.dtype import COMPLEX
+from ...ir.dtype import COMPLEX, DType
 from ...ir.node import Node
 from .. import backward as derive
 from .. import indexing
@@ -174,6 +174,11 @@ class ComplexTensor(Tensor, Paired):
         """Forget the history of this tensor."""
         self._pair.detach_()
         return self
+
+    def _converted(self, dtype: DType) -> Tensor:
+        from .parts import converted
+
+        return converted(self, dtype)
 
     # ---- copies --------------------------------------------------------------------------------
 

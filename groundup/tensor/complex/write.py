@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import indexing
 from .. import write as plain
 from ..core import Core, Paired
-from .parts import convert, pairs_of
+from .parts import converted, pairs_of
 
 if TYPE_CHECKING:
     from ..indexing import _Gather
@@ -22,7 +22,7 @@ def write(operation: str, a: Core, value: Any) -> None:
     if isinstance(a, Paired):
         plain.write(operation, a._pair, pairs_of(value, a.dtype))
     else:
-        plain.write(operation, a, convert(value, a.dtype))
+        plain.write(operation, a, converted(value, a.dtype))
 
 
 def scatter(a: Core, gathers: list[_Gather], value: Any) -> None:
@@ -30,4 +30,4 @@ def scatter(a: Core, gathers: list[_Gather], value: Any) -> None:
     if isinstance(a, Paired):
         indexing._scatter(a._pair, gathers, pairs_of(value, a.dtype))
     else:
-        indexing._scatter(a, gathers, convert(value, a.dtype))
+        indexing._scatter(a, gathers, converted(value, a.dtype))

@@ -11,6 +11,7 @@ from itertools import pairwise
 from ...ir.extent import product
 from .. import algebra, shape
 from .. import pointwise as pw
+from ..complex.parts import conj
 from ..core import Core
 from ..create import eye, ones
 from ..errors import ShapeError, at_line, check_dim, lined_up
@@ -141,13 +142,13 @@ def cross(input: Core, other: Core, *, dim: int = -1) -> Tensor:
 
 
 def vecdot(x: Core, y: Core, *, dim: int = -1) -> Tensor:
-    """Σ x · y along an axis; the others broadcast.
+    """Σ conj(x) · y along an axis; the others broadcast.
 
     >>> gu.linalg.vecdot(gu.ones(2, 3), gu.tensor([1.0, 2.0, 3.0])).tolist()
     [6.0, 6.0]
     """
     one_type("vecdot", tensor_of("vecdot", x), tensor_of("vecdot", y))
-    return pw.binary("mul", x, y).sum(dim)
+    return pw.binary("mul", conj(x), y).sum(dim)
 
 
 def diagonal(A: Core, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
