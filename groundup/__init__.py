@@ -80,6 +80,7 @@ if TYPE_CHECKING:
 
     # isort: off
     from groundup.tensor import (
+        AnomalyError as AnomalyError,
         Axis as Axis,
         DType as DType,
         Generator as Generator,
@@ -182,6 +183,7 @@ if TYPE_CHECKING:
         deg2rad as deg2rad,
         derivatives as derivatives,
         det as det,
+        detect_anomaly as detect_anomaly,
         diag as diag,
         diag_embed as diag_embed,
         diagflat as diagflat,
@@ -263,6 +265,7 @@ if TYPE_CHECKING:
         int64 as int64,
         int8 as int8,
         inverse as inverse,
+        is_anomaly_enabled as is_anomaly_enabled,
         is_complex as is_complex,
         is_grad_enabled as is_grad_enabled,
         isclose as isclose,
@@ -302,6 +305,7 @@ if TYPE_CHECKING:
         logspace as logspace,
         logsumexp as logsumexp,
         long as long,
+        lovely as lovely,
         lt as lt,
         lu as lu,
         lu_solve as lu_solve,

@@ -107,3 +107,9 @@ def _followed(
 def _free(names: dict[str, None], taken: Sequence[str]) -> str:
     """The first of some names that says something and is not taken."""
     return next((name for name in names if name and name not in taken), "")
+
+
+def derived_from(node: Node) -> Node | None:
+    """The loop nest whose derivative this one is a part of, if it is known to be one."""
+    found = getattr(node, "names", None)
+    return found.nest if isinstance(found, _Derived) else None

@@ -50,7 +50,7 @@ from .create import (
     zeros_like,
 )
 from .engine import debug
-from .errors import GradError, JitError, ShapeError
+from .errors import AnomalyError, GradError, JitError, ShapeError
 from .functions import (
     abs,
     all,
@@ -166,6 +166,7 @@ if TYPE_CHECKING:
         vander,
         vdot,
     )
+    from .anomaly import detect_anomaly, is_anomaly_enabled
     from .arrange import (
         as_strided,
         as_strided_scatter,
@@ -198,6 +199,7 @@ if TYPE_CHECKING:
     )
     from .contract import bmm, dot, einsum, matmul, mm, mv, outer
     from .custom import custom_derivative
+    from .describe import lovely
     from .drawn import randint_like
     from .edges import outside
     from .exchange import from_dlpack, frombuffer
@@ -385,6 +387,7 @@ if TYPE_CHECKING:
 
 # The same names, by the module that is imported when one of them is used (PEP 562).
 _LATER = {
+    "anomaly": ("detect_anomaly", "is_anomaly_enabled"),
     "broadcast": ("explain_broadcast",),
     "complex.functions": ("polar",),
     "complex.parts": (
@@ -392,6 +395,7 @@ _LATER = {
     ),
     "contract": ("bmm", "dot", "einsum", "matmul", "mm", "mv", "outer"),
     "custom": ("custom_derivative",),
+    "describe": ("lovely",),
     "edges": ("outside",),
     "find": ("first_nonfinite",),
     "jit": ("jit",),
@@ -497,6 +501,7 @@ __all__ = [
     "Axis",
     "DType",
     "Generator",
+    "AnomalyError",
     "GradError",
     "Indexed",
     "JitError",
@@ -625,7 +630,10 @@ __all__ = [
     "explain_broadcast",
     "expm1",
     "eye",
+    "detect_anomaly",
     "first_nonfinite",
+    "is_anomaly_enabled",
+    "lovely",
     "flatten",
     "flip",
     "fliplr",

@@ -16,7 +16,7 @@ from ..runtime import pool
 from . import storage as store
 from .core import Core, Leaf, Paired, is_complex
 from .errors import GradError, ShapeError, at_line, lined_up
-from .mode import enable_grad, no_grad
+from .mode import enable_grad, no_grad, state
 from .storage import Storage
 
 _accumulating = threading.RLock()  # several threads may add to one gradient
@@ -70,6 +70,8 @@ def backward(root: Core, gradient_in: Core | None = None, create_graph: bool = F
     node = root.node
     wanted = targets(node)
     grads = gradient(node, seed, list(wanted))
+    if state.anomaly is not None:
+        state.anomaly.gradients(node, grads)
     with _accumulating:
         for tensor, g in zip(wanted.values(), grads, strict=True):
             # None: reached, but only by steps that are flat everywhere.
@@ -140,7 +142,10 @@ def derivatives(
             )
     total: list[Tensor | None] = [None] * len(ins)
     for o, s in zip(outs, seeds, strict=True):
-        for i, found in enumerate(gradient(o.node, _seed(o, s), wanted)):
+        grads = gradient(o.node, _seed(o, s), wanted)
+        if state.anomaly is not None:
+            state.anomaly.gradients(o.node, grads)
+        for i, found in enumerate(grads):
             if found is None:
                 continue
             part = wrap(ins[i], found if create_graph else ir.detach(found), o)

@@ -184,6 +184,8 @@ class Core:
         s = self._storage
         if s.pending is not None or (store.tracers and store.tracing() is not None):
             return None
+        if state.anomaly is not None:  # each operation is an expression, to be looked at
+            return None
         if (self._leaf is not None or self._parent is not None) and state.grad and self.tracked():
             return None
         return s.get(self.layout()[1])
@@ -289,6 +291,8 @@ class Core:
                 f"outside, where it has none: write x.detach() into it, or x = x … instead"
                 + at_line()
             )
+        if state.anomaly is not None:  # before anything is written
+            state.anomaly(new)
         store.serial += 1
         oldest = min(oldest, s.oldest, store.serial)
         s.replace(new, oldest)
@@ -388,6 +392,8 @@ def finish(node: Node, first: Core, *others: Core) -> Tensor:
         if o < oldest:
             oldest = o
     storage.oldest = oldest
+    if state.anomaly is not None:
+        state.anomaly(node)
     if serial - oldest > LIMIT:
         relieve(storage, (first, *others))
     return first._make(storage)

@@ -19,6 +19,7 @@ from . import storage as store
 from .core import Core
 from .data import storage_from_data
 from .errors import ShapeError, at_line, shape_text, user_line
+from .mode import state
 from .pointwise import number_dtype
 from .shape import expand, reshape, sizes
 from .storage import Storage
@@ -33,6 +34,8 @@ def from_node(node: Node, requires_grad: bool = False) -> Tensor:
     if node.line is None:
         node.line = user_line()
     store.serial += 1
+    if state.anomaly is not None:
+        state.anomaly(node)
     result = Tensor._make(Storage(node.shape, node.dtype, node))
     return result.requires_grad_() if requires_grad else result
 

@@ -49,6 +49,11 @@ def debugging() -> bool:
     return state.debug is not None
 
 
+def step_by_step() -> bool:
+    """Is each operation to be computed by itself?"""
+    return state.debug is not None or state.anomaly is not None
+
+
 def compute(roots: Sequence[Node], signature: Signature | None = None) -> list[Buffer]:
     """The memory of each tensor; `signature` is that of the roots, if it is known."""
     # Imported when used: most processes need one of the two.

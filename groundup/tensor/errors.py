@@ -33,6 +33,15 @@ class GradError(RuntimeError):
     """A derivative that cannot be taken, or a write that would make one wrong."""
 
 
+class AnomalyError(FloatingPointError, RuntimeError):
+    """An operation made a NaN or an infinity, inside `gu.detect_anomaly()`; `origin`: which, in one
+    line."""
+
+    def __init__(self, message: str, origin: str = "") -> None:
+        super().__init__(message)
+        self.origin = origin or message
+
+
 def user_line() -> str | None:
     """'file:line' of the innermost frame outside the package, or None."""
     frame: FrameType | None = sys._getframe(1)

@@ -19,7 +19,7 @@ from . import storage as store
 from .arguments import settled
 from .core import Core, finish, force, operand, value_of
 from .errors import ShapeError, at_line, lined_up, user_line
-from .mode import Block, enable_grad
+from .mode import Block, enable_grad, state
 from .storage import Storage
 from .tensor import Tensor
 
@@ -49,6 +49,8 @@ def host(
     shapes = [_in_ints(s._shape, s.dtype) for s in sources]
     memory = function.run(given, shapes, *function.options)
     values = [ir.buffer(m, *_in_ints(*k)) for m, k in zip(memory, kinds, strict=True)]
+    if state.anomaly is not None:
+        state.anomaly.given(function.name, values, [value_of(s) for s in sources])
     return with_derivative(function.name, values, sources, derivative)
 
 

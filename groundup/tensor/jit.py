@@ -26,7 +26,7 @@ from ..schedule import Plan, Signature, plan_for
 from . import storage as store
 from .arguments import Arguments, axes_of, look_through, view_of, with_proxies
 from .core import Core, force
-from .engine import debugging
+from .engine import step_by_step
 from .errors import JitError
 from .mode import state
 from .random import default_generator
@@ -117,8 +117,9 @@ class Jit(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         # Inside another captured function it is a part of that one; where Python's own loops
-        # compute (gu.debug) a debugger is to step through it.
-        if debugging() or (store.tracers and store.tracing() is not None):
+        # compute (gu.debug) a debugger is to step through it; gu.detect_anomaly looks at each
+        # operation.
+        if step_by_step() or (store.tracers and store.tracing() is not None):
             return self.captured(*args, **kwargs)
         latest = self._latest
         if latest is not None and not kwargs:

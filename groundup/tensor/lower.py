@@ -27,6 +27,7 @@ from .fit import fitted
 from .guards import Facts, guards, verdict
 from .indexing import check_range, wrapped
 from .mistakes import Closing
+from .mode import state
 from .notation import Axis, Indexed, postorder
 from .sites import Written, given
 from .terms import factors, from_data, reduction
@@ -59,6 +60,8 @@ def close(expression: Indexed, axes: Sequence[Axis]) -> Tensor:
     if not tensors:
         from .tensor import Tensor
 
+        if state.anomaly is not None:
+            state.anomaly(node)
         store.serial += 1
         return Tensor._make(store.Storage(node.shape, node.dtype, node))
     plain, node = node, _divided_apart(node) if mean else node
@@ -295,7 +298,8 @@ class Lowering:
             index = ir.cast(index, dt.int64)
             indices.append(self._checked(tree, d, s, index, size, inside))
         node = operand(tensor)
-        constant = node.op == "loops" and node.src[0].op == "const" and id(tree) not in self.factors
+        constant = node.op == "loops" and node.src[0].op == "const" and state.anomaly is None
+        constant = constant and id(tree) not in self.factors
         if constant and not any(from_data(ix) for ix in indices):  # those are checked where read
             body = node.src[0]
         else:

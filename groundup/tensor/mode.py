@@ -1,5 +1,6 @@
 """Modes of each thread: whether operations remember how to be derived (grad mode), the type that
-mixed precision computes products in (see autocast), and whether plain Python loops compute.
+mixed precision computes products in (see autocast), whether plain Python loops compute, and whether
+each result is looked at (see anomaly).
 
 Must not know tensors.
 """
@@ -7,23 +8,38 @@ Must not know tensors.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..ir.dtype import DType
 
 if TYPE_CHECKING:
     from ..emit.python_files import Files
+    from ..ir.node import Node
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Look(Protocol):
+    """What looks at each result at once."""
+
+    def __call__(self, node: Node) -> None:
+        """Called with the value of each operation."""
+
+    def gradients(self, root: Node, found: Sequence[Node | None]) -> None:
+        """Called with gradients of a tensor; None is one that is 0."""
+
+    def given(self, name: str, values: Sequence[Node], sources: Sequence[Node]) -> None:
+        """Called with the results of a function that Python runs, which are in memory."""
 
 
 class _State(threading.local):
     grad = True
     autocast: DType | None = None
     debug: Files | None = None
+    anomaly: Look | None = None
 
 
 state = _State()

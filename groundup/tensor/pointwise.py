@@ -20,6 +20,7 @@ from ..ir.scalar import cast as cast_number
 from .arithmetic import SIGNS, check_operation, combine
 from .core import Core, Deferred, Paired, finish, operand, value_of
 from .errors import at_line, cannot_broadcast
+from .mode import state
 from .storage import Storage
 from .view import Shape, same_size
 
@@ -144,8 +145,8 @@ def read_at(node: Node, shape: Shape, outs: list[Node] | None = None) -> Node:
     """One element of an operand broadcast to `shape`, at the output variables."""
     own = node.shape
     variables = _OUTS if outs is None else outs
-    if node.op == "loops" and node.src[0].op == "const":
-        return node.src[0]
+    if node.op == "loops" and node.src[0].op == "const" and state.anomaly is None:
+        return node.src[0]  # not where it is looked at what an operation makes: it would be folded
     lead = len(shape) - len(own)
     if own == shape:
         return ir.read(node, *variables[: len(own)])

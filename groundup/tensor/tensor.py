@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from .describe import Summary
     from .info import StorageInfo
     from .notation import Indexed
 
@@ -113,6 +114,16 @@ class Tensor(
         from .info import storage_info
 
         return storage_info(self)
+
+    def describe(self) -> Summary:
+        """One line: shape, range, mean, std, how many NaN, infinite and zero (see `gu.lovely`).
+
+        >>> gu.ones(3).describe()
+        float32 (3,) n=3 x∈[1, 1] mean=1 std=0 [1, 1, 1]
+        """
+        from .describe import lovely
+
+        return lovely(self)
 
     def is_contiguous(self) -> bool:
         """Do the elements lie in row-major order, without gaps?"""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, ClassVar
 
-from groundup.tensor import Tensor, first_nonfinite, isfinite
+from groundup.tensor import AnomalyError, Tensor, detect_anomaly, first_nonfinite, isfinite
 from groundup.train.callbacks import Callback, CancelFit
 from groundup.train.learner import Learner
 from groundup.train.recorder import Recorder, Schedule
@@ -101,30 +101,23 @@ class StopOnNaN(Callback):
 def find_nan(learn: Learner) -> str:
     """Return what first gives NaN or infinity in a training step on the learner's current batch.
 
-    Looked at are the operations of the loss, then those of each parameter's gradient, then the
-    update. The model is left as it was. Empty if everything is finite.
+    Looked at are the data, the operations of the loss, of the gradients, and of the update. The
+    model is left as it was. Empty if everything is finite.
     """
     state = _state(learn)
     learn.optimizer.zero_grad()
     loss = learn.loss_function(learn.model(learn.x), learn.y)
     origin = first_nonfinite(loss) or ""
     if not origin:
-        loss.backward()
-        origin = _bad_gradient(learn)
-    if not origin:
-        learn.optimizer.step()
-        origin = "" if _all_finite(learn) else "the update of the weights, which is beyond float32"
+        try:
+            with detect_anomaly():
+                loss.backward()
+                learn.optimizer.step()
+        except AnomalyError as error:
+            origin = error.origin
     learn.optimizer.zero_grad()
     _restore(learn, state)
     return _FOREIGN_LINE.sub("", origin)
-
-
-def _bad_gradient(learn: Learner) -> str:
-    for name, parameter in learn.model.named_parameters():
-        origin = first_nonfinite(parameter.grad) if parameter.grad is not None else None
-        if origin:
-            return f"in the gradient of {name}, {origin}"
-    return ""
 
 
 # The line of an operation that no user wrote, but a command's machinery, says nothing.
