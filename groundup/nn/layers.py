@@ -6,12 +6,14 @@ Names, arguments, shapes and initial distributions are PyTorch's. Must not know 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from groundup.tensor import DType, ShapeError, Tensor, empty, float32
 from groundup.tensor.errors import at_line
 
 from . import functional as F
 from . import init
+from .functional.alignment import Lengths
 from .functional.checks import Pair, shapes_at_line
 from .module import Module, Parameter
 
@@ -309,6 +311,42 @@ class AvgPool2d(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
+class FractionalMaxPool2d(Module):
+    """functional.fractional_max_pool2d as a module: the greatest of windows at random places"""
+
+    _pool = staticmethod(F.fractional_max_pool2d)
+
+    def __init__(
+        self, kernel_size: Pair, output_size: Pair | None = None,
+        output_ratio: float | tuple[float, ...] | None = None, return_indices: bool = False,
+        _random_samples: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if (output_size is None) == (output_ratio is None):
+            raise ValueError(
+                f"{type(self).__name__}: give one of output_size and output_ratio" + at_line()
+            )
+        self.kernel_size, self.return_indices = kernel_size, return_indices
+        self.output_size, self.output_ratio = output_size, output_ratio
+        self._random_samples = _random_samples
+
+    def forward(self, x: Tensor) -> Any:
+        """(n, c, h, w) to (n, c, p, q), and with return_indices where each is."""
+        return self._pool(x, self.kernel_size, self.output_size, self.output_ratio,
+                          self.return_indices, self._random_samples)  # fmt: skip
+
+    def extra_repr(self) -> str:
+        size = self.output_size
+        asked = f"output_ratio={self.output_ratio}" if size is None else f"output_size={size}"
+        return f"kernel_size={self.kernel_size}, {asked}"
+
+
+class FractionalMaxPool3d(FractionalMaxPool2d):
+    """functional.fractional_max_pool3d as a module: windows of three axes"""
+
+    _pool = staticmethod(F.fractional_max_pool3d)
+
+
 class AdaptiveAvgPool2d(Module):
     """(n, c, h, w) to (n, c, P, Q): means of windows that divide the image as evenly as can be."""
 
@@ -349,3 +387,20 @@ class MSELoss(Module):
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         """The loss of an input for a target of the same shape."""
         return F.mse_loss(x, target, self.reduction)
+
+
+class CTCLoss(Module):
+    """functional.ctc_loss as a module."""
+
+    def __init__(
+        self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False
+    ) -> None:
+        super().__init__()
+        self.blank, self.reduction, self.zero_infinity = blank, reduction, zero_infinity
+
+    def forward(
+        self, log_probs: Tensor, targets: Tensor, input_lengths: Lengths, target_lengths: Lengths
+    ) -> Tensor:
+        """The loss of log probabilities (t, n, c) for labels (n, s)."""
+        options = (self.blank, self.reduction, self.zero_infinity)
+        return F.ctc_loss(log_probs, targets, input_lengths, target_lengths, *options)

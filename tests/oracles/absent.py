@@ -18,12 +18,6 @@ _REASONS: dict[str, str] = {
         fft.ifft fft.ifft2 fft.ifftn fft.ihfft fft.ihfft2 fft.ihfftn fft.irfft fft.irfft2
         fft.irfftn fft.fftshift fft.ifftshift
     """,
-    "not built yet: as a loop over steps it would compile for each of them": """
-        nn.functional.ctc_loss
-    """,
-    "windows at random places: not built yet": """
-        nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d
-    """,
     "sparse tensors are out of scope": "sparse.sampled_addmm sparse.mm:reduce to_sparse",
     "products of 8-bit floats for one make of processor are out of scope":
         "torch._scaled_mm_v2 torch._scaled_mm",

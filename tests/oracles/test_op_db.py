@@ -17,8 +17,8 @@ import groundup as gu
 
 from . import harness
 from .absent import ABSENT
-from .entries import NUMBERS, RANDOM, WRONG_THERE, function, tolerance
-from .matrices import INVARIANT, SHAPED
+from .entries import NUMBERS, RANDOM, SHAPED, WRONG_THERE, function, tolerance
+from .matrices import INVARIANT
 
 pytestmark = pytest.mark.peers
 LEAST = 450  # entries that answer
