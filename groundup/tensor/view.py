@@ -6,11 +6,13 @@ replaced. Must not know storages or tensors: expressions in, expressions out.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 
 from ..ir import node as ir
 from ..ir.extent import Extent, product, symbolic_key
 from ..ir.node import Node
+from .errors import at_line
 
 Shape = tuple[int, ...]
 
@@ -59,6 +61,8 @@ class Affine:
         return ir.loops(self.shape, element(tensor, indices))
 
     def unapply(self, base: Node, new: Node) -> Node:
+        if 0 in self.shape:  # nothing is replaced
+            return base
         inside, back = self._inverse()
         old = [ir.out(d) for d in range(len(self.source))]
         body = element(new, back)
@@ -100,7 +104,8 @@ class Affine:
     def overlaps(self) -> bool:
         """Do several elements of the view look at one element of the source (expand)?"""
         seen = {axis for _, _, axis in self.rules}
-        return any(a not in seen and size != 1 for a, size in enumerate(self.shape))
+        several = any(a not in seen and size > 1 for a, size in enumerate(self.shape))
+        return several and 0 not in self.shape
 
     def strides(self, base: Shape, offset: int) -> tuple[Shape, int]:
         """Strides and offset of the view of memory with these strides and this offset."""
@@ -250,10 +255,19 @@ def reshaped_strides(shape: Shape, strides: Shape, new: Shape) -> Shape | None:
 
 
 def slice_rule(item: slice, size: int) -> tuple[int, int, int]:
-    """(start, step, number of elements) of a slice of an axis; the step must be positive."""
-    step = 1 if item.step is None else int(item.step)
-    if step <= 0:
-        raise ValueError(f"slice step must be positive, not {step}; flip(dim) reverses an axis")
+    """(start, step, number of elements) of a slice of an axis; a negative step counts down, as in
+    NumPy."""
+    step = 1 if item.step is None else operator.index(item.step)
+    if step == 0:
+        raise ValueError(
+            "slice: a step of 0 stays where it is; it is 1 or more, or -1 or less" + at_line()
+        )
+    if step < 0:
+        if item.start is None and item.stop is None and step == -1 and int(size) > 0:
+            return size - 1, -1, size
+        start, stop, step = slice(item.start, item.stop, step).indices(int(size))
+        count = max(0, -((start - stop) // step))
+        return (start, step, count) if count else (0, 1, 0)
     if item.start is None and item.stop is None and step == 1:
         return 0, 1, size
     if item.start in (None, 0) and isinstance(item.stop, Extent) and item.stop <= size:
