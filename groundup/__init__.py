@@ -87,6 +87,7 @@ if TYPE_CHECKING:
         GradError as GradError,
         Indexed as Indexed,
         JitError as JitError,
+        NoValue as NoValue,
         ShapeError as ShapeError,
         Size as Size,
         Tensor as Tensor,
@@ -239,11 +240,13 @@ if TYPE_CHECKING:
         get_num_threads as get_num_threads,
         get_rng_state as get_rng_state,
         grad as grad,
+        grad_and_value as grad_and_value,
         gt as gt,
         half as half,
         hamming_window as hamming_window,
         hann_window as hann_window,
         heaviside as heaviside,
+        hessian as hessian,
         histc as histc,
         histogram as histogram,
         hsplit as hsplit,
@@ -277,6 +280,9 @@ if TYPE_CHECKING:
         isposinf as isposinf,
         isreal as isreal,
         istft as istft,
+        jacfwd as jacfwd,
+        jacrev as jacrev,
+        jvp as jvp,
         kaiser_window as kaiser_window,
         kron as kron,
         kthvalue as kthvalue,
@@ -286,6 +292,7 @@ if TYPE_CHECKING:
         lerp as lerp,
         lgamma as lgamma,
         linear_recurrence as linear_recurrence,
+        linearize as linearize,
         linspace as linspace,
         load as load,
         log as log,
@@ -460,6 +467,7 @@ if TYPE_CHECKING:
         vdot as vdot,
         view_as_complex as view_as_complex,
         view_as_real as view_as_real,
+        vjp as vjp,
         vsplit as vsplit,
         vstack as vstack,
         where as where,
@@ -473,5 +481,6 @@ if TYPE_CHECKING:
     from groundup.tensor.jit import jit as jit
     from groundup.tensor.statistics import mode as mode
     from groundup.tensor.realize import realize as realize
+    from groundup.tensor.vmap import vmap as vmap
     from groundup.glass import explain as explain
     from groundup.glass import profile as profile

@@ -23,6 +23,7 @@ MADE_IN = {
     "jit": "jit",
     "mode": "statistics",
     "realize": "realize",
+    "vmap": "vmap",
 }
 
 GLASS = ("explain", "profile")

@@ -1,5 +1,7 @@
 """Floor 5: derivatives, expression to expression; must not know Tensor or nn."""
 
-from .gradient import gradient
+from .forward import NotLinear, forward
+from .gradient import gradient, gradients
+from .mapped import Batch
 
-__all__ = ["gradient"]
+__all__ = ["Batch", "NotLinear", "forward", "gradient", "gradients"]

@@ -6,7 +6,7 @@ the five that make tensors.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import count
 
@@ -23,6 +23,8 @@ from .split import split
 from .template import fill
 from .together import Slices, together
 
+Hook = Callable[[Node], Node]  # from a tensor's gradient to the one that is passed on
+
 
 def gradient(root: Node, seed: Node, wrt: Sequence[Node]) -> list[Node | None]:
     """The derivative of Σ seed·root by each of some leaves; None where root does not depend on it.
@@ -33,11 +35,31 @@ def gradient(root: Node, seed: Node, wrt: Sequence[Node]) -> list[Node | None]:
     Raises TypeError for a root that is not of a floating type, ValueError for a seed of another
     shape or type and for a `wrt` that is no leaf.
     """
-    _check(root, seed, wrt)
-    return _Reverse(root).run(seed, wrt)
+    for x in wrt:
+        if x.op != "leaf":
+            raise ValueError(
+                f"derivatives are taken by leaf nodes, not by {x.op}: wrap it in leaf()"
+            )
+    return gradients([root], [seed], wrt)
 
 
-def _check(root: Node, seed: Node, wrt: Sequence[Node]) -> None:
+def gradients(
+    roots: Sequence[Node],
+    seeds: Sequence[Node],
+    wrt: Sequence[Node],
+    hooks: Mapping[Node, Hook] | None = None,
+) -> list[Node | None]:
+    """The derivative of Σ over some roots of seed·root, in one pass from all of them down.
+
+    wrt: leaves, or any tensors of the graph.
+    hooks: by tensor, a function that is given its whole gradient and gives the one to go on with.
+    """
+    for root, seed in zip(roots, seeds, strict=True):
+        _check(root, seed)
+    return _Reverse(roots, hooks or {}).run(seeds, wrt)
+
+
+def _check(root: Node, seed: Node) -> None:
     if not root.dtype.is_float:
         raise TypeError(f"{root.dtype.name} values have no derivative; cast to a floating type")
     if seed.shape != root.shape or seed.dtype is not root.dtype:
@@ -45,21 +67,16 @@ def _check(root: Node, seed: Node, wrt: Sequence[Node]) -> None:
             f"the seed is {seed.dtype.name} of shape {tuple(seed.shape)}, the root "
             f"{root.dtype.name} of shape {tuple(root.shape)}: they must agree"
         )
-    for x in wrt:
-        if x.op != "leaf":
-            raise ValueError(
-                f"derivatives are taken by leaf nodes, not by {x.op}: wrap it in leaf()"
-            )
 
 
 class _Reverse:
-    """Gradients that wait for their tensor, visited from the root down."""
+    """Gradients that wait for their tensor, visited from the roots down."""
 
-    def __init__(self, root: Node) -> None:
-        self.root = root
+    def __init__(self, roots: Sequence[Node], hooks: Mapping[Node, Hook]) -> None:
+        self.roots, self.hooks = roots, hooks
         self.level: dict[Node, int] = {}  # greater than that of every tensor it is computed from
         self.forms: dict[Node, Form] = {}
-        self.rank([root])
+        self.rank(list(roots))
         self.pending: dict[Node, list[Node]] = {}
         self.calls: dict[Node, dict[int, Node]] = {}  # gradients of results of a call, by number
         self.heap: list[tuple[int, int, int, int, Node]] = []
@@ -92,15 +109,18 @@ class _Reverse:
             stack.pop()
             self.level[tensor] = 1 + max((self.level[t] for t in below), default=0)
 
-    def run(self, seed: Node, wrt: Sequence[Node]) -> list[Node | None]:
+    def run(self, seeds: Sequence[Node], wrt: Sequence[Node]) -> list[Node | None]:
         found: dict[Node, list[Node]] = {x: [] for x in wrt}
-        self.add(self.root, seed)
+        for root, seed in zip(self.roots, seeds, strict=True):
+            self.add(root, seed)
         while self.heap:
             tensor = heappop(self.heap)[-1]
             if tensor.op == "call":
                 self.back_through(tensor)
                 continue
             total = add_all(together(self.pending.pop(tensor), self.slices))
+            if tensor in self.hooks:
+                total = self.hooks[tensor](total)
             self.slices.note(total)
             if tensor in found:
                 found[tensor].append(total)

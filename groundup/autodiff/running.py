@@ -20,7 +20,7 @@ def through_scan(tensor: Node, total: Node, through: Through) -> list[tuple[Node
     """(tensor read, its gradient) for a scan; `through(nest, gradient, value)` for a loop nest."""
     holder = placeholder(-1, tensor)
     holder.tracked = False  # its own derivative is accounted for by the scan backwards
-    before = _neighbour(tensor, holder, back=True)
+    before = neighbour(tensor, holder, back=True)
     nest = loops(tensor.shape, substitute(tensor.src[0], {carry(tensor.dtype): before}))
     seen = _contributed(tensor, total, before)
     parts = through(nest, seen, holder)
@@ -31,7 +31,7 @@ def through_scan(tensor: Node, total: Node, through: Through) -> list[tuple[Node
     return list(zip(found[::2], found[1::2], strict=True))
 
 
-def _neighbour(tensor: Node, of: Node, back: bool, absent: Node | None = None) -> Node:
+def neighbour(tensor: Node, of: Node, back: bool, absent: Node | None = None) -> Node:
     """The element of a tensor before (or after) this one in a scan's order, as a body."""
     axis, reverse = tensor.arg
     variables = outs(tensor.ndim)
@@ -57,7 +57,7 @@ def _contributed(tensor: Node, total: Node, before: Node) -> Node:
     else:
         slopes = loops(tensor.shape, substitute(slope, {carry(tensor.dtype): before}))
         zero = number(0, slope)
-        after = _neighbour(tensor, slopes, back=False, absent=zero)
+        after = neighbour(tensor, slopes, back=False, absent=zero)
         term = times(after, running)
     body = alu("add", read(total, *outs(tensor.ndim)), term)
     return scan(tensor.shape, axis, body, const(0, tensor.dtype), not reverse)

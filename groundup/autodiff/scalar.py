@@ -64,7 +64,7 @@ def contributions(opened: Opened, tensor: Node, gradient: Node) -> list[tuple[No
 
     `tensor` is the opened one as the graph knows it, `gradient` the derivative by its elements.
     """
-    order, active = _order(opened)
+    order, active = active_order(opened, lambda n: n.op == "read" and n.src[0].tracked)
     body = opened.body
     if body not in active:
         return []
@@ -86,8 +86,9 @@ def contributions(opened: Opened, tensor: Node, gradient: Node) -> list[tuple[No
     return result
 
 
-def _order(opened: Opened) -> tuple[list[Node], set[Node]]:
-    """The float nodes of an opened body, sources first, and those a derivative flows through."""
+def active_order(opened: Opened, starts: Callable[[Node], bool]) -> tuple[list[Node], set[Node]]:
+    """The float nodes of an opened body, sources first, and those that depend on one of which
+    `starts` says that a derivative begins there."""
     order: list[Node] = []
     active: set[Node] = set()
     seen: set[Node] = set()
@@ -97,7 +98,7 @@ def _order(opened: Opened) -> tuple[list[Node], set[Node]]:
         operands = (opened.open(node)[1],) if node.op == "reduce" else node.src
         if ready:
             order.append(node)
-            if node.src[0].tracked if node.op == "read" else any(s in active for s in operands):
+            if starts(node) or (node.op != "read" and any(s in active for s in operands)):
                 active.add(node)
         elif node not in seen and node.dtype.is_float and node.op not in TENSOR_OPS:
             seen.add(node)
@@ -152,7 +153,7 @@ def _parts(
     guards, core = ([], g) if plain else peel(g)
     if node.op == "reduce":
         variables, inner = opened.open(node)
-        part = guarded(guards, _REDUCTIONS[node.arg[0]](opened, node, variables, core))
+        part = guarded(guards, REDUCTIONS[node.arg[0]](opened, node, variables, core))
         return [(inner, context + tuple(v for v in variables if v.op != "const"), part)]
     rule = RULES.get(node.op)
     if rule is None:
@@ -195,7 +196,7 @@ def _product(opened: Opened, node: Node, variables: tuple[Node, ...], g: Node) -
     return times(g, where(none, quotient, others))
 
 
-_REDUCTIONS: dict[str, Callable[[Opened, Node, tuple[Node, ...], Node], Node]] = {
+REDUCTIONS: dict[str, Callable[[Opened, Node, tuple[Node, ...], Node], Node]] = {
     "sum": _sum,
     "max": _extreme,
     "min": _extreme,

@@ -29,7 +29,7 @@ from ..ir.dtype import (
 )
 from ..runtime import get_num_threads, set_num_threads
 from .autocast import autocast
-from .backward import derivatives, grad
+from .backward import derivatives
 from .core import Size
 from .create import (
     arange,
@@ -50,7 +50,7 @@ from .create import (
     zeros_like,
 )
 from .engine import debug
-from .errors import AnomalyError, GradError, JitError, ShapeError
+from .errors import AnomalyError, GradError, JitError, NoValue, ShapeError
 from .functions import (
     abs,
     all,
@@ -377,6 +377,17 @@ if TYPE_CHECKING:
         var,
         var_mean,
     )
+    from .transforms import (
+        grad,
+        grad_and_value,
+        hessian,
+        jacfwd,
+        jacrev,
+        jvp,
+        linearize,
+        vjp,
+    )
+    from .vmap import vmap
     from .windows import (
         bartlett_window,
         blackman_window,
@@ -396,6 +407,10 @@ _LATER = {
     "contract": ("bmm", "dot", "einsum", "matmul", "mm", "mv", "outer"),
     "custom": ("custom_derivative",),
     "describe": ("lovely",),
+    "transforms": (
+        "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "vjp",
+    ),
+    "vmap": ("vmap",),
     "edges": ("outside",),
     "find": ("first_nonfinite",),
     "jit": ("jit",),
@@ -505,6 +520,7 @@ __all__ = [
     "GradError",
     "Indexed",
     "JitError",
+    "NoValue",
     "ShapeError",
     "Size",
     "Tensor",
@@ -661,11 +677,13 @@ __all__ = [
     "get_num_threads",
     "get_rng_state",
     "grad",
+    "grad_and_value",
     "gt",
     "half",
     "hamming_window",
     "hann_window",
     "heaviside",
+    "hessian",
     "histc",
     "histogram",
     "hsplit",
@@ -698,7 +716,10 @@ __all__ = [
     "isposinf",
     "isreal",
     "istft",
+    "jacfwd",
+    "jacrev",
     "jit",
+    "jvp",
     "kaiser_window",
     "kron",
     "kthvalue",
@@ -707,6 +728,7 @@ __all__ = [
     "le",
     "lerp",
     "lgamma",
+    "linearize",
     "linear_recurrence",
     "linspace",
     "load",
@@ -884,6 +906,8 @@ __all__ = [
     "vdot",
     "view_as_complex",
     "view_as_real",
+    "vjp",
+    "vmap",
     "vsplit",
     "vstack",
     "where",

@@ -72,8 +72,8 @@ class _Watch:
             _captured()
         self._look([node], ())
 
-    def gradients(self, root: Node, found: Sequence[Node | None]) -> None:
-        self._look([g for g in found if g is not None], toposort([root]))
+    def gradients(self, roots: Sequence[Node], found: Sequence[Node | None]) -> None:
+        self._look([g for g in found if g is not None], toposort(roots))
 
     def given(self, name: str, values: Sequence[Node], sources: Sequence[Node]) -> None:
         before = [self.walk.bad(s) for s in sources if s.dtype.is_float]

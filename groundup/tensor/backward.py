@@ -1,4 +1,4 @@
-"""Derivatives: `.backward()`, `.grad`, `gu.grad(f)`, asked of the floor below as more expression.
+"""Derivatives: `.backward()` and `.grad`, asked of the floor below as more expression.
 
 Must not know the derivative of any operation.
 """
@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..ir import node as ir
 from ..ir.node import Node
 from ..ir.transform import TENSOR_OPS, toposort
 from ..runtime import pool
+from . import hooks
 from . import storage as store
-from .core import Core, Leaf, Paired, is_complex
+from .core import Core, Leaf, is_complex, wrap
 from .errors import GradError, ShapeError, at_line, lined_up
 from .mode import enable_grad, no_grad, state
-from .storage import Storage
 
 _accumulating = threading.RLock()  # several threads may add to one gradient
 pool.hold_at_fork(_accumulating, outside=True)
@@ -46,15 +47,10 @@ def _seed(root: Core, gradient_in: Core | None) -> Node:
     return ir.loops(root._shape, ir.const(1, root.dtype))
 
 
-def targets(root: Node) -> dict[Node, Core]:
-    """The nodes that a graph reaches whose derivatives a living tensor wants."""
-    found: dict[Node, Core] = {}
-    for node in toposort([root], stop=lambda n: not n.tracked and n.op in TENSOR_OPS):
-        if node.op == "leaf" and isinstance(node.arg, Leaf) and node.arg.tensor is not None:
-            tensor = node.arg.tensor()
-            if tensor is not None:
-                found[node] = tensor
-    return found
+def flowing(roots: Sequence[Node]) -> list[Node]:
+    """The tensors that derivatives of some pass, sources first."""
+    order = toposort(roots, stop=lambda n: not n.tracked and n.op in TENSOR_OPS)
+    return [n for n in order if n.tracked and n.op in TENSOR_OPS]
 
 
 def backward(root: Core, gradient_in: Core | None = None, create_graph: bool = False) -> None:
@@ -64,19 +60,35 @@ def backward(root: Core, gradient_in: Core | None = None, create_graph: bool = F
             "backward: this tensor was not computed, in grad mode, from a tensor that requires grad"
             + at_line()
         )
-    from ..autodiff import gradient
+    from ..autodiff import gradients
 
     seed = _seed(root, gradient_in)
     node = root.node
-    wanted = targets(node)
-    grads = gradient(node, seed, list(wanted))
+    places = hooks.passed(flowing([node]))
+    wanted = {n: t for n, leaf in places.items() if leaf.keeps and (t := leaf.wanted()) is not None}
+    for batch in state.mapped:
+        for t in wanted.values():
+            batch.check_write(t._storage, "backward() into .grad")
+    grads = gradients([node], [seed], list(wanted), _hooked(places, create_graph, root))
     if state.anomaly is not None:
-        state.anomaly.gradients(node, grads)
-    with _accumulating:
-        for tensor, g in zip(wanted.values(), grads, strict=True):
-            # None: reached, but only by steps that are flat everywhere.
-            part = ir.loops(tensor._shape, ir.const(0, tensor.dtype)) if g is None else g
+        state.anomaly.gradients([node], grads)
+    for (n, tensor), g in zip(wanted.items(), grads, strict=True):
+        # None: reached, but only by steps that are flat everywhere.
+        part = ir.loops(tensor._shape, ir.const(0, tensor.dtype)) if g is None else g
+        with _accumulating:
             _accumulate(tensor, part, root, create_graph)
+        for after in list((places[n].after or {}).values()):
+            after(tensor)
+
+
+def _hooked(
+    places: dict[Node, Leaf], create_graph: bool, root: Core
+) -> dict[Node, Callable[[Node], Node]]:
+    """For the derivative's way back: what is called at each place that has hooks."""
+    return {
+        n: partial(hooks.called, leaf, create_graph=create_graph, root=root)
+        for n, leaf in places.items() if leaf.hooks
+    }  # fmt: skip
 
 
 def _accumulate(tensor: Core, g: Node, root: Core, create_graph: bool) -> None:
@@ -93,12 +105,35 @@ def _accumulate(tensor: Core, g: Node, root: Core, create_graph: bool) -> None:
             old.add_(wrap(tensor, g, root))
 
 
-def wrap(like: Core, node: Node, *sources: Core) -> Tensor:
-    """A tensor of a derivative, as old as what it was derived from."""
-    storage = Storage(node.shape, node.dtype, node)
-    store.serial += 1
-    storage.oldest = min(store.serial, *(s._storage.oldest for s in sources))
-    return like._make(storage)
+def differentiated(
+    outputs: Sequence[Core], seeds: Sequence[Core | None], inputs: Sequence[Core]
+) -> list[Node | None]:
+    """d Σ outputs · seeds / d inputs, for each input, with its history; None where it is 0.
+
+    A seed that is None is 1, for an output of one element.
+    """
+    from ..autodiff import gradients
+
+    pairs = [(o.node, _seed(o, s)) for o, s in zip(outputs, seeds, strict=True) if o.tracked()]
+    wanted = [x.node for x in inputs]
+    roots = [n for n, _ in pairs]
+    places = hooks.passed(flowing(roots))
+    if any(leaf.hooks for leaf in places.values()):
+        passes = _towards(roots, wanted)
+        places = {n: leaf for n, leaf in places.items() if n in passes}
+    found = gradients(roots, [s for _, s in pairs], wanted, _hooked(places, True, inputs[0]))
+    if state.anomaly is not None:
+        state.anomaly.gradients(roots, found)
+    return found
+
+
+def _towards(roots: Sequence[Node], wanted: Sequence[Node]) -> set[Node]:
+    """What lies between some roots and what derivatives are taken by: only there are they known."""
+    found = set(wanted)
+    for n in toposort(roots, stop=lambda n: not n.tracked and n.op in TENSOR_OPS):
+        if any(s in found for s in n.src):
+            found.add(n)
+    return found
 
 
 _FIRST = " (they have no history: a derivative has one where create_graph=True asked for it)"
@@ -123,8 +158,6 @@ def derivatives(
     >>> slope.item(), curve.item()
     (12.0, 12.0)
     """
-    from ..autodiff import gradient
-
     outs = [outputs] if isinstance(outputs, Core) else list(outputs)
     ins = [inputs] if isinstance(inputs, Core) else list(inputs)
     seeds = [grad_outputs] if not isinstance(grad_outputs, list | tuple) else list(grad_outputs)
@@ -134,75 +167,26 @@ def derivatives(
         from .complex.derive import derivatives as counterpart
 
         return counterpart(outs, ins, seeds, create_graph, allow_unused)
-    wanted = [x.node for x in ins]
-    for i, node in enumerate(wanted):
-        if node.op != "leaf":
+    for i, x in enumerate(ins):
+        if x.tracked() and x.node.op != "leaf" and (
+            x._parent is not None or not store.alone(x.node, x._storage)
+        ):  # fmt: skip
             raise GradError(
-                f"grad: input {i} is no leaf; call its retain_grad() before it is used" + at_line()
+                f"grad: input {i} is no leaf, and its value is that of another tensor, too; call "
+                f"its retain_grad() before it is used" + at_line()
             )
-    total: list[Tensor | None] = [None] * len(ins)
-    for o, s in zip(outs, seeds, strict=True):
-        grads = gradient(o.node, _seed(o, s), wanted)
-        if state.anomaly is not None:
-            state.anomaly.gradients(o.node, grads)
-        for i, found in enumerate(grads):
-            if found is None:
-                continue
-            part = wrap(ins[i], found if create_graph else ir.detach(found), o)
-            before = total[i]
-            total[i] = part if before is None else before + part
-    for i, g in enumerate(total):
-        if g is None and not allow_unused:
+    found = differentiated(outs, seeds, ins)
+    total: list[Tensor | None] = []
+    for i, (x, node) in enumerate(zip(ins, found, strict=True)):
+        if node is None and not allow_unused:
             raise GradError(
                 f"grad: the outputs do not depend on input {i}"
                 + ("" if any(o.tracked() for o in outs) else _FIRST)
                 + "; allow_unused=True gives None for it"
                 + at_line()
             )
+        if node is None:
+            total.append(None)
+        else:
+            total.append(wrap(x, node if create_graph else ir.detach(node), *outs))
     return tuple(total)
-
-
-def _zeros(x: Core) -> Tensor:
-    """The derivative by a tensor that nothing depends on."""
-    if isinstance(x, Paired):
-        return x.over(_zeros)
-    return wrap(x, ir.loops(x._shape, ir.const(0, x.dtype)), x)
-
-
-def _probe(x: Core) -> Tensor:
-    """The value of x (and its history) as a place where derivatives are taken."""
-    if isinstance(x, Paired):
-        return x.over(_probe)
-    probe = wrap(x, x.node, x)
-    probe._leaf = Leaf(None)
-    return probe
-
-
-def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """The function that gives the derivative of a function with one number as its result.
-
-    grad(f)(x) = df/dx at x, in x's shape; `argnums` names which arguments. Can be applied again.
-
-    >>> gu.grad(lambda x: (x * x).sum())(gu.tensor([1.0, 2.0])).tolist()
-    [2.0, 4.0]
-    """
-    several = not isinstance(argnums, int)
-    numbers = list(argnums) if isinstance(argnums, Sequence) else [argnums]
-
-    def derived(*args: Any, **kwargs: Any) -> Any:
-        given = list(args)
-        nested = any(given[n].tracked() for n in numbers)
-        for n in numbers:
-            x = given[n]
-            given[n] = _probe(x)
-        with enable_grad():
-            result = function(*given, **kwargs)
-            if not isinstance(result, Core) or not result.tracked():
-                found: Any = tuple(_zeros(given[n]) for n in numbers)
-            else:
-                found = derivatives(
-                    result, [given[n] for n in numbers], create_graph=nested, allow_unused=True
-                )
-        return found if several else found[0]
-
-    return derived

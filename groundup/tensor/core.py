@@ -40,12 +40,37 @@ class Size(tuple[int, ...]):
 
 
 class Leaf:
-    """Identity of a tensor whose derivatives are asked for, as it appears in expressions."""
+    """Identity of a tensor whose derivatives are asked for, as it appears in expressions.
 
-    __slots__ = ("__weakref__", "tensor")
+    hooks  called, in this order, with the derivative when it is known, see hooks.py
+    after  called with the tensor once `.grad` has been filled
+    keeps  is `.grad` filled (a hook alone does not ask for it)?
+    version  of the value that it is for; None for that of a leaf, whichever it is
+    open   without a tensor: does the function run that derivatives by it are taken of?
+    """
 
-    def __init__(self, tensor: Core | None) -> None:
+    __slots__ = ("__weakref__", "after", "hooks", "keeps", "open", "tensor", "version")
+
+    def __init__(self, tensor: Core | None, keeps: bool = True) -> None:
         self.tensor = None if tensor is None else weakref.ref(tensor)
+        self.keeps = keeps
+        self.hooks: dict[int, Callable[[Any], Any]] | None = None
+        self.after: dict[int, Callable[[Any], Any]] | None = None
+        self.version: int | None = None
+        self.open = False
+
+    def wanted(self) -> Core | None:
+        """The tensor, if it is alive and this is still its leaf, or for the value that it has."""
+        tensor = None if self.tensor is None else self.tensor()
+        if tensor is None:
+            return None
+        if self.version is not None:
+            return tensor if self.version == tensor._storage.version else None
+        return tensor if tensor._leaf is self else None
+
+    def alive(self) -> bool:
+        """May anything ask for the derivative by this leaf?"""
+        return self.open if self.tensor is None else self.wanted() is not None
 
 
 class Deferred:
@@ -92,7 +117,8 @@ class Core:
     _view: View | None = None
     _leaf: Leaf | None = None
     _detached: bool = False
-    _retains: Leaf | None = None  # set where the derivative of a computed tensor is kept
+    _retains: Leaf | None = None  # of a computed tensor whose derivative is kept, or has hooks
+    _used: int = -1  # the version whose value has last entered an expression
     _grad: Tensor | None = None
     _known: tuple[int, weakref.ref[Node]] | None = None  # the value of a version, while in use
     _layout: tuple[Shape, int] | None = None  # strides and offset in the storage
@@ -137,6 +163,7 @@ class Core:
     def node(self) -> Node:
         """The value as an expression (a tensor node of this shape and dtype)."""
         if self._parent is None and self._leaf is None and not (self._detached or self._retains):
+            self._used = self._storage.version
             return self._storage.read()
         chain: list[Core] = []
         at: Core | None = self
@@ -152,6 +179,7 @@ class Core:
             chain.append(at)
             at = at._parent
         for t in reversed(chain):
+            t._used = self._storage.version
             if t._view is not None:
                 assert node is not None
                 node = t._view.apply(node)
@@ -161,12 +189,22 @@ class Core:
                 node = ir.detach(node)
             if t._leaf is not None:
                 node = ir.leaf(node, t._leaf)
-            elif t._retains is not None:
+            elif t._retains is not None and t._retained():
                 node = ir.leaf(node, t._retains)
             if not known_apart and self._storage.owner is None:
                 t._known = (self._storage.version, weakref.ref(node))
         assert node is not None
         return node
+
+    def _retained(self) -> bool:
+        """Is there a leaf for the present value? Hooks stay with the value that they were for."""
+        leaf = self._retains
+        assert leaf is not None
+        if leaf.version != self._storage.version:
+            self._retains = Leaf(self) if leaf.keeps else None
+            if self._retains is not None:
+                self._retains.version = self._storage.version
+        return self._retains is not None
 
     def tracked(self) -> bool:
         """May a derivative flow from here to a leaf, were grad mode on?"""
@@ -230,6 +268,8 @@ class Core:
 
     def check_writable(self, operation: str) -> None:
         """Raise if an in-place write here would make a derivative wrong."""
+        for batch in state.mapped:
+            batch.check_write(self._storage, operation)
         at: Core | None = self
         memory = self._storage.buffer
         if memory is not None and memory.readonly:
@@ -325,7 +365,9 @@ class Core:
 
     def can_poke(self, limit: int = 1 << 16) -> bool:
         """May elements be written into memory at once, rather than as an expression?"""
-        if (store.tracers and store.tracing() is not None) or product(self._shape) > limit:
+        if state.mapped or (store.tracers and store.tracing() is not None):
+            return False
+        if product(self._shape) > limit:
             return False
         return not self.tracked() and not self._storage.pending_tracked()
 
@@ -399,10 +441,18 @@ def finish(node: Node, first: Core, *others: Core) -> Tensor:
     return first._make(storage)
 
 
+def wrap(like: Core, node: Node, *sources: Core) -> Tensor:
+    """A tensor of an expression that was made of those of others, as old as they are."""
+    storage = Storage(node.shape, node.dtype, node)
+    store.serial += 1
+    storage.oldest = min(store.serial, *(s._storage.oldest for s in sources))
+    return like._make(storage)
+
+
 def relieve(storage: Storage, sources: Sequence[Core]) -> None:
     """Realise a value that has come to depend on too much that is still to be computed."""
     node = storage.pending
-    if node is None or (store.tracers and store.tracing() is not None):
+    if node is None or state.mapped or (store.tracers and store.tracing() is not None):
         return
     order = toposort([node], stop=lambda n: n.op == "buffer" or n.cache is not None)
     count = sum(n.op == "loops" for n in order)
@@ -466,6 +516,8 @@ def _settled_at_once(s: Storage, pending: Node) -> bool:
     node = pending
     while node.op in ("reshape", "leaf", "detach", "result") and node.cache is None:
         node = node.src[0]
+    if node.op == "buffer" and not isinstance(node.value, Buffer):
+        return False  # nothing is known of it
     if node.op == "buffer" or node.cache is not None:
         s.settle(pending, node.value if node.op == "buffer" else node.cache)
         return True

@@ -66,7 +66,8 @@ class Custom(Generic[P, R]):
                      else rule(full[0], ys[0], *again, **kwargs))  # fmt: skip
             return parts if isinstance(parts, tuple) else (parts,)
 
-        done = with_derivative(name, [value_of(r) for r in results], sources, derivative)
+        values = [value_of(r) for r in results]
+        done = with_derivative(name, values, sources, derivative, linear=False)
         return cast(R, tuple(done) if several else done[0])
 
     @staticmethod

@@ -11,12 +11,23 @@ from typing import TYPE_CHECKING
 
 from ..ir.node import Node
 from ..runtime import Buffer, pool
+from .errors import at_line
 from .mode import Block, state
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from ..schedule import Signature
+
+class Unknown:
+    """What stands in an expression for memory that is not there: a handle of a buffer."""
+
+    __slots__ = ()
+
+    def refusal(self) -> Exception:
+        """The error of asking for a value that depends on it."""
+        raise NotImplementedError
+
 
 @contextmanager
 def debug(folder: str | PathLike[str] | None = None, *, stop: bool = False) -> Iterator[str]:
@@ -57,6 +68,12 @@ def step_by_step() -> bool:
 def compute(roots: Sequence[Node], signature: Signature | None = None) -> list[Buffer]:
     """The memory of each tensor; `signature` is that of the roots, if it is known."""
     # Imported when used: most processes need one of the two.
+    from ..schedule import Signature
+
+    signature = signature or Signature(roots)
+    for handle in signature.buffers:
+        if not isinstance(handle, Buffer):
+            raise _refusal(handle)
     with pool.lock:
         if state.debug is not None:
             from ..emit.python import evaluate
@@ -65,3 +82,12 @@ def compute(roots: Sequence[Node], signature: Signature | None = None) -> list[B
         from ..schedule import execute
 
         return execute(list(roots), signature=signature)
+
+
+def _refusal(handle: object) -> Exception:
+    if isinstance(handle, Unknown):
+        return handle.refusal()
+    return RuntimeError(
+        "the value of a tensor that a captured function has left behind is not known: what it "
+        "computed was a graph; return the tensor from the function" + at_line()
+    )

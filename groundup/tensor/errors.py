@@ -25,6 +25,10 @@ class JitError(RuntimeError):
     """A function that cannot be captured, or whose capture could not be trusted."""
 
 
+class NoValue(RuntimeError):
+    """A value that was asked for where a function is written for all elements of a batch."""
+
+
 class LinAlgError(RuntimeError):
     """A matrix for which what was asked does not exist: a singular one has no inverse."""
 

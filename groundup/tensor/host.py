@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from ..ir import node as ir
 from ..ir.dtype import DType
 from ..ir.node import Host, Node
+from ..ir.transform import toposort
 from ..runtime import Buffer
 from . import storage as store
 from .arguments import settled
 from .core import Core, finish, force, operand, value_of
+from .engine import compute
 from .errors import ShapeError, at_line, lined_up, user_line
 from .mode import Block, enable_grad, state
 from .storage import Storage
@@ -39,7 +41,7 @@ def host(
     derivative: Derivative | None = None,
 ) -> list[Tensor]:  # fmt: skip
     """The results of a host operation on tensors, each of a given shape and type."""
-    if store.tracer is not None:
+    if store.tracing() is not None or state.mapped:
         values = ir.host(function, [value_of(s) for s in sources], kinds)
         for v in values:
             v.line = user_line()
@@ -54,6 +56,20 @@ def host(
     return with_derivative(function.name, values, sources, derivative)
 
 
+def run_hosts(roots: Sequence[Node]) -> None:
+    """Run now what host operations some tensors depend on, unless a function is being captured: an
+    error is raised at the user's line."""
+    if store.tracing() is not None:
+        return
+    for node in toposort(roots, stop=lambda n: n.cache is not None):
+        if node.op != "host" or node.cache is not None:
+            continue
+        function, _ = node.arg
+        memory = compute([ir.detach(s) for s in node.src])
+        shapes = [_in_ints(s.shape, s.dtype) for s in node.src]
+        node.cache = function.run(memory, shapes, *function.options)[node.arg[1]]
+
+
 def _copied(view: Core) -> Storage:
     """A view's elements in row-major order, in memory of their own."""
     return Storage(view._shape, view.dtype, value_of(view))
@@ -65,16 +81,18 @@ def _in_ints(shape: Sequence[int], dtype: DType) -> Kind:
 
 
 def with_derivative(
-    name: str, values: Sequence[Node], sources: Sequence[Core], derivative: Derivative | None
-) -> list[Tensor]:
+    name: str, values: Sequence[Node], sources: Sequence[Core], derivative: Derivative | None,
+    linear: bool = True,
+) -> list[Tensor]:  # fmt: skip
     """Tensors of these values, which have no history, whose derivatives are as `derivative` says.
 
-    It is asked once for all results that have a gradient.
+    It is asked once for all results that have a gradient. linear: is it known to be linear in the
+    gradients, as a derivative is, so that forward mode may be taken from it?
     """
     nodes = [operand(s) for s in sources]
     call = None
     if derivative is not None and any(n.tracked for n in nodes):
-        call = ir.call(_Rule(name, values, derivative), nodes)
+        call = ir.call(_Rule(name, values, derivative, linear), nodes)
     results = []
     for k, value in enumerate(values):
         if call is None or not value.dtype.is_float:
@@ -94,8 +112,10 @@ def _settled(t: Tensor, value: Node) -> Tensor:
 class _Rule:
     """The derivative of one call, as the floor below asks for it."""
 
-    def __init__(self, name: str, values: Sequence[Node], derivative: Derivative) -> None:
-        self.name, self.values, self.derivative = name, values, derivative
+    def __init__(
+        self, name: str, values: Sequence[Node], derivative: Derivative, linear: bool
+    ) -> None:
+        self.name, self.values, self.derivative, self.linear = name, values, derivative, linear
 
     def __call__(self, call: Node, totals: Mapping[int, Node]) -> list[Node | None]:
         results = [_seen(ir.result(v, call, k)) if v.dtype.is_float else _seen(v)

@@ -118,8 +118,13 @@ class Jit(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         # Inside another captured function it is a part of that one; where Python's own loops
         # compute (gu.debug) a debugger is to step through it; gu.detect_anomaly looks at each
-        # operation.
-        if step_by_step() or (store.tracers and store.tracing() is not None):
+        # operation; where a function of functions asks for derivatives, or maps it, its expressions
+        # are wanted.
+        if (
+            step_by_step()
+            or state.inlined
+            or (store.tracers and store.tracing() is not None)
+        ):
             return self.captured(*args, **kwargs)
         latest = self._latest
         if latest is not None and not kwargs:

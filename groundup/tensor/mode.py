@@ -1,6 +1,6 @@
 """Modes of each thread: whether operations remember how to be derived (grad mode), the type that
-mixed precision computes products in (see autocast), whether plain Python loops compute, and whether
-each result is looked at (see anomaly).
+mixed precision computes products in (see autocast), whether plain Python loops compute, whether
+each result is looked at (see anomaly), and what a function is written for (see vmap).
 
 Must not know tensors.
 """
@@ -28,7 +28,7 @@ class Look(Protocol):
     def __call__(self, node: Node) -> None:
         """Called with the value of each operation."""
 
-    def gradients(self, root: Node, found: Sequence[Node | None]) -> None:
+    def gradients(self, roots: Sequence[Node], found: Sequence[Node | None]) -> None:
         """Called with gradients of a tensor; None is one that is 0."""
 
     def given(self, name: str, values: Sequence[Node], sources: Sequence[Node]) -> None:
@@ -40,6 +40,8 @@ class _State(threading.local):
     autocast: DType | None = None
     debug: Files | None = None
     anomaly: Look | None = None
+    mapped: tuple[Any, ...] = ()  # the batches whose elements a function is written for, see vmap
+    inlined: bool = False  # captured functions run as they are written, see transforms
 
 
 state = _State()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..ir import dtype as dt
 from ..ir import node as ir
 from ..ir.dtype import DType
-from ..ir.extent import symbolic_key
+from ..ir.extent import product, symbolic_key
 from ..ir.node import Node
 from ..ir.transform import row_major
 from ..runtime import pool
@@ -25,6 +25,8 @@ from .core import Core, finish, force, value_of
 from .engine import debugging
 from .errors import at_line
 from .indexing import host_values
+from .mode import Block
+from .mode import state as mode
 from .shape import sizes
 from .storage import from_values
 from .tensor import Tensor
@@ -231,6 +233,12 @@ class Generator:
         node = snapshot._storage.read()
         seed, draw = ir.read(node, ir.index(0)), ir.read(node, ir.index(1))
         element = ir.cast(row_major(shape, tuple(ir.outs(len(shape)))), dt.uint64)
+        first: Node | None = None  # of an element of a batch, see vmap
+        for batch in mode.mapped:
+            first = batch.drawn(first)
+        if first is not None:
+            count = ir.cast(ir.extent(product(shape)), dt.uint64)
+            element = ir.alu("add", ir.alu("mul", first, count), element)
         key = [_low(seed), _high(seed)]
 
         def words(trial: Node | int) -> list[Node]:
@@ -269,7 +277,7 @@ class Generator:
         node = value_of(self.state)
         value = ir.read(node, ir.out(0))
         step = ir.cast(ir.out(0), dt.uint64)  # 0 for the seed, 1 for the count
-        with _no_grad():
+        with _no_grad(), Block("mapped", ()):
             self.state.assign(
                 "random numbers", ir.loops((2,), ir.alu("add", value, step)), s.oldest
             )
@@ -404,10 +412,10 @@ def fill(
     """
     with _no_grad(), pool.lock:
         tracing = store.tracing() is not None
-        if tracing or debugging() or not _whole(target):
+        if tracing or mode.mapped or debugging() or not _whole(target):
             value = scaled(target, kind, scale, shift, generator)
             target.assign(kind, value_of(value), value._storage.oldest)
-            if not tracing:
+            if not (tracing or mode.mapped):
                 force([target._storage])
             return
         target.check_writable(kind)

@@ -9,6 +9,7 @@ import types
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from . import hooks
 from .arguments import SCALARS, constant
 from .core import Core
 from .storage import Storage
@@ -39,6 +40,7 @@ class Reach:
         self.tensors: list[Core] = []
         self.optimizers: list[Any] = []
         self.stale = False  # something was put into a reached place: walk again
+        self._hooks = hooks.changes
         self.slots: list[tuple[Any, Any, Any]] = []  # (container, key, value): where values stand
         self._structures: list[tuple[Any, Any]] = []  # (optimizer, what its step is made of)
         self._lengths: list[tuple[Any, int]] = []
@@ -60,7 +62,7 @@ class Reach:
     def unchanged(self) -> bool:
         """Is everything that was found still what stands there? Optimizers' numbers are taken over
         where they have changed."""
-        if self.stale:
+        if self.stale or self._hooks != hooks.changes:
             return False
         try:
             if not (self._straight() if self._straight is not None else self._in_loops()):
@@ -199,6 +201,10 @@ class Reach:
             ("tensor", tuple(int(s) for s in t._shape), t.dtype, t._leaf is None, t._detached,
              t._parent is None, self._storage_number(t._storage))
         )  # fmt: skip
+        leaf = t._leaf
+        if leaf is not None and (leaf.hooks or leaf.after):
+            called = (*(leaf.hooks or {}).values(), None, *(leaf.after or {}).values())
+            self._next([(called, True)])
         if t._grad is None:
             self._parts.append(None)
         else:

@@ -13,7 +13,7 @@ from ..ir import dtype as dt
 from ..ir.extent import product
 from . import storage as store
 from .core import Core
-from .errors import shape_text
+from .errors import NoValue, shape_text
 from .indexing import host_values
 
 PRECISION = 4  # digits after the point
@@ -56,7 +56,10 @@ def show(a: Core) -> str:
     """tensor(…) with values, dtype where it is not the default, and whether it is tracked."""
     if store.tracer is not None:
         return f"tensor(…, shape={shape_text(a._shape)}, dtype={a.dtype!r}, being captured)"
-    values = host_values(a, "print")
+    try:
+        values = host_values(a, "print")
+    except NoValue:
+        return f"tensor(…, shape={shape_text(a._shape)}, dtype={a.dtype!r}, of each element)"
     named = a.dtype not in (dt.float32, dt.int64, dt.bool_) or (
         not values and a.dtype is not dt.float32
     )

@@ -23,6 +23,7 @@ from ..ir.scalar import Number
 from ..runtime import Buffer, allocate, pool
 from .engine import compute
 from .errors import at_line
+from .mode import state
 
 LIMIT = 2000  # tensors that one pending value may still have to compute, before it is realised
 _NEVER = 1 << 62
@@ -79,7 +80,7 @@ def set_tracer(new: Tracer | None) -> Tracer | None:
 
 def _born() -> int:
     """The number of a storage that is made while some thread captures: 0 in all others."""
-    return next(births) if tracing() is not None else 0
+    return next(births) if tracing() is not None or state.mapped else 0
 
 
 def asked(what: str) -> None:
@@ -95,6 +96,17 @@ class Lease:
     """Held by all that sees a storage's memory from outside; at its end the storage is alone."""
 
     __slots__ = ("__weakref__",)
+class Owner(weakref.ref["Storage"]):
+    """Which storage holds the value of a node; several: another has held it, too."""
+
+    __slots__ = ("several",)
+    several: bool
+
+
+def alone(node: Node, storage: Storage) -> bool:
+    """Has no other storage ever held the value of a node?"""
+    owner = node.owner
+    return isinstance(owner, Owner) and owner() is storage and not owner.several
 
 
 class Storage:
@@ -184,7 +196,9 @@ class Storage:
 
         A gradient is detached from its history; other gradients are computed from what it detaches.
         """
-        node.owner = ref = weakref.ref(self)
+        ref = Owner(self)
+        ref.several = node.owner is not None
+        node.owner = ref
         if node.op == "detach":
             value = node.src[0]
             if value.owner is None or value.owner() is None:

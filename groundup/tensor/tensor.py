@@ -5,22 +5,23 @@ Thin methods only; each operation lives in its own room. Must not hold any meani
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
 from ..ir.dtype import DType
 from ..ir.extent import product
 from . import backward as derive
-from . import indexing, shape, show
+from . import hooks, indexing, shape, show
 from . import pointwise as pw
 from . import storage as store
 from .along import Along
 from .complex.methods import Parts
 from .conversions import Conversions
-from .core import Core, Leaf, force, has_axes, operand
+from .core import Core, Leaf, force, has_axes, operand, wrap
 from .data import storage_from_data
 from .drawn import Drawn
 from .errors import GradError, ShapeError, at_line, check_dim, lined_up
+from .hooks import RemovableHandle
 from .matrices import Matrices
 from .methods import Methods
 from .mode import no_grad
@@ -222,8 +223,28 @@ class Tensor(
         """Let `.backward()` fill `.grad` of this tensor too, which is not a leaf."""
         if not self.requires_grad:
             raise GradError("retain_grad of a tensor that does not require grad" + at_line())
-        if self._leaf is None and self._retains is None:
-            self._retains, self._known = Leaf(self), None
+        hooks.retain(self)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Have a function called with the derivative by this tensor, whenever it is computed.
+
+        What it gives, a tensor of that shape and type, goes on in the place of the derivative;
+        None changes nothing. Hooks are called in the order in which they were registered, before
+        `.grad` is filled. The handle's `remove()` takes the hook away. In a captured function
+        hooks are called while it is captured, with tensors that compute nothing yet.
+
+        >>> x = gu.tensor([1.0, 2.0], requires_grad=True)
+        >>> y = x * 3
+        >>> handle = y.register_hook(lambda g: g * 10)
+        >>> y.sum().backward()
+        >>> x.grad.tolist()
+        [30.0, 30.0]
+        """
+        return hooks.register(self, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Have a function called with this leaf once `.backward()` has added to its `.grad`."""
+        return hooks.register_after(self, hook)
 
     def detach(self) -> Tensor:
         """The same memory without its history."""
@@ -541,7 +562,7 @@ class Tensor(
 
     def clone(self) -> Tensor:
         """A tensor of its own with the same value (and history)."""
-        return derive.wrap(self, operand(self), self)
+        return wrap(self, operand(self), self)
 
     def contiguous(self) -> Tensor:
         """This tensor if its memory is in row-major order, else a copy that is."""

@@ -29,8 +29,10 @@ DIVERGES = "has no convergent decomposition"
 class Hosted:
     """A function of arrays as one of memory; `by` says what computes it."""
 
-    def __init__(self, function: Callable[..., tuple[Array, ...]], by: str) -> None:
-        self.function, self.by = function, by
+    def __init__(
+        self, function: Callable[..., tuple[Array, ...]], by: str, leading: bool
+    ) -> None:
+        self.function, self.by, self.leading = function, by, leading
         update_wrapper(self, function)
 
     def __call__(
@@ -46,9 +48,17 @@ class Hosted:
             return [_buffer(a) for a in self.function(*given, *options)]
 
 
-def hosted(by: str) -> Callable[[Callable[..., tuple[Array, ...]]], Hosted]:
-    """A function of arrays becomes one of memory; `by`: what computes it, for people."""
-    return lambda function: Hosted(function, by)
+def hosted(
+    by: str, leading: bool = False
+) -> Callable[[Callable[..., tuple[Array, ...]]], Hosted]:
+    """A function of arrays becomes one of memory; `by`: what computes it, for people; leading: it
+    takes any number of axes in front of those that its options speak of."""
+    return lambda function: Hosted(function, by, leading)
+
+
+def matrices(by: str) -> Callable[[Callable[..., tuple[Array, ...]]], Hosted]:
+    """A function of matrices, or of batches of them, becomes one of memory."""
+    return hosted(by, leading=True)
 
 
 def _buffer(array: Array) -> Buffer:
@@ -93,7 +103,7 @@ def _finite(name: str, *arrays: Array) -> None:
             raise fault(name, "holds a NaN or an infinity", array, at)
 
 
-@hosted("LAPACK's potrf, called by numpy.linalg.cholesky")
+@matrices("LAPACK's potrf, called by numpy.linalg.cholesky")
 def cholesky(a: Array) -> tuple[Array, ...]:
     """The lower factors, of the lower triangles."""
     import numpy as np
@@ -103,7 +113,7 @@ def cholesky(a: Array) -> tuple[Array, ...]:
     return (_batched("cholesky", why, np.linalg.cholesky, a),)
 
 
-@hosted("LAPACK's geqrf and orgqr, called by numpy.linalg.qr")
+@matrices("LAPACK's geqrf and orgqr, called by numpy.linalg.qr")
 def qr(a: Array, mode: Literal["reduced", "complete"]) -> tuple[Array, ...]:
     """Q and R."""
     import numpy as np
@@ -112,7 +122,7 @@ def qr(a: Array, mode: Literal["reduced", "complete"]) -> tuple[Array, ...]:
     return q, r
 
 
-@hosted("LAPACK's gesdd, called by numpy.linalg.svd")
+@matrices("LAPACK's gesdd, called by numpy.linalg.svd")
 def svd(a: Array, full: bool) -> tuple[Array, ...]:
     """U, the singular values and Vh."""
     import numpy as np
@@ -123,7 +133,7 @@ def svd(a: Array, full: bool) -> tuple[Array, ...]:
     return u, s, vh
 
 
-@hosted("LAPACK's gesdd, called by numpy.linalg.svd")
+@matrices("LAPACK's gesdd, called by numpy.linalg.svd")
 def svdvals(a: Array) -> tuple[Array, ...]:
     """The singular values."""
     import numpy as np
@@ -133,7 +143,7 @@ def svdvals(a: Array) -> tuple[Array, ...]:
                      lambda x: np.linalg.svd(x, compute_uv=False), a),)  # fmt: skip
 
 
-@hosted("LAPACK's syevd, called by numpy.linalg.eigh")
+@matrices("LAPACK's syevd, called by numpy.linalg.eigh")
 def eigh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
     """Eigenvalues and eigenvectors, of one triangle."""
     import numpy as np
@@ -144,7 +154,7 @@ def eigh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
     return w, v
 
 
-@hosted("LAPACK's syevd, called by numpy.linalg.eigvalsh")
+@matrices("LAPACK's syevd, called by numpy.linalg.eigvalsh")
 def eigvalsh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
     """Eigenvalues, of one triangle."""
     import numpy as np
@@ -154,7 +164,7 @@ def eigvalsh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
                      lambda x: np.linalg.eigvalsh(x, uplo), a),)  # fmt: skip
 
 
-@hosted("LAPACK's gesv, called by numpy.linalg.solve")
+@matrices("LAPACK's gesv, called by numpy.linalg.solve")
 def solve(a: Array, b: Array, name: str) -> tuple[Array, ...]:
     """The X with a X = b; an error is that of `name`."""
     import numpy as np
@@ -162,7 +172,7 @@ def solve(a: Array, b: Array, name: str) -> tuple[Array, ...]:
     return (_batched(name, SINGULAR, np.linalg.solve, a, b),)
 
 
-@hosted("LAPACK's gesv, called by numpy.linalg.inv")
+@matrices("LAPACK's gesv, called by numpy.linalg.inv")
 def inv(a: Array, name: str, fill: bool) -> tuple[Array, ...]:
     """Inverses; where there is none, an error of `name`, or (fill) infinities."""
     import numpy as np
@@ -178,7 +188,7 @@ def inv(a: Array, name: str, fill: bool) -> tuple[Array, ...]:
     return (result,)
 
 
-@hosted("LAPACK's getrf, called by numpy.linalg.det")
+@matrices("LAPACK's getrf, called by numpy.linalg.det")
 def det(a: Array) -> tuple[Array, ...]:
     """Determinants."""
     import numpy as np
@@ -186,7 +196,7 @@ def det(a: Array) -> tuple[Array, ...]:
     return (np.asarray(np.linalg.det(a)),)
 
 
-@hosted("LAPACK's getrf, called by numpy.linalg.slogdet")
+@matrices("LAPACK's getrf, called by numpy.linalg.slogdet")
 def slogdet(a: Array) -> tuple[Array, ...]:
     """Signs of determinants, and logarithms of their absolute values."""
     import numpy as np
@@ -195,7 +205,7 @@ def slogdet(a: Array) -> tuple[Array, ...]:
     return np.asarray(sign), np.asarray(log)
 
 
-@hosted("LAPACK's gesdd and getrf, called by numpy.linalg.svd and det")
+@matrices("LAPACK's gesdd and getrf, called by numpy.linalg.svd and det")
 def cofactors(a: Array) -> tuple[Array, ...]:
     """det A · A⁻ᵀ, also where A is singular: det U · det Vh · U diag(Π of the other σ) Vh"""
     import numpy as np
@@ -210,7 +220,7 @@ def cofactors(a: Array) -> tuple[Array, ...]:
     return ((u * (others * sign[..., None])[..., None, :]) @ vh,)
 
 
-@hosted("LAPACK's gesdd, called by numpy.linalg.svd; syevd, by eigh, if hermitian")
+@matrices("LAPACK's gesdd, called by numpy.linalg.svd; syevd, by eigh, if hermitian")
 def pinv(a: Array, atol: float | None, rtol: float | None, hermitian: bool) -> tuple[Array, ...]:
     """Pseudo-inverses, singular values up to a limit counted as 0."""
     import numpy as np
@@ -244,7 +254,7 @@ def limits(
     return np.asarray(np.maximum(atol or 0.0, rtol * largest), dtype)
 
 
-@hosted("LAPACK's gelsd, called by numpy.linalg.lstsq")
+@matrices("LAPACK's gelsd, called by numpy.linalg.lstsq")
 def lstsq(a: Array, b: Array, rcond: float | None) -> tuple[Array, ...]:
     """Solutions, ranks and singular values."""
     import numpy as np
@@ -262,7 +272,7 @@ def lstsq(a: Array, b: Array, rcond: float | None) -> tuple[Array, ...]:
     return x, rank, s
 
 
-@hosted("NumPy, column by column, as LAPACK's getf2")
+@matrices("NumPy, column by column, as LAPACK's getf2")
 def lu(a: Array, pivot: bool, name: str) -> tuple[Array, ...]:
     """L and U in one array, the rows that were exchanged (from 1 on), the order of rows that comes
     of it, and where the first pivot is 0 (else 0), which is an error if there is a name for it.
@@ -294,7 +304,7 @@ def lu(a: Array, pivot: bool, name: str) -> tuple[Array, ...]:
     return x.reshape(a.shape), swaps.reshape(*lead, k), order.reshape(*lead, m), info
 
 
-@hosted("NumPy")
+@matrices("NumPy")
 def exchanges(pivots: Array, m: int, name: str) -> tuple[Array, ...]:
     """The order of m rows after exchanging row i with row pivots[i] − 1, for each i in turn."""
     import numpy as np
@@ -325,7 +335,7 @@ def geqrf(a: Array) -> tuple[Array, ...]:
     return packed.swapaxes(-1, -2), tau
 
 
-@hosted("LAPACK's potrf, called by numpy.linalg.cholesky")
+@matrices("LAPACK's potrf, called by numpy.linalg.cholesky")
 def definite(a: Array) -> tuple[Array, ...]:
     """The order of the first leading minor that is not positive, or 0, as LAPACK's potrf says."""
     import numpy as np
@@ -350,7 +360,7 @@ PADE = [math.factorial(26 - j) // (math.factorial(j) * math.factorial(13 - j)) f
 PADE_NORM = 5.371920351148152
 
 
-@hosted("NumPy: a Padé approximant, and LAPACK's gesv called by numpy.linalg.solve")
+@matrices("NumPy: a Padé approximant, and LAPACK's gesv called by numpy.linalg.solve")
 def exponential(a: Array) -> tuple[Array, ...]:
     """exp of each matrix, in float64: of the matrix halved until it is small, then squared."""
     import numpy as np
