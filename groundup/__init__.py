@@ -14,8 +14,8 @@ from groundup._version import __version__ as __version__
 # The rooms a user enters by name. `tensor` is not among them: `gu.tensor` is the function that
 # makes a Tensor; its room is reached as `from groundup.tensor import …`.
 _ROOMS = (
-    "autodiff", "cli", "data", "datasets", "emit", "glass", "ir", "nn", "notebook", "optim",
-    "runtime", "schedule", "testing", "train", "vision",
+    "array_api", "autodiff", "cli", "data", "datasets", "emit", "glass", "ir", "nn", "notebook",
+    "optim", "runtime", "schedule", "testing", "train", "vision",
 )  # fmt: skip
 _INNER = {"fft": "groundup.tensor.fft", "linalg": "groundup.tensor.linalg"}  # rooms inside another
 _GLASS = ("explain", "profile")  # the names of `groundup.glass` that are found here, too
@@ -61,6 +61,7 @@ _PRIVATE = {"sys", "import_module", "ModuleType", "TYPE_CHECKING", "Any"}
 sys.modules[__name__].__class__ = _Package
 
 if TYPE_CHECKING:
+    from groundup import array_api as array_api
     from groundup import autodiff as autodiff
     from groundup import data as data
     from groundup import datasets as datasets

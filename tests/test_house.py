@@ -14,7 +14,7 @@ import pytest
 import groundup as gu
 
 PACKAGE = Path(gu.__file__).parent
-GAME = ("runtime", "ir", "emit", "schedule", "autodiff", "tensor", "nn", "optim")
+GAME = ("runtime", "ir", "emit", "schedule", "autodiff", "tensor", "array_api", "nn", "optim")
 HEAVY = ("llvmlite.binding", "numpy", "rich", "PIL", "matplotlib")
 # The only modules of the game that may know another library, and it only inside functions.
 ROOMS = {

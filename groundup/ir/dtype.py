@@ -108,7 +108,7 @@ _SIGNED = {8: int8, 16: int16, 32: int32, 64: int64}
 def promote(a: DType, b: DType) -> DType:
     """The type of a result of two operands of one category of operand (torch.promote_types).
 
-    Raises TypeError for unsigned 16/32/64 mixed with a signed type, as PyTorch does.
+    Raises TypeError for uint64 with a signed type: no integer type holds both.
     """
     if a is b:
         return a
@@ -129,7 +129,7 @@ def promote(a: DType, b: DType) -> DType:
     if a.kind == b.kind:
         return a if a.bits >= b.bits else b
     signed, unsigned = (a, b) if a.kind == "i" else (b, a)
-    if unsigned.bits > 8:
+    if unsigned.bits == 64:
         raise TypeError(
             f"{a.name} and {b.name} have no common integer type that holds both; "
             f"cast one of them first, for example x.to(groundup.int64)"

@@ -84,6 +84,12 @@ class Methods(Core):
     def __rshift__(self, other: Any) -> Tensor:
         return pw.binary("shr", self, other)
 
+    def __rlshift__(self, other: Any) -> Tensor:
+        return pw.binary("shl", other, self)
+
+    def __rrshift__(self, other: Any) -> Tensor:
+        return pw.binary("shr", other, self)
+
     def __rand__(self, other: Any) -> Tensor:
         return pw.binary("and", other, self)
 
@@ -152,6 +158,14 @@ class Methods(Core):
 
     def __ipow__(self, other: Any) -> Self:
         write.inplace("pow", self, other)
+        return self
+
+    def __ilshift__(self, other: Any) -> Self:
+        write.inplace("shl", self, other)
+        return self
+
+    def __irshift__(self, other: Any) -> Self:
+        write.inplace("shr", self, other)
         return self
 
     def __iand__(self, other: Any) -> Self:

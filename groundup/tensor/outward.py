@@ -4,9 +4,12 @@ pickle. Thin methods; must not hold any meaning of their own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Self
 
 from .core import Core
+from .errors import at_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +68,30 @@ class Outward(Core):
         from .interop import to_array
 
         return to_array(self, copy=False).data
+
+    # ---- the array API standard ------------------------------------------------------------------
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
+        """`groundup.array_api`: functions with the names of the array API standard.
+
+        api_version: of the standard, up to 2025.12. Raises ValueError for another one.
+        """
+        known = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
+        if api_version not in (None, *known):
+            raise ValueError(
+                f"versions of the array API standard are {', '.join(known)}, not {api_version!r}"
+                + at_line()
+            )
+        return import_module("groundup.array_api")  # a floor above: the standard asks arrays for it
+
+    def to_device(self, device: str, /, *, stream: None = None) -> Self:
+        """This tensor: there is one device, 'cpu'. Raises ValueError for another, or a stream."""
+        if device != "cpu" or stream is not None:
+            raise ValueError(
+                f"to_device: the device is 'cpu', without streams, not {device!r}, {stream!r}"
+                + at_line()
+            )
+        return self
 
     # ---- copies and pickles ----------------------------------------------------------------------
 

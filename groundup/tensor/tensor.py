@@ -30,6 +30,7 @@ from .outward import Outward
 from .reductions import Reductions
 from .storage import Storage
 from .structural import Structural
+from .write import overwrite
 
 if TYPE_CHECKING:
     from types import EllipsisType
@@ -308,6 +309,9 @@ class Tensor(
     def __bool__(self) -> bool:
         return bool(self.item())
 
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
     def __float__(self) -> float:
         return float(self.item())
 
@@ -518,6 +522,10 @@ class Tensor(
         if type(other).__module__ == "numpy":
             other = pw.known_operand(other)
         return self.matmul(other) if isinstance(other, Core) else NotImplemented
+
+    def __imatmul__(self, other: Any) -> Self:
+        overwrite("@=", self, self @ other)
+        return self
 
     def __rmatmul__(self, other: Any) -> Tensor:
         return pw.known_operand(other).matmul(self)  # type: ignore[no-any-return]

@@ -1,0 +1,183 @@
+"""Shapes, and elements put elsewhere, as the array API standard names them.
+
+Must not know arithmetic.
+"""
+
+from __future__ import annotations
+
+from groundup.tensor import (
+    ShapeError,
+    Tensor,
+    broadcast_tensors,
+    cat,
+    movedim,
+    repeat_interleave,
+)
+from groundup.tensor import stack as stacked
+from groundup.tensor.errors import at_line, lined_up
+from groundup.tensor.pointwise import broadcast
+
+from .reductions import check_axis
+from .types import checked, result_type
+
+
+def broadcast_arrays(*arrays: Tensor) -> tuple[Tensor, ...]:
+    """All arrays in the shape that they broadcast to"""
+    checked("broadcast_arrays", *arrays)
+    return tuple(broadcast_tensors(*arrays)) if arrays else ()
+
+
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that shapes broadcast to; ValueError if they do not
+
+    >>> broadcast_shapes((3, 1), (2,))
+    (3, 2)
+    """
+    if not shapes:
+        return ()
+    try:
+        return broadcast("broadcast_shapes", *(tuple(s) for s in shapes))
+    except ShapeError as error:
+        raise ValueError(str(error)) from None
+
+
+def broadcast_to(x: Tensor, /, shape: tuple[int, ...]) -> Tensor:
+    """x in a larger shape, its axes of size 1 repeated without copying"""
+    checked("broadcast_to", x)
+    if any(n < 0 for n in shape):
+        raise ValueError(f"broadcast_to: sizes are 0 or more, not {shape}" + at_line())
+    return x.broadcast_to(*shape) if shape else x.reshape(())
+
+
+def concat(arrays: tuple[Tensor, ...] | list[Tensor], /, *, axis: int | None = 0) -> Tensor:
+    """Arrays one after the other along an axis, in their common type; None: all as one axis"""
+    checked("concat", *arrays)
+    if not arrays:
+        raise ValueError("concat needs an array" + at_line())
+    common = result_type(*arrays)
+    same = [x if x.dtype is common else x.to(common) for x in arrays]
+    if axis is None:
+        return cat([x.reshape(-1) for x in same], 0)
+    if any(x.ndim != same[0].ndim for x in same):
+        shapes = {f"array {i}": x._shape for i, x in enumerate(same)}
+        raise ShapeError("concat: arrays differ in their number of axes" + lined_up(**shapes))
+    return cat(same, check_axis("concat", axis, same[0].ndim))
+
+
+def expand_dims(x: Tensor, /, axis: int) -> Tensor:
+    """A new axis of size 1 at a place; IndexError if there is no such place"""
+    checked("expand_dims", x)
+    if not -x.ndim - 1 <= axis <= x.ndim:
+        raise IndexError(f"expand_dims: axis {axis} of {x.ndim + 1} axes" + at_line())
+    return x.unsqueeze(axis)
+
+
+def flip(x: Tensor, /, *, axis: int | tuple[int, ...] | None = None) -> Tensor:
+    """Axes, or all of them, in reverse order"""
+    checked("flip", x)
+    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    dims = [check_axis("flip", a, x.ndim) for a in axes]
+    return x.flip(dims) if dims else x.clone()
+
+
+def matrix_transpose(x: Tensor, /) -> Tensor:
+    """The last two axes exchanged"""
+    checked("matrix_transpose", x)
+    if x.ndim < 2:
+        raise ValueError(
+            "matrix_transpose takes matrices: two axes or more" + lined_up(x=x._shape) + at_line()
+        )
+    return x.mT
+
+
+def moveaxis(
+    x: Tensor, source: int | tuple[int, ...], destination: int | tuple[int, ...], /
+) -> Tensor:
+    """Axes moved to other places; the others keep their order"""
+    checked("moveaxis", x)
+    return movedim(x, source, destination) if x.ndim else x.reshape(())
+
+
+def permute_dims(x: Tensor, /, axes: tuple[int, ...]) -> Tensor:
+    """The axes in another order"""
+    checked("permute_dims", x)
+    if sorted(a + x.ndim if a < 0 else a for a in axes) != list(range(x.ndim)):
+        raise ValueError(f"permute_dims: {axes} is no order of the {x.ndim} axes of x" + at_line())
+    return x.permute(*axes) if axes else x.reshape(())
+
+
+def repeat(x: Tensor, repeats: int | Tensor, /, *, axis: int | None = None) -> Tensor:
+    """Each element, or slice along an axis, several times
+
+    >>> repeat(gu.tensor([1, 2]), 2).tolist()
+    [1, 1, 2, 2]
+    """
+    checked("repeat", x)
+    line, dim = (x.reshape(-1), 0) if axis is None else (x, check_axis("repeat", axis, x.ndim))
+    if isinstance(repeats, Tensor) and repeats.numel() == 1:
+        repeats = int(repeats.item())
+    return repeat_interleave(line, repeats, dim)
+
+
+def reshape(x: Tensor, /, shape: tuple[int, ...], *, copy: bool | None = None) -> Tensor:
+    """The same elements in another shape; copy=False raises ValueError where that takes a copy"""
+    checked("reshape", x)
+    if copy:
+        return x.clone().reshape(tuple(shape))
+    if copy is None:
+        return x.reshape(tuple(shape))
+    try:
+        return x.view(tuple(shape))
+    except ShapeError as error:
+        raise ValueError(f"reshape(copy=False): {error}") from None
+
+
+def roll(
+    x: Tensor, /, shift: int | tuple[int, ...], *, axis: int | tuple[int, ...] | None = None
+) -> Tensor:
+    """Elements moved along axes; what leaves at one end comes back at the other"""
+    checked("roll", x)
+    if not x.ndim:
+        return x.clone()
+    if isinstance(axis, tuple) and isinstance(shift, int):
+        shift = (shift,) * len(axis)
+    if axis is None and not isinstance(shift, int):
+        raise TypeError(f"roll: shift {shift} needs an axis for each number" + at_line())
+    return x.roll(shift, axis)
+
+
+def squeeze(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
+    """x without some axes, whose size must be 1; ValueError if it is not"""
+    checked("squeeze", x)
+    axes = (axis,) if isinstance(axis, int) else axis
+    dims = [check_axis("squeeze", a, x.ndim) for a in axes]
+    for d in dims:
+        if x.shape[d] != 1:
+            raise ValueError(
+                f"squeeze: axis {d} has size {int(x.shape[d])}, not 1"
+                + lined_up(x.ndim - d, x=x._shape)
+                + at_line()
+            )
+    return x.reshape(tuple(n for d, n in enumerate(x.shape) if d not in dims))
+
+
+def stack(arrays: tuple[Tensor, ...] | list[Tensor], /, *, axis: int = 0) -> Tensor:
+    """Arrays of one shape beside each other along a new axis, in their common type"""
+    checked("stack", *arrays)
+    if not arrays:
+        raise ValueError("stack needs an array" + at_line())
+    common = result_type(*arrays)
+    dim = check_axis("stack", axis, arrays[0].ndim + 1)
+    return stacked([x if x.dtype is common else x.to(common) for x in arrays], dim)
+
+
+def tile(x: Tensor, repetitions: tuple[int, ...], /) -> Tensor:
+    """x several times along each axis"""
+    checked("tile", x)
+    return x.tile(*repetitions) if repetitions else x.clone()
+
+
+def unstack(x: Tensor, /, *, axis: int = 0) -> tuple[Tensor, ...]:
+    """The slices along an axis"""
+    checked("unstack", x)
+    return x.unbind(check_axis("unstack", axis, x.ndim))

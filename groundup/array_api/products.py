@@ -1,0 +1,58 @@
+"""Sums of products, as the array API standard names them; also found in its `linalg`.
+
+Must not know decompositions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from groundup.tensor import Tensor
+from groundup.tensor import tensordot as contracted
+from groundup.tensor.errors import at_line, lined_up
+
+from .types import checked, pair
+
+
+def matmul(x1: Tensor, x2: Tensor, /) -> Tensor:
+    """Σ_k x1[…, i, k] · x2[…, k, j]"""
+    checked("matmul", x1, x2)
+    a, b = pair("matmul", x1, x2)
+    return a.matmul(b).to(a.dtype)  # groundup's own sums of small integers are int64
+
+
+def tensordot(
+    x1: Tensor, x2: Tensor, /, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2
+) -> Tensor:
+    """Products summed over the last axes of x1 and the first of x2, or over pairs of axes
+
+    >>> tensordot(gu.ones(2, 3), gu.ones(3, 4), axes=1).shape
+    (2, 4)
+    """
+    checked("tensordot", x1, x2)
+    a, b = pair("tensordot", x1, x2)
+    if isinstance(axes, int):
+        return contracted(a, b, axes).to(a.dtype)
+    left, right = (list(d) for d in axes)
+    return contracted(a, b, (left, right)).to(a.dtype)
+
+
+def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
+    """Σ conj(x1) · x2 along an axis, counted from the end, the others broadcast"""
+    checked("vecdot", x1, x2)
+    a, b = pair("vecdot", x1, x2)
+    if not -min(a.ndim, b.ndim) <= axis <= -1 and not (a.ndim == b.ndim and 0 <= axis < a.ndim):
+        raise ValueError(
+            f"vecdot: axis {axis} is counted from the end, in both"
+            + lined_up(x1=a._shape, x2=b._shape)
+            + at_line()
+        )
+    if a.shape[axis] != b.shape[axis]:
+        raise ValueError(
+            f"vecdot: axis {axis} has sizes {a.shape[axis]} and {b.shape[axis]}"
+            + lined_up(x1=a._shape, x2=b._shape)
+            + at_line()
+        )
+    a, b = a.movedim(axis, -1), b.movedim(axis, -1)
+    product = a.conj().unsqueeze(-2).matmul(b.unsqueeze(-1))
+    return product.squeeze(-1).squeeze(-1).to(a.dtype)
