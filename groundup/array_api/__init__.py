@@ -26,7 +26,7 @@ from groundup.ir.dtype import (
     uint64,
 )
 
-from . import linalg
+from . import fft, linalg
 from .creation import (
     arange,
     asarray,
@@ -223,6 +223,7 @@ __all__ = [
     "exp",
     "expand_dims",
     "expm1",
+    "fft",
     "eye",
     "finfo",
     "flip",

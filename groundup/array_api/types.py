@@ -161,14 +161,22 @@ def astype(
 
 
 def can_cast(from_: DType | Tensor, to: DType, /) -> builtins.bool:
-    """Do the rules of promotion lead from one type to the other?"""
+    """Do the rules of promotion lead from one type to the other? They lead from no kind (bool,
+    integer, floating) to another.
+
+    >>> can_cast(dt.int8, dt.int16), can_cast(dt.int8, dt.float32)
+    (True, False)
+    """
     source = from_.dtype if isinstance(from_, Tensor) else from_
     check_dtype("can_cast", source)
     check_dtype("can_cast", to)
-    try:
-        return promote(source, to) is to
-    except TypeError:
-        return False
+    if _category(source) != _category(to) or dt.uint64 in (source, to):
+        return source is to or (source.kind == "u" and to is dt.uint64)
+    return promote(source, to) is to
+
+
+def _category(d: DType) -> str:
+    return {"b": "bool", "i": "integer", "u": "integer"}.get(d.kind, "floating")
 
 
 def finfo(type: DType | Tensor, /) -> finfo_object:
