@@ -147,6 +147,7 @@ from .functions import (
 from .mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .pointwise import result_type
 from .realize import realize
+from .show import get_printoptions, printoptions, set_printoptions
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -650,6 +651,9 @@ __all__ = [
     "first_nonfinite",
     "is_anomaly_enabled",
     "lovely",
+    "get_printoptions",
+    "printoptions",
+    "set_printoptions",
     "flatten",
     "flip",
     "fliplr",

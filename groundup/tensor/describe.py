@@ -158,7 +158,8 @@ def _measured(memory: Buffer, n: int, dtype: DType) -> _Facts:
     std = math.sqrt(spread / (known - 1)) if known > 1 else None
     if not known:
         return None, None, None, None, int(zeros), int(nans), int(infs)
-    return least, greatest, average, std, int(zeros), int(nans), int(infs)
+    # -0.0 + 0 is 0.0
+    return least + 0, greatest + 0, average, std, int(zeros), int(nans), int(infs)
 
 
 def span(memory: Buffer, n: int, dtype: DType) -> tuple[float, float] | None:

@@ -342,6 +342,11 @@ class Tensor(
     def __repr__(self) -> str:
         return show.show(self)
 
+    def _repr_html_(self) -> str:
+        from .picture import page
+
+        return page(self)
+
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if not self._shape else format(repr(self), spec)
 
