@@ -51,7 +51,7 @@ class Finding(NamedTuple):
     step: Step | None  # the operation on single numbers that made it
     name: str
     line: str | None
-    forward: str  # the operation whose derivative this is a part of, if it is one
+    forward: str | None  # the operation whose derivative this is a part of; "" if that is not known
     inputs: list[tuple[Node, Bad]]
 
     def __str__(self) -> str:
@@ -61,20 +61,25 @@ class Finding(NamedTuple):
         )
         if self.node.op == "buffer":
             return f"the data itself holds {where}"
-        of = f"in the gradient of {self.forward}, " if self.forward else ""
-        return f"{of}{self.name} made {where}" + (f", at {self.line}" if self.line else "")
+        made = f"{self._of()}{self.name} made {where}"
+        return made + (f", at {self.line}" if self.line else "")
+
+    def _of(self) -> str:
+        """What it is a part of, to begin a sentence with."""
+        if self.forward is None:
+            return ""
+        return f"in the gradient of {self.forward}, " if self.forward else "in a derivative, "
 
     def told(self) -> str:
         """In several lines: what, where, of what, why, the user's line."""
         dtype, shape = self.node.dtype, shape_text(self.node.shape)
-        of = f"in the gradient of {self.forward}, " if self.forward else ""
         lines = [
-            f"{of}{self.name} made {self.value}: {self.bad} of {product(self.node.shape)} elements "
-            f"of a {dtype.name} tensor of shape {shape}, the first at {list(self.place)}"
+            f"{self._of()}{self.name} made {self.value}: {self.bad} of {product(self.node.shape)} "
+            f"elements of a {dtype.name} tensor of shape {shape}, the first at {list(self.place)}"
         ]
         if self.step is not None:
             lines.append(f"  there, {self.step}")
-            help = advice(self.step, self.forward)
+            help = advice(self.step, self.forward or "")
             if help:
                 lines.append(f"  {help}")
         for node, bad in self.inputs[:_INPUTS]:
@@ -172,7 +177,7 @@ class Walk:
         origin = derived_from(user) if user is not None else None
         line = node.line or (user.line if user is not None else None)
         name = step.op if step is not None else name_of(node)
-        forward = "" if user is None else name_of(origin) if origin is not None else "what follows"
+        forward = None if user is None else "" if origin is None else name_of(origin)
         return Finding(node, bad, at, value, step, name, line, forward, inputs)
 
     def _first(self, node: Node) -> tuple[int, float]:
