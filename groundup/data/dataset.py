@@ -6,7 +6,7 @@ Must not know the order of visits (samplers), nor models.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from groundup.tensor import Tensor, int64, stack
+from groundup.tensor import Tensor, door, int64, stack
 from groundup.tensor import tensor as make_tensor
 
 Item = tuple[Tensor, ...]
@@ -44,6 +44,7 @@ class TensorDataset(Dataset):
     """
 
     def __init__(self, *tensors: Tensor, classes: int | None = None) -> None:
+        door.passing()
         if not tensors:
             raise ValueError("TensorDataset needs at least one tensor, such as TensorDataset(x, y)")
         lengths = [tensor.shape[0] if tensor.shape else None for tensor in tensors]
@@ -79,6 +80,7 @@ class Subset(Dataset):
     """
 
     def __init__(self, dataset: Dataset, indices: Sequence[int]) -> None:
+        door.passing()
         n = len(dataset)
         wrong = next((i for i in indices if not 0 <= i < n), None)
         if wrong is not None:

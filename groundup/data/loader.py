@@ -9,7 +9,7 @@ from itertools import islice
 
 from groundup.data.dataset import Dataset, Item
 from groundup.data.sampler import RandomSampler, Sampler, SequentialSampler
-from groundup.tensor import Tensor
+from groundup.tensor import Tensor, door
 
 
 class DataLoader:
@@ -40,6 +40,7 @@ class DataLoader:
         drop_last: bool = False,
         transform: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
+        door.passing()
         check_batch_size(batch_size, len(dataset))
         if sampler is not None and shuffle:
             raise ValueError(

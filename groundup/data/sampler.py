@@ -9,6 +9,8 @@ from array import array
 from collections.abc import Iterator
 from typing import Protocol
 
+from groundup.tensor import door
+
 
 def permutation(n: int, *key: int | str) -> list[int]:
     """Return a permutation of `range(n)` that depends on `n` and `key` alone.
@@ -21,6 +23,7 @@ def permutation(n: int, *key: int | str) -> list[int]:
     >>> sorted(permutation(5, 0, "train")) == [0, 1, 2, 3, 4]
     True
     """
+    door.passing()
     stream = hashlib.shake_128(repr(key).encode()).digest(8 * n)
     words = array("Q", stream)
     if sys.byteorder == "big":
@@ -44,6 +47,7 @@ class SequentialSampler:
     """
 
     def __init__(self, n: int) -> None:
+        door.passing()
         self.n = n
 
     def __len__(self) -> int:
@@ -67,6 +71,7 @@ class RandomSampler:
     """
 
     def __init__(self, n: int, seed: int = 0) -> None:
+        door.passing()
         self.n = n
         self.seed = seed
         self.epoch = 0

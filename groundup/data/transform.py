@@ -6,7 +6,7 @@ Must not know models.
 import math
 
 from groundup.data.dataset import Dataset
-from groundup.tensor import Tensor, float32, int64
+from groundup.tensor import Tensor, door, float32, int64
 
 
 class Normalize:
@@ -20,6 +20,7 @@ class Normalize:
     """
 
     def __init__(self, mean: float, std: float) -> None:
+        door.passing()
         if not (math.isfinite(std) and std > 0 and math.isfinite(mean)):
             raise ValueError(
                 f"Normalize needs a finite mean and a positive std, not {mean} and {std}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from groundup.tensor import DType, Tensor, no_grad
+from groundup.tensor import DType, Tensor, door, no_grad
 
 Self = TypeVar("Self", bound="Module")
 
@@ -52,6 +52,7 @@ class Module:
     buffer_names: tuple[str, ...] = ()  # the attributes that are buffers, see register_buffer
 
     def __init__(self) -> None:
+        door.passing()
         self.training = True
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:

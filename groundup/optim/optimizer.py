@@ -11,7 +11,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from groundup.nn.waiting import taken
-from groundup.tensor import Tensor, float64, full, no_grad, realize, storage, zeros, zeros_like
+from groundup.tensor import (
+    Tensor,
+    door,
+    float64,
+    full,
+    no_grad,
+    realize,
+    storage,
+    zeros,
+    zeros_like,
+)
 
 from .steppers import Stepper
 
@@ -26,6 +36,7 @@ class Optimizer:
     """
 
     def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any]) -> None:
+        door.passing()
         self.defaults = dict(defaults)
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, dict[str, Tensor]] = {}

@@ -10,6 +10,8 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
+from groundup.tensor import door
+
 Schedule = Callable[[float], float]
 
 
@@ -26,6 +28,7 @@ def _mix(a: float, b: float, share: float) -> float:
 
 def constant(value: float) -> Schedule:
     """s(t) = value"""
+    door.passing()
     return lambda progress: value
 
 
@@ -35,6 +38,7 @@ def linear(start: float, end: float) -> Schedule:
     >>> linear(1.0, 0.0)(0.25)
     0.75
     """
+    door.passing()
     return lambda progress: _mix(start, end, _at(progress))
 
 
@@ -44,11 +48,13 @@ def cosine(start: float, end: float) -> Schedule:
     >>> cosine(1.0, 0.0)(0.5)
     0.5
     """
+    door.passing()
     return lambda progress: _mix(end, start, (1.0 + math.cos(math.pi * _at(progress))) / 2.0)
 
 
 def exponential(start: float, end: float) -> Schedule:
     """s(t) = start · (end / start)^t; both must have the same sign and not be 0."""
+    door.passing()
     if start * end <= 0.0:
         raise ValueError(f"an exponential cannot run from {start} to {end}: it never crosses 0")
     return lambda progress: start * (end / start) ** _at(progress)
@@ -62,6 +68,7 @@ def combine(shares: Sequence[float], schedules: Sequence[Schedule]) -> Schedule:
     >>> combine([0.3, 0.7], [linear(0.0, 1.0), cosine(1.0, 0.0)])(0.3)
     1.0
     """
+    door.passing()
     if len(shares) != len(schedules) or not shares:
         raise ValueError(f"{len(shares)} shares for {len(schedules)} schedules: one for each")
     if min(shares) <= 0.0 or abs(math.fsum(shares) - 1.0) > 1e-6:

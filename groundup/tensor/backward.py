@@ -14,7 +14,7 @@ from ..ir import node as ir
 from ..ir.node import Node
 from ..ir.transform import TENSOR_OPS, toposort
 from ..runtime import pool
-from . import hooks
+from . import door, hooks
 from . import storage as store
 from .core import Core, Leaf, is_complex, wrap
 from .errors import GradError, ShapeError, at_line, lined_up
@@ -55,6 +55,7 @@ def flowing(roots: Sequence[Node]) -> list[Node]:
 
 def backward(root: Core, gradient_in: Core | None = None, create_graph: bool = False) -> None:
     """Add d root / d leaf to `.grad` of every leaf that root was computed from."""
+    door.passing()
     if not root.tracked():
         raise GradError(
             "backward: this tensor was not computed, in grad mode, from a tensor that requires grad"
@@ -158,6 +159,7 @@ def derivatives(
     >>> slope.item(), curve.item()
     (12.0, 12.0)
     """
+    door.passing()
     outs = [outputs] if isinstance(outputs, Core) else list(outputs)
     ins = [inputs] if isinstance(inputs, Core) else list(inputs)
     seeds = [grad_outputs] if not isinstance(grad_outputs, list | tuple) else list(grad_outputs)

@@ -18,6 +18,7 @@ from ..ir.node import Node
 from ..ir.scalar import Number
 from ..ir.transform import toposort
 from ..runtime import Buffer, allocate, pool
+from . import door
 from . import storage as store
 from .engine import compute, debugging
 from .errors import GradError, ShapeError, at_line, lined_up, user_line
@@ -232,6 +233,8 @@ class Core:
 
     def through(self, view: View) -> Tensor:
         """This tensor seen through a view; both share their storage."""
+        if door.watcher is not None:
+            door.watcher()
         parent: Core = self
         # Strides of axes of size 1 depend on how the view came about; the others do not.
         layout = view.strides(*self.layout()) if 1 in view.shape else None
@@ -268,6 +271,8 @@ class Core:
 
     def check_writable(self, operation: str) -> None:
         """Raise if an in-place write here would make a derivative wrong."""
+        if door.watcher is not None:
+            door.watcher()
         for batch in state.mapped:
             batch.check_write(self._storage, operation)
         at: Core | None = self

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
+from . import door
 from .core import Core, operand, value_of
 from .create import zeros
 from .errors import GradError, at_line
@@ -114,4 +115,5 @@ def custom_derivative(function: Callable[P, R]) -> Custom[P, R]:
     >>> x.grad.tolist()
     [3.0, 3.0]
     """
+    door.passing()
     return Custom(function)

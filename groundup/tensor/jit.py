@@ -23,6 +23,7 @@ from ..ir.extent import Extent
 from ..ir.node import Node
 from ..runtime import pool
 from ..schedule import Plan, Signature, plan_for
+from . import door
 from . import storage as store
 from .arguments import Arguments, axes_of, look_through, view_of, with_proxies
 from .core import Core, force
@@ -103,6 +104,7 @@ class Jit(Generic[P, R]):
         self._captures: dict[tuple[Any, ...], Capture] = {}
         self._replays: dict[tuple[Any, ...], Replay] = {}
         self._latest: Replay | None = None
+        self._epoch = 0  # of the door: what was captured while nobody watched may be refused now
         self._standing: weakref.WeakValueDictionary[Hashable, Standing] = (
             weakref.WeakValueDictionary()
         )
@@ -126,7 +128,7 @@ class Jit(Generic[P, R]):
             or (store.tracers and store.tracing() is not None)
         ):
             return self.captured(*args, **kwargs)
-        latest = self._latest
+        latest = self._latest if self._epoch == door.epoch else None
         if latest is not None and not kwargs:
             result: R | None = latest.quick(args) if latest.simple else None
             if result is not None:
@@ -161,7 +163,11 @@ class Jit(Generic[P, R]):
             reach = self._reach = Reach((self.captured, default_generator, *objects))
             self._objects = objects
             self._number = self._numbers.setdefault(reach.key, next(self._count))
-        key = (self._number, state.grad, state.autocast, *found.key, *_shared(given, reach))
+        self._epoch = door.epoch
+        key = (
+            self._number, door.epoch, state.grad, state.autocast, *found.key,
+            *_shared(given, reach),
+        )  # fmt: skip
         replay = self._replays.get(key)
         if replay is None:
             self._latest = None

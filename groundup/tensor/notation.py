@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ..ir import dtype as dt
 from ..ir import node as ir
 from ..ir.node import Node
+from . import door
 from . import pointwise as pw
 from .arithmetic import SIGNS
 from .core import Core
@@ -57,6 +58,8 @@ class Indexed(Elementwise):
     shown: tuple[str, tuple[Indexed, ...], tuple[Axis, ...]] | None
 
     def __init__(self, op: str, src: tuple[Indexed, ...], arg: Any) -> None:
+        if door.watcher is not None:
+            door.watcher()
         self.op, self.src, self.arg, self.shown = op, src, arg, None
         self.free = {}
         for s in src:
@@ -375,6 +378,7 @@ class Axis(Indexed):
                 raise ValueError(f"axis {name}: a size is 0 or more, not {size}" + at_line())
         if not isinstance(name, str) or not name:
             raise TypeError(f"an axis has a name, such as gu.axis(\"p\"), not {name!r}" + at_line())
+        door.passing()
         parts = {"name": name, "size": size, "op": "axis", "src": (), "arg": None, "shown": None}
         for part, value in (*parts.items(), ("free", {self: None})):
             object.__setattr__(self, part, value)

@@ -21,6 +21,7 @@ from ..ir.extent import product
 from ..ir.node import Node
 from ..ir.scalar import Number
 from ..runtime import Buffer, allocate, pool
+from . import door
 from .engine import compute
 from .errors import at_line
 from .mode import state
@@ -131,6 +132,8 @@ class Storage:
         buffer: Buffer | None = None,
         number: Number | None = None,
     ) -> None:
+        if door.watcher is not None:
+            door.watcher()
         self.shape, self.dtype = shape, dtype
         self.pending, self.buffer, self.number = pending, buffer, number
         self.version = 0

@@ -9,7 +9,7 @@ from groundup.data import DataLoader, Loaders
 from groundup.nn import Module
 from groundup.nn.functional import cross_entropy
 from groundup.optim import Optimizer
-from groundup.tensor import Tensor, cat, jit, no_grad
+from groundup.tensor import Tensor, cat, door, jit, no_grad
 from groundup.train.callbacks import (
     Callback,
     CancelBatch,
@@ -67,6 +67,7 @@ class Learner:
         callbacks: Sequence[Callback] = (),
         capture: bool = True,
     ) -> None:
+        door.passing()
         self.loaders = loaders
         self.model = model
         self.optimizer = optimizer

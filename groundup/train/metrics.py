@@ -3,7 +3,7 @@
 Must not know models or the loop.
 """
 
-from groundup.tensor import Tensor, float32
+from groundup.tensor import Tensor, door, float32
 
 
 class Mean:
@@ -18,6 +18,7 @@ class Mean:
     """
 
     def __init__(self) -> None:
+        door.passing()
         self.total = 0.0
         self.count = 0
 
