@@ -18,6 +18,7 @@ _ROOMS = (
     "optim", "runtime", "schedule", "testing", "train", "vision",
 )  # fmt: skip
 _INNER = {"fft": "groundup.tensor.fft", "linalg": "groundup.tensor.linalg"}  # rooms inside another
+_GAME = ("game",)  # of `groundup.notebook.game`
 _GLASS = ("explain", "profile")  # the names of `groundup.glass` that are found here, too
 
 
@@ -29,6 +30,9 @@ def __getattr__(name: str) -> Any:
         return import_module(_INNER[name])
     if name in _GLASS:
         value = globals()[name] = getattr(import_module("groundup.glass"), name)
+        return value
+    if name in _GAME:
+        value = globals()[name] = import_module("groundup.notebook.game").game
         return value
     if not name.startswith("_"):
         floor = import_module("groundup.tensor")
@@ -42,7 +46,7 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     names = {name for name in globals() if not name.startswith("_")} - _PRIVATE
     public = import_module("groundup.tensor").__all__
-    return sorted({"__version__", *names, *_ROOMS, *_INNER, *_GLASS, *public})
+    return sorted({"__version__", *names, *_ROOMS, *_INNER, *_GLASS, *_GAME, *public})
 
 
 class _Package(ModuleType):
@@ -488,3 +492,4 @@ if TYPE_CHECKING:
     from groundup.tensor.vmap import vmap as vmap
     from groundup.glass import explain as explain
     from groundup.glass import profile as profile
+    from groundup.notebook.game import game as game

@@ -40,6 +40,7 @@ def main() -> None:
         f"    from groundup.tensor.{room} import {name} as {name}" for name, room in MADE_IN.items()
     ]
     lines += [f"    from groundup.glass import {name} as {name}" for name in GLASS]
+    lines += ["    from groundup.notebook.game import game as game"]
     TARGET.write_text(head + mark + "\n".join(lines) + "\n")
 
 

@@ -26,6 +26,7 @@ class Parameter(Tensor):
     """
 
     def __init__(self, data: Tensor, requires_grad: bool = True) -> None:
+        door.passing()
         if not isinstance(data, Tensor):
             raise TypeError(f"a Parameter is made of a Tensor, not {type(data).__name__}")
         data.detach().alias(self)

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from ..ir import dtype as dt
 from ..ir.dtype import DType
+from . import door
 from . import pointwise as pw
 from .core import Core
 from .errors import at_line
@@ -40,6 +41,7 @@ class autocast(Block):
     """
 
     def __init__(self, dtype: DType = dt.bfloat16, enabled: bool = True) -> None:
+        door.passing()
         if not isinstance(dtype, DType) or not dtype.is_float or dtype.bits != 16:
             name = dtype.name if isinstance(dtype, DType) else repr(dtype)
             raise TypeError(f"autocast: dtype is bfloat16 or float16, not {name}" + at_line())

@@ -10,6 +10,7 @@ import numbers
 from operator import index
 from typing import Any
 
+from . import door
 from .core import Core
 from .errors import at_line
 from .notation import Indexed, indexed
@@ -38,6 +39,7 @@ def outside(x: Core, value: float = 0.0) -> Outside:
     >>> gu.outside(x, 0.0)[i + u - 1].sum(u).order(i).tolist()
     [3.0, 7.0, 6.0]
     """
+    door.passing()
     if not isinstance(x, Core):
         raise TypeError(f"outside takes a tensor, not {type(x).__name__}: {x!r}" + at_line())
     beyond: Any = value

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 from ..ir.dtype import DType
 from ..ir.extent import product
 from . import backward as derive
-from . import hooks, indexing, shape, show
+from . import door, hooks, indexing, shape, show
 from . import pointwise as pw
 from . import storage as store
 from .along import Along
@@ -222,6 +222,7 @@ class Tensor(
 
     def retain_grad(self) -> None:
         """Let `.backward()` fill `.grad` of this tensor too, which is not a leaf."""
+        door.passing()
         if not self.requires_grad:
             raise GradError("retain_grad of a tensor that does not require grad" + at_line())
         hooks.retain(self)

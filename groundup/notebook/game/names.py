@@ -1,0 +1,230 @@
+"""Which public name a piece of running code belongs to: functions, methods and classes of groundup.
+
+Names are written as a user knows them: `matmul` (of gu and of Tensor alike), `nn.Linear`,
+`F.conv2d`, `linalg.svd`. Must not know which of them are allowed.
+"""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+from collections.abc import Iterator
+from importlib import import_module
+from inspect import isclass
+from types import CodeType, FrameType, FunctionType, ModuleType
+from typing import Any, NamedTuple
+
+import groundup as gu
+
+_PACKAGE = os.path.dirname(os.path.abspath(gu.__file__)) + os.sep
+_NOTEBOOK = _PACKAGE + "notebook" + os.sep
+_STDLIB = sysconfig.get_paths()["stdlib"] + os.sep
+# The rooms whose public names are told apart, and how a user writes them.
+ROOMS = {
+    "groundup.nn": "nn.",
+    "groundup.nn.functional": "F.",
+    "groundup.nn.init": "init.",
+    "groundup.optim": "optim.",
+    "groundup.data": "data.",
+    "groundup.datasets": "datasets.",
+    "groundup.train": "train.",
+    "groundup.vision": "vision.",
+    "groundup.glass": "glass.",
+    "groundup.testing": "testing.",
+}
+# Of the tensors' own floor, these classes are known by their methods.
+_OPERATORS = frozenset(
+    f"__{side}{name}__"
+    for name in (
+        "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift",
+        "rshift",
+    )
+    for side in ("", "r", "i")
+) | frozenset(f"__{n}__" for n in ("lt", "le", "gt", "ge", "eq", "ne", "neg", "pos", "abs",
+                                   "invert"))  # fmt: skip
+
+
+class Public(NamedTuple):
+    """A public name and what it stands for; `room`: the module that its code lies in."""
+
+    name: str
+    value: Any
+    room: str
+
+
+def inner_rooms() -> dict[str, str]:
+    """The rooms inside `groundup.tensor` that have public names of their own: linalg and others."""
+    return {f"groundup.tensor.{name}": f"{name}." for name in _inner()}
+
+
+def _inner() -> list[str]:
+    found: dict[str, str] = getattr(gu, "_INNER")  # noqa: B009 — a name of ours, not the user's
+    return sorted(found)
+
+
+def public() -> Iterator[Public]:
+    """Every public name of the floors that a notebook uses, methods of Tensor among them."""
+    tensors = import_module("groundup.tensor")
+    yield from _exported(tensors, "")
+    for kind in (tensors.Tensor, tensors.Indexed, tensors.Axis):
+        prefix = "" if kind is tensors.Tensor else "Indexed."
+        yield from _methods(kind, prefix)
+    for room, prefix in {**ROOMS, **inner_rooms()}.items():
+        module = import_module(room)
+        yield from _exported(module, prefix)
+
+
+def _exported(module: ModuleType, prefix: str) -> Iterator[Public]:
+    own = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
+    for name in getattr(module, "__all__", [n for n in own if not n.startswith("_")]):
+        value = getattr(module, name)
+        if not isinstance(value, ModuleType):
+            yield Public(prefix + name, value, getattr(value, "__module__", module.__name__))
+
+
+def _methods(kind: type, prefix: str) -> Iterator[Public]:
+    """What a user can ask of an object: methods, properties and Python's operators."""
+    seen: set[str] = set()
+    for base in kind.__mro__[:-1]:
+        for name, value in vars(base).items():
+            if name in seen or _code(value) is None:
+                continue
+            seen.add(name)
+            special = name.startswith("__") and name.endswith("__")
+            if special or not name.startswith("_"):
+                shown = plain(name)
+                if name == "grad":
+                    shown = "Tensor.grad"  # where a derivative is kept; gu.grad takes one
+                yield Public(prefix + shown, value, base.__module__)
+
+
+def plain(name: str) -> str:
+    """The operation that a method is: `exp_` is exp in place, `__add__` an operator."""
+    if name in _OPERATORS:
+        return "operator"
+    if name.strip("_") in ("matmul", "rmatmul", "imatmul"):
+        return "matmul"
+    if name.startswith("__"):
+        return name
+    return name.rstrip("_") or name
+
+
+def _code(value: Any) -> CodeType | None:
+    """The code that runs when a function, method or property is used."""
+    if isinstance(value, property):
+        value = value.fget
+    if isinstance(value, staticmethod | classmethod):
+        value = value.__func__
+    return value.__code__ if isinstance(value, FunctionType) else None
+
+
+def is_library(value: Any) -> bool:
+    """Is it groundup's own function, method or class (bound or partially applied)?"""
+    for _ in range(8):
+        value = getattr(value, "func", getattr(value, "__func__", value))
+    code = _code(value)
+    if code is not None:
+        return code.co_filename.startswith(_PACKAGE)
+    kind = value if isclass(value) else type(value)
+    return kind.__module__.partition(".")[0] == "groundup"
+
+
+class Index:
+    """From running code to public names."""
+
+    def __init__(self) -> None:
+        self._by_code: dict[int, list[tuple[str, Any]]] = {}
+        self._by_place: dict[tuple[str, str], str] = {}
+        self._classes: dict[type, str] = {}
+        self._alive: list[Any] = []  # the identities above are those of living code
+        self._kinds: dict[int, tuple[CodeType, int]] = {}
+        self._rooms: dict[str, set[str]] = {}
+        self._add("__reduce__", import_module("groundup.tensor.tensor").restored)
+        for name, value, room in public():
+            if isclass(value):
+                self._classes.setdefault(value, name)
+                continue
+            self._rooms.setdefault(room, set()).add(name)
+            for part in (value.fget, value.fset) if isinstance(value, property) else (value,):
+                self._add(name, part)
+
+    def _add(self, name: str, value: Any) -> None:
+        code = _code(value)
+        if code is None:
+            return
+        known = self._by_code.setdefault(id(code), [])
+        if not any(other is value for _, other in known):
+            known.append((name, value))
+        self._alive.append(value)
+        self._by_place.setdefault((code.co_filename, code.co_qualname), name)
+
+    def entry(self, frame: FrameType | None) -> FrameType | None:
+        """The frame in which the user's own line entered groundup, going outwards from a frame of
+        groundup; None where no user is found (a thread of the library's own)."""
+        kinds, found = self._kinds, None
+        while frame is not None:
+            code = frame.f_code
+            known = kinds.get(id(code))
+            kind = known[1] if known is not None else self.kind(code)
+            if kind == 2:
+                return found
+            if kind == 0:
+                found = frame
+            frame = frame.f_back
+        return None
+
+    def kind(self, code: CodeType) -> int:
+        """0: groundup's code; 1: the standard library's, which both call; 2: a user's."""
+        name = code.co_filename
+        if name.startswith(_PACKAGE):
+            kind = 0
+        elif name.startswith("<frozen") or (
+            name.startswith(_STDLIB) and "site-packages" not in name
+        ):
+            kind = 1
+        else:
+            kind = 2
+        self._kinds[id(code)] = (code, kind)
+        return kind
+
+    def name(self, frame: FrameType) -> str | None:
+        """The public name that an entry frame belongs to, or None for code that is not public."""
+        code = frame.f_code
+        if code.co_name == "<module>":
+            return "import"
+        if code.co_filename.startswith(_NOTEBOOK):
+            return "notebook"  # what the game does itself
+        known = self._by_code.get(id(code))
+        if known is not None:
+            return known[0][0] if len(known) == 1 else self._by_closure(known, frame)
+        owner = self._class_of(frame)
+        if owner is not None:
+            return owner
+        outer = code.co_qualname.partition(".<locals>")[0]
+        return self._by_place.get((code.co_filename, outer))
+
+    def _by_closure(self, known: list[tuple[str, Any]], frame: FrameType) -> str:
+        """Functions made by one function share their code: what they enclose tells them apart."""
+        held = frame.f_locals
+        for name, value in known:
+            function = value if isinstance(value, FunctionType) else getattr(value, "fget", None)
+            cells = getattr(function, "__closure__", None) or ()
+            free = frame.f_code.co_freevars
+            if all(held.get(n) is c.cell_contents for n, c in zip(free, cells)):
+                return name
+        return known[0][0]
+
+    def _class_of(self, frame: FrameType) -> str | None:
+        """CLASS.METHOD of the public class of ours whose method runs: the nearest one, where a user
+        has derived from it."""
+        code = frame.f_code
+        if not code.co_argcount or "." not in code.co_qualname:
+            return None
+        given = frame.f_locals.get(code.co_varnames[0])
+        kind = given if isclass(given) else type(given)
+        for base in kind.__mro__:
+            if base in self._classes and base is not gu.Tensor:
+                return f"{self._classes[base]}.{code.co_name}"
+        # A class without a public name (that of captured functions, say): what makes it has one.
+        makers = self._rooms.get(kind.__module__, set())
+        return next(iter(makers)) if len(makers) == 1 else None
