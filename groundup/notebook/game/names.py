@@ -18,21 +18,10 @@ import groundup as gu
 
 _PACKAGE = os.path.dirname(os.path.abspath(gu.__file__)) + os.sep
 _NOTEBOOK = _PACKAGE + "notebook" + os.sep
+_PICKLED = os.path.join(_PACKAGE, "tensor", "pickled.py")
 _STDLIB = sysconfig.get_paths()["stdlib"] + os.sep
-# The rooms whose public names are told apart, and how a user writes them.
-ROOMS = {
-    "groundup.nn": "nn.",
-    "groundup.nn.functional": "F.",
-    "groundup.nn.init": "init.",
-    "groundup.optim": "optim.",
-    "groundup.data": "data.",
-    "groundup.datasets": "datasets.",
-    "groundup.train": "train.",
-    "groundup.vision": "vision.",
-    "groundup.glass": "glass.",
-    "groundup.testing": "testing.",
-}
-# Of the tensors' own floor, these classes are known by their methods.
+# Rooms of the house, of which a notebook needs nothing.
+_HOUSE = {"autodiff", "cli", "emit", "ir", "notebook", "runtime", "schedule"}
 _OPERATORS = frozenset(
     f"__{side}{name}__"
     for name in (
@@ -52,14 +41,13 @@ class Public(NamedTuple):
     room: str
 
 
-def inner_rooms() -> dict[str, str]:
-    """The rooms inside `groundup.tensor` that have public names of their own: linalg and others."""
-    return {f"groundup.tensor.{name}": f"{name}." for name in _inner()}
-
-
-def _inner() -> list[str]:
-    found: dict[str, str] = getattr(gu, "_INNER")  # noqa: B009 — a name of ours, not the user's
-    return sorted(found)
+def rooms() -> dict[str, str]:
+    """The rooms whose public names are told apart, and how a user writes them."""
+    given: dict[str, tuple[str, ...]] = vars(gu)
+    outer = {f"groundup.{room}": f"{room}." for room in given["_ROOMS"] if room not in _HOUSE}
+    inner = {f"groundup.tensor.{room}": f"{room}." for room in given["_INNER"]}
+    short = {"groundup.nn.functional": "F.", "groundup.nn.init": "init."}
+    return {**outer, **short, **inner}
 
 
 def public() -> Iterator[Public]:
@@ -69,7 +57,7 @@ def public() -> Iterator[Public]:
     for kind in (tensors.Tensor, tensors.Indexed, tensors.Axis):
         prefix = "" if kind is tensors.Tensor else "Indexed."
         yield from _methods(kind, prefix)
-    for room, prefix in {**ROOMS, **inner_rooms()}.items():
+    for room, prefix in rooms().items():
         module = import_module(room)
         yield from _exported(module, prefix)
 
@@ -139,7 +127,6 @@ class Index:
         self._alive: list[Any] = []  # the identities above are those of living code
         self._kinds: dict[int, tuple[CodeType, int]] = {}
         self._rooms: dict[str, set[str]] = {}
-        self._add("__reduce__", import_module("groundup.tensor.tensor").restored)
         for name, value, room in public():
             if isclass(value):
                 self._classes.setdefault(value, name)
@@ -194,6 +181,8 @@ class Index:
             return "import"
         if code.co_filename.startswith(_NOTEBOOK):
             return "notebook"  # what the game does itself
+        if code.co_filename == _PICKLED:
+            return "__reduce__"  # what a pickle calls
         known = self._by_code.get(id(code))
         if known is not None:
             return known[0][0] if len(known) == 1 else self._by_closure(known, frame)

@@ -57,15 +57,14 @@ ALLOWED = _names(
     to type type_as float double half bfloat16 long int bool cpu cfloat cdouble Tensor Size DType
     bool_ float16 float32 float64 short int8 int16 int32 int64 uint8 uint16 uint32 uint64
     complex64 complex128 item tolist numpy data realize result_type promote_types dtype
-    __init__ __array__ __bool__ __float__ __int__ __index__ __complex__ __len__ __iter__
-    __contains__ __repr__ __format__ __hash__ __deepcopy__ __reduce__ __dlpack__ __dlpack_device__
-    zero fill copy"""
+    zero fill copy frombuffer save load hann_window hamming_window blackman_window
+    bartlett_window kaiser_window"""
     # random numbers
     """ rand randn randint randperm rand_like randn_like randint_like bernoulli multinomial normal
     manual_seed seed initial_seed get_rng_state set_rng_state Generator default_generator uniform
-    exponential"""
+    exponential binomial cauchy geometric log_normal poisson random"""
     # indexing
-    """ __getitem__ __setitem__ select narrow unbind split chunk index_select masked_select gather
+    """ select narrow unbind split chunk index_select masked_select gather
     take_along_dim"""
     # shapes: views of the same memory
     """ view reshape view_as reshape_as flatten ravel unflatten permute transpose swapaxes t T mT
@@ -79,8 +78,8 @@ ALLOWED = _names(
     bitwise_not bitwise_left_shift bitwise_right_shift equal"""
     # flags of derivatives (taking one is built in 03), modes, and ways to look
     """ Tensor.grad requires_grad is_leaf grad_fn detach no_grad enable_grad set_grad_enabled
-    is_grad_enabled jit debug explain_broadcast storage_info first_nonfinite set_num_threads
-    get_num_threads"""
+    is_grad_enabled jit debug explain_broadcast storage_info first_nonfinite detect_anomaly
+    is_anomaly_enabled describe set_num_threads get_num_threads"""
     # the parts of complex numbers
     """ conj conj_physical H mH complex real imag view_as_real view_as_complex resolve_conj
     resolve_neg is_conj is_neg"""
@@ -202,6 +201,8 @@ def keys(name: str) -> tuple[str, ...] | None:
     """The keys that a public name needs: () for what is allowed, None for what is not public."""
     if name in HOUSE:
         return None
+    if name.startswith("__"):
+        return ()  # a protocol of Python's: x[i], len(x), float(x), print(x)
     if name in ALLOWED or name in ALLOWED_CLASSES or name.endswith("Error"):
         return ()
     if name in WHOLE:

@@ -17,7 +17,7 @@ _COLOURS = {  # fill, edge, text: readable on white, and told apart without colo
     _NEXT: ("#ffffff", "#1565c0", "#0d47a1"),
     _LATER: ("#f5f5f5", "#bdbdbd", "#616161"),
 }
-_CHAR, _HIGH, _GAP, _ROW, _LEFT, _WIDE = 7.4, 24, 10, 34, 190, 900
+_CHAR, _HIGH, _GAP, _ROW, _LEFT, _WIDE = 7.4, 24, 10, 36, 232, 960
 
 
 class Tree:
@@ -104,8 +104,11 @@ class Tree:
             for need in piece.needs:
                 x1, y1, w1 = places[need]
                 x2, y2, w2 = places[piece.key]
-                known = need in self.opened
-                line = 'stroke="#2e7d32" stroke-width="1.6"' if known else 'stroke="#cfcfcf"'
+                known = need in self.opened and self.state(piece) != _LATER
+                line = (
+                    'stroke="#2e7d32" stroke-width="1.6" opacity=".75"' if known
+                    else 'stroke="#9e9e9e" opacity=".3"'
+                )  # fmt: skip
                 if y1 == y2:
                     start, end, bend = (x1 + w1 / 2, y1), (x2 + w2 / 2, y2), y1 - 12
                     path = f"C{start[0]:.0f},{bend} {end[0]:.0f},{bend} {end[0]:.0f},{end[1]}"
@@ -114,7 +117,7 @@ class Tree:
                     mid = (start[1] + end[1]) / 2
                     path = f"C{start[0]:.0f},{mid} {end[0]:.0f},{mid} {end[0]:.0f},{end[1]}"
                 found.append(
-                    f'<path d="M{start[0]:.0f},{start[1]} {path}" fill="none" {line} opacity=".8"/>'
+                    f'<path d="M{start[0]:.0f},{start[1]} {path}" fill="none" {line}/>'
                 )
         return "".join(found)
 
