@@ -66,7 +66,7 @@ def _exported(module: ModuleType, prefix: str) -> Iterator[Public]:
     own = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
     for name in getattr(module, "__all__", [n for n in own if not n.startswith("_")]):
         value = getattr(module, name)
-        if not isinstance(value, ModuleType):
+        if callable(value):
             yield Public(prefix + name, value, getattr(value, "__module__", module.__name__))
 
 

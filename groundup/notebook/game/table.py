@@ -58,7 +58,7 @@ ALLOWED = _names(
     bool_ float16 float32 float64 short int8 int16 int32 int64 uint8 uint16 uint32 uint64
     complex64 complex128 item tolist numpy data realize result_type promote_types dtype
     zero fill copy frombuffer save load hann_window hamming_window blackman_window
-    bartlett_window kaiser_window"""
+    bartlett_window kaiser_window asarray astype can_cast finfo iinfo isdtype to_device"""
     # random numbers
     """ rand randn randint randperm rand_like randn_like randint_like bernoulli multinomial normal
     manual_seed seed initial_seed get_rng_state set_rng_state Generator default_generator uniform
@@ -71,7 +71,7 @@ ALLOWED = _names(
     unsqueeze squeeze expand expand_as broadcast_to broadcast_tensors movedim diagonal flip
     as_strided unfold contiguous atleast_1d atleast_2d atleast_3d shape size dim ndim numel
     nelement stride storage_offset is_contiguous layout itemsize nbytes element_size device
-    is_floating_point is_complex"""
+    is_floating_point is_complex permute_dims matrix_transpose broadcast_arrays expand_dims"""
     # Python's operators, and their names
     """ operator add sub rsub mul div true_divide floor_divide remainder pow neg positive abs eq ne
     lt le gt ge logical_not logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor
@@ -128,7 +128,9 @@ COURSE = (
            "gu.rand(n, m) * 2 * bound - bound", "kaiming_normal_"),
     _piece("xavier_uniform_", "02a", "init.xavier_uniform_", "gu.rand(n, m) * 2 * bound - bound",
            "xavier_normal_"),
-    _piece("autograd", "03", "backward grad derivatives retain_grad custom_derivative",
+    _piece("autograd", "03", "backward grad derivatives retain_grad custom_derivative "
+           "grad_and_value vjp jvp jacrev jacfwd hessian linearize register_hook "
+           "register_post_accumulate_grad_hook",
            "gradients by hand, in .grad or an attribute of your own", "sum matmul relu"),
     _piece("exp", "04", "exp", "math.e ** x"),
     _piece("log", "04", "log", "math.log of each x.item()"),
@@ -221,7 +223,7 @@ def keys(name: str) -> tuple[str, ...] | None:
         return keys(f"{room}.{rest.partition('.')[0]}")  # a method of a class
     if room + dot in ALLOWED_ROOMS:
         return ()
-    if room in ("F", "linalg") and (rest in _OPENED or rest in ALLOWED):
+    if room in ("F", "linalg", "array_api") and (rest in _OPENED or rest in ALLOWED):
         return keys(rest)
     if room in ("optim", "init", "data", "train"):
         return (name if rest in PIECES else rest,)
