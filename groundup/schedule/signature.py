@@ -76,6 +76,9 @@ class Signature:
     def _number(self, roots: Sequence[Node], symbolic: bool) -> tuple[Any, ...]:
         index: dict[Node, int] = {}
         seen: dict[Any, int] = {}
+        # Variables of reductions by first use: they are numbered beyond those of what they are
+        # computed from, and a weight has one more step behind it each time.
+        number: dict[Any, int] = {}
         parts: list[Any] = []
         for node in self.order:
             op = node.op
@@ -100,7 +103,10 @@ class Signature:
                         if symbolic
                         else tuple(int(e) for _, e in arg[1])
                     )
-                    arg = (arg[0], tuple(i for i, _ in arg[1]), sizes, arg[2])
+                    variables = tuple(number.setdefault(i, len(number)) for i, _ in arg[1])
+                    arg = (arg[0], variables, sizes, arg[2])
+                elif op == "red":
+                    arg = number.setdefault(arg, len(number))
                 elif op == "extent":
                     if symbolic:
                         arg = ("N", node.value.coef)

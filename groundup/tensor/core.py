@@ -169,6 +169,7 @@ class Core:
         chain: list[Core] = []
         at: Core | None = self
         node: Node | None = None
+        piece: Node | None = None
         known_apart = store.tracers and store.tracing() is not None  # captured values are others
         while at is not None:
             if not known_apart and at._known is not None:
@@ -178,10 +179,16 @@ class Core:
                     if node is not None:
                         break
             chain.append(at)
+            if at._parent is not None and not known_apart:
+                piece = at._piece()
+                if piece is not None:
+                    break
             at = at._parent
         for t in reversed(chain):
             t._used = self._storage.version
-            if t._view is not None:
+            if piece is not None:
+                node, piece = piece, None
+            elif t._view is not None:
                 assert node is not None
                 node = t._view.apply(node)
             elif node is None:
@@ -206,6 +213,26 @@ class Core:
             if self._retains is not None:
                 self._retains.version = self._storage.version
         return self._retains is not None
+
+    def _piece(self) -> Node | None:
+        """A row-major part of memory that no derivative flows to, as memory of its own.
+
+        Wherever x[a : a + n] begins: expressions of it are equal, and share one compiled plan.
+        """
+        s, shape = self._storage, self._shape
+        if s.buffer is None or s.pending is not None or s.owner is not None:
+            return None
+        strides, offset = self.layout()
+        count, step = 1, 1
+        for n, stride in zip(reversed(shape), reversed(strides), strict=True):
+            if type(n) is not int or (stride != step and n != 1):
+                return None
+            count, step = count * n, step * n
+        if not count or count == product(s.shape) or self.tracked():
+            return None
+        item = s.dtype.itemsize
+        place = s.buffer.address + offset * item
+        return ir.buffer(Buffer.from_object(place, count * item, s.buffer), shape, s.dtype)
 
     def tracked(self) -> bool:
         """May a derivative flow from here to a leaf, were grad mode on?"""
@@ -492,8 +519,8 @@ def force(storages: Sequence[Storage]) -> None:
 def compute_with_owned(
     todo: dict[Storage, Node],
 ) -> tuple[Iterable[tuple[Storage, Node]], list[Buffer]]:
-    """Compute storages, and with them what they are computed from and somebody still holds: it
-    would be computed again when it is asked for."""
+    """Compute storages, and with them what they are computed from and somebody will ask for: it
+    would be computed again."""
     roots = list(todo.values())
     if debugging():
         return todo.items(), compute(roots)
@@ -501,19 +528,27 @@ def compute_with_owned(
 
     signature = Signature(roots)
     more: dict[Storage, Node] = {}
+    past: list[tuple[Storage, Node]] = []
     for node in signature.owned:
         s = node.owner()
         pending = None if s is None else s.pending
         if pending is None or s.buffer is not None or s in todo:
             continue
-        if pending is not node and not (pending.op == "detach" and pending.src[0] is node):
-            continue
         if node.op == "loops" and node.src[0].op not in ("read", "const"):
-            more[s] = pending
-    if not more:
-        return todo.items(), compute(roots, signature)
+            if pending is node or (pending.op == "detach" and pending.src[0] is node):
+                more[s] = pending
+            else:
+                past.append((s, node))
     todo |= more
-    return todo.items(), compute(list(todo.values()))
+    # A value that was written over while it was still to be computed, as a weight is by a step:
+    # what it was replaced by needs it, unless that is computed here, too.
+    kept = [node for s, node in past if s not in todo]
+    if not more and not kept:
+        return todo.items(), compute(roots, signature)
+    buffers = compute([*todo.values(), *kept])
+    for node, buffer in zip(kept, buffers[len(todo) :], strict=True):
+        node.cache = buffer
+    return todo.items(), buffers[: len(todo)]
 
 
 def _settled_at_once(s: Storage, pending: Node) -> bool:

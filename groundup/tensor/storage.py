@@ -197,15 +197,14 @@ class Storage:
     def _owns(self, node: Node) -> None:
         """Let a value know who will ask for it: what is computed from it computes it, too.
 
-        A gradient is detached from its history; other gradients are computed from what it detaches.
+        A gradient, or a weight written without grad mode, is detached from its history; other
+        gradients, and the next step, are computed from what it detaches.
         """
         ref = Owner(self)
         ref.several = node.owner is not None
         node.owner = ref
         if node.op == "detach":
-            value = node.src[0]
-            if value.owner is None or value.owner() is None:
-                value.owner = ref
+            node.src[0].owner = ref
 
     # ---- memory ----------------------------------------------------------------------------
 
