@@ -158,6 +158,7 @@ if TYPE_CHECKING:
         ceil as ceil,
         cfloat as cfloat,
         chain_matmul as chain_matmul,
+        checkpoint_sequential as checkpoint_sequential,
         cholesky as cholesky,
         cholesky_inverse as cholesky_inverse,
         cholesky_solve as cholesky_solve,
@@ -484,6 +485,7 @@ if TYPE_CHECKING:
         zeros_like as zeros_like,
     )
     from groundup.tensor.autocast import autocast as autocast
+    from groundup.tensor.checkpoint import checkpoint as checkpoint
     from groundup.tensor.complex.parts import complex as complex
     from groundup.tensor.create import tensor as tensor
     from groundup.tensor.jit import jit as jit

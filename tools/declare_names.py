@@ -18,6 +18,7 @@ INNER = ["fft", "linalg"]
 # A function named as a room beside it: type checkers need to be told where it is made.
 MADE_IN = {
     "autocast": "autocast",
+    "checkpoint": "checkpoint",
     "complex": "complex.parts",
     "tensor": "create",
     "jit": "jit",

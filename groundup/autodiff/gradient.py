@@ -48,15 +48,17 @@ def gradients(
     seeds: Sequence[Node],
     wrt: Sequence[Node],
     hooks: Mapping[Node, Hook] | None = None,
+    further: bool = True,
 ) -> list[Node | None]:
     """The derivative of Σ over some roots of seed·root, in one pass from all of them down.
 
-    wrt: leaves, or any tensors of the graph.
+    wrt: leaves, or any tensors of the graph. further: are tensors below those visited as well, as
+    they must be where one of `wrt` is computed from another?
     hooks: by tensor, a function that is given its whole gradient and gives the one to go on with.
     """
     for root, seed in zip(roots, seeds, strict=True):
         _check(root, seed)
-    return _Reverse(roots, hooks or {}).run(seeds, wrt)
+    return _Reverse(roots, hooks or {}, () if further else wrt).run(seeds, wrt)
 
 
 def _check(root: Node, seed: Node) -> None:
@@ -72,8 +74,10 @@ def _check(root: Node, seed: Node) -> None:
 class _Reverse:
     """Gradients that wait for their tensor, visited from the roots down."""
 
-    def __init__(self, roots: Sequence[Node], hooks: Mapping[Node, Hook]) -> None:
-        self.roots, self.hooks = roots, hooks
+    def __init__(
+        self, roots: Sequence[Node], hooks: Mapping[Node, Hook], ends: Sequence[Node]
+    ) -> None:
+        self.roots, self.hooks, self.ends = roots, hooks, frozenset(ends)
         self.level: dict[Node, int] = {}  # greater than that of every tensor it is computed from
         self.forms: dict[Node, Form] = {}
         self.rank(list(roots))
@@ -85,6 +89,8 @@ class _Reverse:
 
     def sources(self, tensor: Node) -> list[Node]:
         """The tracked tensors that one is computed from."""
+        if tensor in self.ends:
+            return []
         if tensor.op == "scan":
             return [t for t in body_nodes(tensor.src[0]) if t.op in TENSOR_OPS and t.tracked]
         if tensor.op == "loops":
@@ -124,7 +130,8 @@ class _Reverse:
             self.slices.note(total)
             if tensor in found:
                 found[tensor].append(total)
-            self.visit(tensor, total)
+            if tensor not in self.ends:
+                self.visit(tensor, total)
         return [add_all(found[x]) if found[x] else None for x in wrt]
 
     def add(self, tensor: Node, part: Node) -> None:

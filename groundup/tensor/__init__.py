@@ -188,6 +188,7 @@ if TYPE_CHECKING:
         unfold,
     )
     from .broadcast import explain_broadcast
+    from .checkpoint import checkpoint, checkpoint_sequential
     from .complex.functions import polar
     from .complex.parts import (
         complex,
@@ -406,6 +407,7 @@ _LATER = {
         "complex", "conj", "imag", "is_complex", "real", "view_as_complex", "view_as_real",
     ),
     "contract": ("bmm", "dot", "einsum", "matmul", "mm", "mv", "outer"),
+    "checkpoint": ("checkpoint", "checkpoint_sequential"),
     "custom": ("custom_derivative",),
     "describe": ("lovely",),
     "transforms": (
@@ -591,6 +593,8 @@ __all__ = [
     "cholesky",
     "cholesky_inverse",
     "cholesky_solve",
+    "checkpoint",
+    "checkpoint_sequential",
     "chunk",
     "clamp",
     "clamp_max",

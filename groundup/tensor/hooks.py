@@ -125,6 +125,11 @@ def retain(t: Core) -> None:
         place(t, "retain_grad").keeps = True
 
 
+def watched(node: Node) -> bool:
+    """Is a value, which had been used before, the place of a hook or of `.grad`?"""
+    return bool(_places) and node in _places
+
+
 def passed(nodes: Iterable[Node]) -> dict[Node, Leaf]:
     """Of nodes that derivatives pass: the places that have hooks, or keep what passes."""
     found: dict[Node, Leaf] = {}
