@@ -14,8 +14,8 @@ from groundup._version import __version__ as __version__
 # The rooms a user enters by name. `tensor` is not among them: `gu.tensor` is the function that
 # makes a Tensor; its room is reached as `from groundup.tensor import …`.
 _ROOMS = (
-    "array_api", "autodiff", "cli", "data", "datasets", "emit", "glass", "ir", "nn", "notebook",
-    "optim", "runtime", "schedule", "testing", "train", "vision",
+    "array_api", "autodiff", "cli", "data", "datasets", "distributions", "emit", "glass", "ir",
+    "nn", "notebook", "optim", "runtime", "schedule", "testing", "train", "vision",
 )  # fmt: skip
 _INNER = {"fft": "groundup.tensor.fft", "linalg": "groundup.tensor.linalg"}  # rooms inside another
 _GAME = ("game",)  # of `groundup.notebook.game`
@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from groundup import autodiff as autodiff
     from groundup import data as data
     from groundup import datasets as datasets
+    from groundup import distributions as distributions
     from groundup import emit as emit
     from groundup import glass as glass
     from groundup import ir as ir

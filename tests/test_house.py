@@ -14,7 +14,8 @@ import pytest
 import groundup as gu
 
 PACKAGE = Path(gu.__file__).parent
-GAME = ("runtime", "ir", "emit", "schedule", "autodiff", "tensor", "array_api", "nn", "optim")
+GAME = ("runtime", "ir", "emit", "schedule", "autodiff", "tensor", "array_api", "nn",
+        "distributions", "optim")  # fmt: skip
 HEAVY = ("llvmlite.binding", "numpy", "rich", "PIL", "matplotlib")
 # The only modules of the game that may know another library, and it only inside functions.
 ROOMS = {

@@ -11,8 +11,8 @@ from groundup.tensor import __all__ as names
 
 TARGET = Path(__file__).parent.parent / "groundup" / "__init__.py"
 ROOMS = [
-    "array_api", "autodiff", "data", "datasets", "emit", "glass", "ir", "nn", "notebook", "optim",
-    "runtime", "schedule", "testing", "train", "vision",
+    "array_api", "autodiff", "data", "datasets", "distributions", "emit", "glass", "ir", "nn",
+    "notebook", "optim", "runtime", "schedule", "testing", "train", "vision",
 ]  # fmt: skip
 INNER = ["fft", "linalg"]
 # A function named as a room beside it: type checkers need to be told where it is made.

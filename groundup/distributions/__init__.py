@@ -1,0 +1,54 @@
+"""`gu.distributions`: laws of random numbers, named as in torch.distributions, with their
+densities, moments and draws, through which derivatives flow.
+
+This file only names what the others hold.
+"""
+
+from . import constraints, kl, transforms
+from .classes import (
+    Categorical,
+    Multinomial,
+    OneHotCategorical,
+    OneHotCategoricalStraightThrough,
+)
+from .combined import Independent, MixtureSameFamily, TransformedDistribution
+from .counts import Bernoulli, Binomial, Geometric, NegativeBinomial, Poisson
+from .distribution import Distribution
+from .kl import kl_divergence, register_kl
+from .location import Cauchy, Gumbel, HalfCauchy, HalfNormal, Laplace, Normal, Uniform
+from .matrices import LowRankMultivariateNormal, MultivariateNormal
+from .positive import (
+    Beta,
+    Chi2,
+    Dirichlet,
+    Exponential,
+    FisherSnedecor,
+    Gamma,
+    LogNormal,
+    Pareto,
+    StudentT,
+    Weibull,
+)
+from .transforms import (
+    AffineTransform,
+    ComposeTransform,
+    ExpTransform,
+    PowerTransform,
+    SigmoidTransform,
+    SoftplusTransform,
+    TanhTransform,
+    Transform,
+    identity_transform,
+)
+
+__all__ = [
+    "AffineTransform", "Bernoulli", "Beta", "Binomial", "Categorical", "Cauchy", "Chi2",
+    "ComposeTransform", "Dirichlet", "Distribution", "ExpTransform", "Exponential",
+    "FisherSnedecor", "Gamma", "Geometric", "Gumbel", "HalfCauchy", "HalfNormal", "Independent",
+    "Laplace", "LogNormal", "LowRankMultivariateNormal", "MixtureSameFamily", "Multinomial",
+    "MultivariateNormal", "NegativeBinomial", "Normal", "OneHotCategorical",
+    "OneHotCategoricalStraightThrough", "Pareto", "Poisson", "PowerTransform",
+    "SigmoidTransform", "SoftplusTransform", "StudentT", "TanhTransform", "Transform",
+    "TransformedDistribution", "Uniform", "Weibull", "constraints", "identity_transform", "kl",
+    "kl_divergence", "register_kl", "transforms",
+]  # fmt: skip
