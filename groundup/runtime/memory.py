@@ -85,6 +85,11 @@ class Buffer:
         self._owner = (view, owner)  # the view keeps a bytearray from being resized
         return self
 
+    @property
+    def borrowed(self) -> bool:
+        """Does the memory belong to somebody else: to a foreign object, or to another buffer?"""
+        return self._owner is not None
+
     def memoryview(self, keep: object = None) -> memoryview:
         """The bytes as a memoryview of format 'B', which keeps the buffer (and `keep`) alive."""
         span = (ctypes.c_ubyte * self.nbytes).from_address(self.address)

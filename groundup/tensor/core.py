@@ -559,7 +559,12 @@ def _settled_at_once(s: Storage, pending: Node) -> bool:
     if node.op == "buffer" and not isinstance(node.value, Buffer):
         return False  # nothing is known of it
     if node.op == "buffer" or node.cache is not None:
-        s.settle(pending, node.value if node.op == "buffer" else node.cache)
+        held = node.value if node.op == "buffer" else node.cache
+        if held.borrowed:  # a part of another tensor's memory, which keeps it for itself
+            copy = allocate(held.nbytes)
+            copy.write_bytes(held.memoryview())
+            held = copy
+        s.settle(pending, held)
         return True
     if node.op == "loops" and node.src[0].op == "const":
         size = product(s.shape)

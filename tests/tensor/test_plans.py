@@ -63,6 +63,12 @@ def test_a_part_of_memory_is_a_value_and_no_place(engine: str) -> None:
     x[1] = -1.0
     assert later.tolist() == [[30.0, 40.0, 50.0], [60.0, 70.0, 80.0]]
     assert (x[1:3] + 0).tolist() == [[-1.0, -1.0, -1.0], [6.0, 7.0, 8.0]]
+    for copy in (x[2:4].clone(), x[2:4].contiguous().clone(), gu.tensor(x[2:4])):
+        copy.realize()
+        copy[0, 0] = 5.0
+        copy += 1
+        assert copy.tolist() == [[6.0, 8.0, 9.0], [10.0, 11.0, 12.0]]
+    assert x[2:].tolist() == [[6.0, 7.0, 8.0], [9.0, 10.0, 11.0]]
     leaf = gu.ones(4, 2, requires_grad=True)
     (leaf[1:3] * 3).sum().backward()
     assert leaf.grad is not None
