@@ -12,6 +12,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -101,8 +102,17 @@ def test(
             save.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise NotebookError(f"cannot make the folder {save}: {error.strerror}") from None
-    run = _Run(timeout, only, kernel, save)
-    return asyncio.run(_all(files.find(notebooks), run, jobs or os.cpu_count() or 1, report))
+    paths, run = files.find(notebooks), _Run(timeout, only, kernel, save)
+
+    def work() -> list[Result]:
+        return asyncio.run(_all(paths, run, jobs or os.cpu_count() or 1, report))
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return work()
+    with ThreadPoolExecutor(1) as elsewhere:  # in a notebook this thread has a loop of its own
+        return elsewhere.submit(work).result()
 
 
 def _check_installed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -79,6 +80,16 @@ def test_the_report_for_ci(ran: tuple[int, str, Path]) -> None:
     assert failure is not None and failure.text is not None
     assert failure.get("message") == "cell 3, line 3: ZeroDivisionError: division by zero"
     assert "return y / 0" in failure.text
+
+
+def test_a_notebook_can_run_notebooks(make: Make) -> None:
+    make("00_inner.ipynb", "1 / 0")
+
+    async def cell() -> list[run.Result]:
+        return run.test(["00_inner.ipynb"])
+
+    (result,) = asyncio.run(cell())
+    assert result.failure is not None and "ZeroDivisionError" in result.failure.error
 
 
 def test_only_a_tag_runs_slow_cells_of_it(make: Make) -> None:
