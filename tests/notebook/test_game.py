@@ -91,7 +91,9 @@ def test_all_that_the_lesson_allows_is_allowed() -> None:
     assert gu.explain(y * 2) is not None and y.storage_info() is not None
     testing.test_near(y * 1.0001, y)  # the tests may use what they need
     assert gu.rand(2).requires_grad_().detach().clone().requires_grad is False
-    assert len(gu.datasets.load("mnist").train) > 0
+    digits = gu.datasets.load("mnist").train
+    assert len(digits) > 0 and digits.batch(range(5))[0].shape == (5, 1, 28, 28)
+    assert digits[0][0].shape == (1, 28, 28)
 
 
 def test_every_public_name_has_a_place_in_the_table() -> None:

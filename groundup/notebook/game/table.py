@@ -94,6 +94,9 @@ ALLOWED_CLASSES = _names(
     train.Confusion train.Recorder train.Progress train.Schedule train.StopOnNaN
     train.StopOnInterrupt init.calculate_gain init.fan init.zeros_ init.ones_ init.constant_
     init.normal_ init.uniform_ import notebook"""
+    # a data set that was loaded may be read; making one is built
+    """ data.TensorDataset.__len__ data.TensorDataset.__getitem__ data.TensorDataset.batch
+    data.Subset.__len__ data.Subset.__getitem__ data.Subset.batch"""
 )
 # What the core of a Tensor offers to other rooms of the house is no part of the game.
 HOUSE = _names("node tracked number through alias check_writable assign can_poke poke")
