@@ -21,7 +21,7 @@ from ..runtime import Buffer, allocate, pool
 from . import door
 from . import storage as store
 from .engine import compute, debugging
-from .errors import GradError, ShapeError, at_line, lined_up, user_line
+from .errors import GradError, ShapeError, at_line, computed_at, lined_up, user_line
 from .mode import state
 from .storage import LIMIT, Storage
 from .view import Affine, Shape, View, contiguous_strides, same_shape
@@ -328,10 +328,12 @@ class Core:
             detached = detached or at._detached
             at = at._parent
         if detached and self._storage.pending_tracked():
+            value = self._storage.pending
             raise GradError(
                 f"{operation} writes in place, without grad mode or through detach(), into a "
                 f"value that was computed from tensors that require grad: derivatives through it "
                 f"would be wrong; write into x.detach().clone()" + at_line()
+                + computed_at(None if value is None else value.line)
             )
 
     def assign(self, operation: str, new: Node, oldest: int) -> None:

@@ -73,6 +73,11 @@ def line_text(line: str | None) -> str:
     return f"\n  at {line}" + (f":  {text}" if text else "")
 
 
+def computed_at(line: str | None) -> str:
+    """Where a value was computed, as the last lines of an error about what is done to it."""
+    return "\n  it was computed" + line_text(line) if line is not None else ""
+
+
 Marks = int | Mapping[str, int]  # an axis, or one of some shapes, by name; the last is 1
 
 
