@@ -392,6 +392,7 @@ if TYPE_CHECKING:
         randperm as randperm,
         real as real,
         reciprocal as reciprocal,
+        register_einops as register_einops,
         relu as relu,
         remainder as remainder,
         renorm as renorm,

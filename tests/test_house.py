@@ -20,6 +20,7 @@ HEAVY = ("llvmlite.binding", "numpy", "rich", "PIL", "matplotlib")
 # The only modules of the game that may know another library, and it only inside functions.
 ROOMS = {
     "tensor/interop.py": {"numpy"},
+    "tensor/einops.py": {"einops"},
     "tensor/linalg/lapack.py": {"numpy"},
     "tensor/fft/host.py": {"numpy"},
 }

@@ -46,7 +46,7 @@ def broadcast_to(x: Tensor, /, shape: tuple[int, ...]) -> Tensor:
     checked("broadcast_to", x)
     if any(n < 0 for n in shape):
         raise ValueError(f"broadcast_to: sizes are 0 or more, not {shape}" + at_line())
-    return x.broadcast_to(*shape) if shape else x.reshape(())
+    return x.broadcast_to(*(int(n) for n in shape)) if shape else x.reshape(())
 
 
 def concat(arrays: tuple[Tensor, ...] | list[Tensor], /, *, axis: int | None = 0) -> Tensor:
@@ -122,12 +122,13 @@ def repeat(x: Tensor, repeats: int | Tensor, /, *, axis: int | None = None) -> T
 def reshape(x: Tensor, /, shape: tuple[int, ...], *, copy: bool | None = None) -> Tensor:
     """The same elements in another shape; copy=False raises ValueError where that takes a copy"""
     checked("reshape", x)
+    size = tuple([int(n) for n in shape])  # others remember shapes from one call to the next
     if copy:
-        return x.clone().reshape(tuple(shape))
+        return x.clone().reshape(size)
     if copy is None:
-        return x.reshape(tuple(shape))
+        return x.reshape(size)
     try:
-        return x.view(tuple(shape))
+        return x.view(size)
     except ShapeError as error:
         raise ValueError(f"reshape(copy=False): {error}") from None
 

@@ -204,6 +204,7 @@ if TYPE_CHECKING:
     from .describe import lovely
     from .drawn import randint_like
     from .edges import outside
+    from .einops import register_einops
     from .exchange import from_dlpack, frombuffer
     from .fft.short import istft, stft
     from .find import first_nonfinite
@@ -484,6 +485,7 @@ _LATER = {
         "svd", "svd_lowrank", "triangular_solve",
     ),
     "exchange": ("from_dlpack", "frombuffer"),
+    "einops": ("register_einops",),
     "saving": ("load", "save"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _LATER.items() for name in names}
@@ -829,6 +831,7 @@ __all__ = [
     "real",
     "realize",
     "reciprocal",
+    "register_einops",
     "relu",
     "remainder",
     "renorm",
