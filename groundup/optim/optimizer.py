@@ -7,11 +7,13 @@ it runs as one fused update. Hyper-parameters are numbers in `param_groups`; eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from groundup.nn.waiting import taken
 from groundup.tensor import (
+    JitError,
     Tensor,
     door,
     float64,
@@ -25,7 +27,48 @@ from groundup.tensor import (
 
 from .steppers import Stepper
 
-Group = dict[str, Any]
+
+class Group(dict[str, Any]):
+    """A group's numbers by name, and its parameters under "params".
+
+    Tells a function that is being captured by `gu.jit` when it asks for a number, which then is
+    compared between calls. A step does not ask: it reads tensors.
+    """
+
+    def __getitem__(self, key: str) -> Any:
+        _asked(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        _asked(key)
+        return super().get(key, default)
+
+    def __iter__(self) -> Iterator[str]:
+        _asked("")  # copies and {**group} go through this
+        return super().__iter__()
+
+    def values(self) -> Any:
+        _asked("")
+        return super().values()
+
+    def items(self) -> Any:
+        _asked("")
+        return super().items()
+
+
+def _asked(key: str) -> None:
+    if storage.tracers and key != "params" and not _steps.depth:
+        tracer = storage.tracing()
+        if tracer is not None:
+            tracer.numbers = True
+
+
+class _Steps(threading.local):
+    depth = 0  # of optimizers' own work, in this thread
+
+
+_steps = _Steps()
+
 
 
 class Optimizer:
@@ -91,7 +134,7 @@ class Optimizer:
             if id(p) in seen:
                 raise ValueError("the same parameter was given twice")
             seen.add(id(p))
-        made: Group = {"params": params, **self.defaults, **{k: group[k] for k in group}}
+        made = Group(self.defaults, **{k: group[k] for k in group})
         made["params"] = params
         self.check(made)
         self.param_groups.append(made)
@@ -156,7 +199,7 @@ class Optimizer:
     def _held(self) -> list[tuple[Any, ...]]:
         """What the groups hold: numbers by value, the lists of parameters as they are."""
         return [
-            tuple([id(v) if type(v) is list else v for v in group.values()])
+            tuple([id(v) if type(v) is list else v for v in dict.values(group)])
             for group in self.param_groups
         ]
 
@@ -182,12 +225,21 @@ class Optimizer:
         if not captured:
             self.refresh_hyperparameters()
         touched: list[Tensor] = []
-        with no_grad():
-            for group, mirror in zip(self.param_groups, self._mirrors, strict=True):
-                hyper = {name: memory for name, (_, memory) in mirror.items()}
-                touched += self._step_group(group, self.chain(group), hyper)
-            if not captured:
-                realize(*touched, *taken())
+        _steps.depth += 1
+        try:
+            if captured and not self.up_to_date():
+                raise JitError(
+                    "jit: the function changes numbers of an optimizer (such as its rate) before "
+                    "its step, which has read them already; change them outside, between calls"
+                )
+            with no_grad():
+                for group, mirror in zip(self.param_groups, self._mirrors, strict=True):
+                    hyper = {name: memory for name, (_, memory) in mirror.items()}
+                    touched += self._step_group(group, self.chain(group), hyper)
+                if not captured:
+                    realize(*touched, *taken())
+        finally:
+            _steps.depth -= 1
         return loss
 
     def _step_group(

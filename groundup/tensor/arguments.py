@@ -7,21 +7,31 @@ transposed or sliced argument needs no copy. Must not know how a function is cap
 
 from __future__ import annotations
 
+import copy
+import functools
+import sys
 import types
-from collections.abc import Hashable
-from typing import Any, NamedTuple
+import weakref
+from collections.abc import Hashable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..ir import node as ir
 from ..ir.dtype import DType
 from ..ir.extent import product
 from ..runtime import Buffer
-from .core import Core, force
+from .core import Core, Paired, force
 from .errors import JitError
 from .storage import Storage
 from .view import Affine, Shape, contiguous_strides
 
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
 SCALARS = (bool, int, float, complex, str, bytes, type(None))
-_BY_VALUE = (*SCALARS, DType, type, types.ModuleType, types.BuiltinFunctionType)
+_BY_VALUE = (*SCALARS, DType, types.ModuleType, types.BuiltinFunctionType, range, frozenset)
+# Rooms of the standard library whose objects never change: compared by value.
+_VALUE_ROOMS = frozenset(("datetime", "decimal", "fractions", "ipaddress", "pathlib", "re", "uuid"))
+_OWN = __package__.partition(".")[0]
 
 
 class Arguments(NamedTuple):
@@ -32,23 +42,67 @@ class Arguments(NamedTuple):
     key: list[Hashable]  # everything else by value, and the forms of the tensors
 
 
+class Same:
+    """An object as a part of a key: equal to itself alone, and alive while the key is."""
+
+    __slots__ = ("what",)
+
+    def __init__(self, what: Any) -> None:
+        self.what = what
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Same and other.what is self.what
+
+    def __hash__(self) -> int:
+        return id(self.what)
+
+
 def constant(value: Any) -> Hashable:
     """A plain value as a part of a key: equal only to what no expression can tell from it."""
     kind = type(value)
-    if kind is float:
-        return kind, value.hex()  # -0.0 is not 0.0; NaN is NaN
-    return (kind, repr(value)) if kind is complex else (kind, value)
+    if isinstance(value, float):
+        return kind, float.hex(value)  # -0.0 is not 0.0; NaN is NaN
+    if isinstance(value, complex):
+        return kind, repr(value)
+    if isinstance(value, frozenset):
+        return kind, frozenset(map(constant, value))
+    if isinstance(value, tuple):
+        return kind, tuple(map(constant, value))
+    if kind is range:
+        return kind, value.start, value.stop, value.step
+    if kind.__module__ == "numpy" and never_changes(value):
+        return kind, value.tobytes()
+    return (kind, value, repr(value)) if never_changes(value) else (kind, value)
+
+
+def never_changes(value: Any) -> bool:
+    """Is a value of one of the types, other than SCALARS, that are known never to change?"""
+    kind = type(value)
+    if kind.__module__ == "numpy":  # its numbers have memory of their own
+        return isinstance(value, sys.modules["numpy"].generic)
+    return kind is range or kind.__module__.partition(".")[0] in _VALUE_ROOMS
+
+
+@functools.lru_cache(maxsize=1024)
+def of_users(module: str | None) -> bool:
+    """Is a module neither of this package nor of Python's library?"""
+    top = (module or "").partition(".")[0]
+    return top == "__main__" or (top != _OWN and top not in sys.stdlib_module_names)
 
 
 def look_through(value: Any, found: Arguments) -> None:
     """Collect what is in nested arguments."""
     tensors, key = found.tensors, found.key
+    if isinstance(value, Paired):
+        key.append("complex")
+        value = value._pair
     if isinstance(value, Core):
         for i, t in enumerate(tensors):
             if t is value:
                 key.append(("again", i))
                 return
-        if value._leaf is not None:  # its gradient is kept: read and written as what it is
+        if value._leaf is not None and value._leaf.tensor is not None:
+            # Its gradient is kept: read and written as what it is.
             _object(value, found)
             return
         tensors.append(value)
@@ -58,10 +112,16 @@ def look_through(value: Any, found: Arguments) -> None:
         for v in value:
             look_through(v, found)
     elif isinstance(value, dict):
-        key.append((dict, tuple(map(constant, value))))
+        key.append((type(value), tuple(map(constant, value))))
         for v in value.values():
             look_through(v, found)
-    elif not isinstance(value, _BY_VALUE) and _has_state(value):
+    elif type(value) is slice:
+        key.append(slice)
+        for v in (value.start, value.stop, value.step):
+            look_through(v, found)
+    elif isinstance(value, Iterator) or (
+        not isinstance(value, _BY_VALUE) and has_state(value)
+    ):
         _object(value, found)
     else:
         try:
@@ -74,15 +134,38 @@ def look_through(value: Any, found: Arguments) -> None:
         key.append(constant(value))
 
 
-def _has_state(value: Any) -> bool:
+def has_state(value: Any) -> bool:
+    """Has it contents that may change: are they to be looked at, like those of what is reached?"""
     if isinstance(value, types.FunctionType | types.MethodType):
         return True
-    # What compares by identity: its contents are looked at like those of what is reached.
-    return hasattr(value, "__dict__") and "__eq__" not in _methods(type(value))
+    kind = type(value)
+    if isinstance(value, type):
+        return of_users(value.__module__)
+    if never_changes(value):
+        return False
+    return hasattr(value, "__dict__") or bool(slots_of(kind))
 
 
-def _methods(cls: type) -> set[str]:
-    return {name for base in cls.__mro__ if base is not object for name in vars(base)}
+def slots_of(kind: type) -> tuple[str, ...]:
+    """The names of attributes that a user's class keeps in slots."""
+    known = _slots.get(kind)
+    if known is None:
+        known = _slots[kind] = _slot_names(kind)
+    return known
+
+
+_slots: weakref.WeakKeyDictionary[type, tuple[str, ...]] = weakref.WeakKeyDictionary()
+
+
+def _slot_names(kind: type) -> tuple[str, ...]:
+    names: list[str] = []
+    for base in kind.__mro__:
+        own = vars(base).get("__slots__", ()) if of_users(base.__module__) else ()
+        for name in (own,) if isinstance(own, str) else own:
+            if name not in ("__dict__", "__weakref__"):
+                private = name.startswith("__") and not name.endswith("__")
+                names.append(f"_{base.__name__.lstrip('_')}{name}" if private else name)
+    return tuple(names)
 
 
 def _object(value: Any, found: Arguments) -> None:
@@ -94,17 +177,50 @@ def _object(value: Any, found: Arguments) -> None:
     found.objects.append(value)
 
 
-def with_proxies(value: Any, proxies: dict[int, Core]) -> Any:
-    """Nested arguments with other tensors in the places of those whose ids are given."""
+def with_proxies(value: Any, proxies: dict[int, Core], made: list[tuple[Any, Any]]) -> Any:
+    """Nested arguments with other tensors in the places of those whose ids are given.
+
+    made: gets each list and dictionary that the function is given, and what it holds.
+    """
+    if isinstance(value, Paired):
+        pairs = proxies.get(id(value._pair))
+        return value if pairs is None else value.over(lambda _: cast("Tensor", pairs))
     if isinstance(value, Core):
         return proxies.get(id(value), value)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(with_proxies(v, proxies) for v in value))
+        return type(value)(*(with_proxies(v, proxies, made) for v in value))
     if isinstance(value, list | tuple):
-        return type(value)(with_proxies(v, proxies) for v in value)
+        new = type(value)(with_proxies(v, proxies, made) for v in value)
+        if isinstance(new, list):
+            made.append((new, list(new)))
+        return new
     if isinstance(value, dict):
-        return {k: with_proxies(v, proxies) for k, v in value.items()}
+        changed = {k: with_proxies(v, proxies, made) for k, v in value.items()}
+        if type(value) is not dict:
+            again = copy.copy(value)
+            again.update(changed)
+            changed = again
+        made.append((changed, dict(changed)))
+        return changed
+    if type(value) is slice:
+        parts = (value.start, value.stop, value.step)
+        return slice(*(with_proxies(v, proxies, made) for v in parts))
     return value
+
+
+def refuse_changes(made: list[tuple[Any, Any]]) -> None:
+    """Raise JitError if the function has changed a list or dictionary among its arguments."""
+    for now, before in made:
+        same = len(now) == len(before)
+        if isinstance(now, dict):
+            same = same and all(k in now and now[k] is v for k, v in before.items())
+        else:
+            same = same and all(a is b for a, b in zip(now, before, strict=True))
+        if not same:
+            raise JitError(
+                f"jit: the function changes a {type(now).__name__} that is an argument, which "
+                f"later calls could not do again; return what is to be put into it"
+            )
 
 
 # ---- how a tensor lies in memory -----------------------------------------------------------------
@@ -137,6 +253,13 @@ def view_of(shape: Shape, axes: tuple[int, ...]) -> Affine:
     """A tensor of this shape as a view of dense memory that holds some of its axes."""
     memory = tuple([shape[d] for d in axes])
     return Affine(memory, shape, tuple([(0, 1, d) for d in axes]))
+
+
+def memory_view(shape: Shape, axes: tuple[int, ...]) -> Affine:
+    """The dense memory that holds some axes of a tensor of this shape, as a view of the tensor."""
+    memory = tuple([shape[d] for d in axes])
+    rules = [(0, 1, axes.index(d)) if d in axes else (0, 1, -1) for d in range(len(shape))]
+    return Affine(shape, memory, tuple(rules))
 
 
 def settled(s: Storage) -> Buffer:

@@ -8,6 +8,7 @@ again. Must not know kernels, layers or optimizers.
 
 from __future__ import annotations
 
+import copy
 import gc
 import threading
 import weakref
@@ -25,16 +26,20 @@ from ..runtime import pool
 from ..schedule import Plan, Signature, plan_for
 from . import door
 from . import storage as store
-from .arguments import Arguments, axes_of, look_through, view_of, with_proxies
+from .arguments import Arguments, axes_of, look_through, memory_view, view_of, with_proxies
+from .arguments import refuse_changes as refuse_changed_arguments
+from .backward import targets
 from .core import Core, force
+from .effects import Before, Places, Returned
 from .engine import step_by_step
 from .errors import JitError
 from .mode import state
 from .random import default_generator
 from .reach import Reach
-from .replay import Capture, Foreign, Output, Placeholder, Replay, Returned, Standing
+from .replay import Capture, Foreign, Output, Placeholder, Replay, Standing
 from .storage import Storage
 from .tensor import Tensor
+from .view import Affine
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,6 +59,7 @@ class _Tracer:
         self.values: dict[Storage, Node] = {}  # of what was there before and has been written to
         self.inputs: set[Storage] = set()
         self.foreign: list[Foreign] = []  # arrays that the function copied
+        self.numbers = False  # those of an optimizer were asked for
 
     def copied(self, source: Any, copy: Callable[[Any], Storage], storage: Storage) -> None:
         try:
@@ -92,6 +98,14 @@ class _Tracer:
         return True
 
 
+class _NumbersMatter(Exception):
+    """The captured function reads numbers of an optimizer: they have to be compared."""
+
+
+class _HistoryMatters(Exception):
+    """A result was computed from an argument with a history: derivatives may be asked for."""
+
+
 _serial = 0
 
 
@@ -105,10 +119,12 @@ class Jit(Generic[P, R]):
         self._replays: dict[tuple[Any, ...], Replay] = {}
         self._latest: Replay | None = None
         self._epoch = 0  # of the door: what was captured while nobody watched may be refused now
+        self._plain: set[tuple[Any, ...]] = set()  # forms of calls whose results have a history
         self._standing: weakref.WeakValueDictionary[Hashable, Standing] = (
             weakref.WeakValueDictionary()
         )
         self._reach: Reach | None = None
+        self._numbers_matter = False  # those of optimizers: the function asks for them
         self._objects: list[Any] = []  # among the arguments of the newest walk
         self._numbers: dict[Hashable, int] = {}  # of each key that a walk gave: short to compare
         self._count = count()
@@ -116,6 +132,12 @@ class Jit(Generic[P, R]):
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else Jit(self.captured.__get__(instance, owner))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Jit[P, R]:
+        return Jit(copy.deepcopy(self.captured, memo))
+
+    def __reduce__(self) -> Any:
+        return Jit, (self.captured,)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         # Inside another captured function it is a part of that one; where Python's own loops
@@ -156,11 +178,20 @@ class Jit(Generic[P, R]):
     def _look_up(self, args: Any, kwargs: Any) -> R:
         """Find the capture for these arguments and what can be reached now, or make one."""
         found = Arguments([], [], [])
-        look_through((args, kwargs), found)
+        try:
+            look_through((args, kwargs), found)
+        except RecursionError:
+            raise JitError(
+                "jit: the arguments hold themselves, or are nested too deeply to be looked through"
+            ) from None
         given, objects, _ = found
         reach = self._reach
         if reach is None or not _same(objects, self._objects) or not reach.unchanged():
-            reach = self._reach = Reach((self.captured, default_generator, *objects))
+            for capture in self._captures.values():
+                for f in capture.foreign:
+                    f.check()
+            roots = (self.captured, default_generator, *objects)
+            reach = self._reach = Reach(roots, self._numbers_matter)
             self._objects = objects
             self._number = self._numbers.setdefault(reach.key, next(self._count))
         self._epoch = door.epoch
@@ -171,7 +202,16 @@ class Jit(Generic[P, R]):
         replay = self._replays.get(key)
         if replay is None:
             self._latest = None
-            return self._first_calls(key, args, kwargs, given, reach)
+            if key in self._plain:
+                return self.captured(*args, **kwargs)
+            try:
+                return self._first_calls(key, args, kwargs, given, reach)
+            except _NumbersMatter:
+                self._numbers_matter, self._reach = True, None
+                return self._look_up(args, kwargs)
+            except _HistoryMatters:
+                self._plain.add(key)
+                return self.captured(*args, **kwargs)
         with pool.lock:
             self._latest = replay
             replay.reach = reach
@@ -220,7 +260,7 @@ class Jit(Generic[P, R]):
         for s, i in reach.storages.items():
             known[s] = ir.buffer(Placeholder(_serial, "reached", i), s.shape, s.dtype)
             origin[s] = ("reached", i)
-        batch = _batch(given)
+        batch, first = _batch(given), next(store.births)
         proxies: dict[int, Core] = {}
         for i, t in enumerate(given):
             storage, proxy = _proxy(t, batch)
@@ -230,31 +270,46 @@ class Jit(Generic[P, R]):
             origin[storage] = ("argument", i)
             proxies[id(t)] = proxy
         tracer = _Tracer(known)
-        slots = [(c, k, v) for c, k, v in reach.slots]
+        objects, mode = Before(reach), (state.grad, state.autocast)
+        copies: list[tuple[Any, Any]] = []
         grads = [(t, t._grad) for t in reach.tensors]
         before = store.set_tracer(tracer)
         try:
-            result = self.captured(*with_proxies(args, proxies), **with_proxies(kwargs, proxies))
-            made = self._finish(result, tracer, origin, given, proxies, reach, slots, grads)
+            replaced = with_proxies((args, kwargs), proxies, copies)
+            result = self.captured(*replaced[0], **replaced[1])
+            refuse_changed_arguments(copies)
+            if (state.grad, state.autocast) != mode:
+                raise JitError(
+                    "jit: the function leaves grad mode or autocast other than they were, which no "
+                    "later call would do; write `with gu.set_grad_enabled(…):`"
+                )
+            made = self._finish(
+                result, tracer, origin, given, proxies, reach, objects, grads, first
+            )
+            if tracer.numbers and not self._numbers_matter:
+                raise _NumbersMatter
             return made, tracer.foreign
         finally:
+            state.grad, state.autocast = mode
             store.set_tracer(before)
             for t, g in grads:
                 t._grad = g
-            for container, k, v in slots:
-                if container.get(k, None) is not v:
-                    container[k] = v
+            objects.restore()
 
     def _finish(
         self, result: Any, tracer: _Tracer, origin: dict[Storage, tuple[str, int]],
-        given: list[Core], proxies: dict[int, Core], reach: Reach,
-        slots: list[tuple[Any, Any, Any]], grads: list[tuple[Core, Any]],
+        given: list[Core], proxies: dict[int, Core], reach: Reach, objects: Before,
+        grads: list[tuple[Core, Any]], first: int,
     ) -> Capture:  # fmt: skip
         """Turn what the function did into roots of one graph."""
         roots: list[Node] = []
         outputs: list[Output] = []
 
+        ours = {id(t) for t in proxies.values() if t._leaf is not None}
+
         def root(node: Node) -> int:
+            if ours and node.tracked and any(id(t) in ours for t in targets(node).values()):
+                raise _HistoryMatters
             roots.append(ir.detach(node))
             return len(roots) - 1
 
@@ -265,37 +320,22 @@ class Jit(Generic[P, R]):
             outputs.append(Output("write", root(value), origin[s]))
         self._refuse_aliases(tracer, origin, given, reach)
         self._refuse_history(given, proxies)
-        for t, g in grads:
-            if t._grad is not None and t._grad is not g:
-                outputs.append(Output("grad", root(t._grad.node), t))
-        for container, k, v in slots:
-            now = container.get(k, None)
-            if now is not v and isinstance(now, Core):
-                outputs.append(Output("slot", root(now.node), (container, k)))
-        inputs = {id(p): ("argument", i) for i, p in enumerate(proxies[id(t)] for t in given)}
-        inputs |= {id(t): ("reached", i) for i, t in enumerate(reach.tensors)}
-
-        def place(value: Any) -> Any:
-            if isinstance(value, Core):
-                if id(value) in inputs:
-                    return Returned(*inputs[id(value)])
-                return Returned("result", root(value.node))
-            if isinstance(value, tuple) and hasattr(value, "_fields"):
-                return type(value)(*(place(v) for v in value))
-            if isinstance(value, list | tuple):
-                return type(value)(place(v) for v in value)
-            if isinstance(value, dict):
-                return {k: place(v) for k, v in value.items()}
-            return value
-
+        changed = objects.changes()
+        moved = [(t, t._grad) for t, g in grads if t._grad is not g]
+        place = Places(
+            [result, *(now for _, _, now in changed), *(g for _, g in moved)],
+            *_inputs(given, proxies, reach), reach, root, first,
+        )  # fmt: skip
         returned = place(result)
+        outputs += [Output("grad", place(g), t) for t, g in moved]
+        outputs += [Output("slot", place(now), (c, k)) for c, k, now in changed]
         with pool.lock:
             signature = Signature(roots)
             wish: list[int | None] = [None] * len(roots)
             at = {p: i for i, p in enumerate(signature.buffers)}
             for o in outputs:
                 if o.kind == "write":
-                    wish[o.root] = at.get(Placeholder(_serial, *o.where))
+                    wish[o.what] = at.get(Placeholder(_serial, *o.where))
             plan = plan_for(signature, roots, tuple(wish))
         shapes = [(tuple(int(s) for s in r.shape), r.dtype) for r in roots]
         return Capture(plan, signature, roots, outputs, returned, shapes)
@@ -340,8 +380,16 @@ def jit(function: Callable[P, R]) -> Jit[P, R]:
     (numbers, strings, flags) that it reaches are compared: when one differs the function is
     captured again. Shapes and dtypes likewise, except the first axis that arguments share (the
     batch): another size of it compiles nothing. The first two calls are both captured and must give
-    one graph. Other effects (print, append) happen while capturing only. What is returned has no
-    history: take derivatives inside.
+    one graph.
+
+    What the function puts into attributes, variables, dictionaries and lists that it reaches is put
+    there at each call; one that counts calls so is captured at each. Effects that cannot be seen
+    (print, a file) happen while capturing only; where a tensor would be kept out of sight, an
+    iterator advanced, an argument's list changed, JitError says so. Views that are returned share
+    the memory that they share outside.
+
+    What is returned has no history: take derivatives inside. Only where it was computed from an
+    argument with a history (so inside `gu.grad`), nothing is captured: the function itself runs.
 
     What depends only on tensors that the function reaches and does not write (copies of weights
     into panels, their casts) is computed once and kept until one of them changes.
@@ -414,6 +462,23 @@ def _proxy(t: Core, batch: Extent | None) -> tuple[Storage, Tensor]:
     if t.tracked() and t.dtype.is_float:
         proxy.requires_grad_()
     return storage, proxy
+
+
+def _inputs(
+    given: list[Core], proxies: dict[int, Core], reach: Reach
+) -> tuple[dict[int, Returned], dict[Storage, Returned], dict[Storage, Affine]]:
+    """The places of tensors that a function is given or reaches, by id and by memory, and the view
+    of an argument that its memory is where that is not the argument itself."""
+    inputs = {id(t): Returned("reached", i) for i, t in enumerate(reach.tensors)}
+    bases = {s: Returned("storage", i) for s, i in reach.storages.items()}
+    inside: dict[Storage, Affine] = {}
+    for i, t in enumerate(given):
+        proxy = proxies[id(t)]
+        inputs[id(proxy)] = bases[proxy._storage] = Returned("argument", i)
+        axes = axes_of(t)
+        if axes is not None:
+            inside[proxy._storage] = memory_view(tuple(map(int, t._shape)), axes)
+    return inputs, bases, inside
 
 
 def _batch(given: list[Core]) -> Extent | None:

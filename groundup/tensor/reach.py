@@ -4,19 +4,33 @@ may depend on. `jit` looks here before each call. Must not know how a function i
 
 from __future__ import annotations
 
+import contextvars
+import dis
 import functools
+import sys
 import types
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from . import hooks
-from .arguments import SCALARS, constant
-from .core import Core
+from .arguments import SCALARS, Same, constant, has_state, never_changes, of_users, slots_of
+from .core import Core, Paired
+from .held import (
+    MISSING,
+    AttributeSlots,
+    CellSlot,
+    ClassSlots,
+    ContextSlot,
+    ListSlots,
+    holds,
+    is_memory,
+    memory,
+)  # fmt: skip
 from .storage import Storage
 
-_MISSING = object()
 _SKIP = (types.ModuleType, type, types.BuiltinFunctionType, types.MethodDescriptorType)
-_OWN = __package__.partition(".")[0]
+_WRAPPED = (property, classmethod, staticmethod, functools.cached_property)
 OFTEN = 64  # looks from which straight code pays: it takes a millisecond to make
 FEW = 256  # places: of a larger model the look is small beside a step
 
@@ -36,14 +50,19 @@ class Reach:
 
     _straight: Callable[[], bool] | None
 
-    def __init__(self, roots: tuple[Any, ...]) -> None:
+    def __init__(self, roots: tuple[Any, ...], numbers: bool = False) -> None:
+        """numbers: whether those of optimizers are compared as well."""
+        self._numbers = numbers
         self.tensors: list[Core] = []
         self.optimizers: list[Any] = []
         self.stale = False  # something was put into a reached place: walk again
         self._hooks = hooks.changes
         self.slots: list[tuple[Any, Any, Any]] = []  # (container, key, value): where values stand
         self._structures: list[tuple[Any, Any]] = []  # (optimizer, what its step is made of)
-        self._lengths: list[tuple[Any, int]] = []
+        self.containers: list[tuple[Any, int]] = []  # and how many items they hold
+        self.contents: list[tuple[Any, Any]] = []  # of what is no list or dictionary
+        self.iterators: list[Iterator[Any]] = []
+        self._functions: list[tuple[Any, Any, Any, Any]] = []  # and what they are made of
         self._parts: list[Hashable] = []
         self._seen: dict[int, int] = {}
         self._alive: list[Any] = []  # what `_seen` has ids of
@@ -68,7 +87,10 @@ class Reach:
             if not (self._straight() if self._straight is not None else self._in_loops()):
                 return False
             for container, key, value in self._others:
-                if container.get(key, _MISSING) is not value:
+                if container.get(key, MISSING) is not value:
+                    return False
+            for container, held in self.contents:
+                if not holds(container, held):
                     return False
         except (KeyError, IndexError, ValueError):  # ValueError: an empty cell
             return False
@@ -91,8 +113,15 @@ class Reach:
         for cell, value in self._cells:
             if cell.cell_contents is not value:
                 return False
-        for container, length in self._lengths:
+        for container, length in self.containers:
             if len(container) != length:
+                return False
+        for f, code, defaults, named in self._functions:
+            if (
+                f.__code__ is not code
+                or f.__defaults__ is not defaults
+                or f.__kwdefaults__ is not named
+            ):
                 return False
         for t, storage, no_leaf, grad in self._tensors:
             if t._storage is not storage or t._grad is not grad or (t._leaf is None) is not no_leaf:
@@ -122,13 +151,21 @@ class Reach:
             at = repr(key) if type(key) in (str, int) else name(key)
             asked.append(f"{name(container)}[{at}] is {name(value)}")
         asked += [f"{name(c)}.cell_contents is {name(v)}" for c, v in self._cells]
-        asked += [f"len({name(c)}) == {length}" for c, length in self._lengths]
+        asked += [f"len({name(c)}) == {length}" for c, length in self.containers]
+        for f, code, defaults, named in self._functions:
+            asked += [f"{name(f)}.__code__ is {name(code)}"]
+            asked += [f"{name(f)}.__defaults__ is {name(defaults)}"]
+            asked += [f"{name(f)}.__kwdefaults__ is {name(named)}"]
         for t, storage, no_leaf, grad in self._tensors:
             asked += [f"{name(t)}._storage is {name(storage)}", f"{name(t)}._grad is {name(grad)}"]
             asked.append(f"{name(t)}._leaf is {'' if no_leaf else 'not '}None")
         parameters = ", ".join(f"{v}={v}" for v in known)
         exec(f"def same({parameters}): return {' and '.join(asked) or True}", known)
         return known["same"]  # type: ignore[no-any-return]
+
+    def found(self, value: Any) -> bool:
+        """Is it an object, other than a tensor, that was found?"""
+        return id(value) in self._seen and not isinstance(value, SCALARS)
 
     def new_gradients(self, replaced: dict[int, Core]) -> None:
         """Other gradients stand in the places of those (by id) that were found."""
@@ -143,9 +180,9 @@ class Reach:
     def _sort_slots(self) -> None:
         """By kind of container, each read as Python reads it fastest."""
         self._dicts = [s for s in self.slots if type(s[0]) is dict]
-        self._lists = [(c.items, k, v) for c, k, v in self.slots if type(c) is _ListSlots]
-        self._cells = [(c.cell, v) for c, _, v in self.slots if type(c) is _CellSlot]
-        known = (dict, _ListSlots, _CellSlot)
+        self._lists = [(c.items, k, v) for c, k, v in self.slots if type(c) is ListSlots]
+        self._cells = [(c.cell, v) for c, _, v in self.slots if type(c) is CellSlot]
+        known = (dict, ListSlots, CellSlot)
         self._others = [s for s in self.slots if type(s[0]) not in known]
 
     def _note_tensors(self) -> None:
@@ -169,8 +206,11 @@ class Reach:
                 self._parts.append(constant(value))
             return
         if isinstance(value, _SKIP):
-            self._parts.append(id(value))
-            self._alive.append(value)
+            self._parts.append(Same(value))
+            if isinstance(value, type) and _mine(value.__module__):
+                for base in (*value.__mro__, *type(value).mro(type(value))):
+                    if _mine(base.__module__):
+                        self._next(self._class(base))
             return
         known = self._seen.get(id(value))
         if known is not None:
@@ -178,11 +218,14 @@ class Reach:
             return
         self._seen[id(value)] = len(self._seen)
         self._alive.append(value)
-        if isinstance(value, Core):
+        if isinstance(value, Paired):
+            self.slots.append((vars(value), "_pair", value._pair))
+            self._next([(value._pair, scalars)])
+        elif isinstance(value, Core):
             self._tensor(value)
         elif isinstance(value, Mapping):
             self._mapping(value, scalars)
-        elif isinstance(value, list | tuple | set | frozenset):
+        elif isinstance(value, list | tuple | set | frozenset | deque):
             self._sequence(value, scalars)
         elif isinstance(value, functools.partial):
             self._next([(value.func, scalars), (value.args, scalars), (value.keywords, scalars)])
@@ -190,10 +233,25 @@ class Reach:
             self._next([(value.__func__, scalars), (value.__self__, scalars)])
         elif isinstance(value, types.FunctionType):
             self._function(value)
-        elif hasattr(value, "__dict__"):
+        elif isinstance(value, _WRAPPED):
+            names = ("fget", "fset", "fdel", "func", "__func__")
+            self._next([(getattr(value, name, None), scalars) for name in names])
+        elif isinstance(value, contextvars.ContextVar):
+            view = ContextSlot(value)
+            item = view.get(None, MISSING)
+            self.slots.append((view, None, item))
+            self._next([(item, scalars)])
+        elif is_memory(value):
+            held = memory(value)
+            self.contents.append((value, held))
+            self._parts.append((type(value).__name__, held) if scalars else type(value).__name__)
+        elif isinstance(value, Iterator) and not has_state(value):
+            self.iterators.append(value)
+            self._parts.append(Same(value))
+        elif has_state(value):
             self._object(value, scalars)
         else:
-            self._parts.append((type(value).__name__, id(value)))
+            self._parts.append(constant(value) if never_changes(value) else Same(value))
 
     def _tensor(self, t: Core) -> None:
         self.tensors.append(t)
@@ -220,7 +278,7 @@ class Reach:
 
     def _mapping(self, value: Mapping[Any, Any], scalars: bool) -> None:
         self._parts.append((type(value).__name__, len(value)))
-        self._lengths.append((value, len(value)))
+        self.containers.append((value, len(value)))
         items: list[tuple[Any, bool]] = []
         for key, item in value.items():
             if scalars or not isinstance(key, SCALARS):
@@ -233,29 +291,36 @@ class Reach:
     def _sequence(self, value: Any, scalars: bool) -> None:
         self._parts.append((type(value).__name__, len(value)))
         if isinstance(value, list):
-            view = _ListSlots(value)
-            self._lengths.append((value, len(value)))
+            view = ListSlots(value)
+            self.containers.append((value, len(value)))
             self.slots += [
                 (view, i, item)
                 for i, item in enumerate(value) if scalars or not isinstance(item, SCALARS)
             ]  # fmt: skip
+        elif isinstance(value, set | deque):
+            self.contents.append((value, tuple(value)))
         self._next((item, scalars) for item in value)
 
     def _function(self, f: types.FunctionType) -> None:
         """Closures always; globals (also of modules that it names) for the user's own code."""
-        self._parts.append(id(f.__code__))
-        self._alive.append(f.__code__)
+        self._parts.append(f.__code__)
         items: list[tuple[Any, bool]] = []
+        if of_users(f.__module__):
+            self._functions.append((f, f.__code__, f.__defaults__, f.__kwdefaults__))
+            if f.__dict__:
+                items.append((f.__dict__, True))
+        names = _names(f.__code__)
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
-            view = _CellSlot(cell)
-            item = view.get(None, _MISSING)
+            view = CellSlot(cell)
+            item = view.get(None, MISSING)
             items.append((_Part(name), True))
-            if item is not _MISSING:
+            if item is not MISSING:
                 self.slots.append((view, None, item))
                 items.append((item, True))
+                if isinstance(item, types.ModuleType):
+                    items += self._module(item, names)
         items += [(item, True) for item in (f.__defaults__, f.__kwdefaults__) if item]
-        if (f.__module__ or "").partition(".")[0] != _OWN:
-            names = _names(f.__code__)
+        if of_users(f.__module__):
             for name in sorted(names & f.__globals__.keys()):
                 item = f.__globals__[name]
                 items.append((_Part(name), True))
@@ -264,18 +329,30 @@ class Reach:
                     items += self._module(item, names)
                 else:
                     items.append((item, True))
+            for name in sorted(_imported(f.__code__) & sys.modules.keys()):
+                items += self._module(sys.modules[name], names)
         self._next(items)
 
     def _module(self, module: types.ModuleType, names: set[str]) -> list[tuple[Any, bool]]:
-        """Plain values and tensors of a user's module that the code names."""
+        """What the code names of a module: of the user's own everything, else plain values."""
         items: list[tuple[Any, bool]] = []
-        if (module.__name__ or "").partition(".")[0] == _OWN:
-            return items
-        for name in sorted(names & vars(module).keys()):
-            item = vars(module)[name]
-            if isinstance(item, (*SCALARS, Core, list, dict, tuple)) and not name.startswith("__"):
-                self.slots.append((vars(module), name, item))
-                items += [(_Part((module.__name__, name)), True), (item, True)]
+        todo, seen = [module], {id(module)}
+        while todo:
+            module = todo.pop()
+            if not of_users(module.__name__):
+                continue
+            mine = _mine(module.__name__)
+            for name in sorted(names & vars(module).keys()):
+                item = vars(module)[name]
+                if name.startswith("__"):
+                    continue
+                if mine and isinstance(item, types.ModuleType):
+                    if id(item) not in seen:
+                        seen.add(id(item))
+                        todo.append(item)
+                elif mine or isinstance(item, (*SCALARS, Core, list, dict, tuple)):
+                    self.slots.append((vars(module), name, item))
+                    items += [(_Part((module.__name__, name)), True), (item, True)]
         return items
 
     def _object(self, value: Any, scalars: bool) -> None:
@@ -283,7 +360,7 @@ class Reach:
             self._next([(value.captured, scalars)])
             return
         cls = type(value)
-        self._parts.append((cls.__module__, cls.__qualname__, id(cls)))
+        self._parts.append(Same(cls))
         if hasattr(value, "refresh_hyperparameters"):
             # An optimizer's numbers are runtime scalars: they are refreshed, not compared. Which
             # functions a step is made of is compared.
@@ -292,80 +369,54 @@ class Reach:
             self._structures.append((value, value.structure()))
             own = vars(value)
             self.slots += [(own, k, v) for k, v in own.items() if not k.startswith("_")]
-            self._next(
-                [(value.structure(), True), (value.param_groups, False), (value.state, False)]
-                + [(t, False) for t in value.hyperparameter_tensors()]
-            )
+            parts = [(value.structure(), True), (value.param_groups, self._numbers)]
+            hyper = [(t, False) for t in value.hyperparameter_tensors()]
+            self._next([*parts, (value.state, False), *hyper])
             return
-        items: list[tuple[Any, bool]] = [(vars(value), scalars)]
-        for base in cls.__mro__:
-            if base.__module__.partition(".")[0] not in (_OWN, "builtins"):
+        items: list[tuple[Any, bool]] = []
+        if hasattr(value, "__dict__"):
+            items.append((vars(value), scalars))
+        for name in slots_of(cls):
+            slot = AttributeSlots(value)
+            item = slot.get(name, MISSING)
+            self.slots.append((slot, name, item))
+            items += [(_Part(name), True), (item, scalars)]
+        for base in (*cls.__mro__, *type(cls).__mro__):
+            if of_users(base.__module__):
                 items += self._class(base)
         self._next(items)
 
     def _class(self, cls: type) -> list[tuple[Any, bool]]:
-        """Plain values, tensors and methods of a user's class, once."""
+        """What a user's class holds, once; of others' plain values, tensors and methods."""
         if id(cls) in self._seen:
             return []
         self._seen[id(cls)] = len(self._seen)
         self._alive.append(cls)
-        body, view = vars(cls), _ClassSlots(cls)
-        self._lengths.append((body, len(body)))
+        body, view = vars(cls), ClassSlots(cls)
+        self.containers.append((body, len(body)))
         items: list[tuple[Any, bool]] = []
+        mine = _mine(cls.__module__)
         for name, item in body.items():
-            plain = isinstance(item, (*SCALARS, Core)) and not name.startswith("__")
+            if isinstance(item, _DESCRIPTORS) or name == "_abc_impl":
+                continue
+            plain = not name.startswith("__") and (mine or isinstance(item, (*SCALARS, Core)))
             if plain or isinstance(item, types.FunctionType):
                 self.slots.append((view, name, item))
                 items += [(_Part(name), True), (item, True)]
         return items
 
 
-class _ListSlots:
-    """A list as a container of slots."""
-
-    __slots__ = ("items",)
-
-    def __init__(self, items: list[Any]) -> None:
-        self.items = items
-
-    def get(self, key: int, default: Any) -> Any:
-        return self.items[key] if key < len(self.items) else default
-
-    def __setitem__(self, key: int, value: Any) -> None:
-        self.items[key] = value
+_DESCRIPTORS = (
+    types.MemberDescriptorType, types.GetSetDescriptorType, types.WrapperDescriptorType,
+    types.MethodDescriptorType, types.ClassMethodDescriptorType,
+)  # fmt: skip
 
 
-class _ClassSlots:
-    """A class as a container of slots."""
-
-    __slots__ = ("cls",)
-
-    def __init__(self, cls: type) -> None:
-        self.cls = cls
-
-    def get(self, key: str, default: Any) -> Any:
-        return vars(self.cls).get(key, default)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        setattr(self.cls, key, value)
-
-
-class _CellSlot:
-    """A closure's cell as a container of one slot."""
-
-    __slots__ = ("cell",)
-
-    def __init__(self, cell: types.CellType) -> None:
-        self.cell = cell
-
-    def get(self, key: None, default: Any) -> Any:
-        try:
-            return self.cell.cell_contents
-        except ValueError:  # not assigned yet
-            return default
-
-    def __setitem__(self, key: None, value: Any) -> None:
-        self.cell.cell_contents = value
+@functools.lru_cache(maxsize=1024)
+def _mine(module: str | None) -> bool:
+    """Is a module the user's own: not the library's, not this package's, and not installed?"""
+    place = getattr(sys.modules.get(module or ""), "__file__", None) or ""
+    return of_users(module) and "site-packages" not in place and "dist-packages" not in place
 
 
 def _names(code: types.CodeType) -> set[str]:
@@ -374,3 +425,13 @@ def _names(code: types.CodeType) -> set[str]:
         if isinstance(inner, types.CodeType):
             names |= _names(inner)
     return names
+
+
+@functools.lru_cache(maxsize=4096)
+def _imported(code: types.CodeType) -> frozenset[str]:
+    """The modules that code imports while it runs."""
+    found = [str(i.argval) for i in dis.get_instructions(code) if i.opname == "IMPORT_NAME"]
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            found += _imported(inner)
+    return frozenset(found)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections import Counter
 from collections.abc import Callable, Hashable, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,7 +21,9 @@ from ..schedule.plan import run_at
 from . import storage as store
 from .arguments import memory_of, settled
 from .core import Core
+from .effects import Filling, Returned, results_in
 from .errors import JitError
+from .held import MISSING, put
 from .mode import no_grad, state
 from .reach import Reach
 from .storage import Storage
@@ -36,20 +39,22 @@ class Placeholder(NamedTuple):
     kind: str
     number: int
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise JitError(
+            "jit: this tensor was made inside a captured function and kept where no later call "
+            "could put its own (in a list, a cache, an object made inside); it has no value "
+            "outside: return it"
+        )
+
 
 class Output(NamedTuple):
-    """Where a result goes: into the returned value, a storage, or a slot of a reached object."""
+    """Where a result goes beside the returned value."""
 
-    kind: str  # "return", "write", "slot", "grad"
-    root: int
+    kind: str  # "write" into a storage, "slot" of a reached object, "grad" of a tensor
+    what: Any  # write: the root's number; else the template of a value
     where: Any
-
-
-class Returned(NamedTuple):
-    """A place in the returned value: a result, or an input given back as it is, by number."""
-
-    kind: str
-    number: int
 
 
 class Foreign(NamedTuple):
@@ -89,6 +94,12 @@ class Capture:
         self.places = sites_in(signature.order)  # where indices from data were written
         self.foreign: list[Foreign] = []
         captures.add(self)
+
+
+    def results(self) -> list[int]:
+        """The numbers of the results in all templates."""
+        return [n for template in (self.result, *(o.what for o in self.outputs))
+                for n in results_in(template)]  # fmt: skip
 
 
 captures: weakref.WeakSet[Capture] = weakref.WeakSet()  # all that are alive
@@ -152,13 +163,14 @@ class Replay:
             (root, _KINDS[where[0]], where[1], slot.get((_KINDS[where[0]], where[1])))
             for kind, root, where in capture.outputs if kind == "write"
         ]  # fmt: skip
-        self.others = [o for o in capture.outputs if o.kind != "write"]
         place = capture.result
         # The usual results, a tensor or a tuple of new ones: no walk through them at each call.
-        self.one = place.number if type(place) is Returned and place.kind == "result" else None
-        self.row = place if type(place) is tuple and all(
-            type(p) is Returned and p.kind == "result" for p in place
-        ) else None  # fmt: skip
+        self.others = [o for o in capture.outputs if o.kind != "write"]
+        results = Counter(capture.results())
+        self.shared_results = any(n > 1 for n in results.values())  # a tensor goes to two places
+        usual = not self.shared_results
+        self.one = place.number if usual and _is_new(place) else None
+        self.row = place if usual and type(place) is tuple and all(map(_is_new, place)) else None
         self.nothing: list[Buffer | None] = [None] * len(capture.shapes)
         self.grad, self.autocast, self.count = True, state.autocast, -1
         self.forms: list[tuple[Any, ...]] = []  # (shape, dtype, strides), or (None, None, value)
@@ -296,13 +308,15 @@ class Replay:
                         t.copy_(self._wrap(root, results))
                 else:
                     _assign(t._storage, results[root])
+            fill = Filling(lambda root: self._wrap(root, results), given, self.reach.tensors)
+            returned = None if self.one is not None or self.row is not None else fill(c.result)
             if self.others:
-                self._put(results)
+                self._put(fill, results)
         if self.one is not None:
             return self._wrap(self.one, results)
         if self.row is not None:
             return tuple([self._wrap(p.number, results) for p in self.row])
-        return self._give(c.result, results, given)
+        return returned
 
     def _once(self, groups: _Groups, buffers: Sequence[Buffer]) -> Once | None:
         """What need not be computed again in this call, if there is something."""
@@ -322,18 +336,24 @@ class Replay:
                 return None
         return standing.once if standing.look(groups, buffers) else None
 
-    def _put(self, results: list[Buffer]) -> None:
-        """Gradients, and tensors that the function put into reached places."""
+    def _put(self, fill: Filling, results: list[Buffer]) -> None:
+        """Gradients, and what the function put into reached places."""
         reach = self.reach
         gradients: dict[int, Core] = {}  # by the id of the one before
-        for kind, root, where in self.others:
-            if kind == "grad":
-                old, where._grad = where._grad, self._wrap(root, results)
-                gradients[id(old)] = where._grad
-            else:
+        for kind, what, where in self.others:
+            new = type(what) is Returned and what.kind == "result" and not self.shared_results
+            value = self._wrap(what.number, results) if new else fill(what)
+            if kind == "slot":
                 container, k = where
-                container[k] = self._wrap(root, results)
-                reach.stale = True
+                if container.get(k, MISSING) is not value:
+                    put(container, k, value)
+                    reach.stale = True
+            elif value is None:
+                reach.stale = reach.stale or where._grad is not None
+                where._grad = None
+            else:
+                old, where._grad = where._grad, value
+                gradients[id(old)] = value
         if gradients:
             reach.new_gradients(gradients)
 
@@ -341,19 +361,9 @@ class Replay:
         shape, dtype = self.capture.shapes[root]
         return Tensor._make(Storage(shape, dtype, None, results[root]))
 
-    def _give(self, value: Any, results: list[Buffer], given: Sequence[Core]) -> Any:
-        """The returned value with this call's tensors in it."""
-        if type(value) is Returned:
-            if value.kind == "result":
-                return self._wrap(value.number, results)
-            return (given if value.kind == "argument" else self.reach.tensors)[value.number]
-        if isinstance(value, tuple) and hasattr(value, "_fields"):
-            return type(value)(*(self._give(v, results, given) for v in value))
-        if isinstance(value, list | tuple):
-            return type(value)(self._give(v, results, given) for v in value)
-        if isinstance(value, dict):
-            return {k: self._give(v, results, given) for k, v in value.items()}
-        return value
+
+def _is_new(place: Any) -> bool:
+    return type(place) is Returned and place.kind == "result"
 
 
 def _donated(t: Core, buffers: list[Buffer | None], at: int) -> Buffer | None:

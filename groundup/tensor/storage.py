@@ -38,6 +38,8 @@ _HALF = (float16, bfloat16)  # memoryview has no format for these
 class Tracer(Protocol):
     """What `jit` hangs in while it captures a function."""
 
+    numbers: bool  # an optimizer's were asked for
+
     def read(self, storage: Storage) -> Node | None:
         """Called before a storage's value enters an expression; may give another node for it."""
 
