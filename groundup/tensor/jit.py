@@ -28,7 +28,7 @@ from . import door
 from . import storage as store
 from .arguments import Arguments, axes_of, look_through, memory_view, view_of, with_proxies
 from .arguments import refuse_changes as refuse_changed_arguments
-from .backward import targets
+from .backward import flowing
 from .core import Core, force
 from .effects import Before, Places, Returned
 from .engine import step_by_step
@@ -305,10 +305,10 @@ class Jit(Generic[P, R]):
         roots: list[Node] = []
         outputs: list[Output] = []
 
-        ours = {id(t) for t in proxies.values() if t._leaf is not None}
+        ours = {t._leaf for t in proxies.values()} - {None}
 
         def root(node: Node) -> int:
-            if ours and node.tracked and any(id(t) in ours for t in targets(node).values()):
+            if ours and any(n.op == "leaf" and n.arg in ours for n in flowing([node])):
                 raise _HistoryMatters
             roots.append(ir.detach(node))
             return len(roots) - 1
