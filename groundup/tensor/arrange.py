@@ -325,6 +325,30 @@ def _positions(a: Core) -> Tensor:
     return shape.reshape(arange(int(product(a._shape))), a._shape)
 
 
+def with_diagonal(a: Core, value: Any, wrap: bool) -> Tensor:
+    """x with one number on its diagonal i, i, …; wrap: on after each row that is left out."""
+    from .create import arange
+
+    if a.ndim < 2 or (a.ndim > 2 and len(set(a._shape)) > 1):
+        raise ShapeError(
+            "fill_diagonal_: a tensor of at least two axes, of more than two all of one size"
+            + lined_up(shape=a._shape) + at_line()
+        )  # fmt: skip
+    if isinstance(value, Core) and value.ndim:
+        raise ShapeError("fill_diagonal_ takes one number" + lined_up(value=value._shape)
+                         + at_line())  # fmt: skip
+    first, *others = (
+        shape.reshape(arange(int(n)), *(-1 if e == d else 1 for e in range(a.ndim)))
+        for d, n in enumerate(a._shape)
+    )
+    if wrap and a.ndim == 2:
+        first = pw.binary("mod", first, int(a._shape[1]) + 1)
+    on = pw.binary("eq", first, others[0])
+    for other in others[1:]:
+        on = pw.binary("and", on, pw.binary("eq", first, other))
+    return pw.masked_fill(a, on, value)
+
+
 def diagonal_scatter(
     a: Core, source: Core, offset: int = 0, dim1: int = 0, dim2: int = 1
 ) -> Tensor:

@@ -187,7 +187,9 @@ def histc(a: Core, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     place = pw.floor(pw.binary("div", pw.binary("mul", pw.binary("sub", x, low), bins),
                                high - low))  # fmt: skip
     place = pw.cast(pw.clamp(pw.where(inside, place, 0.0), 0, bins - 1), dt.int64)
-    return index_add(zeros(bins, dtype=a.dtype), 0, place, pw.cast(inside, a.dtype))
+    # Counted as integers: float32 stops at 2²⁴.
+    counts = index_add(zeros(bins, dtype=dt.int64), 0, place, pw.cast(inside, dt.int64))
+    return pw.cast(counts, a.dtype)
 
 
 def _range(name: str, a: Core, low: float, high: float, room: float) -> tuple[float, float]:
@@ -238,13 +240,14 @@ def histogram(
     inside = pw.binary("and", pw.binary("le", first, x), pw.binary("le", x, last))
     place = pw.binary("sub", _count_below(edges, x, True), 1)
     place = pw.clamp(pw.where(inside, place, 0), 0, count - 1)
-    own: Core = pw.cast(inside, a.dtype)
+    own: Core = pw.cast(inside, dt.int64)  # counted as integers: float32 stops at 2²⁴
     if weight is not None:
         if weight._shape != a._shape:
             raise ShapeError("histogram: one weight for each element"
                              + lined_up(x=a._shape, weight=weight._shape) + at_line())  # fmt: skip
         own = pw.where(inside, shape.reshape(plain(weight), -1), 0.0)
-    hist = index_add(zeros(count, dtype=a.dtype), 0, place, own)
+    hist: Core = index_add(zeros(count, dtype=own.dtype), 0, place, own)
+    hist = pw.cast(hist, a.dtype)
     if density:
         lengths = pw.binary("sub", shape.narrow(edges, 0, 1, count),
                             shape.narrow(edges, 0, 0, count))  # fmt: skip

@@ -22,12 +22,14 @@ from .data import storage_from_data
 from .drawn import Drawn
 from .errors import GradError, ShapeError, at_line, check_dim, lined_up
 from .hooks import RemovableHandle
+from .inplace import InPlace
 from .matrices import Matrices
 from .methods import Methods
 from .mode import no_grad
 from .numeric import Numeric
 from .outward import Outward
 from .reductions import Reductions
+from .renamed import Renamed
 from .storage import Storage
 from .structural import Structural
 from .write import overwrite
@@ -47,7 +49,8 @@ if TYPE_CHECKING:
 
 
 class Tensor(
-    Methods, Reductions, Along, Matrices, Conversions, Numeric, Structural, Parts, Drawn, Outward
+    Methods, Reductions, Along, Matrices, Conversions, Numeric, Structural, Parts, Drawn, Outward,
+    Renamed, InPlace,
 ):
     """A multi-dimensional array whose operations are recorded and computed when asked for.
 

@@ -1,0 +1,212 @@
+"""PyTorch's second names and in-place forms: each does what its other name, or its form without _,
+does, and what torch does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import groundup as gu
+from groundup.tensor.inplace import InPlace
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.peers
+
+A = np.array([[0.3, -0.7, 0.5], [0.9, 0.25, -0.1]])
+B = np.array([[0.5, 0.6, -0.2], [0.75, -0.5, 0.4]])
+N = np.array([[6, -4, 3], [8, 5, -9]])
+J = np.array([[2, 3, 1], [2, 3, 4]])
+
+
+# No form of another method: it is one by itself, or refused.
+OWN = ("fill_diagonal_", "resize_", "resize_as_")
+
+
+def words(text: str) -> list[str]:
+    """The names in a text."""
+    return text.split()
+
+
+ONE = words("""
+acos_ asin_ asinh_ atan_ ceil_ cos_ cosh_ deg2rad_ digamma_ erf_ erfc_ erfinv_ exp2_ expm1_
+frac_ i0_ lgamma_ nan_to_num_ rad2deg_ reciprocal_ sgn_ sign_ sin_ sinc_ sinh_ square_ tan_ trunc_
+arcsin_ arccos_ arctan_ arcsinh_ fix_ absolute_ negative_ logical_not_ tril_ triu_ conj_physical_
+absolute negative fix arccos arcsin arcsinh arctan""")
+POSITIVE = words("log_ log10_ log1p_ log2_ rsqrt_ logit_ acosh_ arccosh_ atanh_ arctanh_")
+TWO = words("""
+atan2_ arctan2_ copysign_ float_power_ floor_divide_ fmod_ remainder_ heaviside_ hypot_
+xlogy_ nextafter_ eq_ ne_ lt_ le_ gt_ ge_ not_equal_ less_ less_equal_ greater_ greater_equal_
+divide_ true_divide_ multiply_ subtract_ logical_and_ logical_or_ logical_xor_ arctan2 divide
+multiply subtract greater greater_equal less less_equal not_equal nextafter true_divide""")
+WHOLE = words("""
+gcd_ lcm_ bitwise_and_ bitwise_or_ bitwise_xor_ bitwise_left_shift_ bitwise_right_shift_
+remainder_ floor_divide_ fmod_""")
+
+
+def same(ours: Any, theirs: Any) -> None:
+    assert str(theirs.dtype) == f"torch.{ours.dtype.name.rstrip('_')}"
+    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-11, atol=1e-13)
+
+
+def compared(name: str, a: Any, *args: Any, **options: Any) -> None:
+    def given(lib: Any) -> list[Any]:
+        return [lib.from_numpy(v.copy()) if isinstance(v, np.ndarray) else v for v in args]
+
+    x, y = gu.from_numpy(a.copy()), torch.from_numpy(a.copy())
+    ours = getattr(x, name)(*given(gu), **options)
+    theirs = getattr(y, name)(*given(torch), **options)
+    same(ours, theirs)
+    if name.endswith("_"):
+        assert ours is x
+        same(x, y)
+
+
+@pytest.mark.parametrize("name", ONE)
+def test_of_one_number(name: str) -> None:
+    compared(name, A)
+
+
+@pytest.mark.parametrize("name", POSITIVE)
+def test_of_one_number_of_a_domain(name: str) -> None:
+    compared(name, np.abs(A) + (1 if "cosh" in name else 0))
+
+
+@pytest.mark.parametrize("name", TWO)
+def test_of_two_numbers(name: str) -> None:
+    compared(name, np.abs(A) if "power" in name or "xlogy" in name else A, np.abs(B))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_of_whole_numbers(name: str) -> None:
+    compared(name, N, J)
+
+
+def test_of_whole_tensors() -> None:
+    m = np.arange(9.0).reshape(3, 3)
+    compared("addmm_", A, A @ m, m, beta=0.5, alpha=2)
+    compared("addmv_", A[:, 0].copy(), A, B[0].copy())
+    compared("addr_", A, A[:, 0].copy(), B[0].copy())
+    compared("addbmm_", A, np.stack([A, B]), np.stack([m, m]))
+    compared("baddbmm_", np.stack([A, B]), np.stack([A, B]), np.stack([m, m]))
+    compared("cumsum_", A, 1)
+    compared("cumprod_", A, 0)
+    compared("renorm_", A, 2, 0, 0.5)
+    compared("mvlgamma_", A + 3, 2)
+    compared("polygamma_", np.abs(A), 2)
+    compared("polygamma", np.abs(A), 2)
+    compared("clip_", A, -0.2, 0.4)
+    compared("clip", A, -0.2, 0.4)
+    compared("ldexp_", A, J)
+    compared("bitwise_not_", N)
+    compared("index_copy_", A, 1, np.array([2, 0]), B[:, :2].copy())
+    compared("index_fill_", A, 1, np.array([2, 0]), 5.0)
+    compared("index_reduce_", A, 1, np.array([2, 0]), B[:, :2].copy(), "prod")
+    compared("scatter_reduce_", A, 1, J % 3, B, "amax")
+    compared("masked_scatter_", A, A > 0, B)
+    compared("put_", A, np.array([5, 0]), np.array([7.0, 8.0]))
+    compared("fill_diagonal_", A, 4.0)
+    compared("fill_diagonal_", np.zeros((7, 2)), 4.0, wrap=True)
+    compared("fill_diagonal_", np.zeros((3, 3, 3)), 4.0)
+    compared("narrow_copy", A, 1, 1, 2)
+    compared("moveaxis", np.stack([A, B]), 0, 2)
+    compared("swapdims", A, 0, 1)
+    compared("adjoint", A)
+    compared("ger", A[0].copy(), B[0].copy())
+
+
+def test_a_result_of_another_kind_is_not_written() -> None:
+    x = gu.arange(3)
+    with pytest.raises(TypeError, match="cannot be written in place"):
+        x.sin_()
+    with pytest.raises(gu.ShapeError):
+        gu.ones(1).add_(gu.ones(2))
+    with pytest.raises(gu.GradError, match="into a leaf"):
+        gu.ones(2, requires_grad=True).log_()
+    y = gu.ones(2, requires_grad=True)
+    z = (y * 2).log_()
+    z.sum().backward()
+    assert y.grad is not None and y.grad.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("name", ["squeeze_", "unsqueeze_", "t_", "transpose_", "resize_"])
+def test_forms_that_would_change_the_shape_say_what_to_write(name: str) -> None:
+    with pytest.raises(NotImplementedError, match=r"keeps its shape for life.*write x = x\."):
+        getattr(gu.ones(2, 2), name)()
+
+
+def test_every_form_has_the_method_that_it_writes() -> None:
+    for name in vars(InPlace):
+        if name.endswith("_") and not name.startswith("_"):
+            assert hasattr(gu.Tensor, name[:-1]) or name in OWN, name
+
+
+def test_questions() -> None:
+    x = gu.tensor([2.0])
+    assert gu.is_tensor(x) and gu.is_floating_point(x) and x.is_nonzero() and x.ndimension() == 1
+    assert gu.is_signed(x) and not gu.is_signed(x.bool()) and x.is_same_size(gu.ones(1))
+    assert gu.can_cast(gu.int64, gu.float32) and not gu.can_cast(gu.float32, gu.bool)
+    types = words("uint8 int8 int16 int32 int64 float16 float32 float64 bool")
+    for a in types:
+        for b in types:
+            theirs = torch.can_cast(getattr(torch, a), getattr(torch, b))
+            assert gu.can_cast(getattr(gu, a), getattr(gu, b)) == theirs, (a, b)
+    assert gu.broadcast_shapes((2, 1), 3) == (2, 3)
+    with pytest.raises(gu.ShapeError):
+        gu.broadcast_shapes((2,), (3,))
+    with pytest.raises(RuntimeError):
+        gu.ones(2).is_nonzero()
+
+
+def test_others_of_a_kind() -> None:
+    x = gu.ones(2, dtype=gu.float64)
+    assert x.new_tensor([1, 2]).dtype is gu.float64 and x.new_tensor(x) is not x
+    assert x.new_empty((2, 3), dtype=gu.int8).dtype is gu.int8
+    assert gu.asarray(x) is x and gu.asarray(x, copy=True) is not x
+    with pytest.raises(ValueError, match="copy=False"):
+        gu.asarray([1], copy=False)
+
+
+FLOATS = {
+    "float32": (np.uint32, np.float32), "float64": (np.uint64, np.float64),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FLOATS)
+def test_digits_of_any_float(kind: str) -> None:
+    """frexp and nextafter, bit for bit: of random bits, powers of two, subnormals, the ends."""
+    bits, real = FLOATS[kind]
+    info, rng = np.finfo(real), np.random.default_rng(0)
+    some = rng.integers(0, np.iinfo(bits).max, 2000, dtype=bits).view(real)
+    powers = real(2.0) ** np.arange(info.minexp - info.nmant, info.maxexp).astype(real)
+    edges = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, info.max, -info.max, info.tiny,
+                      info.smallest_subnormal], real)  # fmt: skip
+    x = np.concatenate([some, powers, -powers, edges])
+    y = rng.permutation(x)
+    with np.errstate(all="ignore"):
+        mantissa, exponent = np.frexp(x)
+        after = np.nextafter(x, y)
+    m, e = gu.frexp(gu.from_numpy(x))
+    np.testing.assert_array_equal(m.numpy(), mantissa)
+    finite = np.isfinite(x)
+    np.testing.assert_array_equal(e.numpy()[finite], exponent[finite])
+    ours = gu.nextafter(gu.from_numpy(x), gu.from_numpy(y)).numpy()
+    np.testing.assert_array_equal(ours, after)
+    known = ~np.isnan(after)
+    np.testing.assert_array_equal(np.signbit(ours)[known], np.signbit(after)[known])
+
+
+def test_the_derivative_of_a_mantissa() -> None:
+    x = gu.tensor([8.0, -3.0], requires_grad=True)
+    gu.frexp(x).mantissa.sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [1 / 16, 1 / 4]
+
+
+@pytest.mark.slow
+def test_counts_do_not_stop_at_the_digits_of_float32(engine: str) -> None:
+    if engine == "python":
+        return
+    x = gu.zeros((1 << 24) + 3)
+    assert gu.histc(x, 2, min=-1, max=1).tolist() == [0.0, float((1 << 24) + 4)]
+    assert gu.histogram(x, 2, range=(-1, 1)).hist.tolist() == [0.0, float((1 << 24) + 4)]
