@@ -10,14 +10,6 @@ _REASONS: dict[str, str] = {
     "decompositions with complex results are not built yet": """
         linalg.eig linalg.eigvals
     """,
-    "windowed Fourier transforms are not built yet": """
-        stft istft
-    """,
-    "Fourier transforms (gu.fft) are not mapped yet": """
-        fft.fft fft.fft2 fft.fftn fft.hfft fft.hfft2 fft.hfftn fft.rfft fft.rfft2 fft.rfftn
-        fft.ifft fft.ifft2 fft.ifftn fft.ihfft fft.ihfft2 fft.ihfftn fft.irfft fft.irfft2
-        fft.irfftn fft.fftshift fft.ifftshift
-    """,
     "sparse tensors are out of scope": "sparse.sampled_addmm sparse.mm:reduce to_sparse",
     "products of 8-bit floats for one make of processor are out of scope":
         "torch._scaled_mm_v2 torch._scaled_mm",

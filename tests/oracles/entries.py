@@ -22,7 +22,8 @@ from .matrices import words
 
 # gu.<name>
 FUNCTIONS = words("""
-randn randn_like rand_like randint randint_like normal empty_like empty multinomial bernoulli
+randn randn_like rand_like randint randint_like normal stft istft empty_like empty multinomial
+bernoulli
 abs acos acosh add arange clamp_max clamp_min mul sub addmm addmv addbmm baddbmm dot vdot bmm mv
 addr addcmul addcdiv asin asinh atan atan2 atanh allclose broadcast_to broadcast_tensors
 block_diag bitwise_not bitwise_left_shift bitwise_right_shift combinations cartesian_prod cdist
@@ -256,8 +257,13 @@ def _first(sample: Any, name: str, default: float) -> float:
 
 # Whose gradients are not compared, and why.
 WRONG_THERE: dict[str, str] = {
+    "istft": "the list's windows are views made without grad mode: torch has no derivative by them"
+    " (tests/fft/test_short.py compares those by windows that are leaves)",
     "as_strided_scatter": "torch gives the derivative to the elements that were replaced",
 }
+
+# Entries, by the beginnings of their names, whose samples of complex numbers are run, too.
+COMPLEX = ("fft.", "stft", "istft")
 
 # Error inputs that are no errors here, on purpose: a Python number stands for a tensor on either
 # side of these.
@@ -286,6 +292,8 @@ def function(name: str, variant: str) -> Callable[..., Any] | None:
         return _method(name)
     if name.startswith("nn.functional.") and name[14:] in LAYERS:
         return getattr(F, name[14:], None)
+    if name.startswith("fft."):
+        return getattr(gu.fft, name[4:], None)
     if name.startswith("signal.windows."):
         return getattr(windows, name[15:], None)
     if name.startswith("special.") and "polynomial" in name:

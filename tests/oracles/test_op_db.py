@@ -17,7 +17,7 @@ import groundup as gu
 
 from . import harness
 from .absent import ABSENT
-from .entries import NUMBERS, RANDOM, SHAPED, WRONG_THERE, function, tolerance
+from .entries import COMPLEX, NUMBERS, RANDOM, SHAPED, WRONG_THERE, function, tolerance
 from .matrices import INVARIANT
 
 pytestmark = pytest.mark.peers
@@ -45,11 +45,15 @@ MAPPED = [k for k, op in entries().items() if function(op.name, op.variant_test_
 
 
 def types(op: Any) -> list[str]:
-    """The types an entry is tried in: floating ones, or where it has none, int64 and bool."""
+    """The types an entry is tried in: floating ones, or where it has none, int64 and bool; complex
+    ones where entries.py says so, or the entry has nothing else."""
     import torch
 
     floating = [k for k in ("float64", "float32") if getattr(torch, k) in op.dtypes]
-    return floating or [k for k in ("int64", "bool") if getattr(torch, k) in op.dtypes]
+    found = floating or [k for k in ("int64", "bool") if getattr(torch, k) in op.dtypes]
+    if not found or op.name.startswith(COMPLEX):
+        found += [k for k in ("complex128", "complex64") if getattr(torch, k) in op.dtypes]
+    return found
 
 
 def run(key: str, every: bool) -> None:
@@ -62,7 +66,8 @@ def run(key: str, every: bool) -> None:
     room = tolerance(op.name)
     wrong: list[str] = []
     for kind in types(op):
-        grad = kind == "float64" and op.supports_autograd and op.name not in WRONG_THERE
+        exact = kind in ("float64", "complex128")
+        grad = exact and op.supports_autograd and op.name not in WRONG_THERE
         taken = 0
         for number, sample in harness.samples(op, getattr(torch, kind), grad):
             if not (every or harness.chosen(key, kind, number)):
