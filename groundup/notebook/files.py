@@ -31,6 +31,9 @@ class Cell:
     def __str__(self) -> str:
         return f"{self.notebook}, cell {self.number}"
 
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
     @property
     def is_code(self) -> bool:
         """Does it hold code (or text)?"""

@@ -17,10 +17,10 @@ from typing import Any
 from groundup.tensor.errors import at_line
 
 from . import rules
-from .compare import check, gradients
+from .compare import Disagreement, check, gradients
 from .contracts import battery
 from .names import is_library
-from .rules import Rules, names_by_key
+from .rules import NotBuiltYet, Rules, names_by_key
 from .table import PIECES, piece_of
 from .tree import Tree
 from .trials import library, trials
@@ -77,6 +77,9 @@ class Game:
     NotBuiltYet, until `unlock` has compared yours with the library's. What the library calls by
     itself inside something that is allowed is allowed.
     """
+
+    NotBuiltYet = NotBuiltYet
+    Disagreement = Disagreement
 
     def __init__(self) -> None:
         self._games: list[tuple[Rules, int]] = []
@@ -192,9 +195,10 @@ class Game:
         here = self._games[-1][0]
         here.open(key)
         before = f" (The course builds it of {', '.join(closed)}.)" if closed else ""
+        others = ("Indexed.", "array_api.")  # the same functions in other rooms
         names = [
-            n for n in names_by_key()[key]
-            if here.missing(n) == () and not n.startswith("Indexed.")
+            n for n in sorted(names_by_key()[key], key=lambda n: n.rpartition(".")[2] != key)
+            if here.missing(n) == () and not n.startswith(others)
         ]  # fmt: skip
         seconds = time.perf_counter() - start
         return Unlocked(key, len(inputs), seconds, gradient is not None, names, before)
