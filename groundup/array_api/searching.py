@@ -144,7 +144,7 @@ def unique_all(x: Tensor, /) -> UniqueAllResult:
     if not flat.numel():
         none = full((0,), 0)
         return UniqueAllResult(flat, none, none.reshape(tuple(x.shape)), none)
-    order = flat.argsort(0, stable=True)
+    order = _order(flat)
     values = flat.index_select(0, order)
     begins = values[1:].ne(values[:-1])
     starts = _with_zero((begins.nonzero(as_tuple=True)[0]) + 1)
@@ -158,6 +158,14 @@ def unique_all(x: Tensor, /) -> UniqueAllResult:
         inverse.reshape(tuple(x.shape)),
         ends - starts,
     )
+
+
+def _order(x: Tensor) -> Tensor:
+    """The positions of a vector's elements in order; complex ones by re, then by im."""
+    if not x.dtype.is_complex:
+        return x.argsort(0, stable=True)
+    by_im = (x.imag + 0.0).argsort(0, stable=True)  # + 0: −0 is 0
+    return by_im.index_select(0, (x.real + 0.0).index_select(0, by_im).argsort(0, stable=True))
 
 
 def _with_zero(x: Tensor) -> Tensor:

@@ -106,6 +106,8 @@ def same(got: Any, want: Any, where: str, exact: bool = True, ulps: float = 8) -
             numbers = ~np.isnan(there)
             signs = np.signbit(here[numbers]), np.signbit(there[numbers])
             np.testing.assert_array_equal(*signs, err_msg=f"signs of {where}")
+    elif there.dtype.kind in "biu":
+        np.testing.assert_array_equal(here, there, err_msg=where)
     else:
         eps = np.finfo(there.dtype).eps
         np.testing.assert_allclose(here, there, rtol=ulps * eps, atol=ulps * eps, err_msg=where)
