@@ -17,7 +17,12 @@ _ROOMS = (
     "array_api", "autodiff", "cli", "data", "datasets", "distributions", "emit", "glass", "ir",
     "nn", "notebook", "optim", "runtime", "schedule", "testing", "train", "vision",
 )  # fmt: skip
-_INNER = {"fft": "groundup.tensor.fft", "linalg": "groundup.tensor.linalg"}  # rooms inside another
+_INNER = {  # rooms inside another
+    "autograd": "groundup.tensor.autograd",
+    "fft": "groundup.tensor.fft",
+    "func": "groundup.nn.func",
+    "linalg": "groundup.tensor.linalg",
+}
 _GAME = ("game",)  # of `groundup.notebook.game`
 _GLASS = ("explain", "profile")  # the names of `groundup.glass` that are found here, too
 
@@ -81,6 +86,8 @@ if TYPE_CHECKING:
     from groundup import testing as testing
     from groundup import train as train
     from groundup import vision as vision
+    from groundup.nn import func as func
+    from groundup.tensor import autograd as autograd
     from groundup.tensor import fft as fft
     from groundup.tensor import linalg as linalg
 

@@ -14,7 +14,7 @@ ROOMS = [
     "array_api", "autodiff", "data", "datasets", "distributions", "emit", "glass", "ir", "nn",
     "notebook", "optim", "runtime", "schedule", "testing", "train", "vision",
 ]  # fmt: skip
-INNER = ["fft", "linalg"]
+INNER = {"autograd": "tensor", "fft": "tensor", "func": "nn", "linalg": "tensor"}
 # A function named as a room beside it: type checkers need to be told where it is made.
 MADE_IN = {
     "autocast": "autocast",
@@ -33,7 +33,8 @@ GLASS = ("explain", "profile")
 def main() -> None:
     head, mark, _ = TARGET.read_text().partition("if TYPE_CHECKING:\n")
     lines = [f"    from groundup import {room} as {room}" for room in ROOMS]
-    lines += [f"    from groundup.tensor import {room} as {room}" for room in INNER]
+    inner = sorted(INNER.items(), key=lambda item: item[1])
+    lines += [f"    from groundup.{floor} import {room} as {room}" for room, floor in inner]
     lines += ["", "    # isort: off", "    from groundup.tensor import ("]
     lines += [f"        {name} as {name}," for name in sorted({*names} - {*MADE_IN})]
     lines += ["    )"]
