@@ -11,9 +11,8 @@ import pytest
 
 import groundup as gu
 from groundup import Tensor, game, nn, testing
-from groundup.notebook.game import Disagreement, GameError, NotBuiltYet, names, table, trials
+from groundup.notebook.game import Disagreement, GameError, NotBuiltYet, names, rules, table, trials
 from groundup.notebook.game.inputs import built
-from groundup.notebook.game.rules import names_by_key
 from groundup.tensor import door
 
 from . import player
@@ -107,7 +106,7 @@ def test_every_public_name_has_a_place_in_the_table() -> None:
     listed = {name for piece in table.COURSE for name in piece.opens}
     assert listed - known - others == set()
     assert set(table.LAYERS) | set(table.WHOLE) <= known
-    for key, several in names_by_key().items():
+    for key, several in rules.names_by_key().items():
         assert several, f"{key} opens nothing"
 
 
@@ -123,7 +122,7 @@ def test_names_of_one_function_have_one_place() -> None:
         if inspect.isfunction(value):
             by_value.setdefault(id(value), set()).add(name)
     for several in by_value.values():
-        assert len({table.keys(name) for name in several}) == 1, several
+        assert len({rules.needed(name) for name in several}) == 1, several
 
 
 def works(result: Any, given: tuple[Any, ...]) -> bool:
@@ -144,7 +143,7 @@ def test_no_function_that_is_locked_can_be_called() -> None:
     reached, open_doors, unreached = 0, [], []
     with game():
         for name, value, _ in names.public():
-            if not table.keys(name) or name.startswith("Indexed."):
+            if not rules.needed(name) or name.startswith("Indexed."):
                 continue
             function = value.fget if isinstance(value, property) else value
             for args in [*made[:1] * inspect.isclass(function), *stock, *made]:

@@ -10,13 +10,13 @@ import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import lru_cache
-from types import FrameType
+from types import FrameType, FunctionType
 
 from groundup.tensor import door
 from groundup.tensor.errors import line_text
 
 from .names import Index, public
-from .table import COURSE, NOTEBOOKS, PIECES, Piece, keys, piece_of
+from .table import COURSE, NOTEBOOKS, PIECES, Piece, is_listed, keys, piece_of
 
 
 class NotBuiltYet(RuntimeError):
@@ -30,11 +30,32 @@ def index() -> Index:
 
 
 @lru_cache(maxsize=1)
+def _second_names() -> dict[str, str]:
+    """Of functions with several names (`absolute` is `abs`): the one that the table knows."""
+    groups: dict[int, dict[str, None]] = {}
+    for name, value, _ in public():
+        if isinstance(value, FunctionType):
+            groups.setdefault(id(value), {})[name] = None
+    found: dict[str, str] = {}
+    for group in groups.values():
+        listed = [name for name in group if is_listed(name)]
+        first = listed[0] if listed else min(group, key=lambda name: ("." in name, len(name), name))
+        if len(group) > 1:
+            found.update((name, first) for name in group if not is_listed(name))
+    return found
+
+
+def needed(name: str) -> tuple[str, ...] | None:
+    """The keys that a public name needs: `table.keys` of the name that it has there."""
+    return keys(_second_names().get(name, name))
+
+
+@lru_cache(maxsize=1)
 def names_by_key() -> dict[str, tuple[str, ...]]:
     """All keys, and the public names that need each."""
     found: dict[str, dict[str, None]] = {piece.key: {} for piece in COURSE}
     for name, _, _ in public():
-        for key in keys(name) or ():
+        for key in needed(name) or ():
             found.setdefault(key, {})[name] = None
     return {key: tuple(names) for key, names in found.items()}
 
@@ -52,13 +73,13 @@ def key_of(name: str) -> str:
     known = names_by_key()
     if plain in known:
         return plain
-    needed = keys(plain) if plain in _all_names() else None
-    if needed == ():
+    asked = needed(plain) if plain in _all_names() else None
+    if asked == ():
         raise KeyError(f"{name} is allowed from the start: there is nothing to unlock")
-    if needed is not None and len(needed) == 1:
-        return needed[0]
-    if needed is not None:
-        raise KeyError(f"{name} opens by itself once {' and '.join(needed)} are unlocked")
+    if asked is not None and len(asked) == 1:
+        return asked[0]
+    if asked is not None:
+        raise KeyError(f"{name} opens by itself once {' and '.join(asked)} are unlocked")
     near = get_close_matches(plain, sorted({*known, *_all_names()}), n=3)
     hint = f": did you mean {' or '.join(near)}?" if near else ""
     raise KeyError(f"groundup has no {name!r}{hint}")
@@ -86,8 +107,8 @@ class Rules:
 
     def missing(self, name: str) -> tuple[str, ...] | None:
         """The keys that a public name still needs; None for what is not public at all."""
-        needed = keys(name)
-        return None if needed is None else tuple(k for k in needed if k not in self.opened)
+        asked = needed(name)
+        return None if asked is None else tuple(k for k in asked if k not in self.opened)
 
     def watch(self) -> None:
         """Refuse what is not open yet: called at the door, by whatever the user's line has asked

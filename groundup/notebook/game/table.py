@@ -58,7 +58,8 @@ ALLOWED = _names(
     bool_ float16 float32 float64 short int8 int16 int32 int64 uint8 uint16 uint32 uint64
     complex64 complex128 item tolist numpy data realize result_type promote_types dtype
     zero fill copy frombuffer save load hann_window hamming_window blackman_window
-    bartlett_window kaiser_window asarray astype can_cast finfo iinfo isdtype to_device"""
+    bartlett_window kaiser_window asarray astype can_cast finfo iinfo isdtype to_device
+    scalar_tensor is_tensor is_nonzero is_signed is_same_size broadcast_shapes"""
     # random numbers
     """ rand randn randint randperm rand_like randn_like randint_like bernoulli multinomial normal
     manual_seed seed initial_seed get_rng_state set_rng_state Generator default_generator uniform
@@ -69,6 +70,7 @@ ALLOWED = _names(
     # shapes: views of the same memory
     """ view reshape view_as reshape_as flatten ravel unflatten permute transpose swapaxes t T mT
     unsqueeze squeeze expand expand_as broadcast_to broadcast_tensors movedim diagonal flip
+    moveaxis swapdims split_with_sizes unsafe_split unsafe_chunk adjoint
     as_strided unfold contiguous atleast_1d atleast_2d atleast_3d shape size dim ndim numel
     nelement stride storage_offset is_contiguous layout itemsize nbytes element_size device
     is_floating_point is_complex permute_dims matrix_transpose broadcast_arrays expand_dims"""
@@ -231,6 +233,12 @@ def keys(name: str) -> tuple[str, ...] | None:
     if room in ("optim", "init", "data", "train"):
         return (name if rest in PIECES else rest,)
     return (rest or name,)
+
+
+def is_listed(name: str) -> bool:
+    """Does the table know this name itself (or only the room that it lies in)?"""
+    known = (ALLOWED, ALLOWED_CLASSES, HOUSE, LAYERS, WHOLE, _OPENED)
+    return any(name in names for names in known)
 
 
 _FUNCTIONS = _names(
