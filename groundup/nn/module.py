@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from groundup.tensor import DType, Tensor, door, no_grad
+from groundup.tensor.hooks import RemovableHandle
+
+from .hooks import ModuleHooks
 
 Self = TypeVar("Self", bound="Module")
 
@@ -51,6 +54,7 @@ class Module:
 
     training: bool = True
     buffer_names: tuple[str, ...] = ()  # the attributes that are buffers, see register_buffer
+    _hooks: ModuleHooks | None = None
 
     def __init__(self) -> None:
         door.passing()
@@ -63,7 +67,55 @@ class Module:
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
+        if self._hooks is None:
+            return self.forward(*args, **kwargs)
+        return self._hooks.call(self, args, kwargs)
+
+    # ---- hooks -----------------------------------------------------------------------------
+
+    def _with_hooks(self) -> ModuleHooks:
+        if self._hooks is None:
+            self._hooks = ModuleHooks()
+        return self._hooks
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Have hook(module, args) called before each `forward`; what it gives, unless None, are the
+        arguments to go on with. with_kwargs: hook(module, args, kwargs), which gives both."""
+        return RemovableHandle(self._with_hooks().before, (hook, with_kwargs), prepend)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Have hook(module, args, result) called after each `forward`; what it gives, unless None,
+        is the result to go on with. with_kwargs: hook(module, args, kwargs, result).
+
+        >>> layer = nn.Linear(2, 3)
+        >>> shapes = []
+        >>> handle = layer.register_forward_hook(lambda m, args, y: shapes.append(y.shape))
+        >>> y = layer(gu.ones(4, 2))
+        >>> handle.remove()
+        >>> shapes
+        [(4, 3)]
+        """
+        return RemovableHandle(self._with_hooks().after, (hook, with_kwargs), prepend)
+
+    def register_full_backward_pre_hook(
+        self, hook: Callable[[Any, tuple[Any, ...]], Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Have hook(module, grad_output) called with the derivatives by the results of each call;
+        what it gives, unless None, are those to go on with."""
+        return RemovableHandle(self._with_hooks().backward_before, hook, prepend)
+
+    def register_full_backward_hook(
+        self, hook: Callable[[Any, tuple[Any, ...], tuple[Any, ...]], Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Have hook(module, grad_input, grad_output) called with the derivatives by arguments and
+        results of each call; what it gives, unless None, are those by the arguments to go on with.
+        Only tensors given by position are looked at; None stands for what is no tensor, and for a
+        result that nothing depends on."""
+        return RemovableHandle(self._with_hooks().backward, hook, prepend)
 
     def register_buffer(self, name: str, tensor: Tensor) -> None:
         """Keep a tensor that is saved and moved with the module, but not trained."""

@@ -7,14 +7,14 @@ where it has been used before, the node of its value is the place. Must not know
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from ..ir import node as ir
 from ..ir.node import Node
 from . import storage as store
-from .core import Core, Leaf, Paired, wrap
+from .core import Core, Leaf, Paired, operand, wrap
 from .errors import GradError, ShapeError, at_line, lined_up
 from .mode import Block
 
@@ -183,3 +183,41 @@ def _checked(result: Any, given: Core) -> Node:
             f"{result.dtype.name}; convert it with .to()" + at_line()
         )
     return result.node
+
+
+# ---- several tensors at once ---------------------------------------------------------------------
+
+Passing = Callable[[list[Any]], list[Any]]
+
+
+def passing(name: str, tensors: list[Any], seen: Passing) -> list[Any]:
+    """The same tensors, of which `seen` is given the derivatives once all that reach them are
+    known (None where there is none), and gives those to go on with."""
+    nodes = [operand(t) for t in tensors]
+    call = ir.call(_Pass(name, nodes, tensors, seen), nodes)
+    found = []
+    for k, (t, node) in enumerate(zip(tensors, nodes, strict=True)):
+        result = ir.result(ir.detach(node), call, k)
+        result.line = node.line
+        found.append(wrap(t, result, t))
+    return found
+
+
+class _Pass:
+    """The derivative of what gives back its operands; plain: the results in forward mode, which
+    passes no hook."""
+
+    linear = True
+
+    def __init__(self, name: str, nodes: list[Node], tensors: list[Any], seen: Passing) -> None:
+        self.name, self.plain, self.seen, self.like = name, nodes, seen, tensors
+
+    def __call__(self, call: Node, totals: Mapping[int, Node]) -> list[Node | None]:
+        given = [
+            _seen(totals[k], t) if k in totals else None for k, t in enumerate(self.like)
+        ]
+        found = self.seen(given)
+        return [
+            None if g is None else _checked(g, t)
+            for g, t in zip(found, self.like, strict=True)
+        ]
