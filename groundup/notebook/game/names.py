@@ -43,9 +43,9 @@ class Public(NamedTuple):
 
 def rooms() -> dict[str, str]:
     """The rooms whose public names are told apart, and how a user writes them."""
-    given: dict[str, tuple[str, ...]] = vars(gu)
+    given: dict[str, Any] = vars(gu)
     outer = {f"groundup.{room}": f"{room}." for room in given["_ROOMS"] if room not in _HOUSE}
-    inner = {f"groundup.tensor.{room}": f"{room}." for room in given["_INNER"]}
+    inner = {path: f"{room}." for room, path in given["_INNER"].items()}
     short = {"groundup.nn.functional": "F.", "groundup.nn.init": "init."}
     return {**outer, **short, **inner}
 

@@ -200,6 +200,8 @@ WHOLE = {
 
 PIECES = {piece.key: piece for piece in COURSE}
 _OPENED = {name: piece.key for piece in COURSE for name in piece.opens}
+# Rooms in which a name means another thing than the tensors' function of that name.
+_OWN_NAMES = ("nn", "optim", "init", "data", "train", "vision", "distributions")
 # Where what has no piece in the course would be built.
 _ROOM_NOTEBOOKS = {"optim.": "05", "data.": "08", "train.": "05"}
 
@@ -228,7 +230,9 @@ def keys(name: str) -> tuple[str, ...] | None:
         return keys(f"{room}.{rest.partition('.')[0]}")  # a method of a class
     if room + dot in ALLOWED_ROOMS:
         return ()
-    if room in ("F", "linalg", "array_api") and (rest in _OPENED or rest in ALLOWED):
+    if room == "autograd":
+        return ("autograd",)
+    if room not in _OWN_NAMES and (rest in _OPENED or rest in ALLOWED):
         return keys(rest)
     if room in ("optim", "init", "data", "train"):
         return (name if rest in PIECES else rest,)
