@@ -2,6 +2,7 @@
 operations. LLVM is loaded when the first function is compiled, not on import."""
 
 from .code import (
+    Address,
     CompileError,
     Source,
     all_functions,
@@ -21,6 +22,7 @@ __all__ = [
     "CompileError",
     "Program",
     "Source",
+    "Address",
     "all_functions",
     "allocate",
     "assembly",

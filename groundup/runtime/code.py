@@ -10,6 +10,7 @@ import itertools
 import re
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -19,12 +20,43 @@ OPT_LEVEL = 2
 
 lock = threading.RLock()  # of the memo
 llvm_lock = threading.RLock()  # of all that LLVM does; taken second
-_memo: dict[Any, tuple[int, ...]] = {}
-# A library is unloaded when its tracker dies. Ours live until the process ends, and then LLVM's
-# objects are not disposed of at all (llvmlite sees to that): a worker may still be in their code.
+_memo: dict[Any, tuple[int, ...]] = {}  # of `function` and `functions`, which stay loaded
+# Of all other code: whatever somebody holds the address of, and what was loaded last. A function
+# takes some 50 KB, and a program that meets new shapes for ever needs new ones for ever.
+_alive: weakref.WeakValueDictionary[Any, Address] = weakref.WeakValueDictionary()
+_latest: dict[Any, Address] = {}
+LATEST = 1024
+# A library is unloaded when its tracker dies, which may only be while LLVM does nothing else. When
+# the process ends, LLVM's objects are not disposed of at all (llvmlite sees to that): a worker may
+# still be in their code.
 _kept: list[object] = []
+_unused: list[object] = []
 _serial = itertools.count()  # LLVM takes a library's name only once, also when linking fails
-_stats: dict[str, float] = {"compiled": 0, "loaded_from_cache": 0, "compile_seconds": 0.0}
+_stats: dict[str, float] = {
+    "compiled": 0, "loaded_from_cache": 0, "compile_seconds": 0.0, "linked": 0,
+}  # fmt: skip
+
+
+class Library:
+    """Loaded code; unloaded some time after nobody holds an address in it."""
+
+    def __init__(self, tracker: object) -> None:
+        self.tracker = tracker
+
+    def __del__(self) -> None:
+        _unused.append(self.tracker)  # a collection may run this anywhere: no lock is taken
+
+
+class Address:
+    """Where a function lies (`int`), whose code is loaded for as long as this object lives."""
+
+    __slots__ = ("__weakref__", "_address", "_library")
+
+    def __init__(self, library: Library, address: int) -> None:
+        self._library, self._address = library, address
+
+    def __int__(self) -> int:
+        return self._address
 
 
 class CompileError(RuntimeError):
@@ -80,15 +112,24 @@ def functions(
         return found
 
 
-def all_functions(sources: Sequence[Source], opt: int = OPT_LEVEL) -> list[int]:
+def all_functions(sources: Sequence[Source], opt: int = OPT_LEVEL) -> list[Address]:
     """The addresses of many functions, compiled once each; what is not in the cache is compiled by
     several processes at once, if that pays. Raises CompileError."""
     keys = [(e, s.symbol) for e, s in zip(entries(sources, opt), sources)]
     with lock:
-        missing = {k: s for k, s in zip(keys, sources) if k not in _memo}
+        found = {key: _alive.get(key) for key in keys}
+        missing = {k: s for k, s in zip(keys, sources) if found[k] is None}
         for key, code in _objects(missing, opt).items():
-            _memo[key] = _loaded(code, missing[key].write, (key[1],), {})
-    return [_memo[key][0] for key in keys]
+            found[key] = _remembered(key, _loaded(code, missing[key].write, (key[1],), {})[0])
+    return [address for key in keys if (address := found[key]) is not None]
+
+
+def _remembered(key: Any, address: Address) -> Address:
+    """A new address among the latest."""
+    _alive[key] = _latest[key] = address
+    while len(_latest) > LATEST:
+        del _latest[next(iter(_latest))]
+    return address
 
 
 def entries(sources: Sequence[Source], opt: int = OPT_LEVEL) -> list[bytes]:
@@ -97,20 +138,25 @@ def entries(sources: Sequence[Source], opt: int = OPT_LEVEL) -> list[bytes]:
     return [cache.digest(host, str(opt), source.identity) for source in sources]
 
 
-def loaded(names: Sequence[bytes], symbol: str) -> list[int] | None:
+def loaded(names: Sequence[bytes], symbol: str) -> list[Address] | None:
     """The addresses of functions that the cache keeps under these names, all with one symbol; None
     if one of them is not there."""
     with lock:
+        known: dict[Any, Address] = {}
         found: dict[Any, bytes] = {}
-        for name in names:
-            if (name, symbol) not in _memo:
-                code = cache.load(name)
-                if code is None:
-                    return None
-                found[name, symbol] = code
-        _memo.update(_all_loaded(found, lambda key: ""))
+        for key in ((name, symbol) for name in names):
+            address = _alive.get(key)
+            if address is not None:
+                known[key] = address
+                continue
+            code = cache.load(key[0])
+            if code is None:
+                return None
+            found[key] = code
+        for key, addresses in _all_loaded(found, lambda key: "").items():
+            known[key] = _remembered(key, addresses[0])
         _stats["loaded_from_cache"] += len(found)
-        return [_memo[n, symbol][0] for n in names]
+        return [known[n, symbol] for n in names]
 
 
 def compile_object(ir_text: str, opt: int = OPT_LEVEL) -> bytes:
@@ -125,7 +171,8 @@ def assembly(ir_text: str, opt: int = OPT_LEVEL, comments: bool = False) -> str:
 
 
 def stats() -> dict[str, float]:
-    """`compiled` and `loaded_from_cache` objects so far, and `compile_seconds` spent on both."""
+    """`compiled` and `loaded_from_cache` objects so far, `compile_seconds` spent on both, and
+    functions `linked` into this process."""
     return dict(_stats)
 
 
@@ -179,14 +226,16 @@ def _objects(sources: Mapping[Any, Source], opt: int) -> dict[Any, bytes]:
 def _load(
     ir_text: str, opt: int, symbols: Sequence[str], imports: Mapping[str, int]
 ) -> tuple[int, ...]:
-    """Compile a text, and link it into this process."""
+    """Compile a text, and link it into this process for good."""
     source = Source(ir_text, lambda: ir_text, symbols[0])
-    return _loaded(_objects({0: source}, opt)[0], source.write, symbols, imports)
+    found = _loaded(_objects({0: source}, opt)[0], source.write, symbols, imports)
+    _kept.append(found)
+    return tuple(map(int, found))
 
 
 def _loaded(
     code: bytes, write: Callable[[], str], symbols: Sequence[str], imports: Mapping[str, int]
-) -> tuple[int, ...]:
+) -> tuple[Address, ...]:
     """Link object code into this process."""
     start = time.perf_counter()
     try:
@@ -199,10 +248,10 @@ def _loaded(
 
 def _all_loaded(
     codes: Mapping[Any, bytes], write: Callable[[Any], str]
-) -> dict[Any, tuple[int, ...]]:
+) -> dict[Any, tuple[Address, ...]]:
     """Link objects, each of which defines the symbol that its key ends with. As one library where
     each can be given a name of its own: that takes a third of the time."""
-    found: dict[Any, tuple[int, ...]] = {}
+    found: dict[Any, tuple[Address, ...]] = {}
     if len(codes) > 1:
         start = time.perf_counter()
         named = {key: _named(code, key[1], k) for k, (key, code) in enumerate(codes.items())}
@@ -225,30 +274,37 @@ def _named(code: bytes, symbol: str, number: int) -> tuple[str, bytes] | None:
     return name, code.replace(old, name.encode())
 
 
-def _link_all(named: Mapping[Any, tuple[str, bytes] | None]) -> dict[Any, tuple[int, ...]]:
+def _link_all(named: Mapping[Any, tuple[str, bytes] | None]) -> dict[Any, tuple[Address, ...]]:
     import llvmlite.binding as llvm
 
     with llvm_lock:
+        _unused.clear()
         builder = llvm.JITLibraryBuilder().add_current_process()
         for name, code in filter(None, named.values()):
             builder.add_object_img(code).export_symbol(name)
         tracker = builder.link(_jit(), f"code{next(_serial)}")
-        _kept.append(tracker)
-        return {key: (int(tracker[n[0]]),) for key, n in named.items() if n is not None}
+        library = Library(tracker)
+        _stats["linked"] += len(named)
+        return {
+            key: (Address(library, int(tracker[n[0]])),)
+            for key, n in named.items() if n is not None
+        }  # fmt: skip
 
 
-def _link(code: bytes, symbols: Sequence[str], imports: Mapping[str, int]) -> tuple[int, ...]:
+def _link(code: bytes, symbols: Sequence[str], imports: Mapping[str, int]) -> tuple[Address, ...]:
     import llvmlite.binding as llvm
 
     with llvm_lock:
+        _unused.clear()
         builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
         for symbol in symbols:
             builder.export_symbol(symbol)
         for symbol, address in imports.items():
             builder.import_symbol(symbol, address)
         tracker = builder.link(_jit(), f"code{next(_serial)}")
-        _kept.append(tracker)
-        return tuple(int(tracker[symbol]) for symbol in symbols)
+        library = Library(tracker)
+        _stats["linked"] += len(symbols)
+        return tuple(Address(library, int(tracker[symbol])) for symbol in symbols)
 
 
 @functools.cache

@@ -121,6 +121,20 @@ class Buffer:
             view = memoryview(view.tobytes())
         ctypes.memmove(self.address + offset, _address_of(view), view.nbytes)
 
+    def fill(self, pattern: bytes) -> None:
+        """Repeat some bytes from the start to the end."""
+        if self.readonly:
+            raise BufferError("this buffer wraps read-only memory")
+        if pattern.count(pattern[:1]) == len(pattern):
+            ctypes.memset(self.address, pattern[0], self.nbytes)
+            return
+        done = min(len(pattern), self.nbytes)
+        ctypes.memmove(self.address, pattern, done)
+        while done < self.nbytes:  # what is there is copied behind itself
+            more = min(done, self.nbytes - done)
+            ctypes.memmove(self.address + done, self.address, more)
+            done += more
+
     def _check(self, offset: int, count: int) -> None:
         if offset < 0 or count < 0 or offset + count > self.nbytes:
             raise IndexError(
@@ -168,9 +182,7 @@ def _more(size: int, nbytes: int, home: list[int]) -> int:
             try:
                 address, handle = system.current().map(wanted)
             except MemoryError as error:
-                raise MemoryError(
-                    f"{nbytes} bytes were asked for while {live} are live: {error}"
-                ) from None
+                raise MemoryError(_no_memory(nbytes, live, str(error))) from None
         _mapped += wanted
         if small:
             _chunks.append(handle)
@@ -178,6 +190,23 @@ def _more(size: int, nbytes: int, home: list[int]) -> int:
         else:
             _handles[address] = (size, handle)
         return address
+
+
+def _no_memory(nbytes: int, live: int, reason: str) -> str:
+    """What MemoryError says."""
+    if nbytes >= 1 << 63:
+        reason = "more than any address can reach; is a size or a shape wrong?"
+    return (
+        f"{nbytes} bytes ({_readable(nbytes)}) were asked for while {live} ({_readable(live)}) are "
+        f"live: {reason}"
+    )
+
+
+def _readable(nbytes: int) -> str:
+    """Bytes in the largest unit of which there is one."""
+    units = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+    power = min(max(0, nbytes.bit_length() - 1) // 10, len(units) - 1)
+    return f"{nbytes / 1024**power:.3g} {units[power]}"
 
 
 def _release(excess: int) -> None:

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable, Sequence
 
 from . import driver, memory, pool
+from .code import Address
 
 _HEADER = 8  # words: steps, table, status block, pool, threads (see driver.py), padding
 _STATUS = 8
@@ -47,6 +48,7 @@ class Program:
         "__weakref__",
         "_block",
         "_call",
+        "_functions",
         "_header",
         "_most",
         "_offsets",
@@ -56,7 +58,7 @@ class Program:
         "status_address",
     )
 
-    def __init__(self, steps: Sequence[tuple[int, Sequence[int], int]]) -> None:
+    def __init__(self, steps: Sequence[tuple[int | Address, Sequence[int], int]]) -> None:
         table = _HEADER + _STATUS
         start = table + 4 * len(steps)
         size = start + sum(len(words) for _, words, _ in steps)
@@ -65,6 +67,7 @@ class Program:
         block = (ctypes.c_int64 * size).from_buffer(self._storage.memoryview())
         block[:] = [0] * size
         self._offsets: list[tuple[int, int]] = []
+        self._functions = [function for function, _, _ in steps]  # an Address keeps its code loaded
         for index, (function, words, threads) in enumerate(steps):
             if not function:
                 raise ValueError(f"step {index} has no function: its address is {function!r}")
@@ -72,7 +75,7 @@ class Program:
                 raise ValueError(f"step {index} asks for {threads} threads; 0 means all, 1 one")
             chunks = CHUNKS if threads == 0 else 1
             record = table + 4 * index
-            block[record : record + 4] = [function, base + 8 * start, threads, chunks]
+            block[record : record + 4] = [int(function), base + 8 * start, threads, chunks]
             block[start : start + len(words)] = list(words)
             self._offsets.append((8 * start, len(words)))
             start += len(words)

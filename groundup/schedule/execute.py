@@ -7,7 +7,7 @@ from typing import Any
 
 from ..ir.node import Node
 from ..ir.outside import OutOfRange, sites_in
-from ..runtime import Buffer, pool
+from ..runtime import Buffer, code, pool
 from . import plan as plans
 from .plan import Plan
 from .signature import Signature
@@ -15,6 +15,7 @@ from .signature import Signature
 _plans: dict[Any, Plan] = {}
 MAX_STEPS = 1 << 14  # of all plans that are remembered; one takes about 10 KB
 LEAST = 64  # plans that are remembered, however many steps they have
+_CODE = 5  # what the code of a new kernel takes, in steps
 _steps = 0
 
 
@@ -60,9 +61,11 @@ def plan_for(
     key = (signature.key, wish)
     plan = _plans.get(key)
     if plan is None:
+        before = code.stats()["linked"]
         plan = Plan(signature, roots, wish, recall=True)
-        _steps += 1 + len(plan.steps)
+        plan.weight = 1 + len(plan.steps) + _CODE * int(code.stats()["linked"] - before)
+        _steps += plan.weight
         while len(_plans) >= LEAST and _steps > MAX_STEPS:
-            _steps -= 1 + len(_plans.pop(next(iter(_plans))).steps)
+            _steps -= _plans.pop(next(iter(_plans))).weight
         _plans[key] = plan
     return plan

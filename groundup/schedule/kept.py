@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ..emit import llvm
 from ..emit.fingerprint import code_of
-from ..runtime import Source, cache, entries, loaded, target
+from ..runtime import Address, Source, cache, entries, loaded, target
 from . import steps
 from .order import Slot
 from .signature import Signature
@@ -31,7 +31,7 @@ class Parts(NamedTuple):
     """What runs of a plan."""
 
     steps: list[Step]  # without kernels and groups
-    addresses: list[int]  # of the code of each
+    addresses: list[Address]  # of the code of each
     temps: list[Size]
     checks: list[Check]
     copies: list[tuple[int, int]]

@@ -43,7 +43,7 @@ from .windows import written_out
 if TYPE_CHECKING:
     from .once import Once
 
-_compiled: dict[Kernel, int] = {}
+_compiled: weakref.WeakValueDictionary[Kernel, runtime.Address] = weakref.WeakValueDictionary()
 ALIGN = 64
 SHARED = 1 << 20  # bytes: arenas up to this size are one block
 # Several orders are tried from so many bytes of temporaries on, up to so many steps (one takes
@@ -53,12 +53,14 @@ WORTH, MOST = 16 << 20, 4096
 THREADS = (1, pool.MAX_THREADS, 0)
 
 
-def compiled(kernels: Sequence[Kernel]) -> list[int]:
+def compiled(kernels: Sequence[Kernel]) -> list[runtime.Address]:
     """The addresses of kernels' code; equal kernels compile once, and new ones together."""
     mine = {id(k): k for k in kernels}  # equal layers share one object: few are compared
-    new = [k for k in dict.fromkeys(mine.values()) if k not in _compiled]
-    _compiled.update(zip(new, runtime.all_functions([_source(k) for k in new])))
-    addresses = {i: _compiled[k] for i, k in mine.items()}
+    found = {k: _compiled.get(k) for k in mine.values()}
+    new = [k for k, address in found.items() if address is None]
+    made = dict(zip(new, runtime.all_functions([_source(k) for k in new]), strict=True))
+    _compiled.update(made)
+    addresses = {i: found[k] or made[k] for i, k in mine.items()}
     return [addresses[id(k)] for k in kernels]
 
 
@@ -100,6 +102,7 @@ class Plan:
     holds what runs, not the expressions that it was made of.
     """
 
+    weight = 0  # of memory that it takes, among the plans that are remembered
     segmented = False  # is it the last of several, between which Python runs host operations?
 
     def __init__(

@@ -575,7 +575,7 @@ def _settled_at_once(s: Storage, pending: Node) -> bool:
         if size != 1:
             one = filled.read_bytes(0, s.dtype.itemsize)
             filled = allocate(max(1, int(size) * s.dtype.itemsize))
-            filled.write_bytes(one * int(size))
+            filled.fill(one)
         s.settle(pending, filled)
         return True
     return False

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import gc
+import weakref
 
 import pytest
 
-from groundup.runtime import CompileError, cache, code, target
+from groundup.runtime import CompileError, Program, allocate, cache, code, target
 
 
 def answer(value: int) -> str:
     return f"define i64 @answer() nounwind {{\n  ret i64 {value}\n}}\n"
 
 
-def call(address: int) -> int:
-    return int(ctypes.CFUNCTYPE(ctypes.c_int64)(address)())
+def call(address: int | code.Address) -> int:
+    return int(ctypes.CFUNCTYPE(ctypes.c_int64)(int(address))())
 
 
 def test_compiled_once_in_a_process_and_then_from_disk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +51,7 @@ def test_many_functions_are_named_by_what_determines_them(monkeypatch: pytest.Mo
     assert [call(a) for a in found] == numbers and found[0] == found[2]
     assert sorted(written) == [7, 8, 9]  # each once
     assert code.all_functions([source(9), source(7)]) == [found[3], found[0]]
-    monkeypatch.setattr(code, "_memo", {})
+    monkeypatch.setattr(code, "_alive", weakref.WeakValueDictionary())
     assert [call(a) for a in code.all_functions([source(n) for n in numbers])] == numbers
     assert sorted(written) == [7, 8, 9]  # what is on the disk is not written
 
@@ -158,3 +160,44 @@ def test_uncached_code_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GROUNDUP_CACHE", "off")
     assert cache.directory() is None
     assert call(code.function(answer(12), "answer")) == 12
+
+
+def test_code_is_unloaded_that_nobody_can_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all that was ever loaded, what is held and the latest stay; the rest is found on disk."""
+    monkeypatch.setattr(code, "LATEST", 3)
+    monkeypatch.setattr(code, "_latest", {})
+
+    def one(n: int) -> code.Address:
+        (address,) = code.all_functions([code.Source(answer(n), lambda: answer(n), "answer")])
+        return address
+
+    held = one(3000)
+    libraries = [weakref.ref(one(3000 + n)._library) for n in range(1, 10)]
+    gc.collect()
+    assert [ref() is not None for ref in libraries] == [False] * 6 + [True] * 3
+    assert call(held) == 3000
+    compiled = code.stats()["compiled"]
+    assert [call(one(3000 + n)) for n in range(10)] == list(range(3000, 3010))
+    assert code.stats()["compiled"] == compiled
+    assert len(code._unused) <= 1  # LLVM is told when it loads the next
+
+
+def test_a_program_keeps_its_code() -> None:
+    text = """define void @store(ptr %args, i64 %chunk, i64 %chunks) {
+  %target = load ptr, ptr %args
+  store i64 77, ptr %target
+  ret void
+}"""
+    (address,) = code.all_functions([code.Source(text, lambda: text, "store")])
+    library = weakref.ref(address._library)
+    buffer = allocate(8)
+    program = Program([(address, [buffer.address], 1)])
+    del address
+    code._latest.clear()
+    gc.collect()
+    assert library() is not None
+    program.run()
+    assert buffer.read("<q") == (77,)
+    del program
+    gc.collect()
+    assert library() is None

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("GROUNDUP_COMPILE_WORKERS", "2")
     monkeypatch.setattr(workers, "_WORTH_STARTING", 0.0)
     monkeypatch.setattr(workers, "_WORTH_ASKING", 0.0)
-    monkeypatch.setattr(code, "_memo", {})
+    monkeypatch.setattr(code, "_alive", weakref.WeakValueDictionary())
     yield
     workers.end_all()
     assert not workers._started

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import pytest
 
@@ -33,8 +34,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Be a new process, as far as plans and code go."""
     monkeypatch.setattr(execute, "_plans", {})
-    monkeypatch.setattr(plan, "_compiled", {})
-    monkeypatch.setattr(code, "_memo", {})
+    monkeypatch.setattr(plan, "_compiled", WeakValueDictionary())
+    monkeypatch.setattr(code, "_alive", WeakValueDictionary())
 
 
 def unable(*_: Any) -> Any:
