@@ -192,6 +192,15 @@ def check_types(operation: str, a: DType, b: DType) -> None:
         )
 
 
+def check_fits(value: object, dtype: DType) -> None:
+    """Raise OverflowError for a Python integer that no integer type holds, beside one that is."""
+    if type(value) is int and dtype.is_int and not -(2**63) <= value < 2**64:
+        raise OverflowError(
+            f"{value} is more than 64 bits hold, and the operation is made in {dtype.name}; write "
+            f"float({value}), or convert the tensor with .double()" + at_line()
+        )
+
+
 def check_dim(operation: str, dim: int, ndim: int) -> int:
     """A dim counted from the front; 0-d tensors accept 0 and -1."""
     most = max(ndim, 1)

@@ -19,7 +19,7 @@ from ..ir.scalar import apply
 from ..ir.scalar import cast as cast_number
 from .arithmetic import SIGNS, check_operation, combine
 from .core import Core, Deferred, Paired, finish, operand, value_of
-from .errors import at_line, cannot_broadcast
+from .errors import at_line, cannot_broadcast, check_fits
 from .mode import state
 from .storage import Storage
 from .view import Shape, same_size
@@ -168,6 +168,7 @@ def scalar(value: Any, dtype: DType) -> Node:
         )
     if not isinstance(value, int | float):
         raise TypeError(f"expected a Tensor or a number, not {type(value).__name__}" + at_line())
+    check_fits(value, dtype)
     return ir.const(value, dtype)
 
 
@@ -281,6 +282,8 @@ def folded(op: str, a: Any, b: Any, dtype: DType) -> Tensor | None:
     else:
         check_operation(op, dtype)
         if not (dtype.is_float and type(x) is float and type(y) is float) or dtype.bits < 64:
+            check_fits(x, dtype)
+            check_fits(y, dtype)
             x, y = cast_number(x, dtype), cast_number(y, dtype)
         value = apply(op, dtype, (x, y))
         if op in COMPARISONS:

@@ -446,6 +446,8 @@ def repeat(a: Core, *times: Any) -> Tensor:
             + lined_up(shape=a._shape, counts=counts)
             + at_line()
         )
+    if any(n < 0 for n in counts):
+        raise ShapeError(f"repeat: counts are 0 or more, not {shape_text(counts)}" + at_line())
     source = (1,) * lead + a._shape
     if isinstance(a, Paired):
         return a.over(lambda p: repeat(p, *counts, 1))
@@ -479,7 +481,8 @@ def triangle(a: Core, diagonal: int, upper: bool) -> Tensor:
     if isinstance(a, Paired):
         return a.over(lambda p: movedim(triangle(movedim(p, -1, 0), diagonal, upper), 0, -1))
     row, column = ir.out(a.ndim - 2), ir.out(a.ndim - 1)
-    limit = ir.alu("add", row, ir.index(diagonal))
+    far = 1 << 62  # no axis is as long
+    limit = ir.alu("add", row, ir.index(max(-far, min(int(diagonal), far))))
     keep = ir.alu("le", limit, column) if upper else ir.alu("le", column, limit)
     x = pw.read_at(operand(a), a._shape)
     return finish(ir.loops(a._shape, ir.where(keep, x, ir.const(0, x.dtype))), a)

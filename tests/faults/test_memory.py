@@ -295,3 +295,21 @@ def test_sizes_beyond_every_address(size: int) -> None:
     ):  # fmt: skip
         with pytest.raises((MemoryError, OverflowError, RuntimeError, ValueError, IndexError)):
             wrong()
+
+
+def test_numbers_that_no_type_holds() -> None:
+    x = gu.arange(3)
+    for wrong in (
+        lambda: x + 2**70, lambda: x < 2**70, lambda: x.clamp(-(2**70)), lambda: x * -(2**64),
+        lambda: gu.full((3,), 2**64), lambda: gu.tensor(3) + 2**70, lambda: x.fill_(2**70),
+        lambda: gu.tensor([2**70]), lambda: gu.where(x > 1, x, 2**70),
+        lambda: x.masked_fill(x > 1, 2**70),
+    ):  # fmt: skip
+        with pytest.raises(OverflowError):
+            wrong()
+    assert (x.double() + 2**70).tolist()[0] == 2.0**70
+    assert (x.to(gu.uint64) + (2**64 - 1)).tolist() == [2**64 - 1, 0, 1]
+    m = gu.ones(2, 2)
+    assert m.triu(2**70).tolist() == [[0, 0], [0, 0]] and m.tril(2**70).tolist() == m.tolist()
+    with pytest.raises(gu.ShapeError, match="counts are 0 or more"):
+        x.repeat(-1)

@@ -96,7 +96,8 @@ def test_memory_error_states_what_was_asked_and_what_is_live(
 ) -> None:
     keep = allocate(1 << 20)
     for nbytes in (1 << 60, 1 << 80):
-        with pytest.raises(MemoryError, match=rf"{nbytes} bytes .* were asked for while \d+ .* are live"):
+        said = rf"{nbytes} bytes .* were asked for while \d+ .* are live"
+        with pytest.raises(MemoryError, match=said):
             allocate(nbytes)
     assert keep.nbytes == 1 << 20
 
