@@ -105,6 +105,16 @@ LAWS = {
 }  # fmt: skip
 
 
+# The laws that CI runs; the others are marked slow.
+QUICK = ("Normal0", "Uniform5", "Gamma9", "StudentT11", "Bernoulli17", "Binomial20",
+         "Categorical26", "MultivariateNormal32")  # fmt: skip
+
+
+def cases(keys: Any) -> list[Any]:
+    """These laws as cases of a test, all but a few marked slow."""
+    return [pytest.param(k, marks=() if k in QUICK else pytest.mark.slow) for k in keys]
+
+
 def agree(ours: gu.Tensor, theirs: Any, a: list[gu.Tensor], b: list[Any], room: float) -> None:
     """Values, and gradients of Σ wᵢ·yᵢ by all parameters; these to 2e-9, for torch's trigamma,
     which the derivatives of digamma are, is right to nine digits."""
@@ -130,7 +140,7 @@ def agree(ours: gu.Tensor, theirs: Any, a: list[gu.Tensor], b: list[Any], room: 
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("key", LAWS)
+@pytest.mark.parametrize("key", cases(LAWS))
 def test_densities_and_moments_as_torchs(key: str) -> None:
     torch = pytest.importorskip("torch")
     law = LAWS[key]
@@ -182,7 +192,7 @@ def test_densities_and_moments_as_torchs(key: str) -> None:
     assert type(p).__name__ in repr(p)
 
 
-@pytest.mark.parametrize("key", [k for k, law in LAWS.items() if law.scipy])
+@pytest.mark.parametrize("key", cases(k for k, law in LAWS.items() if law.scipy))
 def test_draws_fit(key: str) -> None:
     law = LAWS[key]
     p, _ = law.ours()
@@ -193,6 +203,7 @@ def test_draws_fit(key: str) -> None:
     assert gu.equal(x, again)
 
 
+@pytest.mark.slow
 def test_draws_of_vectors_have_their_moments() -> None:
     for key, law in LAWS.items():
         p, _ = law.ours()
@@ -218,7 +229,7 @@ def test_draws_of_vectors_have_their_moments() -> None:
             )
 
 
-@pytest.mark.parametrize("key", [k for k in LAWS if getattr(D, LAWS[k].name).has_rsample])
+@pytest.mark.parametrize("key", cases(k for k in LAWS if getattr(D, LAWS[k].name).has_rsample))
 def test_draws_move_with_their_parameters(key: str) -> None:
     """d E[f(x)]/dθ by rsample's derivatives, f smooth, against finite differences of the mean over
     many draws of the same random words (of gamma's kin: of the expectation by quadrature)."""
@@ -295,7 +306,9 @@ PAIRS: list[tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] = [
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("case", range(len(PAIRS)))
+@pytest.mark.parametrize(
+    "case", [pytest.param(k, marks=pytest.mark.slow if k % 3 else ()) for k in range(len(PAIRS))]
+)
 def test_divergences_as_torchs(case: int) -> None:
     torch = pytest.importorskip("torch")
     make_p, make_q = PAIRS[case]
