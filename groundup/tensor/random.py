@@ -496,8 +496,21 @@ def integers(
 
 
 def bernoulli(p: Core, generator: Generator | None = None) -> Tensor:
-    """1 with probability p[…], else 0, in p's shape and type."""
+    """1 with probability p[…], else 0, in p's shape and type.
+
+    Raises ValueError for a p outside [0, 1] or NaN (in captured functions, 0 comes of NaN).
+
+    >>> gu.bernoulli(gu.tensor([0.0, 1.0])).tolist()
+    [0.0, 1.0]
+    """
     _floating("bernoulli", p.dtype)
+    if store.tracing() is None:
+        fine = pw.binary("and", pw.binary("le", 0.0, p), pw.binary("le", p, 1.0))
+        if not bool(fine.all().item()):
+            raise ValueError(
+                f"bernoulli: probabilities are from 0 to 1, everywhere in a tensor of shape "
+                f"{tuple(p._shape)}" + at_line()
+            )
     words, state = (generator or default_generator).draw(p._shape)
     kind = dt.float64 if p.dtype is dt.float64 else dt.float32
     probability = ir.cast(pw.read_at(value_of(p), p._shape), kind)

@@ -203,6 +203,9 @@ def test_counts_at_the_edges_and_their_errors() -> None:
         gu.binomial(gu.tensor([1.0]), gu.tensor([1.5]))
     with pytest.raises(TypeError, match="floating"):
         gu.poisson(gu.tensor([1]))
+    for wrong in (-0.1, 1.1, math.nan):
+        with pytest.raises(ValueError, match="bernoulli: probabilities"):
+            gu.bernoulli(gu.tensor([0.5, wrong]))
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.9, 1.0, 2.5, 1e4])
