@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import operator
 import pickle
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -44,6 +47,8 @@ REFUSED: list[Callable[[Tensor], Any]] = [
     lambda x: x.backward(), lambda x: gu.data.TensorDataset(x), lambda x: gu.vision.mlp(),
     lambda x: gu.datasets.load("mnist").loaders(), lambda x: nn.init.kaiming_normal_(x),
     lambda x: gu.jit(lambda y: y.exp())(x), lambda x: gu.cat([x, x]), lambda x: gu.autocast(),
+    lambda x: operator.imatmul(x, x), lambda x: functools.reduce(gu.matmul, [x, x]),
+    lambda x: x.__array_namespace__().exp(x), lambda x: getattr(x, "ex" + "p")(),
     lambda x: list(map(gu.sqrt, [x])), lambda x: gu.train.accuracy(x, x),
 ]  # fmt: skip
 
@@ -56,6 +61,30 @@ def test_what_is_not_built_is_refused(number: int) -> None:
         REFUSED[number](x)
     said = str(caught.value)
     assert "\n  meanwhile: " in said and "test_game.py:" in said
+
+
+def test_the_inside_is_no_way_around() -> None:
+    from groundup.tensor import pointwise
+
+    x = gu.ones(2)
+    with game(), pytest.raises(NotBuiltYet, match="unary is a part of groundup's inside"):
+        pointwise.unary(x, lambda value: value)
+
+
+def test_the_rules_hold_in_every_thread() -> None:
+    x, found = gu.ones(2), []
+
+    def work() -> None:
+        try:
+            x.exp()
+        except NotBuiltYet as error:
+            found.append(error)
+
+    with game():
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert len(found) == 1
 
 
 def test_the_error_names_notebook_way_and_line() -> None:
@@ -87,6 +116,7 @@ def test_all_that_the_lesson_allows_is_allowed() -> None:
     assert bool((z == z)[0, 0]) and str(z) and float(z[0, 0]) == z[0, 0].item()
     assert z.double().dtype is gu.float64 and pickle.loads(pickle.dumps(z)).shape == z.shape
     assert gu.jit(lambda a: a * 2 + 1)(y).tolist() == (y * 2 + 1).tolist()
+    assert x._repr_html_() and gu.Generator().manual_seed(1) is not None
     assert gu.explain(y * 2) is not None and y.storage_info() is not None
     testing.test_near(y * 1.0001, y)  # the tests may use what they need
     assert gu.rand(2).requires_grad_().detach().clone().requires_grad is False

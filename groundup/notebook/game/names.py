@@ -78,7 +78,7 @@ def _methods(kind: type, prefix: str) -> Iterator[Public]:
             if name in seen or _code(value) is None:
                 continue
             seen.add(name)
-            special = name.startswith("__") and name.endswith("__")
+            special = name.startswith(("__", "_repr_", "_ipython_")) and name.endswith("_")
             if special or not name.startswith("_"):
                 shown = plain(name)
                 if name == "grad":
@@ -92,8 +92,8 @@ def plain(name: str) -> str:
         return "operator"
     if name.strip("_") in ("matmul", "rmatmul", "imatmul"):
         return "matmul"
-    if name.startswith("__"):
-        return name
+    if name.startswith("_"):
+        return "__repr__" if name.startswith(("_repr_", "_ipython_")) else name
     return name.rstrip("_") or name
 
 
@@ -213,7 +213,8 @@ class Index:
         kind = given if isclass(given) else type(given)
         for base in kind.__mro__:
             if base in self._classes and base is not gu.Tensor:
-                return f"{self._classes[base]}.{code.co_name}"
+                name = self._classes[base]
+                return f"{name}.{code.co_name}" if "." in name else name
         # A class without a public name (that of captured functions, say): what makes it has one.
         makers = self._rooms.get(kind.__module__, set())
         return next(iter(makers)) if len(makers) == 1 else None

@@ -231,7 +231,7 @@ def keys(name: str) -> tuple[str, ...] | None:
     if room + dot in ALLOWED_ROOMS:
         return ()
     if room == "autograd":
-        return ("autograd",)
+        return () if rest in ALLOWED else ("autograd",)
     if room not in _OWN_NAMES and (rest in _OPENED or rest in ALLOWED):
         return keys(rest)
     if room in ("optim", "init", "data", "train"):
