@@ -277,10 +277,10 @@ def test_products(dtype: str) -> None:
     compare("linalg.cross", a, a[:1, ::-1], axis=-2, exact=exact, ulps=32)
 
 
-@pytest.mark.parametrize("dtype", REALS)
+@pytest.mark.parametrize("dtype", [*REALS, *COMPLEXES])
 def test_linear_algebra(dtype: str) -> None:
     a = sample(dtype, (2, 3, 3))
-    spd = a @ a.swapaxes(-1, -2) + 3 * np.eye(3, dtype=dtype)
+    spd = a @ a.conj().swapaxes(-1, -2) + 3 * np.eye(3, dtype=dtype)
     b = sample(dtype, (2, 3, 2), 1)
     near = {"exact": False, "ulps": 200.0}
     for name in ("det", "inv", "slogdet", "svdvals", "matrix_norm"):
@@ -294,11 +294,12 @@ def test_linear_algebra(dtype: str) -> None:
     compare("linalg.solve", spd, b[0], **near)
     compare("linalg.pinv", b, **near)
     compare("linalg.pinv", b, rtol=0.1, **near)
-    compare("linalg.pinv", b, rtol=np.array([0.01, 2.0], dtype), **near)
+    part = dtype.replace("complex64", "float32").replace("complex128", "float64")
+    compare("linalg.pinv", b, rtol=np.array([0.01, 2.0], part), **near)
     compare("linalg.matrix_power", spd, -2, **near)
     compare("linalg.matrix_power", a, 3, **near)
     compare("linalg.matrix_rank", b)
-    compare("linalg.matrix_rank", spd, rtol=np.array([0.5, 0.01], dtype))
+    compare("linalg.matrix_rank", spd, rtol=np.array([0.5, 0.01], part))
     for ord in (1, -1, 2, -2, np.inf, -np.inf, "fro", "nuc"):
         compare("linalg.matrix_norm", a, ord=ord, keepdims=True, **near)
     for ord in (0, 1, 2, 3, -1, np.inf, -np.inf):
@@ -321,6 +322,9 @@ def test_linear_algebra(dtype: str) -> None:
     np.testing.assert_allclose(np.asarray(q @ r), b, atol=1e-5)
     u, s, vh = xp.linalg.svd(x, full_matrices=False)
     np.testing.assert_allclose(np.asarray((u * s.unsqueeze(-2)) @ vh), b, atol=1e-5)
+    values, vectors = xp.linalg.eigh(ours(spd))
+    again = (vectors * values.unsqueeze(-2)) @ vectors.mT.conj()
+    np.testing.assert_allclose(np.asarray(again), spd, atol=1e-4)
 
 
 # ---- transforms ----------------------------------------------------------------------------------

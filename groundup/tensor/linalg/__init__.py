@@ -1,5 +1,6 @@
 """`gu.linalg`: functions of matrices, named as in PyTorch. LAPACK's decompositions run on the host,
-through NumPy; their derivatives are formulas in tensors.
+through NumPy; their derivatives are formulas in tensors. Complex matrices: Cholesky, QR, singular
+values, eigenvalues of Hermitian ones, systems, inverses, determinants and norms.
 
 This file only names what the others hold.
 """

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ...ir.node import Host
 from .. import pointwise as pw
 from .. import storage as store
-from ..core import Core
+from ..core import Core, is_complex
 from ..create import eye, zeros
 from ..errors import GradError, at_line
 from ..host import host
@@ -50,15 +50,21 @@ class Eigh(NamedTuple):
 def cholesky(A: Core, *, upper: bool = False) -> Tensor:
     """The lower triangular L with A = L Lᵀ (upper: U = Lᵀ), for symmetric positive definite A.
 
-    A: (…, n, n), float32 or float64; one triangle of it is read (upper: the upper one). Derivative:
-    Murray, Differentiation of the Cholesky decomposition (2016), symmetric in A.
+    A: (…, n, n), real or complex (A = L Lᴴ); one triangle of it is read (upper: the upper one).
+    Derivative: Murray, Differentiation of the Cholesky decomposition (2016), symmetric in A.
 
     Raises LinAlgError, with its place in the batch, for a matrix that is not positive definite.
 
     >>> gu.linalg.cholesky(gu.tensor([[4.0, 2.0], [2.0, 5.0]])).tolist()
     [[2.0, 0.0], [1.0, 2.0]]
     """
-    a = matrices("cholesky", A, square=True)
+    a = matrices("cholesky", A, square=True, complex_too=True)
+    if is_complex(a):
+        from . import complexes
+
+        z = complexes.checked("cholesky", a.mT.conj() if upper else a, square=True)
+        low = complexes.cholesky(z)
+        return low.mT.conj() if upper else low
     if upper:
         return cholesky(a.mT).mT
 
@@ -88,11 +94,15 @@ def qr(A: Core, mode: str = "reduced") -> QR:
     >>> (q @ r).round().tolist()
     [[3.0, 1.0], [4.0, 2.0]]
     """
-    a = matrices("qr", A)
+    a = matrices("qr", A, complex_too=True)
     if mode not in ("reduced", "complete", "r"):
         raise ValueError(f"qr: mode is 'reduced', 'complete' or 'r', not {mode!r}" + at_line())
     if mode == "r":
         return QR(zeros(0, dtype=a.dtype), qr(a).R)
+    if is_complex(a):
+        from . import complexes
+
+        return QR(*complexes.qr(complexes.checked("qr", a), mode))
     *lead, m, n = a._shape
     k = min(m, n)
     whole = mode == "complete" and m > n
@@ -144,7 +154,11 @@ def svd(A: Core, full_matrices: bool = True) -> SVD:
     >>> gu.linalg.svd(gu.tensor([[3.0, 0.0], [0.0, -4.0]])).S.tolist()
     [4.0, 3.0]
     """
-    a = matrices("svd", A)
+    a = matrices("svd", A, complex_too=True)
+    if is_complex(a):
+        from . import complexes
+
+        return SVD(*complexes.svd(complexes.checked("svd", a), full_matrices))
     *lead, m, n = a._shape
     k = min(m, n)
 
@@ -207,7 +221,11 @@ def svdvals(A: Core) -> Tensor:
     >>> gu.linalg.svdvals(gu.tensor([[3.0, 0.0], [0.0, -4.0]])).tolist()
     [4.0, 3.0]
     """
-    a = matrices("svdvals", A)
+    a = matrices("svdvals", A, complex_too=True)
+    if is_complex(a):
+        from . import complexes
+
+        return complexes.svdvals(complexes.checked("svdvals", a))
     if tracked(a):
         return svd(a, full_matrices=False).S
     *lead, m, n = a._shape
@@ -233,8 +251,12 @@ def eigh(A: Core, UPLO: str = "L") -> Eigh:
     >>> gu.linalg.eigh(gu.tensor([[2.0, 0.0], [0.0, 1.0]])).eigenvalues.tolist()
     [1.0, 2.0]
     """
-    a = matrices("eigh", A, square=True)
+    a = matrices("eigh", A, square=True, complex_too=True)
     uplo = _triangle("eigh", UPLO)
+    if is_complex(a):
+        from . import complexes
+
+        return Eigh(*complexes.eigh(complexes.checked("eigh", a), uplo))
 
     def derivative(g: Given, results: Known, sources: Known) -> Sequence[Tensor]:
         (gl, gv), (w, v) = g, results
@@ -260,8 +282,12 @@ def eigvalsh(A: Core, UPLO: str = "L") -> Tensor:
     >>> gu.linalg.eigvalsh(gu.tensor([[0.0, 1.0], [1.0, 0.0]])).tolist()
     [-1.0, 1.0]
     """
-    a = matrices("eigvalsh", A, square=True)
+    a = matrices("eigvalsh", A, square=True, complex_too=True)
     uplo = _triangle("eigvalsh", UPLO)
+    if is_complex(a):
+        from . import complexes
+
+        return complexes.eigvalsh(complexes.checked("eigvalsh", a), uplo)
     if tracked(a):
         return eigh(a, uplo).eigenvalues
     return host(Host("eigvalsh", lapack.eigvalsh, (uplo,)), (a,), [(a._shape[:-1], a.dtype)])[0]

@@ -61,6 +61,37 @@ def matrices(by: str) -> Callable[[Callable[..., tuple[Array, ...]]], Hosted]:
     return hosted(by, leading=True)
 
 
+def of_pairs(real: Hosted) -> Hosted:
+    """The same function of complex matrices: they come and go as pairs (re, im) along a last axis,
+    real results as they are."""
+
+    def function(*given: Any) -> tuple[Array, ...]:
+        import numpy as np
+
+        seen = [_complex(x) if isinstance(x, np.ndarray) else x for x in given]
+        return tuple(_as_pairs(np.asarray(y)) for y in real.function(*seen))
+
+    function.__name__ = real.function.__name__
+    return Hosted(function, real.by, real.leading)
+
+
+def _complex(pairs: Array) -> Array:
+    """Pairs as complex numbers, in the same memory."""
+    kind = "complex128" if pairs.dtype.itemsize == 8 else "complex64"
+    if not pairs.size:
+        return pairs[..., 0].astype(kind)
+    seen: Array = pairs.view(kind)[..., 0]
+    return seen
+
+
+def _as_pairs(array: Array) -> Array:
+    import numpy as np
+
+    if array.dtype.kind != "c":
+        return array
+    return np.stack([array.real, array.imag], -1)
+
+
 def _buffer(array: Array) -> Buffer:
     import numpy as np
 
@@ -228,12 +259,13 @@ def pinv(a: Array, atol: float | None, rtol: float | None, hermitian: bool) -> t
     _finite("pinv", np.tril(a) if hermitian else a)
     if hermitian:
         w, u = _batched("pinv", DIVERGES, np.linalg.eigh, a)
-        s, left, right = abs(w), u, u.swapaxes(-1, -2) * np.sign(w)[..., None]
+        s, left, right = abs(w), u, u.conj().swapaxes(-1, -2) * np.sign(w)[..., None]
     else:
         left, s, right = _batched("pinv", DIVERGES, _reduced_svd, a)
     keep = s > limits(s.max(-1, keepdims=True, initial=0), a.shape, a.dtype, atol, rtol)
     inverse = np.where(keep, 1 / np.where(keep, s, 1), 0)
-    result = (right.swapaxes(-1, -2) * inverse[..., None, :]) @ left.swapaxes(-1, -2)
+    turned = right.conj().swapaxes(-1, -2)
+    result = (turned * inverse[..., None, :]) @ left.conj().swapaxes(-1, -2)
     return (np.asarray(result, a.dtype),)
 
 
@@ -251,7 +283,7 @@ def limits(
 
     if rtol is None:
         rtol = 0.0 if atol else float(max(shape[-2:]) * np.finfo(dtype).eps)
-    return np.asarray(np.maximum(atol or 0.0, rtol * largest), dtype)
+    return np.asarray(np.maximum(atol or 0.0, rtol * largest), np.finfo(dtype).dtype)
 
 
 @matrices("LAPACK's gelsd, called by numpy.linalg.lstsq")

@@ -12,7 +12,7 @@ from ...ir import dtype as dt
 from ...ir.node import Host
 from .. import pointwise as pw
 from .. import storage as store
-from ..core import Core
+from ..core import Core, is_complex
 from ..create import zeros
 from ..errors import ShapeError, at_line, lined_up
 from ..host import host
@@ -62,8 +62,12 @@ def pinv(
     >>> gu.linalg.pinv(gu.tensor([[2.0, 0.0], [0.0, 0.0]])).tolist()
     [[0.5, 0.0], [0.0, 0.0]]
     """
-    a = matrices("pinv", A, square=hermitian)
+    a = matrices("pinv", A, square=hermitian, complex_too=True)
     options = _number("pinv", "atol", atol), _number("pinv", "rtol", rtol), bool(hermitian)
+    if is_complex(a):
+        from . import complexes
+
+        return complexes.pinv(complexes.checked("pinv", a), *options)
 
     def derivative(g: Given, results: Known, sources: Known) -> Sequence[Tensor]:
         (gp,), (p,), (x,) = g, results, sources
@@ -162,13 +166,13 @@ def matrix_rank(
     >>> gu.linalg.matrix_rank(gu.tensor([[1.0, 2.0], [2.0, 4.0]])).item()
     1
     """
-    a = matrices("matrix_rank", A, square=hermitian).detach()
+    a = matrices("matrix_rank", A, square=hermitian, complex_too=True).detach()
     s = eigvalsh(a).abs() if hermitian else svdvals(a)
     if 0 in (a._shape[-1], a._shape[-2]):
         return s.sum(-1).long()
     if rtol is None:
         # A tensor may be 0 in places: there the default holds.
-        default = max(a._shape[-2:]) * EPSILON[a.dtype]
+        default = max(a._shape[-2:]) * EPSILON[a.dtype.to_real()]
         if isinstance(atol, Tensor):
             rtol = pw.where(atol > 0, 0.0, default)
         else:

@@ -12,7 +12,7 @@ from typing import Any
 from ...ir.dtype import DType
 from .. import pointwise as pw
 from .. import reduce as rd
-from ..core import Core, value_of
+from ..core import Core, is_complex, value_of
 from ..errors import ShapeError, at_line, check_dim, lined_up
 from ..host import with_derivative
 from ..tensor import Tensor
@@ -40,6 +40,11 @@ def _converted(name: str, given: Core, dtype: DType | None) -> Tensor:
     return x.to(dtype)
 
 
+def _sizes(x: Core) -> Core:
+    """What a norm is of: of complex numbers their absolute values."""
+    return x.abs() if isinstance(x, Tensor) and is_complex(x) else x
+
+
 def vector_norm(
     x: Core, ord: float = 2, dim: int | Sequence[int] | None = None, keepdim: bool = False,
     *, dtype: DType | None = None,
@@ -52,7 +57,7 @@ def vector_norm(
     >>> gu.linalg.vector_norm(gu.tensor([3.0, 4.0])).item()
     5.0
     """
-    a = _converted("vector_norm", x, dtype)
+    a = _converted("vector_norm", _sizes(x), dtype)
     if isinstance(ord, bool) or not isinstance(ord, int | float):
         raise TypeError(f"vector_norm: ord is a number, not {ord!r}" + at_line())
     p = float(ord)
@@ -98,8 +103,11 @@ def matrix_norm(
     6.0
     """
     if tensor_of("matrix_norm", A).ndim < 2:
-        matrices("matrix_norm", A)
-    a = _converted("matrix_norm", A, dtype)
+        matrices("matrix_norm", A, complex_too=True)
+    if is_complex(A) and ord in ("nuc", 2, -2):  # of complex singular values
+        a = tensor_of("matrix_norm", A)
+    else:
+        a = _converted("matrix_norm", _sizes(A), dtype)
     turned, axes = _last("matrix_norm", a, dim)
     if ord == "fro":
         found = _norm(turned, 2, (turned.ndim - 2, turned.ndim - 1), False)

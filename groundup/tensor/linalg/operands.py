@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ...ir import dtype as dt
 from .. import pointwise as pw
-from ..core import Core, operand, value_of
+from ..core import Core, is_complex, operand, value_of
 from ..create import eye
 from ..errors import ShapeError, at_line, check_types, lined_up
 from ..host import with_derivative
@@ -19,10 +19,12 @@ Given = Sequence[Tensor | None]  # gradients of results, None where nothing asks
 Known = Sequence[Tensor]
 
 
-def matrices(name: str, A: Core, square: bool = False) -> Tensor:
-    """The operand, if it is a (square) matrix or a batch of them, in float32 or float64."""
+def matrices(name: str, A: Core, square: bool = False, complex_too: bool = False) -> Tensor:
+    """The operand, if it is a (square) matrix or a batch of them, in float32 or float64, or of
+    complex numbers where they are known."""
     a = tensor_of(name, A)
-    floating(name, a)
+    if not (complex_too and is_complex(a)):
+        floating(name, a)
     if a.ndim < 2:
         raise ShapeError(
             f"{name}: a matrix has two axes (a batch of them more), this tensor has {a.ndim}"

@@ -12,7 +12,7 @@ from ...ir.extent import product
 from .. import algebra, shape
 from .. import pointwise as pw
 from ..complex.parts import conj
-from ..core import Core
+from ..core import Core, is_complex
 from ..create import eye, ones
 from ..errors import ShapeError, at_line, check_dim, lined_up
 from ..shape import cat, expand
@@ -29,11 +29,12 @@ def matrix_power(A: Core, n: int) -> Tensor:
     """
     if isinstance(n, bool) or not isinstance(n, int):
         raise TypeError(f"matrix_power: n is a whole number, not {n!r}" + at_line())
-    a = matrices("matrix_power", A, square=True)
+    a = matrices("matrix_power", A, square=True, complex_too=True)
     if n < 0:
         a, n = inverted("matrix_power", a, False), -n
     if n == 0:
-        return steps("matrix_power", expand(eye(a._shape[-1], dtype=a.dtype), *a._shape), a)
+        one = expand(eye(a._shape[-1], dtype=a.dtype), *a._shape)
+        return one if is_complex(a) else steps("matrix_power", one, a)
     result: Tensor | None = None
     while n:
         if n & 1:

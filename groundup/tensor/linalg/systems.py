@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ...ir.node import Host
 from .. import pointwise as pw
-from ..core import Core
+from ..core import Core, is_complex
 from ..create import eye
 from ..errors import ShapeError, at_line, lined_up
 from ..host import host
@@ -46,7 +46,7 @@ def solve(A: Core, B: Core, *, left: bool = True) -> Tensor:
 
 def solved(name: str, A: Core, B: Core, left: bool = True) -> Tensor:
     """The solution, for a function of this name."""
-    a = matrices(name, A, square=True)
+    a = matrices(name, A, square=True, complex_too=True)
     b, vector = right_side(name, a, B)
     if not left:
         if vector:
@@ -59,6 +59,11 @@ def solved(name: str, A: Core, B: Core, left: bool = True) -> Tensor:
         return solved(name, a.mT, b.mT).mT
     if a._shape[-1] != b._shape[-2]:
         raise _unequal(name, a, b, "rows of B")
+    if is_complex(a):
+        from . import complexes
+
+        found = complexes.solved(name, complexes.checked(name, a), complexes.checked(name, b))
+        return found.squeeze(-1) if vector else found
     lead = pw.broadcast(name, a._shape[:-2], b._shape[:-2])
     a, b = expand(a, *lead, *a._shape[-2:]), expand(b, *lead, *b._shape[-2:])
 
@@ -133,7 +138,11 @@ def inverse(A: Core) -> Tensor:
 
 def inverted(name: str, A: Core, fill: bool) -> Tensor:
     """The inverse; fill: infinities where there is none."""
-    a = matrices(name, A, square=True)
+    a = matrices(name, A, square=True, complex_too=True)
+    if is_complex(a):
+        from . import complexes
+
+        return complexes.inverted(name, complexes.checked(name, a), fill)
 
     def derivative(g: Given, results: Known, sources: Known) -> Sequence[Tensor]:
         (gx,), (x,) = g, results
@@ -168,7 +177,11 @@ def det(A: Core) -> Tensor:
     >>> gu.linalg.det(gu.tensor([[2.0, 1.0], [1.0, 3.0]])).round().item()
     5.0
     """
-    a = matrices("det", A, square=True)
+    a = matrices("det", A, square=True, complex_too=True)
+    if is_complex(a):
+        from . import complexes
+
+        return complexes.det(complexes.checked("det", a))
 
     def derivative(g: Given, results: Known, sources: Known) -> Sequence[Tensor]:
         (gd,), (x,) = g, sources
@@ -188,7 +201,11 @@ def slogdet(A: Core) -> Slogdet:
     >>> sign.item(), round(log.item(), 4)
     (-1.0, 0.6931)
     """
-    a = matrices("slogdet", A, square=True)
+    a = matrices("slogdet", A, square=True, complex_too=True)
+    if is_complex(a):
+        from . import complexes
+
+        return Slogdet(*complexes.slogdet(complexes.checked("slogdet", a)))
 
     def derivative(g: Given, results: Known, sources: Known) -> Sequence[Tensor | None]:
         log = g[1]
