@@ -4,7 +4,9 @@ integration runs them, too: `groundup nb test notebooks`.)
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +18,16 @@ from groundup.notebook import clean, export
 from groundup.testing import test_near as near
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+PLAY = """
+import groundup as gu
+from groundup import game
+
+game.start(allowed=["01", "02", "03", "04"])  # what these notebooks have unlocked
+gu.manual_seed(0)
+from exp.training_loop import main
+
+print(main(epochs=4))
+"""
 
 
 def test_they_are_clean() -> None:
@@ -43,3 +55,16 @@ def test_their_package_does_what_the_library_does(
     finally:
         for name in [n for n in sys.modules if n.partition(".")[0] == "exp"]:
             del sys.modules[name]
+
+
+def test_their_package_learns_to_read_digits_by_the_rules(tmp_path: Path) -> None:
+    for path in NOTEBOOKS.glob("*.ipynb"):
+        shutil.copy(path, tmp_path)
+    export(sorted(tmp_path.glob("*.ipynb")))
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", PLAY], capture_output=True, text=True, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.splitlines()[-1]) >= 0.96, done.stdout
