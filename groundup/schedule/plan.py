@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 _compiled: weakref.WeakValueDictionary[Kernel, runtime.Address] = weakref.WeakValueDictionary()
 ALIGN = 64
+_ENDLESS = 1 << 61  # elements: of 8 bytes each, as many as there are addresses
 SHARED = 1 << 20  # bytes: arenas up to this size are one block
 # Several orders are tried from so many bytes of temporaries on, up to so many steps (one takes
 # some 20 µs a step).
@@ -120,6 +121,7 @@ class Plan:
             (self.steps, self.addresses, self.temps, self.checks, self.copies, self.donated,
              self.bytes) = parts  # fmt: skip
             return
+        _refuse_endless(signature.order)
         slots = {handle: i for i, handle in enumerate(signature.buffers)}
         graph = canonical(signature.order, slots, signature.symbol is not None)
         verify(graph.fresh, inside=True)
@@ -394,6 +396,18 @@ class Plan:
         """What a run's status block says; who has the graph adds where the index was written."""
         check = self.checks[status[0] - 1]
         return OutOfRange(status[1], check.axis, check.shape, status[2], check.site)
+
+
+def _refuse_endless(order: Sequence[Node]) -> None:
+    """Raise where there are more elements, or terms of a sum, than 64 bits can count."""
+    for node in order:
+        sizes = tuple(e for _, e in node.arg[1]) if node.op == "reduce" else node.shape
+        if sizes and product(sizes) >= _ENDLESS:
+            what = "a sum over" if node.op == "reduce" else "a tensor of"
+            raise MemoryError(
+                f"{what} {' × '.join(str(int(s)) for s in sizes)} elements, more than any address "
+                f"can reach; is a size wrong?" + (f"\n  at {node.line}" if node.line else "")
+            )
 
 
 class Watcher(Protocol):

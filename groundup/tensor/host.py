@@ -15,7 +15,7 @@ from ..ir import node as ir
 from ..ir.dtype import DType
 from ..ir.node import Host, Node
 from ..ir.transform import toposort
-from ..runtime import Buffer
+from ..runtime import Buffer, memory
 from . import storage as store
 from .arguments import settled
 from .core import Core, finish, force, operand, value_of
@@ -49,8 +49,12 @@ def host(
     force([s._storage for s in sources])
     given = [settled(s._storage if s._parent is None else _copied(s)) for s in sources]
     shapes = [_in_ints(s._shape, s.dtype) for s in sources]
-    memory = function.run(given, shapes, *function.options)
-    values = [ir.buffer(m, *_in_ints(*k)) for m, k in zip(memory, kinds, strict=True)]
+    try:
+        made = function.run(given, shapes, *function.options)
+    except MemoryError as error:  # NumPy's or Python's own
+        live = memory.stats()["live"]
+        raise MemoryError(f"{function.name}: {error}, while {live} bytes are live") from None
+    values = [ir.buffer(m, *_in_ints(*k)) for m, k in zip(made, kinds, strict=True)]
     if state.anomaly is not None:
         state.anomaly.given(function.name, values, [value_of(s) for s in sources])
     return with_derivative(function.name, values, sources, derivative)

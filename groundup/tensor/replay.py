@@ -247,7 +247,7 @@ class Replay:
             return None
         if state.grad is not self.grad or state.autocast is not self.autocast:
             return None
-        c, addresses = self.capture, []
+        c, addresses, held = self.capture, [], []
         for t, (shape, dtype, _) in zip(args, self.forms):
             if type(t) is not Tensor or t._leaf is not None or t._parent is not None:
                 return None
@@ -256,6 +256,7 @@ class Replay:
             if buffer is None or s.pending is not None or s.dtype is not dtype or t._shape != shape:
                 return None
             addresses.append(buffer.address)
+            held.append(buffer)  # another thread may give the tensor other memory
         if c.foreign or not self.reach.unchanged():
             return None
         bound, results = self.bound, []
