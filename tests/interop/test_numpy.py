@@ -323,3 +323,46 @@ def test_complex_arrays_are_shared_and_watched() -> None:
     shared = x.numpy(copy=False)
     shared[0, 0] = 5j
     assert x[0, 0].item() == 5j
+
+
+@pytest.mark.parametrize("layout", ["whole", "steps", "backward steps"])
+def test_captured_functions_write_shared_memory_at_once(layout: str) -> None:
+    a = np.zeros((4, 6), "float32")
+    part = LAYOUTS[layout](a)
+    x = gu.from_numpy(part, copy=False)
+
+    @gu.jit
+    def reached(t: gu.Tensor) -> gu.Tensor:
+        x.add_(t)
+        return x.sum()
+
+    @gu.jit
+    def given(t: gu.Tensor) -> gu.Tensor:
+        t.mul_(2)
+        return t + 1
+
+    one = gu.ones(*part.shape)
+    for k in range(1, 4):
+        assert reached(one).item() == part.size * k
+        assert (part == k).all() and a.sum() == part.size * k
+    part[:] = 1
+    for k in range(1, 4):
+        assert (given(x).numpy() == 2**k + 1).all()
+        assert (part == 2**k).all()
+
+
+def test_captured_functions_read_lent_memory_as_it_is_now() -> None:
+    z = gu.zeros(3)
+    shared = z.numpy(copy=False)
+
+    @gu.jit
+    def count() -> gu.Tensor:
+        z.add_(1)
+        return z * 1
+
+    for k in range(1, 4):
+        assert count().tolist() == [k] * 3 == shared.tolist()
+    shared[:] = 10
+    assert count().tolist() == [11.0] * 3
+    del shared
+    assert count().tolist() == [12.0] * 3 and z._storage.owner is None
