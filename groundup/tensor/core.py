@@ -274,6 +274,7 @@ class Core:
         ):
             assert self._parent is not None
             view, parent = view.after(self._view), self._parent
+            self._used = self._storage.version  # what is derived by this tensor passes it by
         result = self._make(self._storage)
         result._shape, result._parent, result._view = view.shape, parent, view
         result._layout = layout

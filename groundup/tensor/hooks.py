@@ -111,9 +111,9 @@ def place(t: Core, operation: str) -> Leaf:
     if node not in _places:
         if t._parent is not None or not store.alone(node, t._storage):
             raise GradError(
-                f"{operation}: this tensor has been used before, and its value is that of another "
-                f"tensor, too: which part of the derivative is whose cannot be told; call it "
-                f"before the tensor is used" + at_line()
+                f"{operation}: this tensor has been used before, and it is a view, or another "
+                f"tensor has its value, too: which part of the derivative is whose cannot be told; "
+                f"call it before the tensor is used" + at_line()
             )
         _places[node] = leaf
     return _places[node]
