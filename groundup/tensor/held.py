@@ -35,8 +35,8 @@ def is_memory(value: Any) -> bool:
     kind = type(value)
     if kind is bytearray or kind is array.array:
         return True
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(value, numpy.ndarray)
+    arrays = getattr(sys.modules.get("numpy"), "ndarray", None)  # another thread may import it now
+    return arrays is not None and isinstance(value, arrays)
 
 
 def memory(value: Any) -> Hashable:

@@ -182,7 +182,7 @@ assert len(code._alive) <= 50 and code.stats()["linked"] >= 90, (len(code._alive
 # ---- no memory -----------------------------------------------------------------------------------
 
 SCARCE = """
-import re, resource, sys, threading
+import os, re, resource, sys, threading
 import groundup as gu
 from groundup.runtime import memory
 
@@ -256,6 +256,15 @@ for t in threads:
 for t in threads:
     t.join()
 assert not failed, failed
+
+if hasattr(os, "fork"):  # a process that works for this one
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(bool(failed))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 # A large tensor that is dropped makes room.
 held = [gu.ones(25_000_000).realize() for _ in range(3)]

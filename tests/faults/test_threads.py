@@ -92,12 +92,30 @@ def drawn(r):
     gu.randn(4).sum().item()
 
 
+def mapped(r):
+    rows = [[float(r.randrange(5)) for _ in range(3)] for _ in range(r.randrange(1, 4))]
+    x = gu.tensor(rows)
+    assert gu.vmap(lambda v: v @ v)(x).tolist() == [sum(a * a for a in row) for row in rows]
+    slopes = gu.vmap(gu.grad(lambda v: (v**3).sum()))(x).tolist()
+    assert slopes == [[3 * a * a for a in row] for row in rows]
+    found = gu.linalg.solve(gu.tensor([[2.0, 0.0], [0.0, 4.0]]), gu.tensor([r.random(), 4.0]))
+    assert found[1].item() == 1.0
+
+
 def modes(r):
     x = gu.ones(4, 4)
     with gu.autocast():
         assert (x @ x).dtype is gu.bfloat16
     assert (x @ x).dtype is gu.float32
     if r.random() < 0.1:
+        with gu.detect_anomaly():
+            try:
+                (x - 1).log()
+            except gu.AnomalyError:
+                pass
+            else:
+                raise AssertionError("no anomaly")
+        assert (x - 1).log().max().item() == -float("inf")
         with gu.debug():
             assert (x + 1).sum().item() == 32.0
     time.sleep(0.001)
@@ -127,7 +145,7 @@ print(counts)
 assert not failed, failed[0]
 assert all(counts.values()), counts
 """
-KINDS = "eager,derived,captured,again,shared,drawn,modes"
+KINDS = "eager,derived,captured,again,shared,drawn,mapped,modes"
 
 
 def test_all_at_once() -> None:
