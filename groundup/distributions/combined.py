@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from groundup.tensor import Generator, Tensor, arange, log_softmax, logsumexp, no_grad, where
-from groundup.tensor.errors import at_line
+from groundup.tensor.errors import at_line, whole_number
 from groundup.tensor.pointwise import broadcast
 
 from . import constraints
@@ -17,6 +17,11 @@ from .classes import Categorical
 from .constraints import Constraint
 from .distribution import Distribution
 from .transforms import ComposeTransform, Transform, summed
+
+
+def _law(name: str, value: object) -> None:
+    if not isinstance(value, Distribution):
+        raise TypeError(f"{name} is made of a law, not of a {type(value).__name__}" + at_line())
 
 
 class Independent(Distribution):
@@ -31,7 +36,9 @@ class Independent(Distribution):
         self, base_distribution: Distribution, reinterpreted_batch_ndims: int,
         validate_args: bool | None = None,
     ) -> None:  # fmt: skip
-        n, batch = reinterpreted_batch_ndims, base_distribution.batch_shape
+        _law("Independent", base_distribution)
+        n = whole_number("Independent", "reinterpreted_batch_ndims", reinterpreted_batch_ndims)
+        batch = base_distribution.batch_shape
         if not 0 <= n <= len(batch):
             raise ValueError(
                 f"Independent: {n} axes of the batch as one draw, and it has {len(batch)}"
@@ -105,6 +112,7 @@ class MixtureSameFamily(Distribution):
                 f"MixtureSameFamily: the mixture is a Categorical, not a "
                 f"{type(mixture_distribution).__name__}" + at_line()
             )
+        _law("MixtureSameFamily", component_distribution)
         batch = component_distribution.batch_shape
         k = mixture_distribution.classes
         if not batch or int(batch[-1]) != k:
@@ -193,14 +201,11 @@ class TransformedDistribution(Distribution):
         self, base_distribution: Distribution, transforms: Transform | Sequence[Transform],
         validate_args: bool | None = None,
     ) -> None:  # fmt: skip
-        self.transforms = [transforms] if isinstance(transforms, Transform) else list(transforms)
-        for t in self.transforms:
-            if not isinstance(t, Transform):
-                raise TypeError(
-                    f"TransformedDistribution: transforms are Transforms, not a "
-                    f"{type(t).__name__}" + at_line()
-                )
-        self._all = ComposeTransform(self.transforms)
+        _law("TransformedDistribution", base_distribution)
+        self._all = ComposeTransform(
+            [transforms] if isinstance(transforms, Transform) else transforms
+        )
+        self.transforms = self._all.parts
         more = self._all.event_dim - len(base_distribution.event_shape)
         if more > 0:
             base_distribution = Independent(base_distribution, more)

@@ -13,6 +13,7 @@ from groundup.tensor import DType, Generator, Size, Tensor, float32, full, no_gr
 from groundup.tensor import storage as store
 from groundup.tensor.errors import ShapeError, at_line, lined_up
 from groundup.tensor.pointwise import broadcast
+from groundup.tensor.shape import sizes
 
 from .constraints import Constraint
 
@@ -40,6 +41,10 @@ def as_tensor(value: Any, kind: DType) -> Tensor:
     """A parameter as a tensor of a floating type."""
     if isinstance(value, Tensor):
         return value if value.dtype.is_float else value.to(kind)
+    if not isinstance(value, int | float):
+        raise TypeError(
+            f"a value is a tensor or a number, not a {type(value).__name__}" + at_line()
+        )
     return full((), float(value), dtype=kind)
 
 
@@ -181,7 +186,7 @@ class Distribution:
         raise self._lacks("sample")
 
     def _extended(self, sample_shape: Shape) -> tuple[int, ...]:
-        lead = (sample_shape,) if isinstance(sample_shape, int) else tuple(sample_shape)
+        lead = sizes((sample_shape,))
         return (*lead, *self._batch_shape, *self._event_shape)
 
     # ---- densities -------------------------------------------------------------------------------

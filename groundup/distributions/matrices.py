@@ -158,6 +158,12 @@ class LowRankMultivariateNormal(MultivariateNormal):
     def __init__(
         self, loc: Tensor, cov_factor: Tensor, cov_diag: Tensor, validate_args: bool | None = None
     ) -> None:
+        for value in (loc, cov_factor, cov_diag):
+            if not isinstance(value, Tensor):
+                raise TypeError(
+                    f"{self._name}: loc, cov_factor and cov_diag are tensors, none a "
+                    f"{type(value).__name__}" + at_line()
+                )
         k = int(loc.shape[-1]) if loc.ndim else -1
         if cov_factor.ndim < 2 or int(cov_factor.shape[-2]) != k or cov_diag.shape[-1:] != (k,):
             raise ShapeError(

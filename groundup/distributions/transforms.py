@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from groundup.tensor import Tensor
+from groundup.tensor.errors import at_line, whole_number
 
 from . import constraints
 from .constraints import Constraint
@@ -106,7 +107,9 @@ class AffineTransform(Transform):
     """
 
     def __init__(self, loc: Any, scale: Any, event_dim: int = 0) -> None:
-        self.loc, self.scale, self.event_dim = loc, scale, event_dim
+        self.loc = _parameter("AffineTransform", "loc", loc)
+        self.scale = _parameter("AffineTransform", "scale", scale)
+        self.event_dim = whole_number("AffineTransform", "event_dim", event_dim)
         if event_dim:
             self.domain = self.codomain = constraints.independent(constraints.real, event_dim)
 
@@ -141,6 +144,15 @@ class AffineTransform(Transform):
 
     def __repr__(self) -> str:
         return f"AffineTransform({self.loc!r}, {self.scale!r})"
+
+
+def _parameter(name: str, key: str, value: Any) -> Any:
+    """A parameter that is a tensor or a number, as it is."""
+    if not isinstance(value, Tensor | int | float):
+        raise TypeError(
+            f"{name}: {key} is a tensor or a number, not a {type(value).__name__}" + at_line()
+        )
+    return value
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -181,7 +193,7 @@ class PowerTransform(Transform):
     domain = codomain = constraints.positive
 
     def __init__(self, exponent: Any) -> None:
-        self.exponent = exponent
+        self.exponent = _parameter("PowerTransform", "exponent", exponent)
 
     @property
     def sign(self) -> Any:
@@ -266,7 +278,14 @@ class ComposeTransform(Transform):
     """
 
     def __init__(self, parts: Sequence[Transform]) -> None:
-        self.parts = list(parts)
+        given: list[Any] = list(parts) if isinstance(parts, list | tuple) else [parts]
+        for t in given:
+            if not isinstance(t, Transform):
+                raise TypeError(
+                    f"ComposeTransform is made of transforms, not of a {type(t).__name__}"
+                    + at_line()
+                )
+        self.parts: list[Transform] = given
         if self.parts:
             self.domain, self.codomain = self.parts[0].domain, self.parts[-1].codomain
         self.event_dim = max((t.event_dim for t in self.parts), default=0)

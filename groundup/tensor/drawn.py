@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from . import write
 from .core import Core
-from .errors import at_line
+from .errors import at_line, real_number, whole_number
 
 if TYPE_CHECKING:
     from ..ir.dtype import DType
@@ -38,6 +38,7 @@ class Drawn(Core):
         [3.0, 3.0]
         """
         _floating("normal_", self)
+        _numbers("normal_", mean=mean, std=std)
         _held("normal_", std >= 0, f"std is 0 or more, not {std}")
         _scaled(self, "normal", std, mean, generator)
         return self
@@ -52,6 +53,7 @@ class Drawn(Core):
         True
         """
         _floating("uniform_", self)
+        _numbers("uniform_", from_=from_, to=to)
         _held("uniform_", from_ <= to, f"from is at most to, not {from_} and {to}")
         _held(
             "uniform_", to - from_ <= _greatest(self.dtype),
@@ -69,6 +71,7 @@ class Drawn(Core):
         from .samplers import exponential
 
         _floating("exponential_", self)
+        _numbers("exponential_", lambd=lambd)
         _held("exponential_", lambd > 0, f"lambd is more than 0, not {lambd}")
         return _put(self, "exponential_", exponential(float(lambd)), generator)
 
@@ -83,6 +86,7 @@ class Drawn(Core):
         from .samplers import cauchy
 
         _floating("cauchy_", self)
+        _numbers("cauchy_", median=median, sigma=sigma)
         _held("cauchy_", sigma > 0, f"sigma is more than 0, not {sigma}")
         return _put(self, "cauchy_", cauchy(float(median), float(sigma)), generator)
 
@@ -99,6 +103,7 @@ class Drawn(Core):
         from .samplers import wide
 
         _floating("log_normal_", self)
+        _numbers("log_normal_", mean=mean, std=std)
         _held("log_normal_", std > 0, f"std is more than 0, not {std}")
         kind = wide(self.dtype)
 
@@ -119,6 +124,7 @@ class Drawn(Core):
 
         if self.dtype.kind == "b":
             raise TypeError("geometric_ counts trials, which bool cannot hold" + at_line())
+        _numbers("geometric_", p=p)
         _held("geometric_", 0 < p < 1, f"p is more than 0 and less than 1, not {p}")
         return _put(self, "geometric_", geometric(float(p)), generator)
 
@@ -133,6 +139,7 @@ class Drawn(Core):
         from .shape import expand
 
         if not isinstance(p, Core):
+            _numbers("bernoulli_", p=p)
             _held("bernoulli_", 0 <= p <= 1, f"p is from 0 to 1, not {p}")
             p = full((), float(p))
         drawn = bernoulli(expand(p, self._shape), generator=generator)
@@ -155,8 +162,8 @@ class Drawn(Core):
         dtype = self.dtype
         if from_ is not None and to is None:
             from_, to = None, from_
-        first = 0 if from_ is None else int(from_)
-        end = _most(dtype) + 1 if to is None else int(to)
+        first = 0 if from_ is None else whole_number("random_", "from", from_)
+        end = _most(dtype) + 1 if to is None else whole_number("random_", "to", to)
         _held("random_", first < end, f"there is nothing from {first} up to but without {end}")
         _held(
             "random_", _least(dtype) <= first and end - 1 <= _greatest(dtype),
@@ -199,6 +206,13 @@ def _floating(name: str, a: Core) -> None:
         )
 
 
+def _numbers(operation: str, **given: object) -> None:
+    """Raise unless all arguments are numbers, none of them NaN."""
+    for name, value in given.items():
+        number = real_number(operation, name.rstrip("_"), value)
+        _held(operation, number == number, f"{name.rstrip('_')} is a number, not NaN")
+
+
 def _held(name: str, fine: bool, rule: str) -> None:
     if not fine:
         raise ValueError(f"{name}: {rule}" + at_line())
@@ -235,6 +249,8 @@ def randint_like(
     """
     from .random import randint
 
+    if not isinstance(a, Core):
+        raise TypeError(f"randint_like takes a tensor, not a {type(a).__name__}" + at_line())
     first, end = (0, low) if high is None else (low, high)
     made = randint(first, end, a._shape, dtype or a.dtype, generator)
     return made.requires_grad_() if requires_grad else made

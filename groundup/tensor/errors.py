@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from operator import index
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -199,6 +200,25 @@ def check_fits(value: object, dtype: DType) -> None:
             f"{value} is more than 64 bits hold, and the operation is made in {dtype.name}; write "
             f"float({value}), or convert the tensor with .double()" + at_line()
         )
+
+
+def whole_number(operation: str, name: str, value: object) -> int:
+    """An argument that is a whole number, as one; raises TypeError for any other."""
+    try:
+        return index(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{operation}: {name} is a whole number, not a {type(value).__name__}" + at_line()
+        ) from None
+
+
+def real_number(operation: str, name: str, value: object) -> float:
+    """An argument that is a real number, as it is; raises TypeError for any other."""
+    if not isinstance(value, int | float):
+        raise TypeError(
+            f"{operation}: {name} is a number, not a {type(value).__name__}" + at_line()
+        )
+    return value
 
 
 def check_dim(operation: str, dim: int, ndim: int) -> int:

@@ -23,7 +23,7 @@ from . import pointwise as pw
 from . import storage as store
 from .core import Core, finish, force, value_of
 from .engine import debugging
-from .errors import at_line
+from .errors import at_line, whole_number
 from .indexing import host_values
 from .mode import Block
 from .mode import state as mode
@@ -166,12 +166,13 @@ class Generator:
         >>> bool((gu.rand(3, generator=gu.Generator().load_state_dict(saved)) == b).all())
         True
         """
-        if set(state) != {"seed", "draws"}:
+        if not isinstance(state, dict) or set(state) != {"seed", "draws"}:
+            given = sorted(map(str, state)) if isinstance(state, dict) else type(state).__name__
             raise ValueError(
                 f"load_state_dict takes what state_dict gave, the numbers seed and draws, not "
-                f"{sorted(state)}" + at_line()
+                f"{given}" + at_line()
             )
-        values = [int(state["seed"]), int(state["draws"])]
+        values = [whole_number("load_state_dict", k, state[k]) % 2**64 for k in ("seed", "draws")]
         return self.set_state(Tensor._make(from_values(values, (2,), dt.uint64)))
 
     def clone(self) -> Generator:
@@ -195,6 +196,7 @@ class Generator:
         >>> bool((gu.rand(3, generator=data) == gu.rand(3, generator=noise)).any())
         False
         """
+        n = whole_number("split", "the number of generators", n)
         if n < 0:
             raise ValueError(f"split: the number of generators is 0 or more, not {n}" + at_line())
         words, state = self.draw((n,), _SPLIT)
@@ -292,6 +294,17 @@ def _no_grad() -> Any:
 default_generator = Generator(0)
 
 
+def chosen(generator: Generator | None) -> Generator:
+    """The generator that was given, else the default one."""
+    if generator is None:
+        return default_generator
+    if not isinstance(generator, Generator):
+        raise TypeError(
+            f"generator is a gu.Generator or None, not a {type(generator).__name__}" + at_line()
+        )
+    return generator
+
+
 def manual_seed(seed: int) -> Generator:
     """Start the default generator again from a seed.
 
@@ -353,7 +366,7 @@ def _random(
     body: Callable[[list[Node]], Node],
     requires_grad: bool = False,
 ) -> Tensor:
-    words, state = (generator or default_generator).draw(shape)
+    words, state = chosen(generator).draw(shape)
     result = finish(ir.loops(shape, body(words)), state)
     return result.requires_grad_() if requires_grad else result
 
@@ -421,7 +434,7 @@ def fill(
         target.check_writable(kind)
         key = (kind, target._shape, target.dtype, float(scale).hex(), float(shift).hex())
         plan = _fills.get(key)
-        stream = default_generator if generator is None else generator
+        stream = chosen(generator)
         state = stream.state._storage
         force([state])
         before = state.buffer
@@ -472,6 +485,10 @@ def randint(
     first, end = (low, high) if isinstance(high, int) else (0, low)
     if shape is None or isinstance(shape, int):
         raise TypeError("randint(low, high, size) or randint(high, size)" + at_line())
+    first = whole_number("randint", "low", first)
+    end = whole_number("randint", "high", end)
+    if not isinstance(dtype, DType):
+        raise TypeError(f"randint: dtype is a type, not a {type(dtype).__name__}" + at_line())
     if end <= first:
         raise ValueError(f"randint: nothing from {first} up to but without {end}" + at_line())
     if first < -(2**63) or end > 2**63:
@@ -503,6 +520,8 @@ def bernoulli(p: Core, generator: Generator | None = None) -> Tensor:
     >>> gu.bernoulli(gu.tensor([0.0, 1.0])).tolist()
     [0.0, 1.0]
     """
+    if not isinstance(p, Core):
+        raise TypeError(f"bernoulli takes a tensor, not a {type(p).__name__}" + at_line())
     _floating("bernoulli", p.dtype)
     if store.tracing() is None:
         fine = pw.binary("and", pw.binary("le", 0.0, p), pw.binary("le", p, 1.0))
@@ -511,7 +530,7 @@ def bernoulli(p: Core, generator: Generator | None = None) -> Tensor:
                 f"bernoulli: probabilities are from 0 to 1, everywhere in a tensor of shape "
                 f"{tuple(p._shape)}" + at_line()
             )
-    words, state = (generator or default_generator).draw(p._shape)
+    words, state = chosen(generator).draw(p._shape)
     kind = dt.float64 if p.dtype is dt.float64 else dt.float32
     probability = ir.cast(pw.read_at(value_of(p), p._shape), kind)
     below = ir.alu("lt", uniform_number(words, kind), probability)
@@ -520,6 +539,7 @@ def bernoulli(p: Core, generator: Generator | None = None) -> Tensor:
 
 def randperm(n: int, generator: Generator | None = None) -> Tensor:
     """The numbers 0 … n − 1 in a random order: sorted by random 64-bit keys (computed now)."""
+    n = whole_number("randperm", "n", n)
     if n < 0:
         raise ValueError(f"randperm: n is 0 or more, not {n}" + at_line())
 
@@ -543,6 +563,9 @@ def randn_like(a: Core, dtype: DType | None = None, generator: Generator | None 
 
 def _outcomes(p: Core, count: int, replacement: bool) -> None:
     """Raise unless so many indices can be drawn from the rows of p."""
+    if not isinstance(p, Core):
+        raise TypeError(f"multinomial takes a tensor, not a {type(p).__name__}" + at_line())
+    count = whole_number("multinomial", "num_samples", count)
     if p.ndim not in (1, 2) or not p.dtype.is_float:
         raise ValueError(
             f"multinomial: floating probabilities in one axis or two, not {p.dtype.name} of shape "

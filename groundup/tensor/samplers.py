@@ -20,7 +20,7 @@ from .core import Core, finish, value_of
 from .create import tensor
 from .errors import at_line
 from .host import with_derivative
-from .random import Source, default_generator, normal_number, uniform_number
+from .random import Source, chosen, normal_number, uniform_number
 from .shape import sizes
 from .tensor import Tensor
 
@@ -67,7 +67,7 @@ def drawn(
     The parameters broadcast to the shape, and are read as of type `kind`.
     """
     kind = kind or wide(dtype)
-    words, state = (default_generator if generator is None else generator).source(shape)
+    words, state = chosen(generator).source(shape)
     values = [ir.cast(pw.read_at(value_of(p), shape), kind) for p in parameters]
     return finish(ir.loops(shape, ir.cast(body(words, values), dtype)), state, *parameters)
 

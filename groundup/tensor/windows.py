@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..ir import dtype as dt
 from ..ir.dtype import DType
-from .errors import at_line
+from .errors import at_line, real_number
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -198,7 +198,7 @@ def kaiser(
     >>> kaiser(3, beta=0.0).tolist()
     [1.0, 1.0, 1.0]
     """
-    if beta < 0:
+    if not real_number("kaiser", "beta", beta) >= 0:
         raise ValueError(f"kaiser: beta is not negative, not {beta}" + at_line())
 
     def weight(k: int, n: int) -> float:

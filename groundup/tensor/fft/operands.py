@@ -15,7 +15,7 @@ from ..autocast import full, is_half
 from ..complex.tensor import ComplexTensor
 from ..core import Core, Paired
 from ..create import zeros_like
-from ..errors import ShapeError, at_line, bad_dim, lined_up
+from ..errors import ShapeError, at_line, bad_dim, lined_up, whole_number
 from ..tensor import Tensor
 
 Dims = int | Sequence[int] | None
@@ -59,9 +59,10 @@ def conjugate(pairs: Tensor) -> Tensor:
     return shape.stack([re, pw.neg(im)], -1)
 
 
-def ints(value: int | Sequence[int]) -> tuple[int, ...]:
+def ints(name: str, key: str, value: int | Sequence[int]) -> tuple[int, ...]:
     """One number or several, as several."""
-    return (int(value),) if isinstance(value, int) else tuple(map(int, value))
+    several = value if isinstance(value, list | tuple) else (value,)
+    return tuple(whole_number(name, key, v) for v in several)
 
 
 def planned(name: str, sizes: Sequence[int], s: Sizes, dim: Dims, half: bool = False) -> Plan:
@@ -70,7 +71,7 @@ def planned(name: str, sizes: Sequence[int], s: Sizes, dim: Dims, half: bool = F
     half: along the last axis the input holds ⌊n/2⌋ + 1 of n values, so 2·(size − 1) by default.
     """
     ndim = len(sizes)
-    given = None if s is None else ints(s)
+    given = None if s is None else ints(name, "s", s)
     if dim is None:
         if given is not None and len(given) > ndim:
             raise ShapeError(
@@ -79,7 +80,7 @@ def planned(name: str, sizes: Sequence[int], s: Sizes, dim: Dims, half: bool = F
             )
         axes = tuple(range(ndim) if given is None else range(ndim - len(given), ndim))
     else:
-        axes = tuple(_axis(name, d, ndim) for d in ints(dim))
+        axes = tuple(_axis(name, d, ndim) for d in ints(name, "dim", dim))
     if len(set(axes)) < len(axes):
         raise ValueError(f"{name}: each axis is transformed once; dim is {dim}" + at_line())
     if given is not None and len(given) != len(axes):
@@ -94,6 +95,8 @@ def planned(name: str, sizes: Sequence[int], s: Sizes, dim: Dims, half: bool = F
         n if given is None or given[k] == -1 else given[k] for k, n in enumerate(own)
     )  # fmt: skip
     for d, n in zip(axes, wanted):
+        if n >= 2**40:
+            raise ValueError(f"{name}: {n} values are more than memory holds" + at_line())
         if n < 1:
             raise ShapeError(
                 f"{name}: a transform has 1 value or more, not {n} (axis {d})"

@@ -11,7 +11,7 @@ from .. import pointwise as pw
 from ..arrange import roll
 from ..core import Core, Paired
 from ..create import arange
-from ..errors import at_line
+from ..errors import at_line, real_number
 from ..tensor import Tensor
 from .operands import Dims, planned
 
@@ -19,8 +19,9 @@ from .operands import Dims, planned
 def _frequencies(
     name: str, ks: tuple[int, int], n: int, d: float, dtype: DType, requires_grad: bool
 ) -> Tensor:
-    if not dtype.is_float:
-        raise TypeError(f"{name} gives floating types, not {dtype.name}" + at_line())
+    d = real_number(name, "d", d)
+    if not isinstance(dtype, DType) or not dtype.is_float:
+        raise TypeError(f"{name} gives floating types, not {dtype!r}" + at_line())
     if d == 0:
         raise ValueError(f"{name}: the distance of samples d is not 0" + at_line())
     result = pw.binary("mul", arange(*ks, dtype=dtype), 1 / (n * d))
