@@ -27,7 +27,8 @@ TIMES = 4  # calls of each function
 def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
     yield from ((f"fft.{n}", getattr(gu.fft, n)) for n in gu.fft.__all__)
     for name in ("stft", "istft", "normal", "poisson", "binomial", "randint_like", "bernoulli",
-                 "multinomial", "randperm", "hann_window", "kaiser_window", "Generator"):  # fmt: skip
+                 "multinomial", "randperm", "hann_window", "kaiser_window",
+                 "Generator"):  # fmt: skip
         yield name, getattr(gu, name)
     for name in ("normal_", "uniform_", "exponential_", "cauchy_", "log_normal_", "geometric_",
                  "bernoulli_", "random_"):  # fmt: skip
