@@ -41,7 +41,7 @@ def mean(a: Paired, dim: Dims, keepdim: bool) -> Tensor:
     count = product([a._shape[d] for d in dims])
     total = sum_(a, dim, keepdim, None)
     assert isinstance(total, Paired)
-    return total.over(lambda p: pw.binary("div", p, int(count)))
+    return total.over(lambda p: pw.binary("div", p, count))
 
 
 def var(a: Paired, dim: Dims, correction: float, keepdim: bool) -> Tensor:
