@@ -239,6 +239,11 @@ def cdist(
             "cdist: (…, i, k) and (…, j, k) expected" + lined_up(a=a._shape, b=b._shape)
             + at_line()
         )  # fmt: skip
+    if a.dtype.is_complex or b.dtype.is_complex:
+        raise TypeError(
+            f"cdist: distances of real points, not of {a.dtype.name} and {b.dtype.name}; "
+            f"view_as_real makes two coordinates of each number" + at_line()
+        )
     if p < 0 or not (a.dtype.is_float and a.dtype is b.dtype):
         raise ValueError("cdist: p is not negative, and both have one floating type" + at_line())
     lead = pw.broadcast("cdist", a._shape[:-2], b._shape[:-2])

@@ -44,7 +44,8 @@ def shapes_at_line(marks: Marks = 0, /, **shapes: Any) -> str:
 
 def same_shape(name: str, x: Tensor, target: Tensor) -> None:
     """Raise ShapeError unless a loss compares tensors of one shape: broadcasting (n, 1) with (n,)
-    would give an (n, n) table."""
+    would give an (n, n) table. Losses are of real numbers: TypeError for complex ones."""
+    of_reals(name, x, target)
     if tuple(x.shape) != tuple(target.shape):
         raise ShapeError(
             f"{name}: input and target need the same shape"
@@ -59,6 +60,16 @@ def one_for_each(name: str, role: str, t: Tensor | None, count: int, what: str) 
             f"{name}: {role} has one number for each of {count} {what}, ({count},)"
             + shapes_at_line(1 if t.ndim else 0, **{role: t.shape})
         )
+
+
+def of_reals(name: str, *operands: Tensor | None) -> None:
+    """Raise TypeError for complex operands of a function whose formula says nothing about them."""
+    for t in operands:
+        if isinstance(t, Tensor) and t.is_complex():
+            raise TypeError(
+                f"{name} is a function of real numbers, not of {t.dtype.name}; apply it to the "
+                f"parts x.real and x.imag, or to x.abs(), whichever is meant" + at_line()
+            )
 
 
 def one_type(name: str, **operands: Any) -> None:

@@ -11,7 +11,7 @@ from groundup.tensor.indexing import span_of
 from groundup.tensor.sites import Argument, argument, table
 
 from ..waiting import wait
-from .checks import known_indices, same_shape, shapes_at_line
+from .checks import known_indices, of_reals, same_shape, shapes_at_line
 from .pointwise import log_softmax
 
 
@@ -42,6 +42,8 @@ def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 
 def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """mean (or sum, or each) of |x − target|; raises ShapeError when the shapes differ."""
+    if x.is_complex() and target.is_complex() and tuple(x.shape) == tuple(target.shape):
+        return _reduced((x - target).abs(), reduction)
     same_shape("l1_loss", x, target)
     if not x.ndim:
         return _reduced(l1_loss(x[None], target[None], "none")[0], reduction)
@@ -89,6 +91,7 @@ def nll_loss(
     Raises IndexError for a target that is no class: at once if the targets are in memory, else
     when the loss is computed.
     """
+    of_reals("nll_loss", log_probs, weight)
     _check_classes("nll_loss", log_probs, target)
     log_probs = full(log_probs)
     if weight is not None or _ignored(target, ignore_index):
@@ -168,6 +171,7 @@ def cross_entropy(
     >>> round(cross_entropy(gu.zeros(2, 10), gu.tensor([3, 7])).item(), 4)
     2.3026
     """
+    of_reals("cross_entropy", x, weight)
     soft = target.dtype.is_float and tuple(target.shape) == tuple(x.shape) and x.ndim > 0
     if not soft:
         _check_classes("cross_entropy", x, target)

@@ -12,7 +12,7 @@ from groundup.tensor import ShapeError, Tensor, broadcast_tensors, log1p, where,
 from groundup.tensor.errors import at_line
 
 from .activations import logsigmoid
-from .checks import shapes_at_line
+from .checks import of_reals, shapes_at_line
 from .losses import _reduced
 
 
@@ -28,6 +28,7 @@ def _equal(name: str, x: Tensor, target: Tensor) -> None:
 def _together(name: str, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     if not isinstance(x, Tensor) or not isinstance(target, Tensor):
         raise TypeError(f"{name}: input and target are tensors" + at_line())
+    of_reals(name, x, target)
     a, b = broadcast_tensors(x, target)
     return a, b
 
@@ -88,6 +89,7 @@ def poisson_nll_loss(
 
     full: with Stirling's estimate of log target! where the target is above 1.
     """
+    of_reals("poisson_nll_loss", x, target)
     if log_input:
         losses = x.exp() - target * x
     else:
@@ -141,6 +143,7 @@ def kl_div(
     reduction: also 'batchmean', the sum over the first axis' size: the divergence itself.
     log_target: the target, too, is given as its logarithm.
     """
+    of_reals("kl_div", x, target)
     losses = target.exp() * (target - x) if log_target else xlogy(target, target) - target * x
     if reduction == "batchmean":
         return losses.sum() / int(x.shape[0]) if x.ndim else losses.sum()

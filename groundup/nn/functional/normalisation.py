@@ -13,7 +13,7 @@ from groundup.tensor import ShapeError, Tensor, axes, axis, no_grad, pad
 from groundup.tensor.autocast import full
 
 from ..waiting import wait
-from .checks import one_for_each, one_type, shapes_at_line
+from .checks import of_reals, one_for_each, one_type, shapes_at_line
 
 
 def batch_norm(
@@ -35,6 +35,7 @@ def batch_norm(
     Source: Ioffe & Szegedy 2015, algorithms 1 and 2.
     Raises ShapeError when a channel has a single value to learn its variance from.
     """
+    of_reals("batch_norm", x, weight, bias)
     x = full(x)
     if tuple(x.shape) == (0,):  # no channels: PyTorch accepts it
         return x * 1.0

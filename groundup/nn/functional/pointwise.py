@@ -11,6 +11,8 @@ from groundup.tensor import Axis, Tensor, axes, float32, where
 from groundup.tensor.autocast import full, is_half
 from groundup.tensor.errors import check_dim
 
+from .checks import of_reals
+
 
 def relu(x: Tensor) -> Tensor:
     """max(x, 0); its derivative at 0 is 0."""
@@ -42,6 +44,7 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     approximate: 'tanh' takes the paper's ½x(1 + tanh(√(2/π)(x + 0.044715·x³))). Of 16-bit numbers
     it is computed in float32 and rounded once.
     """
+    of_reals("gelu", x)
     if is_half(x.dtype):
         return gelu(x.to(float32), approximate).to(x.dtype)
     if approximate == "none":

@@ -26,7 +26,7 @@ from groundup.tensor import (
 )
 from groundup.tensor.errors import at_line
 
-from .checks import Pair, Several, Single, Triple, several, shapes_at_line
+from .checks import Pair, Several, Single, Triple, of_reals, several, shapes_at_line
 
 _IMAGES = {1: "(n, c, l)", 2: "images (n, c, h, w)", 3: "(n, c, d, h, w)"}
 Asked = int | Sequence[int | None] | None  # the sizes of an adaptive pool's result
@@ -40,6 +40,7 @@ class Window:
         padding: Several, dilation: Several, ceil: bool,
     ) -> None:  # fmt: skip
         self.name, self.dims = name, dims
+        of_reals(name, x)
         if x.ndim not in (dims + 1, dims + 2) or not (x.dtype.is_float or x.dtype.is_int):
             raise ShapeError(
                 f"{name}: expected {_IMAGES[dims]} of numbers" + shapes_at_line(input=x.shape)
@@ -352,6 +353,7 @@ def _parts(name: str, dims: int, x: Tensor, asked: Asked) -> tuple[int, ...]:
 
 
 def _adaptive_avg(name: str, dims: int, x: Tensor, asked: Asked) -> Tensor:
+    of_reals(name, x)
     parts = _parts(name, dims, x, asked)
     x, alone = _batched(x, dims)
     lengths = [int(h) for h in x.shape[2:]]
