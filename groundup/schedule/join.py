@@ -222,7 +222,8 @@ def _live(clusters: list[_Cluster], wanted: set[Node]) -> list[list[Group]]:
                 g.body = body
                 g.refresh()
             needed |= {stored_behind(t) for t in g.reads}
-        result.append(kept)
+        if kept:  # else all of it was written into others, and became constants there
+            result.append(kept)
     return result[::-1]
 
 

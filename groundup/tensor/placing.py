@@ -211,14 +211,14 @@ def scatter(
 
 def _joined(a: Core, dim: int, index: Core, source: Any, reduce: str) -> Tensor:
     """scatter with a way to join what goes to one place."""
+    from .create import filled
     from .places import scatter_reduce
 
     ways = {"add": "sum", "multiply": "prod"}
     if reduce not in ways:
         raise ValueError(f"scatter: reduce is 'add' or 'multiply', not {reduce!r}" + at_line())
     if not isinstance(source, Core):
-        filled = ir.loops(index._shape, pw.scalar(source, a.dtype))
-        source = finish(filled, index)
+        source = filled(index._shape, source, a.dtype)
     return scatter_reduce(a, dim, index, source, ways[reduce])
 
 

@@ -14,7 +14,7 @@ from ..ir.dtype import DType
 from . import indexing, shape
 from . import pointwise as pw
 from . import reduce as rd
-from .core import Core, plain
+from .core import Core, Paired, plain
 from .errors import ShapeError, at_line, check_dim, lined_up
 from .ordering import Ordered, argsort, chosen, median, sort
 from .reduce import Dims
@@ -239,11 +239,15 @@ def corrcoef(a: Core) -> Tensor:
     >>> gu.corrcoef(gu.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]])).round().tolist()
     [[1.0, -1.0], [-1.0, 1.0]]
     """
+    from .complex.parts import imag, joined, real
+
     c = cov(a)
     if not c.ndim:
         return pw.binary("div", c, c)
-    scale = pw.sqrt(shape.diagonal(c))
+    scale = pw.sqrt(real(shape.diagonal(c)))
     result = pw.binary("div", pw.binary("div", c, shape.unsqueeze(scale, 1)), scale)
+    if isinstance(result, Paired):
+        return joined(pw.clamp(real(result), -1, 1), pw.clamp(imag(result), -1, 1), result.dtype)
     return pw.clamp(result, -1, 1)
 
 

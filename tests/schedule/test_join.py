@@ -255,3 +255,11 @@ def test_the_derivatives_of_a_batch_norm_are_two_sums() -> None:
     plan = _plan([y.node, *(g.node for g in grads if g is not None)])
     sums = [sum(g.shape == (32, 40) for g in s.groups) for s in plan.steps]
     assert [n for n in sums if n] == [1, 1, 2]  # mean, variance; these two, in one walk
+
+
+def test_a_kernel_whose_tensors_all_became_constants_in_their_users() -> None:
+    """2.5 of a pending constant decides the other choices, so that nobody reads them any more."""
+    x, y = gu.tensor([1.0, 2.0]), gu.tensor([2.0, 0.5])
+    w = gu.stack([gu.full((), 2.5), gu.zeros(())], -1).expand(2, 2)
+    (z,) = (gu.complex(x, y) ** gu.view_as_complex(w.contiguous()),)
+    np.testing.assert_allclose(z.numpy(), (x.numpy() + 1j * y.numpy()) ** 2.5, rtol=1e-6)

@@ -78,7 +78,8 @@ def dropout3d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
 def _alpha(name: str, x: Tensor, p: float, training: bool, lead: int) -> Tensor:
     """−λα, what selu tends to far below 0, in the place of what is left out; then a·y + b, with
     which mean 0 and variance 1 stay (Klambauer et al. 2017, section 3)."""
-    of_reals(name, x)
+    if training:
+        of_reals(name, x)
     least = -SELU_SCALE * SELU_ALPHA
 
     def chosen(keep: Tensor) -> Tensor:

@@ -42,7 +42,8 @@ def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 
 def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """mean (or sum, or each) of |x − target|; raises ShapeError when the shapes differ."""
-    if x.is_complex() and target.is_complex() and tuple(x.shape) == tuple(target.shape):
+    if x.is_complex() or target.is_complex():
+        same_shape("l1_loss", x.real, target.real)
         return _reduced((x - target).abs(), reduction)
     same_shape("l1_loss", x, target)
     if not x.ndim:

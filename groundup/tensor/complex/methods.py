@@ -53,6 +53,12 @@ class Parts(Core):
 
     conj_physical = conj
 
+    def sgn(self) -> Tensor:
+        """−1, 0 or 1; of a complex number z / |z|, or 0"""
+        from ..functions import sgn
+
+        return sgn(self)
+
     def resolve_conj(self) -> Self:
         """This tensor: a conjugate is a value, and never put off."""
         return self
