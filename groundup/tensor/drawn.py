@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from . import write
-from .core import Core
+from .core import Core, Paired
 from .errors import at_line, real_number, whole_number
 
 if TYPE_CHECKING:
@@ -32,29 +32,39 @@ class Drawn(Core):
     def normal_(
         self, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
     ) -> Self:
-        """x ← normal numbers of this mean and standard deviation
+        """x ← normal numbers of this mean and standard deviation, half of whose square is that of
+        each part of a complex number; the mean is then that of the real parts
 
         >>> gu.zeros(2).normal_(3.0, 0.0).tolist()
         [3.0, 3.0]
         """
-        _floating("normal_", self)
         _numbers("normal_", mean=mean, std=std)
         _held("normal_", std >= 0, f"std is 0 or more, not {std}")
+        pairs = _pairs(self)
+        if pairs is not None:
+            pairs.normal_(0.0, std * math.sqrt(0.5), generator=generator)
+            pairs[..., 0] += mean
+            return self
+        _floating("normal_", self)
         _scaled(self, "normal", std, mean, generator)
         return self
 
     def uniform_(
         self, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None
     ) -> Self:
-        """x ← uniform numbers from [from, to)
+        """x ← uniform numbers from [from, to), each part of complex ones
 
         >>> x = gu.zeros(100).uniform_(-2.0, 2.0)
         >>> bool(((x >= -2) & (x <= 2)).all())
         True
         """
-        _floating("uniform_", self)
         _numbers("uniform_", from_=from_, to=to)
         _held("uniform_", from_ <= to, f"from is at most to, not {from_} and {to}")
+        pairs = _pairs(self)
+        if pairs is not None:
+            pairs.uniform_(from_, to, generator=generator)
+            return self
+        _floating("uniform_", self)
         _held(
             "uniform_", to - from_ <= _greatest(self.dtype),
             f"the distance from {from_} to {to} is more than {self.dtype.name} holds",
@@ -173,6 +183,11 @@ class Drawn(Core):
               f"from {first} up to but without {end} is more than 64 bits hold")  # fmt: skip
         write.write("random_", self, integers(first, end, self._shape, dtype, generator))
         return self
+
+
+def _pairs(a: Core) -> Tensor | None:
+    """The pairs of complex numbers."""
+    return a._pair if isinstance(a, Paired) else None
 
 
 def _most(dtype: DType) -> int:

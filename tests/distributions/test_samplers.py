@@ -119,6 +119,19 @@ def test_captured_draws_in_place_go_on_with_the_stream(name: str) -> None:
     assert captured == [draw(gu.zeros(3)).tolist() for _ in range(4)]
 
 
+def test_complex_numbers_are_drawn_in_place() -> None:
+    z = gu.zeros(N, dtype=gu.complex128)
+    part = z[: N // 2]
+    assert part.normal_(2.0, 3.0, generator=gu.Generator(1)) is part
+    half = stats.norm(0, 3 * math.sqrt(0.5))
+    assert fits(part.real - 2, half) and fits(part.imag, half)
+    assert gu.equal(z[: N // 2].real, part.real) and (z[N // 2 :].real == 0).all().item()
+    z.uniform_(-1.0, 3.0, generator=gu.Generator(2))
+    assert fits(z.real, stats.uniform(-1, 4)) and fits(z.imag, stats.uniform(-1, 4))
+    with pytest.raises(TypeError, match="floating"):
+        z.cauchy_()
+
+
 INVALID = [
     ("normal_", (0.0, -1.0)), ("uniform_", (3.0, -1.0)), ("uniform_", (-3e38, 3e38)),
     ("exponential_", (0.0,)), ("cauchy_", (0.0, 0.0)), ("log_normal_", (0.0, 0.0)),
