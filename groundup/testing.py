@@ -195,6 +195,9 @@ def _differ(a: object, b: object, rule: _Rule, path: str) -> str | None:
     x, y = _numeric(a), _numeric(b)
     if x is not None and y is not None:
         return _arrays(x, y, rule, path, typed, _dtype(a), _dtype(b))
+    if typed and x is None and y is None:  # texts, dates, objects: element by element
+        found = _sequences(_elements(a), _elements(b), rule, path)
+        return found or (None if _shape(a) == _shape(b) else _shapes_differ(a, b, rule, where))
     if _is_array(a) or _is_array(b):
         return (
             f"{rule.name}: an array of numbers and something else{where}"
@@ -207,6 +210,19 @@ def _differ(a: object, b: object, rule: _Rule, path: str) -> str | None:
         return None
     kinds = "" if type(a) is type(b) else f" ({type(a).__name__} and {type(b).__name__})"
     return f"{rule.name}: a and b differ{where}{kinds}" + _values(a, b)
+
+
+def _shapes_differ(a: Any, b: Any, rule: _Rule, where: str) -> str:
+    return f"{rule.name}: shapes differ{where}" + picture({"a": _shape(a), "b": _shape(b)})
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    return tuple(value.shape)
+
+
+def _elements(value: Any) -> list[Any]:
+    """The elements of an array of anything, in one list."""
+    return list(value.reshape(-1).tolist())
 
 
 def _values(a: object, b: object) -> str:
@@ -270,7 +286,7 @@ def _arrays(
 
     where = f" at a{path}" if path else ""
     if x.shape != y.shape:
-        return f"{rule.name}: shapes differ{where}" + picture({"a": x.shape, "b": y.shape})
+        return _shapes_differ(x, y, rule, where)
     if rule.exact and typed and dtype_a != dtype_b:
         return f"{rule.name}: types differ{where}: a is {dtype_a}, b is {dtype_b}"
     nan_x, nan_y = np.isnan(x), np.isnan(y)
@@ -298,7 +314,9 @@ def _arrays(
     for place in wrong[:_SHOWN]:
         at = tuple(int(i) for i in place)
         label = f"at {list(at)}:  " if x.shape else ""
-        apart = "" if np.isnan(off[at]) else f"   a − b = {signed[at].item():.6g}"
+        exact = x.dtype.kind in "iub" and y.dtype.kind in "iub"  # of any size
+        by = int(x[at]) - int(y[at]) if exact else f"{signed[at].item():.6g}"
+        apart = "" if np.isnan(off[at]) else f"   a − b = {by}"
         if y[at] and np.isfinite(off[at]) and not rule.exact:
             apart += f", {off[at].item() / abs(y[at].item()):.3g} of |b|"
         lines.append(f"  {label}a {x[at]}   b {y[at]}{apart}")

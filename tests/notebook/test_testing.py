@@ -30,7 +30,8 @@ EQUAL = [
     (gu.ones(3)[None].expand(2, 3), gu.ones(2, 3)), (gu.ones(2, 3).shape, [2, 3]),
     (gu.ones(2, dtype=gu.bfloat16), gu.ones(2, dtype=gu.bfloat16)),
     ({"a": [1, gu.ones(2)]}, {"a": (1, gu.ones(2))}), ((i for i in range(3)), [0, 1, 2]),
-    ([[1, 2], [3]], [[1, 2], [3]]), ({1, 2}, {2, 1}), (range(2), [0, 1]), ([], ()),
+    (np.array(["a", "b"]), np.array(["a", "b"])), ([[1, 2], [3]], [[1, 2], [3]]), ({1, 2}, {2, 1}),
+    (range(2), [0, 1]), ([], ()),
 ]  # fmt: skip
 
 
@@ -55,6 +56,10 @@ DIFFERENT = [
     (None, 1, "NoneType and int"), (2**70, 2**70 + 1, "a and b differ"),
     (gu.ones(2), "text", "an array of numbers and something else"),
     (gu.tensor(INF), -INF, "the numbers differ"),
+    (np.array(["a", "b"]), np.array(["a", "c"]), "a and b differ at a[1]"),
+    (np.array([["a", "b"]]), np.array(["a", "b"]), "shapes differ"),
+    (np.array([2**64 - 1], np.uint64), np.array([2**64 - 2], np.uint64), "a − b = 1"),
+    (gu.tensor([1 + 2j]), [1 - 2j], "a (1+2j)   b (1-2j)   a − b = 0+4j"),
 ]  # fmt: skip
 
 
