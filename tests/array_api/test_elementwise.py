@@ -108,7 +108,7 @@ def promotable() -> list[tuple[str, str]]:
 @pytest.mark.parametrize("pair", promotable(), ids="-".join)
 def test_promotion(pair: tuple[str, str]) -> None:
     """The type of a result is that of the standard's tables, also where one has no axes."""
-    for s1, s2 in [((2, 3), (3,)), ((), (3,)), ((3,), ()), ((), ())]:
+    for s1, s2 in [((2, 3), (3,)), ((), (3,)), ((), ())]:
         a, b = sample(pair[0], s1), sample(pair[1], s2, 1)
         compare("equal", a, b)
         compare("result_type", a, b)
