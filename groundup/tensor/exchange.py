@@ -242,20 +242,3 @@ def to_dlpack(
         buffer.readonly, bool(copy),
     )  # fmt: skip
     return dlpack.give(elements, (buffer, keep), versioned)
-
-
-# ---- bits ----------------------------------------------------------------------------------------
-
-
-def bits(a: Core, whole: DType) -> Tensor:
-    """The bits of each element as an integer of a type of the same size, now."""
-    store.asked("bits")
-    own = copied(a)
-    assert whole.itemsize == a.dtype.itemsize
-    shape = tuple(own._shape)
-    return seen(own._storage.memory(), shape, contiguous_strides(shape), whole, None)
-
-
-def from_bits(a: Core, dtype: DType) -> Tensor:
-    """What `bits` gives, turned back."""
-    return bits(a, dtype)
