@@ -43,8 +43,10 @@ class Library:
     def __init__(self, tracker: object) -> None:
         self.tracker = tracker
 
-    def __del__(self) -> None:
-        _unused.append(self.tracker)  # a collection may run this anywhere: no lock is taken
+    def __del__(self, note: Callable[[object], None] = _unused.append) -> None:
+        # A collection may run this anywhere: no lock is taken. Nor is a global looked up, which may
+        # be gone when the process ends.
+        note(self.tracker)
 
 
 class Address:

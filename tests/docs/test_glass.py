@@ -27,7 +27,7 @@ def test_the_examples_run_and_print_what_the_page_says(
     monkeypatch.setattr(peak, "_bandwidth", lambda *_: peak.Bandwidth(1e18, 1e18, 1e18))
     page = PAGE.read_text(encoding="utf-8")
     blocks = BLOCK.findall(page)
-    assert len(blocks) == page.count("```python") == 7
+    assert len(blocks) == page.count("```python") == 9
     module = ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)
     shown = []
@@ -52,6 +52,6 @@ def test_the_examples_run_and_print_what_the_page_says(
 
 def test_the_page_names_what_there_is() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    for name in ("explain", "debug", "profile", "explain_broadcast"):
+    for name in ("explain", "debug", "profile", "explain_broadcast", "detect_anomaly", "lovely"):
         assert f"gu.{name}(" in page and hasattr(gu, name)
     assert "x.storage_info()" in page
