@@ -57,8 +57,8 @@ class Classes(Distribution):
         return inside(self.probs).log()
 
     def _numbers(self, shape: tuple[int, ...], generator: Generator | None) -> Tensor:
-        """Classes of a shape: argmax of log p + standard Gumbel numbers."""
-        logits = self.logits.detach()
+        """Classes of a shape: argmax of log p + standard Gumbel numbers; none of probability 0."""
+        logits = (self.probs.log() if self._way == "probs" else self.logits).detach()
         noise = log_exponential((*shape, self.classes), logits, generator)
         return (logits - noise).argmax(-1)
 

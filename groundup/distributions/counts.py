@@ -281,7 +281,9 @@ class NegativeBinomial(Binary):
         return self.mean / (-self.logits).sigmoid()
 
     def _draw(self, shape: tuple[int, ...], generator: Generator | None) -> Tensor:
-        rate = standard_gamma(self.total_count.expand(shape), generator) * self.logits.exp()
+        p = self.probs
+        odds = p / (1 - p) if self._way == "probs" else self.logits.exp()
+        rate = standard_gamma(self.total_count.expand(shape), generator) * odds
         return poisson(rate.detach(), generator)
 
     def _log_prob(self, x: Tensor) -> Tensor:

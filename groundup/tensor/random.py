@@ -190,7 +190,8 @@ class Generator:
 
         The seed of child k is Philox(this seed; draw, element k), two of its four words, so
         splitting again gives others, and the same state gives the same children, also in a captured
-        function. Two of m streams in all share their seed with a probability of about m² / 2⁶⁵.
+        function (where one made outside takes up a child: kept.set_state(child.state)). Two of m
+        streams in all share their seed with a probability of about m² / 2⁶⁵.
 
         >>> data, noise = gu.Generator(0).split()
         >>> bool((gu.rand(3, generator=data) == gu.rand(3, generator=noise)).any())

@@ -437,6 +437,20 @@ def test_what_torch_has_otherwise() -> None:
     assert abs(counts.entropy().item() - stats.multinomial(4, shares).entropy()) < 1e-12
 
 
+def test_what_has_no_probability_is_not_drawn() -> None:
+    sure = gu.tensor([0.0, 1.0, 0.0])
+    for p in (D.Categorical(sure), D.Categorical(logits=sure.log())):
+        assert (p.sample((N,)) == 1).all().item()
+    assert D.Multinomial(5, sure).sample((9,)).tolist() == [[0.0, 5.0, 0.0]] * 9
+    assert (D.OneHotCategorical(sure).sample((N,)) == sure).all().item()
+    for share in (0.0, 1.0):
+        assert (D.Bernoulli(share).sample((N,)) == share).all().item()
+        assert (D.Binomial(7, share).sample((N,)) == 7 * share).all().item()
+    assert (D.NegativeBinomial(9.0, 0.0).sample((N,)) == 0).all().item()
+    assert (D.Geometric(1.0).sample((N,)) == 0).all().item()
+    assert (D.Poisson(0.0).sample((N,)) == 0).all().item()
+
+
 def test_captured_laws_are_the_plain_ones() -> None:
     def step(loc: gu.Tensor, alpha: gu.Tensor) -> tuple[gu.Tensor, ...]:
         p = D.Normal(loc, 1.0)

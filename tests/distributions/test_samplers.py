@@ -332,6 +332,18 @@ def test_a_captured_function_splits_as_the_plain_one() -> None:
     assert [[t.tolist() for t in captured(gu.zeros(3))] for _ in range(4)] == plain
 
 
+def test_a_captured_function_hands_a_child_on() -> None:
+    def draws(kept: gu.Generator) -> gu.Tensor:
+        (child,) = kept.split(1)
+        kept.set_state(child.state)
+        return gu.rand(2, generator=kept)
+
+    plain, captured, step = gu.Generator(4), gu.Generator(4), gu.jit(draws)
+    for _ in range(4):
+        assert step(captured).tolist() == draws(plain).tolist()
+    assert repr(plain) == repr(captured)
+
+
 @pytest.mark.parametrize("how", ["pickle", "deepcopy", "state_dict", "clone", "state"])
 def test_a_generator_is_saved_and_goes_on(how: str) -> None:
     g = gu.Generator(2**63 + 5)
