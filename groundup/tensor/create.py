@@ -138,12 +138,18 @@ def zeros(*size: Any, dtype: DType = dt.float32, requires_grad: bool = False) ->
     >>> gu.zeros(2, 3).tolist()
     [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     """
-    return filled(_shape("zeros", size), 0, dtype, requires_grad)
+    shape = _shape("zeros", size)
+    if dtype.kind == "c":
+        return filled(shape, 0, dtype, requires_grad)
+    return from_node(ir.loops(shape, ir.const(0, dtype)), requires_grad)
 
 
 def ones(*size: Any, dtype: DType = dt.float32, requires_grad: bool = False) -> Tensor:
     """A tensor of ones."""
-    return filled(_shape("ones", size), 1, dtype, requires_grad)
+    shape = _shape("ones", size)
+    if dtype.kind == "c":
+        return filled(shape, 1, dtype, requires_grad)
+    return from_node(ir.loops(shape, ir.const(1, dtype)), requires_grad)
 
 
 def empty(*size: Any, dtype: DType = dt.float32, requires_grad: bool = False) -> Tensor:
@@ -191,6 +197,8 @@ def arange(
         raise ValueError(f"arange: {start} to {end} by steps of {step} has no end" + at_line())
     if step == 0 or (end - start) * (1 if step > 0 else -1) < 0:
         raise ValueError(f"arange: no way from {start} to {end} by steps of {step}" + at_line())
+    if dtype is not None and dtype.is_complex:
+        raise TypeError(f"arange gives real numbers, not {dtype.name}; write .to(dtype)" + at_line())
     floating = any(isinstance(v, float) for v in (start, end, step))
     kind = dtype or (dt.float32 if floating else dt.int64)
     if floating:

@@ -490,6 +490,8 @@ def randint(
     end = whole_number("randint", "high", end)
     if not isinstance(dtype, DType):
         raise TypeError(f"randint: dtype is a type, not a {type(dtype).__name__}" + at_line())
+    if dtype.is_complex:
+        raise TypeError(f"randint gives whole numbers, not {dtype.name}" + at_line())
     if end <= first:
         raise ValueError(f"randint: nothing from {first} up to but without {end}" + at_line())
     if first < -(2**63) or end > 2**63:

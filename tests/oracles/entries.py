@@ -87,7 +87,12 @@ i0e i1 i1e ndtr xlog1py zeta entr ndtri log_ndtr erfcx
 
 def _method(name: str) -> Callable[..., Any]:
     """A method by its name, of a tensor of whatever class."""
-    return lambda x, *args, **kwargs: getattr(x, name)(*args, **kwargs)
+
+    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
+        of = type(x) if isinstance(x, gu.Tensor) else gu.Tensor
+        return getattr(of, name)(x, *args, **kwargs)
+
+    return call
 
 
 def _property(name: str) -> Callable[..., Any]:

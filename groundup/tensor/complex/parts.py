@@ -17,7 +17,7 @@ from ..core import Core, Paired
 from ..create import filled
 from ..errors import ShapeError, at_line, lined_up, shape_text
 from ..tensor import Tensor
-from .refusal import refuse
+from .refusal import depth, refuse
 from .tensor import ComplexTensor
 
 
@@ -87,7 +87,7 @@ def converted(a: Paired, dtype: DType) -> Tensor:
     warnings.warn(
         f"converting {a.dtype.name} to {dtype.name} discards the imaginary parts; x.real says so"
         + at_line(),
-        stacklevel=2,
+        stacklevel=depth() + 1,
     )
     return pw.cast(shape.select(a._pair, -1, 0), dtype)
 

@@ -30,6 +30,15 @@ def called() -> str:
     return next((n for n in reversed(names) if n not in _WRAPPERS), "this function")
 
 
+def depth() -> int:
+    """How many calls below the user's code the caller is: for a warning to show that line."""
+    frame: FrameType | None = sys._getframe(1)
+    count = 0
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        count, frame = count + 1, frame.f_back
+    return count
+
+
 def refuse(dtype: DType) -> NoReturn:
     """Raise the error of a function of real numbers that was given complex ones."""
     raise TypeError(
