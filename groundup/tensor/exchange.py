@@ -162,6 +162,11 @@ def frombuffer(
         ) from None
     except BufferError as error:
         raise BufferError(f"frombuffer: {error}" + at_line()) from None
+    if not isinstance(count, int) or not isinstance(offset, int):
+        raise TypeError(
+            f"frombuffer: count and offset are whole numbers, not {count!r} and {offset!r}"
+            + at_line()
+        )
     item = dtype.itemsize
     room = whole.nbytes - offset
     if offset < 0 or room < 0 or (count < 0 and room % item) or count < -1 or count * item > room:

@@ -62,7 +62,8 @@ def tensor_from_array(array: Any) -> Tensor:
     address = values.__array_interface__["data"][0] + low * item
     buffer = Buffer.from_object(address, (high - low) * item, owner=values)
     buffer.readonly = not values.flags.writeable
-    values_from_array(array, None)  # in a captured function it is watched: it must stay as it is
+    if store.tracing() is not None:
+        values_from_array(array, None)  # has it watched: it must stay as it is
     return seen(buffer, values.shape, strides, own, values)
 
 

@@ -159,6 +159,14 @@ def read_at(node: Node, shape: Shape, outs: list[Node] | None = None) -> Node:
     return ir.read(node, *indices)
 
 
+def kind_of(value: object) -> str:
+    """What an operand that is none is called; of another library's array, how it becomes one."""
+    kind = type(value)
+    if hasattr(value, "__dlpack__"):
+        return f"{kind.__module__}.{kind.__name__}; gu.from_dlpack(x) makes a tensor of it"
+    return kind.__name__
+
+
 def scalar(value: Any, dtype: DType) -> Node:
     """A Python number as a constant of a type."""
     if isinstance(value, complex):
@@ -167,7 +175,7 @@ def scalar(value: Any, dtype: DType) -> Node:
             f"make the tensor complex: x.to(gu.complex64)" + at_line()
         )
     if not isinstance(value, int | float):
-        raise TypeError(f"expected a Tensor or a number, not {type(value).__name__}" + at_line())
+        raise TypeError(f"expected a Tensor or a number, not {kind_of(value)}" + at_line())
     check_fits(value, dtype)
     return ir.const(value, dtype)
 

@@ -80,6 +80,10 @@ def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 def to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
     """Tensors by name in the safetensors format; see `save`."""
     store.asked("save")
+    if not isinstance(tensors, Mapping):
+        raise TypeError(
+            f"save takes a dict of tensors by name, not {type(tensors).__name__}" + at_line()
+        )
     for name, t in tensors.items():
         if not isinstance(name, str) or not isinstance(t, Core):
             raise TypeError(

@@ -300,3 +300,12 @@ def test_torch_frees_ours() -> None:
     assert x._storage.owner is None
     with pytest.raises(BufferError):
         gu.from_dlpack(torch.ones(2, requires_grad=True))
+
+
+@pytest.mark.peers
+def test_arithmetic_with_torch_says_how() -> None:
+    import torch
+
+    for call in (lambda: gu.ones(2) + torch.ones(2), lambda: gu.ones(2) * (torch.ones(2) + 0j)):
+        with pytest.raises(TypeError, match=r"not torch.Tensor; gu.from_dlpack\(x\) makes"):
+            call()

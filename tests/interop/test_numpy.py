@@ -141,6 +141,8 @@ def test_overlapping_memory_is_read_and_refuses_writes() -> None:
     x = gu.from_numpy(windows, copy=False)
     a[2] = 9
     assert x.tolist() == windows.tolist()
+    huge = gu.from_numpy(np.broadcast_to(np.float32(1), (1 << 20, 1 << 20)), copy=False)
+    assert huge[0, :3].tolist() == [1.0, 1.0, 1.0]  # one number, and no copy of it
     with pytest.raises(RuntimeError, match="several elements share"):
         x += 1
 
@@ -287,6 +289,8 @@ def test_frombuffer_shares_memory() -> None:
             gu.frombuffer(raw, dtype=gu.int32, **wrong)
     with pytest.raises(ValueError, match="byte 2 of this buffer is not aligned"):
         gu.frombuffer(raw, dtype=gu.int32, count=1, offset=2)
+    with pytest.raises(TypeError, match="whole numbers"):
+        gu.frombuffer(raw, dtype=gu.uint8, count=1.5)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"memory of an object.*not int"):
         gu.frombuffer(3, dtype=gu.int32)
     with pytest.raises(TypeError, match="dtype is one such as"):

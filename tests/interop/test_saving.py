@@ -90,6 +90,8 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.Monkey
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["w.safetensors"]
     with pytest.raises(TypeError, match="'y' is a list"):
         gu.save(path, {"x": gu.ones(2), "y": [1]})  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match="save takes a dict of tensors by name, not list"):
+        gu.save(path, [gu.ones(2)])  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError):
         gu.load(tmp_path / "none")
 

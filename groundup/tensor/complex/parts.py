@@ -31,7 +31,7 @@ def parts(value: Any, dtype: DType) -> tuple[Any, Any]:
         return pw.cast(value, real), 0.0
     if not isinstance(value, int | float | _number):
         raise TypeError(
-            f"expected a Tensor or a number, not {type(value).__name__}" + at_line()
+            f"expected a Tensor or a number, not {pw.kind_of(value)}" + at_line()
         )
     value = _number(value)
     return value.real, value.imag
