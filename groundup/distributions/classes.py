@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from groundup.tensor import Generator, Tensor, arange, full, lgamma, log_softmax, where
+from groundup.tensor.misuse import named
 
 from . import constraints
 from .constraints import Constraint, Rules
@@ -81,6 +82,7 @@ class Categorical(Classes):
 
     has_enumerate_support = True
 
+    @named
     def __init__(
         self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
@@ -125,6 +127,7 @@ class OneHotCategorical(Classes):
 
     has_enumerate_support = True
 
+    @named
     def __init__(
         self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
@@ -187,6 +190,7 @@ class Multinomial(Classes):
     [0.0, 4.0]
     """
 
+    @named
     def __init__(
         self, total_count: int = 1, probs: Any = None, logits: Any = None,
         validate_args: bool | None = None,

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from groundup.tensor import Generator, Tensor, arange, log_softmax, logsumexp, no_grad, where
 from groundup.tensor.errors import at_line, whole_number
+from groundup.tensor.misuse import named
 from groundup.tensor.pointwise import broadcast
 
 from . import constraints
@@ -32,6 +33,7 @@ class Independent(Distribution):
     ((), (3,), ())
     """
 
+    @named
     def __init__(
         self, base_distribution: Distribution, reinterpreted_batch_ndims: int,
         validate_args: bool | None = None,
@@ -103,6 +105,7 @@ class MixtureSameFamily(Distribution):
     (0.0, 2.0)
     """
 
+    @named
     def __init__(
         self, mixture_distribution: Categorical, component_distribution: Distribution,
         validate_args: bool | None = None,
@@ -197,6 +200,7 @@ class TransformedDistribution(Distribution):
     0.5
     """
 
+    @named
     def __init__(
         self, base_distribution: Distribution, transforms: Transform | Sequence[Transform],
         validate_args: bool | None = None,

@@ -20,6 +20,7 @@ from groundup.tensor import (
     zeros,
 )
 from groundup.tensor.errors import at_line
+from groundup.tensor.misuse import named
 from groundup.tensor.samplers import standard_gamma
 from groundup.tensor.special import xlog1py
 
@@ -90,6 +91,7 @@ class Bernoulli(Binary):
     }  # fmt: skip
     has_enumerate_support = True
 
+    @named
     def __init__(
         self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
@@ -139,6 +141,7 @@ class Geometric(Binary):
         "logits": constraints.real,
     }
 
+    @named
     def __init__(
         self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
@@ -186,6 +189,7 @@ class Binomial(Binary):
     }  # fmt: skip
     has_enumerate_support = True
 
+    @named
     def __init__(
         self, total_count: Any = 1, probs: Any = None, logits: Any = None,
         validate_args: bool | None = None,
@@ -253,6 +257,7 @@ class NegativeBinomial(Binary):
         "probs": constraints.half_open_interval(0, 1), "logits": constraints.real,
     }  # fmt: skip
 
+    @named
     def __init__(
         self, total_count: Any, probs: Any = None, logits: Any = None,
         validate_args: bool | None = None,
@@ -302,6 +307,7 @@ class Poisson(Distribution):
 
     arg_constraints: ClassVar[Rules] = {"rate": constraints.nonnegative}
 
+    @named
     def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
         (self.rate,) = tensors(self._name, rate=rate)
         super().__init__({"rate": self.rate}, self.rate.shape, (), validate_args)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 from groundup.tensor import DType, Generator, Size, Tensor, float32, full, no_grad
 from groundup.tensor import storage as store
 from groundup.tensor.errors import ShapeError, at_line, lined_up
+from groundup.tensor.misuse import named
 from groundup.tensor.pointwise import broadcast
 from groundup.tensor.shape import sizes
 
@@ -68,6 +69,7 @@ class Distribution:
     has_enumerate_support: ClassVar[bool] = False
     _validates: ClassVar[bool] = True
 
+    @named
     def __init__(
         self, given: Mapping[str, Tensor], batch_shape: Shape, event_shape: Shape = (),
         validate_args: bool | None = None, options: Mapping[str, Any] | None = None,

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from groundup.tensor import Generator, Tensor, erf, erfinv, randn, where, zeros
 from groundup.tensor import rand as uniform
+from groundup.tensor.misuse import named
 
 from . import constraints
 from .constraints import Constraint, Rules
@@ -30,6 +31,7 @@ class Normal(Distribution):
     arg_constraints: ClassVar[Rules] = {"loc": constraints.real, "scale": constraints.positive}
     has_rsample = True
 
+    @named
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = tensors(self._name, loc=loc, scale=scale)
         super().__init__({"loc": self.loc, "scale": self.scale}, self.loc.shape, (), validate_args)
@@ -77,6 +79,7 @@ class Laplace(Distribution):
     arg_constraints: ClassVar[Rules] = {"loc": constraints.real, "scale": constraints.positive}
     has_rsample = True
 
+    @named
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = tensors(self._name, loc=loc, scale=scale)
         super().__init__({"loc": self.loc, "scale": self.scale}, self.loc.shape, (), validate_args)
@@ -132,6 +135,7 @@ class Cauchy(Distribution):
     arg_constraints: ClassVar[Rules] = {"loc": constraints.real, "scale": constraints.positive}
     has_rsample = True
 
+    @named
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = tensors(self._name, loc=loc, scale=scale)
         super().__init__({"loc": self.loc, "scale": self.scale}, self.loc.shape, (), validate_args)
@@ -181,6 +185,7 @@ class Gumbel(Distribution):
     arg_constraints: ClassVar[Rules] = {"loc": constraints.real, "scale": constraints.positive}
     has_rsample = True
 
+    @named
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = tensors(self._name, loc=loc, scale=scale)
         super().__init__({"loc": self.loc, "scale": self.scale}, self.loc.shape, (), validate_args)
@@ -244,6 +249,7 @@ class Uniform(Distribution):
     arg_constraints: ClassVar[Rules] = {"low": constraints.real, "high": constraints.real}
     has_rsample = True
 
+    @named
     def __init__(self, low: Any, high: Any, validate_args: bool | None = None) -> None:
         self.low, self.high = tensors(self._name, low=low, high=high)
         super().__init__({"low": self.low, "high": self.high}, self.low.shape, (), validate_args)
@@ -297,6 +303,7 @@ class HalfNormal(Distribution):
     arg_constraints: ClassVar[Rules] = {"scale": constraints.positive}
     has_rsample = True
 
+    @named
     def __init__(self, scale: Any, validate_args: bool | None = None) -> None:
         (self.scale,) = tensors(self._name, scale=scale)
         super().__init__({"scale": self.scale}, self.scale.shape, (), validate_args)
@@ -345,6 +352,7 @@ class HalfCauchy(Distribution):
     arg_constraints: ClassVar[Rules] = {"scale": constraints.positive}
     has_rsample = True
 
+    @named
     def __init__(self, scale: Any, validate_args: bool | None = None) -> None:
         (self.scale,) = tensors(self._name, scale=scale)
         super().__init__({"scale": self.scale}, self.scale.shape, (), validate_args)

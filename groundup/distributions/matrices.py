@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from groundup.tensor import Generator, Tensor, diag_embed, eye, linalg, randn
 from groundup.tensor.errors import ShapeError, at_line, lined_up
+from groundup.tensor.misuse import named
 from groundup.tensor.pointwise import broadcast
 
 from . import constraints
@@ -45,6 +46,7 @@ class MultivariateNormal(Distribution):
     }  # fmt: skip
     has_rsample = True
 
+    @named
     def __init__(
         self, loc: Tensor, covariance_matrix: Tensor | None = None,
         precision_matrix: Tensor | None = None, scale_tril: Tensor | None = None,
@@ -155,6 +157,7 @@ class LowRankMultivariateNormal(MultivariateNormal):
         "cov_diag": constraints.independent(constraints.positive, 1),
     }  # fmt: skip
 
+    @named
     def __init__(
         self, loc: Tensor, cov_factor: Tensor, cov_diag: Tensor, validate_args: bool | None = None
     ) -> None:

@@ -9,6 +9,7 @@ import math
 from typing import Any, ClassVar
 
 from groundup.tensor import Generator, Tensor, digamma, lgamma, randn, stack, where, xlogy, zeros
+from groundup.tensor.misuse import named
 from groundup.tensor.samplers import log_standard_gamma, standard_gamma
 
 from . import constraints
@@ -27,6 +28,7 @@ class Exponential(Distribution):
     arg_constraints: ClassVar[Rules] = {"rate": constraints.positive}
     has_rsample = True
 
+    @named
     def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
         (self.rate,) = tensors(self._name, rate=rate)
         super().__init__({"rate": self.rate}, self.rate.shape, (), validate_args)
@@ -82,6 +84,7 @@ class Gamma(Distribution):
     }  # fmt: skip
     has_rsample = True
 
+    @named
     def __init__(
         self, concentration: Any, rate: Any, validate_args: bool | None = None
     ) -> None:
@@ -128,6 +131,7 @@ class Chi2(Gamma):
 
     arg_constraints: ClassVar[Rules] = {"df": constraints.positive}
 
+    @named
     def __init__(self, df: Any, validate_args: bool | None = None) -> None:
         (self.df,) = tensors(self._name, df=df)
         self.concentration, self.rate = 0.5 * self.df, 0.5 + 0 * self.df.detach()
@@ -148,6 +152,7 @@ class StudentT(Distribution):
     }  # fmt: skip
     has_rsample = True
 
+    @named
     def __init__(
         self, df: Any, loc: Any = 0.0, scale: Any = 1.0, validate_args: bool | None = None
     ) -> None:
@@ -204,6 +209,7 @@ class FisherSnedecor(Distribution):
     arg_constraints: ClassVar[Rules] = {"df1": constraints.positive, "df2": constraints.positive}
     has_rsample = True
 
+    @named
     def __init__(self, df1: Any, df2: Any, validate_args: bool | None = None) -> None:
         self.df1, self.df2 = tensors(self._name, df1=df1, df2=df2)
         super().__init__({"df1": self.df1, "df2": self.df2}, self.df1.shape, (), validate_args)
@@ -257,6 +263,7 @@ class Dirichlet(Distribution):
     }  # fmt: skip
     has_rsample = True
 
+    @named
     def __init__(self, concentration: Any, validate_args: bool | None = None) -> None:
         (self.concentration,) = tensors(self._name, concentration=concentration)
         self._some_axes("concentration", self.concentration, 1)
@@ -313,6 +320,7 @@ class Beta(Distribution):
     }  # fmt: skip
     has_rsample = True
 
+    @named
     def __init__(
         self, concentration1: Any, concentration0: Any, validate_args: bool | None = None
     ) -> None:
@@ -370,6 +378,7 @@ class Weibull(Distribution):
     }  # fmt: skip
     has_rsample = True
 
+    @named
     def __init__(
         self, scale: Any, concentration: Any, validate_args: bool | None = None
     ) -> None:
@@ -432,6 +441,7 @@ class Pareto(Distribution):
     }  # fmt: skip
     has_rsample = True
 
+    @named
     def __init__(self, scale: Any, alpha: Any, validate_args: bool | None = None) -> None:
         self.scale, self.alpha = tensors(self._name, scale=scale, alpha=alpha)
         given = {"scale": self.scale, "alpha": self.alpha}
@@ -484,6 +494,7 @@ class LogNormal(Distribution):
     arg_constraints: ClassVar[Rules] = {"loc": constraints.real, "scale": constraints.positive}
     has_rsample = True
 
+    @named
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = tensors(self._name, loc=loc, scale=scale)
         self._normal = Normal(self.loc, self.scale, validate_args=False)

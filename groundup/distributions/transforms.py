@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from groundup.tensor import Tensor
 from groundup.tensor.errors import at_line, whole_number
+from groundup.tensor.misuse import named
 
 from . import constraints
 from .constraints import Constraint
@@ -68,6 +69,7 @@ class Transform:
 class _Inverse(Transform):
     """x = f⁻¹(y)"""
 
+    @named
     def __init__(self, of: Transform) -> None:
         self.of, self.event_dim = of, of.event_dim
         self.domain, self.codomain = of.codomain, of.domain
@@ -106,6 +108,7 @@ class AffineTransform(Transform):
     7.0
     """
 
+    @named
     def __init__(self, loc: Any, scale: Any, event_dim: int = 0) -> None:
         self.loc = _parameter("AffineTransform", "loc", loc)
         self.scale = _parameter("AffineTransform", "scale", scale)
@@ -192,6 +195,7 @@ class PowerTransform(Transform):
 
     domain = codomain = constraints.positive
 
+    @named
     def __init__(self, exponent: Any) -> None:
         self.exponent = _parameter("PowerTransform", "exponent", exponent)
 
@@ -277,6 +281,7 @@ class ComposeTransform(Transform):
     1.0
     """
 
+    @named
     def __init__(self, parts: Sequence[Transform]) -> None:
         given: list[Any] = list(parts) if isinstance(parts, list | tuple) else [parts]
         for t in given:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from groundup.tensor import DType, ShapeError, Tensor, empty, float32, where
 from groundup.tensor.errors import at_line
+from groundup.tensor.misuse import named
 
 from . import functional as F
 from . import init
@@ -33,6 +34,7 @@ class MultiheadAttention(Module):
     ((5, 3, 8), (3, 5, 5))
     """
 
+    @named
     def __init__(
         self,
         embed_dim: int,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, overload
 
+from groundup.tensor.misuse import named
+
 from .module import Module
 
 
@@ -29,6 +31,7 @@ class ModuleList(Module):
     (3, 6)
     """
 
+    @named
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         super().__init__()
         self.extend(modules)
@@ -132,6 +135,7 @@ class Sequential(Module):
 class ModuleDict(Module):
     """A dict of modules whose parameters are found; it has no forward of its own."""
 
+    @named
     def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
         super().__init__()
         for name, module in (modules or {}).items():

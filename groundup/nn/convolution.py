@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from groundup.tensor import DType, ShapeError, Tensor, empty, float32, pad
 from groundup.tensor.errors import at_line
+from groundup.tensor.misuse import named
 
 from . import functional as F
 from . import init
@@ -27,6 +28,7 @@ class _Convolution(Module):
     dims = 0
     transposed = False
 
+    @named
     def __init__(
         self,
         in_channels: int,
@@ -84,6 +86,7 @@ class _Convolution(Module):
 
 
 class _Conv(_Convolution):
+    @named
     def __init__(
         self,
         in_channels: int,
@@ -181,6 +184,7 @@ class Conv3d(_Conv):
 class _Transposed(_Convolution):
     transposed = True
 
+    @named
     def __init__(
         self,
         in_channels: int,

@@ -10,6 +10,7 @@ from typing import Any
 
 from groundup.tensor import DType, ShapeError, Tensor, empty, float32
 from groundup.tensor.errors import at_line
+from groundup.tensor.misuse import named
 
 from . import functional as F
 from . import init
@@ -37,6 +38,7 @@ class Linear(Module):
     (64, 50)
     """
 
+    @named
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, dtype: DType = float32
     ) -> None:
@@ -85,6 +87,7 @@ class Embedding(Module):
     (2, 2, 3)
     """
 
+    @named
     def __init__(
         self,
         num_embeddings: int,
@@ -139,6 +142,7 @@ class GeneralReLU(Module):
     [-0.6000000238418579, 1.5]
     """
 
+    @named
     def __init__(
         self, leak: float | None = None, sub: float | None = None, maxv: float | None = None
     ) -> None:
@@ -156,6 +160,7 @@ class GeneralReLU(Module):
 class LeakyReLU(Module):
     """x where x > 0, else negative_slope · x"""
 
+    @named
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
         self.negative_slope = negative_slope
@@ -187,6 +192,7 @@ class Sigmoid(Module):
 class GELU(Module):
     """x · Φ(x), Φ the normal distribution function; approximate='tanh' for the paper's formula."""
 
+    @named
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
         self.approximate = approximate
@@ -202,6 +208,7 @@ class GELU(Module):
 class Softmax(Module):
     """exp(x) / Σ exp(x) over axis `dim`"""
 
+    @named
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
         self.dim = dim
@@ -217,6 +224,7 @@ class Softmax(Module):
 class LogSoftmax(Module):
     """x − log Σ exp(x) over axis `dim`"""
 
+    @named
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
         self.dim = dim
@@ -232,6 +240,7 @@ class LogSoftmax(Module):
 class Dropout(Module):
     """In training, each element is 0 with probability p and x / (1 − p) otherwise; else x."""
 
+    @named
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
         if not 0.0 <= p <= 1.0:
@@ -252,6 +261,7 @@ class Dropout(Module):
 class Flatten(Module):
     """(n, c, h, w) to (n, c·h·w): axes start_dim to end_dim become one."""
 
+    @named
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
         self.start_dim, self.end_dim = start_dim, end_dim
@@ -267,6 +277,7 @@ class Flatten(Module):
 class MaxPool2d(Module):
     """y[n,c,p,q] = max_{u,v} x[n, c, s·p + d·u − pad, s·q + d·v − pad]; s = k by default"""
 
+    @named
     def __init__(
         self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1
     ) -> None:
@@ -290,6 +301,7 @@ class MaxPool2d(Module):
 class AvgPool2d(Module):
     """y[n,c,p,q] = the mean over u, v of x[n, c, s·p + u − pad, s·q + v − pad], 0 outside"""
 
+    @named
     def __init__(
         self,
         kernel_size: Pair,
@@ -316,6 +328,7 @@ class FractionalMaxPool2d(Module):
 
     _pool = staticmethod(F.fractional_max_pool2d)
 
+    @named
     def __init__(
         self, kernel_size: Pair, output_size: Pair | None = None,
         output_ratio: float | tuple[float, ...] | None = None, return_indices: bool = False,
@@ -350,6 +363,7 @@ class FractionalMaxPool3d(FractionalMaxPool2d):
 class AdaptiveAvgPool2d(Module):
     """(n, c, h, w) to (n, c, P, Q): means of windows that divide the image as evenly as can be."""
 
+    @named
     def __init__(self, output_size: int | tuple[int | None, int | None] | None) -> None:
         super().__init__()
         self.output_size = output_size
@@ -368,6 +382,7 @@ class AdaptiveAvgPool2d(Module):
 class CrossEntropyLoss(Module):
     """functional.cross_entropy as a module."""
 
+    @named
     def __init__(self, reduction: str = "mean", label_smoothing: float = 0.0) -> None:
         super().__init__()
         self.reduction, self.label_smoothing = reduction, label_smoothing
@@ -380,6 +395,7 @@ class CrossEntropyLoss(Module):
 class MSELoss(Module):
     """functional.mse_loss as a module."""
 
+    @named
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
         self.reduction = reduction
@@ -392,6 +408,7 @@ class MSELoss(Module):
 class CTCLoss(Module):
     """functional.ctc_loss as a module."""
 
+    @named
     def __init__(
         self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False
     ) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from groundup.tensor import DType, ShapeError, Tensor, float32, int64, no_grad, ones, zeros
 from groundup.tensor.errors import at_line
+from groundup.tensor.misuse import named
 
 from . import functional as F
 from . import init
@@ -18,6 +19,7 @@ from .waiting import wait
 
 
 class _BatchNorm(Module):
+    @named
     def __init__(
         self,
         num_features: int,
@@ -136,6 +138,7 @@ class LayerNorm(Module):
     (4, 8)
     """
 
+    @named
     def __init__(
         self,
         normalized_shape: int | Sequence[int],
@@ -180,6 +183,7 @@ class GroupNorm(Module):
     (4, 6, 5, 5)
     """
 
+    @named
     def __init__(
         self,
         num_groups: int,

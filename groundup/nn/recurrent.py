@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from groundup.tensor import DType, ShapeError, Tensor, cat, empty, float32, stack, zeros
 from groundup.tensor.autocast import full
 from groundup.tensor.errors import at_line
+from groundup.tensor.misuse import named
 
 from . import functional as F
 from . import init
@@ -45,6 +46,7 @@ class LSTMCell(Module):
     ((2, 5), (2, 5))
     """
 
+    @named
     def __init__(
         self, input_size: int, hidden_size: int, bias: bool = True, dtype: DType = float32
     ) -> None:
@@ -100,6 +102,7 @@ class LSTM(Module):
     ((7, 2, 5), (2, 2, 5), (2, 2, 5))
     """
 
+    @named
     def __init__(
         self,
         input_size: int,

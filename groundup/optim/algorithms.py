@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from groundup.tensor.misuse import named
+
 from .optimizer import Optimizer
 from .steppers import Stepper, adam, decoupled_decay, l2_decay, momentum, nesterov
 
@@ -24,6 +26,7 @@ class SGD(Optimizer):
     [0.5, 0.5]
     """
 
+    @named
     def __init__(
         self,
         params: Iterable[Any],
@@ -65,6 +68,7 @@ class Adam(Optimizer):
 
     counts_steps = True
 
+    @named
     def __init__(
         self,
         params: Iterable[Any],
@@ -96,6 +100,7 @@ class AdamW(Adam):
     Source: Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2.
     """
 
+    @named
     def __init__(
         self,
         params: Iterable[Any],

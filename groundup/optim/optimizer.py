@@ -24,6 +24,7 @@ from groundup.tensor import (
     zeros,
     zeros_like,
 )
+from groundup.tensor.misuse import named
 
 from .steppers import Stepper
 
@@ -78,6 +79,7 @@ class Optimizer:
     defaults: the numbers of groups that do not say otherwise.
     """
 
+    @named
     def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any]) -> None:
         door.passing()
         self.defaults = dict(defaults)

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 from groundup.tensor import door
+from groundup.tensor.misuse import named
 
 Schedule = Callable[[float], float]
 
@@ -26,12 +27,14 @@ def _mix(a: float, b: float, share: float) -> float:
     return (1.0 - share) * a + share * b
 
 
+@named
 def constant(value: float) -> Schedule:
     """s(t) = value"""
     door.passing()
     return lambda progress: value
 
 
+@named
 def linear(start: float, end: float) -> Schedule:
     """s(t) = (1 − t) · start + t · end
 
@@ -42,6 +45,7 @@ def linear(start: float, end: float) -> Schedule:
     return lambda progress: _mix(start, end, _at(progress))
 
 
+@named
 def cosine(start: float, end: float) -> Schedule:
     """s(t) = end + (start − end) · (1 + cos πt) / 2  (Loshchilov & Hutter 2017, eq. 5)
 
@@ -52,6 +56,7 @@ def cosine(start: float, end: float) -> Schedule:
     return lambda progress: _mix(end, start, (1.0 + math.cos(math.pi * _at(progress))) / 2.0)
 
 
+@named
 def exponential(start: float, end: float) -> Schedule:
     """s(t) = start · (end / start)^t; both must have the same sign and not be 0."""
     door.passing()
@@ -60,6 +65,7 @@ def exponential(start: float, end: float) -> Schedule:
     return lambda progress: start * (end / start) ** _at(progress)
 
 
+@named
 def combine(shares: Sequence[float], schedules: Sequence[Schedule]) -> Schedule:
     """One schedule after another, each over its share of the progress and from its own 0 to 1.
 
@@ -83,6 +89,7 @@ def combine(shares: Sequence[float], schedules: Sequence[Schedule]) -> Schedule:
     return schedule
 
 
+@named
 def one_cycle(
     max_lr: float, pct_start: float = 0.25, div: float = 25.0, final_div: float = 1e4
 ) -> Schedule:
@@ -102,6 +109,7 @@ def one_cycle(
     return combine([pct_start, 1.0 - pct_start], [up, down])
 
 
+@named
 def one_cycle_momentum(high: float = 0.95, low: float = 0.85, pct_start: float = 0.25) -> Schedule:
     """The momentum that goes with `one_cycle`: down while the rate goes up, then up again.
 

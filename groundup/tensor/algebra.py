@@ -15,6 +15,7 @@ from . import shape
 from .contract import bmm, matmul, mm, mv, outer
 from .core import Core
 from .errors import ShapeError, at_line, check_dim, check_types, lined_up
+from .misuse import named
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -36,6 +37,7 @@ def _added(name: str, a: Core, value: Core, beta: Any, alpha: Any) -> Tensor:
     return pw.binary("add", pw.scaled(a, beta), more)
 
 
+@named
 def addmm(a: Core, x: Core, y: Core, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta · a + alpha · (x @ y), of matrices
 
@@ -45,6 +47,7 @@ def addmm(a: Core, x: Core, y: Core, *, beta: Any = 1, alpha: Any = 1) -> Tensor
     return _added("addmm", a, mm(x, y), beta, alpha)
 
 
+@named
 def addmv(a: Core, x: Core, y: Core, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta · a + alpha · (x @ y), of a matrix and a vector
 
@@ -54,6 +57,7 @@ def addmv(a: Core, x: Core, y: Core, *, beta: Any = 1, alpha: Any = 1) -> Tensor
     return _added("addmv", a, mv(x, y), beta, alpha)
 
 
+@named
 def addr(a: Core, x: Core, y: Core, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta · a + alpha · x yᵀ, of vectors
 
@@ -65,6 +69,7 @@ def addr(a: Core, x: Core, y: Core, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     return _added("addr", a, outer(x, y), beta, alpha)
 
 
+@named
 def baddbmm(a: Core, x: Core, y: Core, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta · a + alpha · (x @ y), of batches of matrices
 
@@ -74,6 +79,7 @@ def baddbmm(a: Core, x: Core, y: Core, *, beta: Any = 1, alpha: Any = 1) -> Tens
     return _added("baddbmm", a, bmm(x, y), beta, alpha)
 
 
+@named
 def addbmm(a: Core, x: Core, y: Core, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta · a + alpha · Σ_n x[n] @ y[n]
 
@@ -83,6 +89,7 @@ def addbmm(a: Core, x: Core, y: Core, *, beta: Any = 1, alpha: Any = 1) -> Tenso
     return _added("addbmm", a, rd.sum_(bmm(x, y), 0), beta, alpha)
 
 
+@named
 def inner(a: Core, b: Core) -> Tensor:
     """Σ_k a[…, k] · b[…′, k] over the last axes, the others of a before those of b
 
@@ -98,6 +105,7 @@ def inner(a: Core, b: Core) -> Tensor:
     return tensordot(a, b, ((-1,), (-1,)))
 
 
+@named
 def vdot(a: Core, b: Core) -> Tensor:
     """Σ_k conj(a[k]) · b[k] of two vectors
 
@@ -110,6 +118,7 @@ def vdot(a: Core, b: Core) -> Tensor:
     return dot(conj(a), b)
 
 
+@named
 def tensordot(a: Core, b: Core, dims: Any = 2) -> Tensor:
     """Σ over pairs of axes of a · b: the last `dims` of a with the first of b, or listed ones
 
@@ -155,6 +164,7 @@ def tensordot(a: Core, b: Core, dims: Any = 2) -> Tensor:
     return shape.reshape(matmul(left, right), (*rows, *columns))
 
 
+@named
 def kron(a: Core, b: Core) -> Tensor:
     """y[i·p + k, j·q + l] = a[i, j] · b[k, l] for b of shape (p, q), in any number of axes
 
@@ -170,6 +180,7 @@ def kron(a: Core, b: Core) -> Tensor:
     return shape.reshape(pw.binary("mul", left, right), result)
 
 
+@named
 def cross(a: Core, b: Core, dim: int | None = None) -> Tensor:
     """The vector product along an axis of size 3 (the first such one for None)
 
@@ -201,6 +212,7 @@ def cross(a: Core, b: Core, dim: int | None = None) -> Tensor:
     return shape.stack([minor(a1, b2, a2, b1), minor(a2, b0, a0, b2), minor(a0, b1, a1, b0)], d)
 
 
+@named
 def vander(a: Core, N: int | None = None, increasing: bool = False) -> Tensor:
     """The powers of a vector's elements, one column each, the highest first unless `increasing`
 
@@ -220,6 +232,7 @@ def vander(a: Core, N: int | None = None, increasing: bool = False) -> Tensor:
     return shape.stack([pw.binary("pow", a, p) for p in powers], 1)
 
 
+@named
 def cdist(
     a: Core, b: Core, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary"
 ) -> Tensor:
@@ -258,6 +271,7 @@ def _length(difference: Core, p: float) -> Tensor:
     return rd.norm(difference, p, -1)
 
 
+@named
 def pdist(a: Core, p: float = 2.0) -> Tensor:
     """cdist of all pairs i < j of the rows of a matrix, in one axis
 
@@ -274,6 +288,7 @@ def pdist(a: Core, p: float = 2.0) -> Tensor:
     return _length(pw.binary("sub", index_select(a, 0, first), index_select(a, 0, second)), p)
 
 
+@named
 def chain_matmul(matrices: Sequence[Core]) -> Tensor:
     """The product of several matrices, in the order that takes the fewest multiply-adds
 

@@ -16,6 +16,7 @@ from . import indexing, shape
 from . import pointwise as pw
 from .core import Core, Paired, finish, operand
 from .errors import ShapeError, at_line, check_dim, lined_up
+from .misuse import named
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -31,6 +32,7 @@ def _several(value: int | Sequence[int] | None) -> tuple[int, ...]:
 # ---- turned --------------------------------------------------------------------------------------
 
 
+@named
 def roll(a: Core, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
     """y[(i + s) mod n] = x[i] along each of `dims`; without dims, of all elements in their order
 
@@ -59,6 +61,7 @@ def roll(a: Core, shifts: int | Sequence[int], dims: int | Sequence[int] | None 
     return finish(ir.loops(a._shape, ir.read(operand(a), *indices)), a)
 
 
+@named
 def rot90(a: Core, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     """Turned by k right angles in the plane of two axes, from the first towards the second
 
@@ -83,6 +86,7 @@ def rot90(a: Core, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     return shape.flip(shape.transpose(a, i, j), (j,))
 
 
+@named
 def fliplr(a: Core) -> Tensor:
     """The second axis in reverse order
 
@@ -94,6 +98,7 @@ def fliplr(a: Core) -> Tensor:
     return shape.flip(a, (1,))
 
 
+@named
 def flipud(a: Core) -> Tensor:
     """The first axis in reverse order
 
@@ -105,6 +110,7 @@ def flipud(a: Core) -> Tensor:
     return shape.flip(a, (0,))
 
 
+@named
 def tile(a: Core, *dims: Any) -> Tensor:
     """The tensor repeated along each axis, counted from the last; fewer counts than axes are 1s
 
@@ -115,6 +121,7 @@ def tile(a: Core, *dims: Any) -> Tensor:
     return shape.repeat(a, (*(1,) * (a.ndim - len(counts)), *counts))
 
 
+@named
 def repeat_interleave(
     a: Core, repeats: Core | int, dim: int | None = None, *, output_size: int | None = None
 ) -> Tensor:
@@ -152,6 +159,7 @@ def repeat_interleave(
     return indexing.index_select(a, d, places)
 
 
+@named
 def unfold(a: Core, dimension: int, size: int, step: int) -> Tensor:
     """y[…, i, …, u] = x[…, step·i + u, …]: windows along an axis, their elements as the last axis
 
@@ -177,6 +185,7 @@ def unfold(a: Core, dimension: int, size: int, step: int) -> Tensor:
     return finish(ir.loops(result, ir.read(operand(a), *indices)), a)
 
 
+@named
 def as_strided(
     a: Core, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
 ) -> Tensor:
@@ -219,6 +228,7 @@ def as_strided(
 # ---- diagonals and triangles ---------------------------------------------------------------------
 
 
+@named
 def diag_embed(a: Core, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """y[…, i, i + offset] = x[…, i], 0 elsewhere: the last axis as a diagonal of two axes
 
@@ -253,6 +263,7 @@ def diag_embed(a: Core, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tens
     return finish(ir.loops(tuple(result), ir.where(here, x, ir.const(0, a.dtype))), a)
 
 
+@named
 def diag(a: Core, diagonal: int = 0) -> Tensor:
     """The matrix with a vector on its diagonal, or the diagonal of a matrix
 
@@ -266,6 +277,7 @@ def diag(a: Core, diagonal: int = 0) -> Tensor:
     return shape.diagonal(a, diagonal).clone()
 
 
+@named
 def diagflat(a: Core, offset: int = 0) -> Tensor:
     """The matrix with all elements, in their order, on its diagonal
 
@@ -286,6 +298,7 @@ def _triangle(row: int, col: int, offset: int, dtype: DType, upper: bool) -> Ten
     return shape.reshape(tensor([p[k] for k in (0, 1) for p in keep], dtype=dtype), 2, len(keep))
 
 
+@named
 def tril_indices(row: int, col: int, offset: int = 0, *, dtype: DType = dt.int64) -> Tensor:
     """The (row, column) of each element on and below a diagonal, as two rows of numbers
 
@@ -295,6 +308,7 @@ def tril_indices(row: int, col: int, offset: int = 0, *, dtype: DType = dt.int64
     return _triangle(row, col, offset, dtype, False)
 
 
+@named
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: DType = dt.int64) -> Tensor:
     """The (row, column) of each element on and above a diagonal, as two rows of numbers
 
@@ -349,6 +363,7 @@ def with_diagonal(a: Core, value: Any, wrap: bool) -> Tensor:
     return pw.masked_fill(a, on, value)
 
 
+@named
 def diagonal_scatter(
     a: Core, source: Core, offset: int = 0, dim1: int = 0, dim2: int = 1
 ) -> Tensor:
@@ -362,6 +377,7 @@ def diagonal_scatter(
     return _replaced("diagonal_scatter", a, part, source, place)
 
 
+@named
 def select_scatter(a: Core, source: Core, dim: int, index: int) -> Tensor:
     """x with one element of an axis replaced
 
@@ -372,6 +388,7 @@ def select_scatter(a: Core, source: Core, dim: int, index: int) -> Tensor:
     return _replaced("select_scatter", a, part, source, shape.select(_positions(a), dim, index))
 
 
+@named
 def slice_scatter(
     a: Core, source: Core, dim: int = 0, start: int | None = None, end: int | None = None,
     step: int = 1,
@@ -389,6 +406,7 @@ def slice_scatter(
     return _replaced("slice_scatter", a, indexing.getitem(a, key), source, place)
 
 
+@named
 def as_strided_scatter(
     a: Core, source: Core, size: Sequence[int], stride: Sequence[int],
     storage_offset: int | None = None,

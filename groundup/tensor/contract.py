@@ -11,6 +11,7 @@ from . import pointwise as pw
 from .autocast import lowered
 from .core import Core, Paired
 from .errors import Marks, ShapeError, at_line, check_types, lined_up
+from .misuse import named
 from .notation import Axis, Indexed, axes, indexed
 from .path import path
 from .shape import diagonal, unsqueeze
@@ -23,6 +24,7 @@ def _mismatch(operation: str, a: Core, b: Core, why: str, marks: Marks = 0) -> S
     return ShapeError(f"{operation}: {why}" + lined_up(marks, a=a._shape, b=b._shape) + at_line())
 
 
+@named
 def matmul(a: Core, b: Core) -> Tensor:
     """y[…, i, j] = Σ_k a[…, i, k] · b[…, k, j]; a vector is a row left of @, a column right of it.
 
@@ -80,6 +82,7 @@ def _lead(
     )
 
 
+@named
 def mm(a: Core, b: Core) -> Tensor:
     """y[i, j] = Σ_k a[i, k] · b[k, j], matrices only."""
     if a.ndim != 2 or b.ndim != 2:
@@ -87,6 +90,7 @@ def mm(a: Core, b: Core) -> Tensor:
     return matmul(a, b)
 
 
+@named
 def bmm(a: Core, b: Core) -> Tensor:
     """y[n, i, j] = Σ_k a[n, i, k] · b[n, k, j]"""
     if a.ndim != 3 or b.ndim != 3 or a._shape[0] != b._shape[0]:
@@ -94,6 +98,7 @@ def bmm(a: Core, b: Core) -> Tensor:
     return matmul(a, b)
 
 
+@named
 def mv(a: Core, b: Core) -> Tensor:
     """y[i] = Σ_k a[i, k] · b[k]"""
     if a.ndim != 2 or b.ndim != 1:
@@ -101,6 +106,7 @@ def mv(a: Core, b: Core) -> Tensor:
     return matmul(a, b)
 
 
+@named
 def dot(a: Core, b: Core) -> Tensor:
     """Σ_k a[k] · b[k]"""
     if a.ndim != 1 or b.ndim != 1:
@@ -108,6 +114,7 @@ def dot(a: Core, b: Core) -> Tensor:
     return matmul(a, b)
 
 
+@named
 def outer(a: Core, b: Core) -> Tensor:
     """y[i, j] = a[i] · b[j]"""
     if a.ndim != 1 or b.ndim != 1:
@@ -161,6 +168,7 @@ def _parse(equation: str, ranks: list[int]) -> tuple[list[str], str, int]:
     return full, result, most
 
 
+@named
 def einsum(equation: str, *operands: Any) -> Tensor:
     """Sum of products over the axes that the result does not name.
 

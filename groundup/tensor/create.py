@@ -19,6 +19,7 @@ from . import storage as store
 from .core import Core
 from .data import storage_from_data
 from .errors import ShapeError, at_line, check_fits, shape_text, user_line
+from .misuse import named
 from .mode import state
 from .pointwise import number_dtype
 from .shape import expand, reshape, sizes
@@ -40,6 +41,7 @@ def from_node(node: Node, requires_grad: bool = False) -> Tensor:
     return result.requires_grad_() if requires_grad else result
 
 
+@named
 def tensor(data: Any, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
     """A tensor with a copy of numbers, nested lists, an array or another tensor.
 
@@ -67,6 +69,7 @@ def made_of(storage: Storage | Pairs) -> Tensor:
     return ComplexTensor.of(storage)
 
 
+@named
 def as_tensor(data: Any, dtype: DType | None = None) -> Tensor:
     """The data as a tensor, without a copy where it is one already."""
     if isinstance(data, Tensor):
@@ -74,6 +77,7 @@ def as_tensor(data: Any, dtype: DType | None = None) -> Tensor:
     return tensor(data, dtype)
 
 
+@named
 def from_numpy(array: Any, copy: bool = True) -> Tensor:
     """A tensor with an array's elements; copy=False shares its memory, read and written at once.
 
@@ -117,6 +121,7 @@ def _shape(operation: str, args: Sequence[Any]) -> tuple[int, ...]:
     return shape
 
 
+@named
 def full(
     size: Sequence[int] | int,
     fill_value: Any,
@@ -132,6 +137,7 @@ def full(
     return filled(shape, fill_value, kind, requires_grad)
 
 
+@named
 def zeros(*size: Any, dtype: DType = dt.float32, requires_grad: bool = False) -> Tensor:
     """A tensor of zeros.
 
@@ -144,6 +150,7 @@ def zeros(*size: Any, dtype: DType = dt.float32, requires_grad: bool = False) ->
     return from_node(ir.loops(shape, ir.const(0, dtype)), requires_grad)
 
 
+@named
 def ones(*size: Any, dtype: DType = dt.float32, requires_grad: bool = False) -> Tensor:
     """A tensor of ones."""
     shape = _shape("ones", size)
@@ -152,31 +159,37 @@ def ones(*size: Any, dtype: DType = dt.float32, requires_grad: bool = False) -> 
     return from_node(ir.loops(shape, ir.const(1, dtype)), requires_grad)
 
 
+@named
 def empty(*size: Any, dtype: DType = dt.float32, requires_grad: bool = False) -> Tensor:
     """A tensor for which no values are promised (they are zeros)."""
     return zeros(*size, dtype=dtype, requires_grad=requires_grad)
 
 
+@named
 def zeros_like(a: Core, dtype: DType | None = None) -> Tensor:
     """Zeros in the shape and type of another tensor."""
     return filled(a._shape, 0, dtype or a.dtype)
 
 
+@named
 def ones_like(a: Core, dtype: DType | None = None) -> Tensor:
     """Ones in the shape and type of another tensor."""
     return filled(a._shape, 1, dtype or a.dtype)
 
 
+@named
 def full_like(a: Core, fill_value: Any, dtype: DType | None = None) -> Tensor:
     """One value in the shape and type of another tensor."""
     return filled(a._shape, fill_value, dtype or a.dtype)
 
 
+@named
 def empty_like(a: Core, dtype: DType | None = None) -> Tensor:
     """Unpromised values in the shape and type of another tensor."""
     return zeros_like(a, dtype)
 
 
+@named
 def arange(
     start: Number,
     end: Number | None = None,
@@ -212,6 +225,7 @@ def arange(
     return from_node(ir.loops((count,), body), requires_grad)
 
 
+@named
 def linspace(start: Any, end: Any, steps: int, dtype: DType = dt.float32) -> Tensor:
     """`steps` values from start to end (numbers, or 0-d tensors), both included, evenly spaced."""
     if dtype.kind == "c":
@@ -247,6 +261,7 @@ def end_of(name: str, value: Any, dtype: DType) -> Any:
     return value
 
 
+@named
 def logspace(
     start: Any, end: Any, steps: int, base: float = 10.0, dtype: DType = dt.float32
 ) -> Tensor:
@@ -264,6 +279,7 @@ def logspace(
     return cast(binary("pow", base, linspace(start, end, steps, wide)), dtype)
 
 
+@named
 def eye(
     n: int, m: int | None = None, dtype: DType = dt.float32, requires_grad: bool = False
 ) -> Tensor:
@@ -276,6 +292,7 @@ def eye(
     return from_node(ir.loops(shape, body), requires_grad)
 
 
+@named
 def meshgrid(*tensors: Core, indexing: str = "ij") -> tuple[Tensor, ...]:
     """For each of some vectors its values along its own axis of the grid of them all."""
     if len(tensors) == 1 and isinstance(tensors[0], list | tuple):

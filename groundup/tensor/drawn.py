@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from . import write
 from .core import Core, Paired
 from .errors import at_line, real_number, whole_number
+from .misuse import named
 
 if TYPE_CHECKING:
     from ..ir.dtype import DType
@@ -252,6 +253,7 @@ def _put(a: T, name: str, body: Body, generator: Generator | None) -> T:
     return a
 
 
+@named
 def randint_like(
     a: Core, low: int, high: int | None = None, *, dtype: DType | None = None,
     generator: Generator | None = None, requires_grad: bool = False,

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from operator import index
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..ir.dtype import DType
@@ -221,9 +221,10 @@ def real_number(operation: str, name: str, value: object) -> float:
     return value
 
 
-def check_dim(operation: str, dim: int, ndim: int) -> int:
+def check_dim(operation: str, dim: Any, ndim: int) -> int:
     """A dim counted from the front; 0-d tensors accept 0 and -1."""
     most = max(ndim, 1)
-    if not -most <= dim < most:
-        raise bad_dim(operation, dim, ndim)
-    return dim + most if dim < 0 else dim
+    number: int = dim if isinstance(dim, int) else whole_number(operation, "dim", dim)
+    if not -most <= number < most:
+        raise bad_dim(operation, number, ndim)
+    return number + most if number < 0 else number

@@ -20,6 +20,7 @@ from . import storage as store
 from . import unfit, write
 from .core import Core, Paired, finish, force, is_complex, operand, value_of
 from .errors import ShapeError, at_line, check_dim, lined_up, shape_text
+from .misuse import named
 from .sites import Argument, argument, given, indexed, of_key
 from .storage import Storage, from_values
 from .view import Affine, Shape, slice_rule
@@ -493,6 +494,7 @@ def _scatter_later(
 # ---- named forms ---------------------------------------------------------------------------------
 
 
+@named
 def gather(a: Core, dim: int, index: Core) -> Tensor:
     """y[i, j, …] = x[i, …, index[i, j, …], …], the index in place of axis `dim`; a 0-d index of a
     tensor of one axis gives a 0-d tensor."""
@@ -544,6 +546,7 @@ def taken(a: Core, axis: int, index: Core) -> Tensor:
     return finish(ir.loops(index._shape, body), a, index)
 
 
+@named
 def take_along_dim(a: Core, index: Core, dim: int | None = None) -> Tensor:
     """gather, after broadcasting all axes but `dim`; for None, of all elements in their order."""
     from .shape import expand, reshape
@@ -571,6 +574,7 @@ def take_along_dim(a: Core, index: Core, dim: int | None = None) -> Tensor:
         return gather(source, d, index)
 
 
+@named
 def index_select(a: Core, dim: int, index: Core) -> Tensor:
     """The elements of one axis that a list of indices names; a 0-d index is a list of one.
 

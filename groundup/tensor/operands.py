@@ -17,6 +17,7 @@ from . import pointwise as pw
 from .arithmetic import combine
 from .core import Core, Paired, plain
 from .errors import at_line
+from .misuse import named
 from .special import pair, single
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def _checked_alpha(name: str, alpha: Any, *operands: Any) -> None:
         )
 
 
+@named
 @pw.pairwise
 def add(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
     """a + alpha · b
@@ -45,6 +47,7 @@ def add(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
     return pw.binary("add", a, pw.scaled(b, alpha))
 
 
+@named
 @pw.pairwise
 def sub(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
     """a − alpha · b
@@ -56,6 +59,7 @@ def sub(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
     return pw.binary("sub", a, pw.scaled(b, alpha))
 
 
+@named
 @pw.pairwise
 def rsub(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
     """b − alpha · a
@@ -67,6 +71,7 @@ def rsub(a: Any, b: Any, *, alpha: Any = 1) -> Tensor:
     return result
 
 
+@named
 @pw.pairwise
 def div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
     """a / b, integers give float32; rounding_mode 'floor' or 'trunc': the quotient's, in the
@@ -98,30 +103,35 @@ def div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
     return pair("div", a, b, body, floating=False)
 
 
+@named
 @pw.pairwise
 def gt(a: Any, b: Any) -> Tensor:
     """a > b"""
     return pw.binary("lt", b, a)
 
 
+@named
 @pw.pairwise
 def ge(a: Any, b: Any) -> Tensor:
     """a ≥ b"""
     return pw.binary("le", b, a)
 
 
+@named
 @pw.pairwise
 def lt(a: Any, b: Any) -> Tensor:
     """a < b"""
     return pw.binary("lt", a, b)
 
 
+@named
 @pw.pairwise
 def le(a: Any, b: Any) -> Tensor:
     """a ≤ b"""
     return pw.binary("le", a, b)
 
 
+@named
 @pw.pairwise
 def floor_divide(a: Any, b: Any) -> Tensor:
     """⌊a / b⌋
@@ -132,6 +142,7 @@ def floor_divide(a: Any, b: Any) -> Tensor:
     return pw.binary("floordiv", a, b)
 
 
+@named
 @pw.pairwise
 def remainder(a: Any, b: Any) -> Tensor:
     """a − b·⌊a / b⌋: of b's sign
@@ -142,6 +153,7 @@ def remainder(a: Any, b: Any) -> Tensor:
     return pw.binary("mod", a, b)
 
 
+@named
 @pw.pairwise
 def fmod(a: Any, b: Any) -> Tensor:
     """a − b·trunc(a / b): of a's sign
@@ -164,6 +176,7 @@ def fmod(a: Any, b: Any) -> Tensor:
     return pair("fmod", a, b, body, floating=False)
 
 
+@named
 def float_power(a: Any, b: Any) -> Tensor:
     """a to the power b in float64, or complex128
 
@@ -176,6 +189,7 @@ def float_power(a: Any, b: Any) -> Tensor:
     return pw.binary("pow", *wide)
 
 
+@named
 def ldexp(a: Any, b: Any) -> Tensor:
     """a · 2^b
 
@@ -200,6 +214,7 @@ def _other_if_nan(name: str, a: Any, b: Any, greater: bool) -> Tensor:
     return pair(name, a, b, body, floating=False)
 
 
+@named
 @pw.pairwise
 def fmax(a: Any, b: Any) -> Tensor:
     """The greater of two; a number wins over NaN. Of equals, a takes the derivative.
@@ -210,6 +225,7 @@ def fmax(a: Any, b: Any) -> Tensor:
     return _other_if_nan("fmax", a, b, True)
 
 
+@named
 @pw.pairwise
 def fmin(a: Any, b: Any) -> Tensor:
     """The lesser of two; a number wins over NaN. Of equals, a takes the derivative.
@@ -220,6 +236,7 @@ def fmin(a: Any, b: Any) -> Tensor:
     return _other_if_nan("fmin", a, b, False)
 
 
+@named
 def heaviside(a: Core, values: Core) -> Tensor:
     """0 below 0, 1 above, `values` at 0 (of one type); has no derivative
 
@@ -241,6 +258,7 @@ def heaviside(a: Core, values: Core) -> Tensor:
     return pair("heaviside", plain(a), plain(values), body, floating=False)
 
 
+@named
 def nan_to_num(
     a: Core, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
@@ -272,6 +290,7 @@ def _greatest(x: Node) -> float:
 # ---- one operand ---------------------------------------------------------------------------------
 
 
+@named
 def frac(a: Core) -> Tensor:
     """x − trunc x; of floating types
 
@@ -283,6 +302,7 @@ def frac(a: Core) -> Tensor:
     return single("frac", a, lambda x: ir.alu("sub", x, ir.alu("trunc", x)))
 
 
+@named
 def deg2rad(a: Core) -> Tensor:
     """x · π / 180
 
@@ -292,6 +312,7 @@ def deg2rad(a: Core) -> Tensor:
     return single("deg2rad", a, lambda x: ir.alu("mul", x, number(math.pi / 180, x)))
 
 
+@named
 def rad2deg(a: Core) -> Tensor:
     """x · 180 / π
 
@@ -301,6 +322,7 @@ def rad2deg(a: Core) -> Tensor:
     return single("rad2deg", a, lambda x: ir.alu("mul", x, number(180 / math.pi, x)))
 
 
+@named
 def positive(a: Same) -> Same:
     """+x: the tensor itself; bools have no sign"""
     if a.dtype.kind == "b":
@@ -308,6 +330,7 @@ def positive(a: Same) -> Same:
     return a
 
 
+@named
 def angle(a: Core) -> Tensor:
     """The angle of a number: of a real one 0, or π below 0; NaN stays. Its derivative is 0.
 
@@ -339,6 +362,7 @@ def _test(name: str, a: Core, body: Callable[[Node], Node]) -> Tensor:
     return pw.unary(plain(a), asked, False, name)
 
 
+@named
 def isposinf(a: Core) -> Tensor:
     """x is ∞
 
@@ -348,6 +372,7 @@ def isposinf(a: Core) -> Tensor:
     return _test("isposinf", a, lambda x: ir.alu("eq", x, number(math.inf, x)))
 
 
+@named
 def isneginf(a: Core) -> Tensor:
     """x is −∞
 
@@ -357,6 +382,7 @@ def isneginf(a: Core) -> Tensor:
     return _test("isneginf", a, lambda x: ir.alu("eq", x, number(-math.inf, x)))
 
 
+@named
 def isreal(a: Core) -> Tensor:
     """Is each element a real number? All are.
 
@@ -366,6 +392,7 @@ def isreal(a: Core) -> Tensor:
     return pw.unary(plain(a), lambda x: ir.const(True, dt.bool_), False, "isreal")
 
 
+@named
 def round(a: Core, *, decimals: int = 0) -> Tensor:
     """The nearest integer, halves to even; with `decimals`, the nearest multiple of 10^−decimals
 
@@ -388,6 +415,7 @@ def round(a: Core, *, decimals: int = 0) -> Tensor:
 # ---- bits and truth ------------------------------------------------------------------------------
 
 
+@named
 @pw.pairwise
 def bitwise_and(a: Any, b: Any) -> Tensor:
     """a & b
@@ -398,18 +426,21 @@ def bitwise_and(a: Any, b: Any) -> Tensor:
     return pw.binary("and", a, b)
 
 
+@named
 @pw.pairwise
 def bitwise_or(a: Any, b: Any) -> Tensor:
     """a | b"""
     return pw.binary("or", a, b)
 
 
+@named
 @pw.pairwise
 def bitwise_xor(a: Any, b: Any) -> Tensor:
     """a ^ b"""
     return pw.binary("xor", a, b)
 
 
+@named
 def bitwise_not(a: Core) -> Tensor:
     """~a
 
@@ -419,6 +450,7 @@ def bitwise_not(a: Core) -> Tensor:
     return pw.invert(a)
 
 
+@named
 @pw.pairwise
 def bitwise_left_shift(a: Any, b: Any) -> Tensor:
     """a << b
@@ -429,12 +461,14 @@ def bitwise_left_shift(a: Any, b: Any) -> Tensor:
     return pw.binary("shl", a, b)
 
 
+@named
 @pw.pairwise
 def bitwise_right_shift(a: Any, b: Any) -> Tensor:
     """a >> b"""
     return pw.binary("shr", a, b)
 
 
+@named
 @pw.pairwise
 def logical_xor(a: Core, b: Any) -> Tensor:
     """Is exactly one of the two not 0?
@@ -451,6 +485,7 @@ def _integers(name: str, a: Any, b: Any) -> None:
         raise TypeError(f"{name} needs integers, not {pw.result_type(a, b).name}" + at_line())
 
 
+@named
 def gcd(a: Any, b: Any) -> Tensor:
     """The greatest common divisor, not negative; gcd(0, 0) = 0
 
@@ -473,6 +508,7 @@ def gcd(a: Any, b: Any) -> Tensor:
     return pair("gcd", a, b, body, floating=False)
 
 
+@named
 def lcm(a: Any, b: Any) -> Tensor:
     """The least common multiple, not negative; 0 where one of them is 0
 
@@ -488,6 +524,7 @@ def lcm(a: Any, b: Any) -> Tensor:
 # ---- three operands ------------------------------------------------------------------------------
 
 
+@named
 def addcmul(a: Core, x: Core, y: Core, *, value: Any = 1) -> Tensor:
     """a + value · x · y
 
@@ -498,6 +535,7 @@ def addcmul(a: Core, x: Core, y: Core, *, value: Any = 1) -> Tensor:
     return pw.binary("add", a, pw.scaled(pw.binary("mul", x, y), value))
 
 
+@named
 def addcdiv(a: Core, x: Core, y: Core, *, value: Any = 1) -> Tensor:
     """a + value · x / y, of floating types
 

@@ -15,6 +15,7 @@ from . import reduce as rd
 from .core import Core, finish, operand, value_of
 from .errors import at_line, check_dim, lined_up
 from .indexing import taken
+from .misuse import named
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -37,6 +38,7 @@ def _single(a: Core) -> Ordered:
     return Ordered(finish(operand(a), a), zero)
 
 
+@named
 def sort(a: Core, dim: int = -1, descending: bool = False, stable: bool = False) -> Ordered:
     """(values, indices) in order along `dim`: values[…, i, …] = x[…, indices[…, i, …], …].
 
@@ -54,6 +56,7 @@ def sort(a: Core, dim: int = -1, descending: bool = False, stable: bool = False)
     return Ordered(taken(a, axis, indices), indices)
 
 
+@named
 def argsort(a: Core, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
     """The indices that sort(dim) gives: where the elements in order are.
 
@@ -64,6 +67,7 @@ def argsort(a: Core, dim: int = -1, descending: bool = False, stable: bool = Fal
     return _first(a, axis, descending, None) if a.ndim else _single(a).indices
 
 
+@named
 def topk(a: Core, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Ordered:
     """(values, indices) of the k greatest (or least) along `dim`, in order, of equals the first.
 
@@ -86,6 +90,7 @@ def topk(a: Core, k: int, dim: int = -1, largest: bool = True, sorted: bool = Tr
     return Ordered(taken(a, axis, indices), indices)
 
 
+@named
 def kthvalue(a: Core, k: int, dim: int = -1, keepdim: bool = False) -> Ordered:
     """(value, index) of the k-th least along `dim`, counted from 1; NaN is the greatest.
 
@@ -125,6 +130,7 @@ def chosen(a: Core, axis: int, indices: Tensor, keepdim: bool) -> Ordered:
     return Ordered(squeeze_dims(values, (axis,)), squeeze_dims(indices, (axis,)))
 
 
+@named
 def median(a: Core, dim: int | None = None, keepdim: bool = False) -> Tensor | Ordered:
     """The middle element in order (the lower of two); along `dim`: (values, indices).
 

@@ -16,6 +16,7 @@ from . import indexing, shape
 from . import pointwise as pw
 from .core import Core
 from .errors import ShapeError, at_line, check_dim, lined_up
+from .misuse import named
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 # ---- cut -----------------------------------------------------------------------------------------
 
 
+@named
 def tensor_split(
     a: Core, indices_or_sections: Core | int | Sequence[int], dim: int = 0
 ) -> tuple[Tensor, ...]:
@@ -69,6 +71,7 @@ def _split_evenly(name: str, a: Core, where: int | Sequence[int], dim: int) -> t
     return tensor_split(a, where, dim)
 
 
+@named
 def hsplit(a: Core, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
     """tensor_split into equal pieces along the second axis (of a vector the first)
 
@@ -80,6 +83,7 @@ def hsplit(a: Core, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, .
     return _split_evenly("hsplit", a, indices_or_sections, 0 if a.ndim == 1 else 1)
 
 
+@named
 def vsplit(a: Core, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
     """tensor_split into equal pieces along the first axis
 
@@ -91,6 +95,7 @@ def vsplit(a: Core, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, .
     return _split_evenly("vsplit", a, indices_or_sections, 0)
 
 
+@named
 def dsplit(a: Core, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
     """tensor_split into equal pieces along the third axis
 
@@ -120,6 +125,7 @@ def _grown(x: Core, least: int) -> Tensor:
     return shape.reshape(x, (*(1,) * (least - x.ndim - behind), *x._shape, *(1,) * behind))
 
 
+@named
 def atleast_1d(*tensors: Any) -> Any:
     """Tensors with at least one axis
 
@@ -129,6 +135,7 @@ def atleast_1d(*tensors: Any) -> Any:
     return _each(tensors, 1)
 
 
+@named
 def atleast_2d(*tensors: Any) -> Any:
     """Tensors with at least two axes: a vector is a row
 
@@ -138,6 +145,7 @@ def atleast_2d(*tensors: Any) -> Any:
     return _each(tensors, 2)
 
 
+@named
 def atleast_3d(*tensors: Any) -> Any:
     """Tensors with at least three axes: a vector is (1, n, 1), a matrix (n, m, 1)
 
@@ -152,6 +160,7 @@ def _nonempty(name: str, tensors: Sequence[Core]) -> None:
         raise ValueError(f"{name} needs at least one tensor" + at_line())
 
 
+@named
 def hstack(tensors: Sequence[Core]) -> Tensor:
     """Side by side: cat along the second axis (of vectors along the first)
 
@@ -163,6 +172,7 @@ def hstack(tensors: Sequence[Core]) -> Tensor:
     return shape.cat(grown, 0 if grown[0].ndim == 1 else 1)
 
 
+@named
 def vstack(tensors: Sequence[Core]) -> Tensor:
     """Below one another: cat along the first axis; a vector is a row
 
@@ -173,6 +183,7 @@ def vstack(tensors: Sequence[Core]) -> Tensor:
     return shape.cat([_grown(x, 2) for x in tensors], 0)
 
 
+@named
 def dstack(tensors: Sequence[Core]) -> Tensor:
     """Behind one another: cat along the third axis
 
@@ -183,6 +194,7 @@ def dstack(tensors: Sequence[Core]) -> Tensor:
     return shape.cat([_grown(x, 3) for x in tensors], 2)
 
 
+@named
 def column_stack(tensors: Sequence[Core]) -> Tensor:
     """cat along the second axis; a vector is a column
 
@@ -195,6 +207,7 @@ def column_stack(tensors: Sequence[Core]) -> Tensor:
     )
 
 
+@named
 def block_diag(*tensors: Core) -> Tensor:
     """The matrix with matrices along its diagonal, 0 elsewhere
 
@@ -229,6 +242,7 @@ def _grid(tensors: Sequence[Core], name: str) -> list[Tensor]:
     ]
 
 
+@named
 def cartesian_prod(*tensors: Core) -> Tensor:
     """Every choice of one element of each vector, a row each
 
@@ -241,6 +255,7 @@ def cartesian_prod(*tensors: Core) -> Tensor:
     return shape.stack(_grid(tensors, "cartesian_prod"), 1)
 
 
+@named
 def combinations(a: Core, r: int = 2, with_replacement: bool = False) -> Tensor:
     """Every choice of r elements of a vector, in their order, a row each
 

@@ -15,6 +15,7 @@ from . import pointwise as pw
 from . import reduce as rd
 from .core import Core, finish, operand
 from .errors import ShapeError, at_line, check_dim, lined_up
+from .misuse import named
 from .notation import axis, indexed
 from .placing import check_positions, index_add, same_type, scatter, scatter_add
 from .search import argwhere
@@ -32,6 +33,7 @@ def _checked_way(name: str, reduce: str, ways: Sequence[str] = _WAYS) -> None:
         raise ValueError(f"{name}: reduce is one of {', '.join(ways)}, not {reduce!r}" + at_line())
 
 
+@named
 def scatter_reduce(
     a: Core, dim: int, index: Core, src: Core, reduce: str, *, include_self: bool = True
 ) -> Tensor:
@@ -113,6 +115,7 @@ def _joined(
     return result
 
 
+@named
 def index_reduce(
     a: Core, dim: int, index: Core, source: Core, reduce: str, *, include_self: bool = True
 ) -> Tensor:
@@ -165,6 +168,7 @@ def _front(index: Core, size: int) -> Tensor:
     return pw.where(pw.binary("lt", whole, 0), pw.binary("add", whole, size), whole)
 
 
+@named
 def index_fill(a: Core, dim: int, index: Core, value: Any) -> Tensor:
     """x with a number at the parts of an axis that the index names
 
@@ -184,6 +188,7 @@ def index_fill(a: Core, dim: int, index: Core, value: Any) -> Tensor:
     return pw.masked_fill(a, shape.expand(hit, a._shape), value)
 
 
+@named
 def index_copy(a: Core, dim: int, index: Core, source: Core) -> Tensor:
     """x with source[…, k, …] at index[k] of an axis; of several the last
 
@@ -204,6 +209,7 @@ def index_copy(a: Core, dim: int, index: Core, source: Core) -> Tensor:
     return scatter(a, d, shape.expand(spread, want), source)
 
 
+@named
 def masked_scatter(a: Core, mask: Core, source: Core) -> Tensor:
     """x with the elements of source, in order, where the mask holds
 
@@ -232,6 +238,7 @@ def masked_scatter(a: Core, mask: Core, source: Core) -> Tensor:
     return pw.where(mask, shape.reshape(values, size), a)
 
 
+@named
 def take(a: Core, index: Core) -> Tensor:
     """x[i] for each i of an index, x in one axis
 
@@ -246,6 +253,7 @@ def take(a: Core, index: Core) -> Tensor:
         return indexing.getitem(flat, pw.cast(index, dt.int64))
 
 
+@named
 def put(a: Core, index: Core, source: Core, accumulate: bool = False) -> Tensor:
     """x with source[k] at index[k] (of several the last, or added), x in one axis
 
@@ -268,6 +276,7 @@ def put(a: Core, index: Core, source: Core, accumulate: bool = False) -> Tensor:
     return shape.reshape(joined, a._shape)
 
 
+@named
 def nonzero_static(a: Core, *, size: int, fill_value: int = -1) -> Tensor:
     """The first `size` rows of argwhere; rows of fill_value where there are fewer
 

@@ -19,6 +19,7 @@ from . import unfit
 from .core import Core, Paired, finish, operand, value_of
 from .errors import at_line, check_dim
 from .indexing import check_range, wrapped
+from .misuse import named
 from .sites import Argument, argument, indexed
 from .view import Shape, same_shape
 
@@ -70,6 +71,7 @@ def _sum(pairs: list[tuple[int, int]], condition: Node, term: Node) -> Node:
 # ---- along one axis ------------------------------------------------------------------------------
 
 
+@named
 def index_add(a: Core, dim: int, index: Core, source: Core, *, alpha: float = 1) -> Tensor:
     """y[…, j, …] = x[…, j, …] + alpha · Σ source[…, i, …] over the i with index[i] == j.
 
@@ -141,6 +143,7 @@ def _along(
     return d, r, pairs, match, at
 
 
+@named
 def scatter_add(a: Core, dim: int, index: Core, src: Core) -> Tensor:
     """y[i, j, …] = x[i, j, …] + Σ src[i, k, …] over the k with index[i, k, …] == j (for dim 1).
 
@@ -163,6 +166,7 @@ def scatter_add(a: Core, dim: int, index: Core, src: Core) -> Tensor:
     return finish(ir.loops(a._shape, body), a, index, src)
 
 
+@named
 def scatter(
     a: Core, dim: int, index: Core, src: Any = None, *, value: Any = None,
     reduce: str | None = None,
@@ -257,6 +261,7 @@ def positions(
     return pairs, r, match, here
 
 
+@named
 def index_put(a: Core, indices: Sequence[Core], values: Any, accumulate: bool = False) -> Tensor:
     """x with values at the places that index tensors (one for each leading axis) name: written, the
     last of several; or, with accumulate=True, added in the order of positions.

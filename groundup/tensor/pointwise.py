@@ -20,6 +20,7 @@ from ..ir.scalar import cast as cast_number
 from .arithmetic import SIGNS, check_operation, combine
 from .core import Core, Deferred, Paired, finish, operand, value_of
 from .errors import at_line, cannot_broadcast, check_fits
+from .misuse import named
 from .mode import state
 from .storage import Storage
 from .view import Shape, same_size
@@ -578,6 +579,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 def clamp(a: Core, low: Any = None, high: Any = None, name: str = "clamp") -> Tensor: ...
 @overload
 def clamp(a: Elementwise, low: Any = None, high: Any = None, name: str = "clamp") -> Indexed: ...
+@named
 def clamp(a: Any, low: Any = None, high: Any = None, name: str = "clamp") -> Any:
     """min(max(x, low), high); NaN stays NaN."""
     bounds = [v for v in (low, high) if v is not None]
@@ -606,6 +608,7 @@ def clamp(a: Any, low: Any = None, high: Any = None, name: str = "clamp") -> Any
     return finish(ir.loops(shape, x), a, *tensors[1:])
 
 
+@named
 def masked_fill(a: Core, mask: Core, value: Any) -> Tensor:
     """value where the mask holds, else x; the result has x's type."""
     if any(isinstance(v, Deferred) for v in (a, mask, value)):
@@ -627,6 +630,7 @@ def masked_fill(a: Core, mask: Core, value: Any) -> Tensor:
     return finish(ir.loops(shape, body), a, mask, *others)
 
 
+@named
 def lerp(a: Core, end: Core, weight: Any) -> Tensor:
     """a + weight · (end − a)"""
     return binary("add", a, binary("mul", weight, binary("sub", end, a)))

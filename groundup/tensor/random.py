@@ -25,6 +25,7 @@ from .core import Core, finish, force, value_of
 from .engine import debugging
 from .errors import at_line, whole_number
 from .indexing import host_values
+from .misuse import named
 from .mode import Block
 from .mode import state as mode
 from .shape import sizes
@@ -306,6 +307,7 @@ def chosen(generator: Generator | None) -> Generator:
     return generator
 
 
+@named
 def manual_seed(seed: int) -> Generator:
     """Start the default generator again from a seed.
 
@@ -329,6 +331,7 @@ def get_rng_state() -> Tensor:
     return default_generator.get_state()
 
 
+@named
 def set_rng_state(state: Core) -> None:
     """Set the default generator's state."""
     default_generator.set_state(state)
@@ -471,6 +474,7 @@ def scaled(
     return draws * scale + shift
 
 
+@named
 def randint(
     low: int,
     high: int | Sequence[int] | None = None,
@@ -515,6 +519,7 @@ def integers(
     return _random(shape, generator, body)
 
 
+@named
 def bernoulli(p: Core, generator: Generator | None = None) -> Tensor:
     """1 with probability p[…], else 0, in p's shape and type.
 
@@ -540,6 +545,7 @@ def bernoulli(p: Core, generator: Generator | None = None) -> Tensor:
     return finish(ir.loops(p._shape, ir.cast(below, p.dtype)), p, state)
 
 
+@named
 def randperm(n: int, generator: Generator | None = None) -> Tensor:
     """The numbers 0 … n − 1 in a random order: sorted by random 64-bit keys (computed now)."""
     n = whole_number("randperm", "n", n)
@@ -554,11 +560,13 @@ def randperm(n: int, generator: Generator | None = None) -> Tensor:
     return Tensor._make(from_values(order, (n,), dt.int64))
 
 
+@named
 def rand_like(a: Core, dtype: DType | None = None, generator: Generator | None = None) -> Tensor:
     """Uniform numbers from [0, 1) in the shape and type of another tensor."""
     return rand(a._shape, dtype=dtype or a.dtype, generator=generator)
 
 
+@named
 def randn_like(a: Core, dtype: DType | None = None, generator: Generator | None = None) -> Tensor:
     """Normal numbers in the shape and type of another tensor."""
     return randn(a._shape, dtype=dtype or a.dtype, generator=generator)
@@ -590,6 +598,7 @@ def _outcomes(p: Core, count: int, replacement: bool) -> None:
         )
 
 
+@named
 def multinomial(
     p: Core, num_samples: int, replacement: bool = False, generator: Generator | None = None
 ) -> Tensor:

@@ -20,6 +20,7 @@ from . import pointwise as pw
 from .autocast import full, is_half
 from .core import Core, Paired, finish, operand, value_of
 from .errors import at_line, check_dim, lined_up
+from .misuse import named
 from .mode import state
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def axes_of(operation: str, dim: Dims, ndim: int) -> tuple[int, ...]:
     """The reduced axes, counted from the front; None or () is all of them."""
     if dim is None:
         return tuple(range(ndim))
-    dims = (dim,) if isinstance(dim, int) else tuple(dim)
+    dims = tuple(dim) if isinstance(dim, list | tuple) else (dim,)
     if not dims:
         return tuple(range(ndim))
     checked = tuple(check_dim(operation, d, ndim) for d in dims)
@@ -100,6 +101,7 @@ def _nonempty(operation: str, a: Core, dims: tuple[int, ...]) -> None:
         )
 
 
+@named
 def sum_(a: Core, dim: Dims = None, keepdim: bool = False, dtype: DType | None = None) -> Tensor:
     """Σ over `dim`; integers and bools sum in int64."""
     if isinstance(a, Paired) or (dtype is not None and dtype.is_complex):
@@ -113,6 +115,7 @@ def sum_(a: Core, dim: Dims = None, keepdim: bool = False, dtype: DType | None =
     return finish(reduced("sum", operand(a), dims, keepdim, dtype), a)
 
 
+@named
 def prod(a: Core, dim: Dims = None, keepdim: bool = False, dtype: DType | None = None) -> Tensor:
     """Π over `dim`; integers and bools multiply in int64."""
     if isinstance(a, Paired) or (dtype is not None and dtype.is_complex):
@@ -133,6 +136,7 @@ def _floating(operation: str, a: Core) -> None:
         )
 
 
+@named
 @in_float32
 def mean(a: Core, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Σ x / n over `dim`"""
@@ -153,6 +157,7 @@ def _divided(total: Node, count: Node) -> Node:
     return ir.loops(total.shape, ir.alu("div", sums, ir.cast(count, total.dtype)))
 
 
+@named
 @in_float32
 def var(a: Core, dim: Dims = None, correction: float = 1, keepdim: bool = False) -> Tensor:
     """Σ (x − mean)² / (n − correction) over `dim`"""
@@ -187,6 +192,7 @@ def var(a: Core, dim: Dims = None, correction: float = 1, keepdim: bool = False)
     return finish(_divided(total, free), a)
 
 
+@named
 @in_float32
 def std(a: Core, dim: Dims = None, correction: float = 1, keepdim: bool = False) -> Tensor:
     """√var; where all elements are equal its derivative is 0"""
@@ -217,11 +223,13 @@ def arg(kind: str, a: Core, dim: int | None = None, keepdim: bool = False) -> Te
     return finish(reduced(f"arg{kind}", value_of(a), dims, keepdim), a)
 
 
+@named
 def any_(a: Core, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Is one element true?"""
     return _truth("max", a, axes_of("any", dim, a.ndim), keepdim)
 
 
+@named
 def all_(a: Core, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Are all elements true?"""
     return _truth("min", a, axes_of("all", dim, a.ndim), keepdim)
@@ -239,6 +247,7 @@ def _truth(kind: str, a: Core, dims: tuple[int, ...], keepdim: bool) -> Tensor:
     return finish(reduced(kind, value_of(a), dims, keepdim, dt.bool_), a)
 
 
+@named
 @in_float32
 def logsumexp(a: Core, dim: Dims, keepdim: bool = False) -> Tensor:
     """log Σ e^x over `dim`, computed as m + log Σ e^(x − m), m the maximum of the real parts (0
@@ -270,6 +279,7 @@ def _shift(x: Core, dims: tuple[int, ...]) -> Tensor:
     return finish(ir.loops(node.shape, ir.where(finite, m, ir.const(0.0, m.dtype))), greatest)
 
 
+@named
 def softmax(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     """e^(x − m) / Σ e^(x − m) along `dim`, m the maximum"""
     return _softmax(a if dtype is None else pw.cast(a, dtype), dim)
@@ -283,6 +293,7 @@ def _softmax(x: Core, dim: int) -> Tensor:
     return pw.binary("mul", e, pw.reciprocal(sum_(e, dims or None, True)))
 
 
+@named
 def log_softmax(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     """x − m − log Σ e^(x − m) along `dim`, m the maximum"""
     return _log_softmax(a if dtype is None else pw.cast(a, dtype), dim)
@@ -306,6 +317,7 @@ def _greatest(x: Core, dims: tuple[int, ...]) -> Tensor:
     return finish(reduced("max", value_of(x), dims, True), x)
 
 
+@named
 @in_float32
 def norm(a: Core, p: Any = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """(Σ |x|^p)^(1/p); p may be ∞, −∞ or 0 (the count of what is not 0), or "fro", which is 2; or

@@ -18,6 +18,7 @@ from .autocast import full, is_half
 from .core import Core, Paired, finish, operand, value_of
 from .either import reducing
 from .errors import ShapeError, at_line, check_dim, lined_up
+from .misuse import named
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -112,6 +113,7 @@ def _in_runs(x: Node, axis: int) -> Node | None:
     return ir.reshape(ir.loops(shape, body), x.shape)
 
 
+@named
 @reducing
 def cumsum(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     """y[i] = Σ over r ≤ i of x[r] along `dim`; integers sum in int64.
@@ -125,6 +127,7 @@ def cumsum(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     return _scanned("cumsum", a, dim, dtype)
 
 
+@named
 @reducing
 def cumprod(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     """y[i] = Π over r ≤ i of x[r] along `dim`, in the order of r; integers multiply in int64.
@@ -135,6 +138,7 @@ def cumprod(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     return _scanned("cumprod", a, dim, dtype)
 
 
+@named
 @reducing
 def cummax(a: Core, dim: int) -> Running:
     """(values, indices): the greatest up to each element along `dim`, and where it is (of equals
@@ -147,6 +151,7 @@ def cummax(a: Core, dim: int) -> Running:
     return _extreme("cummax", a, dim)
 
 
+@named
 @reducing
 def cummin(a: Core, dim: int) -> Running:
     """(values, indices): the least up to each element along `dim`, and where it is (of equals the
@@ -189,6 +194,7 @@ def _greatest(dtype: DType) -> float:
     return float("inf") if dtype.is_float else dtype.max
 
 
+@named
 def logcumsumexp(a: Core, dim: int) -> Tensor:
     """y[i] = log Σ over r ≤ i of e^x[r] along `dim`, without overflow:
     y[i] = m + log1p(e^−|y[i−1] − x[i]|), m the greater of the two.
@@ -216,6 +222,7 @@ def logcumsumexp(a: Core, dim: int) -> Tensor:
     return finish(_cast(node, result), a)
 
 
+@named
 def linear_recurrence(a: Core, b: Core, dim: int = -1, initial: Core | None = None) -> Tensor:
     """h[t] = a[t] · h[t−1] + b[t] along `dim`, with h[−1] = `initial` (0 by default).
 

@@ -20,6 +20,7 @@ from .core import Core, finish, value_of
 from .create import tensor
 from .errors import at_line
 from .host import with_derivative
+from .misuse import named
 from .random import Source, chosen, normal_number, uniform_number
 from .shape import sizes
 from .tensor import Tensor
@@ -118,6 +119,7 @@ def geometric(p: float) -> Callable[[Source, list[Node]], Node]:
 # ---- normal --------------------------------------------------------------------------------------
 
 
+@named
 def normal(
     mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None,
     dtype: DType | None = None, requires_grad: bool = False,
@@ -193,6 +195,7 @@ _SEARCHED, _FEW = 48, 10.0
 _COUNTED = 28
 
 
+@named
 def poisson(rate: Core, generator: Generator | None = None) -> Tensor:
     """Counts with probabilities λᵏ·e^−λ / k!, of a λ ≥ 0 for each, in λ's shape and type
 
@@ -272,6 +275,7 @@ def _hoermann(
     return first_accepted(_COUNTED, propose)
 
 
+@named
 def binomial(count: Core, prob: Core, generator: Generator | None = None) -> Tensor:
     """How many of n trials succeed, each with probability p: of an n and a p for each
 

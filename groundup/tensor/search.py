@@ -17,6 +17,7 @@ from . import pointwise as pw
 from . import reduce as rd
 from .core import Core, finish, plain, value_of
 from .errors import ShapeError, at_line, check_dim, check_types, lined_up
+from .misuse import named
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -29,6 +30,7 @@ class Histogram(NamedTuple):
     bin_edges: Tensor
 
 
+@named
 def argwhere(a: Core) -> Tensor:
     """The indices of what is not 0, one row each (computed now)
 
@@ -42,6 +44,7 @@ def argwhere(a: Core) -> Tensor:
     return shape.stack(indexing.nonzero(a), 1)
 
 
+@named
 def searchsorted(
     sorted_sequence: Core,
     values: Any,
@@ -104,6 +107,7 @@ def _count_below(edges: Core, x: Core, right: bool) -> Tensor:
     return finish(ir.loops(x._shape, count), edges, x)
 
 
+@named
 def bucketize(a: Any, boundaries: Core, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """The number of the interval between sorted boundaries that each element is in
 
@@ -115,6 +119,7 @@ def bucketize(a: Any, boundaries: Core, *, out_int32: bool = False, right: bool 
     return searchsorted(boundaries, a, out_int32=out_int32, right=right)
 
 
+@named
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False,
          invert: bool = False) -> Tensor:  # fmt: skip
     """Is each element one of some others? (invert: none of them?)
@@ -137,6 +142,7 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False,
 # ---- counts --------------------------------------------------------------------------------------
 
 
+@named
 def bincount(a: Core, weights: Core | None = None, minlength: int = 0) -> Tensor:
     """How often each of 0, 1, 2, … occurs (or the sum of the weights where it does)
 
@@ -167,6 +173,7 @@ def bincount(a: Core, weights: Core | None = None, minlength: int = 0) -> Tensor
     return index_add(zeros(size, dtype=weights.dtype), 0, pw.cast(a, dt.int64), plain(weights))
 
 
+@named
 def histc(a: Core, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements are in each of `bins` equal parts of [min, max]; of all there are if equal
 
@@ -204,6 +211,7 @@ def _range(name: str, a: Core, low: float, high: float, room: float) -> tuple[fl
     return (low - room, high + room) if low == high else (low, high)
 
 
+@named
 def histogram(
     a: Core,
     bins: int | Core,
@@ -293,6 +301,7 @@ def _in_order(rows: list[Any]) -> list[Any]:
     return sorted(rows, key=lambda r: (r != r, r) if not isinstance(r, tuple) else (False, r))
 
 
+@named
 def unique(
     a: Core,
     sorted: bool = True,
@@ -323,6 +332,7 @@ def unique(
     return _found(a, dim, d, [first[row] for row in order], which, often)
 
 
+@named
 def unique_consecutive(
     a: Core, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:

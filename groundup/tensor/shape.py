@@ -6,6 +6,7 @@ A view is an index function; joining is a choice between reads. Must not know de
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from ..ir import node as ir
@@ -16,6 +17,7 @@ from . import pointwise as pw
 from . import unfit
 from .core import Core, Paired, finish, is_complex, operand
 from .errors import ShapeError, at_line, check_dim, differing, lined_up, shape_text
+from .misuse import named
 from .view import (
     Affine,
     Reshape,
@@ -35,8 +37,8 @@ def sizes(args: Sequence[Any]) -> Shape:
     if len(args) == 1 and not isinstance(args[0], int):
         args = tuple(args[0]) if hasattr(args[0], "__iter__") else args
     try:
-        return tuple(s if isinstance(s, Extent) else s.__index__() for s in args)
-    except AttributeError:
+        return tuple(s if isinstance(s, Extent) else index(s) for s in args)
+    except TypeError:
         known = (int, float, str)
         given = ", ".join(f"{s!r:.40}" if isinstance(s, known) else type(s).__name__ for s in args)
         raise TypeError(f"a shape is made of whole numbers, not ({given})" + at_line()) from None
@@ -139,6 +141,7 @@ def t(a: Core) -> Tensor:
     return permute(a, range(a.ndim - 1, -1, -1))
 
 
+@named
 def movedim(
     a: Core, source: int | Sequence[int], destination: int | Sequence[int]
 ) -> Tensor:
@@ -243,6 +246,7 @@ def flatten(a: Core, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return reshape(a, (*shape[:start], product(shape[start : end + 1]), *shape[end + 1 :]))
 
 
+@named
 def unflatten(a: Core, dim: int, into: Sequence[int]) -> Tensor:
     """One axis as several."""
     d = check_dim("unflatten", dim, a.ndim)
@@ -265,6 +269,7 @@ def flip(a: Core, dims: Sequence[int]) -> Tensor:
     return finish(Affine(a._shape, a._shape, tuple(rules)).apply(operand(a)), a)
 
 
+@named
 def diagonal(a: Core, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """y[…, i] = x[i, i + offset], over axes dim1 and dim2, as the last axis."""
     i, j = check_dim("diagonal", dim1, a.ndim), check_dim("diagonal", dim2, a.ndim)
@@ -278,6 +283,7 @@ def diagonal(a: Core, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     return a.through(Affine(a._shape, (*(a._shape[d] for d in rest), count), tuple(rules)))
 
 
+@named
 def narrow(a: Core, dim: int, start: int | Tensor, length: int) -> Tensor:
     """`length` elements of one axis from `start` on."""
     d = check_dim("narrow", dim, a.ndim)
@@ -288,7 +294,7 @@ def narrow(a: Core, dim: int, start: int | Tensor, length: int) -> Tensor:
             f"narrow: a start is a whole number, not {start.dtype.name} of shape "
             f"{shape_text(start._shape)}" + at_line()
         )
-    first = start.__index__()
+    first, length = index(start), length if isinstance(length, Extent) else index(length)
     size = a._shape[d]
     begin = first + size if first < 0 else first
     if length < 0 or not 0 <= begin <= size - length:
@@ -300,6 +306,7 @@ def narrow(a: Core, dim: int, start: int | Tensor, length: int) -> Tensor:
     return a.through(Affine(a._shape, (*a._shape[:d], length, *a._shape[d + 1 :]), tuple(rules)))
 
 
+@named
 def select(a: Core, dim: int, index: int) -> Tensor:
     """One element of an axis, the axis dropped."""
     d = check_dim("select", dim, a.ndim)
@@ -325,6 +332,7 @@ def is_contiguous(a: Core) -> bool:
 # ---- joining and cutting -------------------------------------------------------------------------
 
 
+@named
 def cat(tensors: Sequence[Core], dim: int = 0) -> Tensor:
     """Tensors one after the other along an axis."""
     if not tensors:
@@ -367,6 +375,7 @@ def cat(tensors: Sequence[Core], dim: int = 0) -> Tensor:
     return finish(ir.loops(shape, body), first, *kept[1:])
 
 
+@named
 def stack(tensors: Sequence[Core], dim: int = 0) -> Tensor:
     """Tensors of one shape along a new axis."""
     if not tensors:
@@ -488,6 +497,7 @@ def triangle(a: Core, diagonal: int, upper: bool) -> Tensor:
     return finish(ir.loops(a._shape, ir.where(keep, x, ir.const(0, x.dtype))), a)
 
 
+@named
 def pad(a: Core, amounts: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
     """Axes enlarged by (before, after) pairs, the last axis first; negative amounts cut.
 

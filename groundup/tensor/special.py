@@ -19,6 +19,7 @@ from . import pointwise as pw
 from .autocast import is_half
 from .core import Core, Deferred, finish
 from .errors import at_line
+from .misuse import named
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -66,6 +67,7 @@ def _tabled(name: str, a: Any) -> Tensor:
 # ---- one operation of the scalar table -----------------------------------------------------------
 
 
+@named
 def asin(a: Core) -> Tensor:
     """The angle in [−π/2, π/2] whose sine is x; NaN for |x| > 1
 
@@ -75,6 +77,7 @@ def asin(a: Core) -> Tensor:
     return _tabled("asin", a)
 
 
+@named
 def acos(a: Core) -> Tensor:
     """The angle in [0, π] whose cosine is x; NaN for |x| > 1
 
@@ -84,6 +87,7 @@ def acos(a: Core) -> Tensor:
     return _tabled("acos", a)
 
 
+@named
 def atan(a: Core) -> Tensor:
     """The angle in (−π/2, π/2) whose tangent is x
 
@@ -93,6 +97,7 @@ def atan(a: Core) -> Tensor:
     return _tabled("atan", a)
 
 
+@named
 def sinh(a: Core) -> Tensor:
     """(e^x − e^−x) / 2
 
@@ -102,6 +107,7 @@ def sinh(a: Core) -> Tensor:
     return _tabled("sinh", a)
 
 
+@named
 def cosh(a: Core) -> Tensor:
     """(e^x + e^−x) / 2
 
@@ -111,6 +117,7 @@ def cosh(a: Core) -> Tensor:
     return _tabled("cosh", a)
 
 
+@named
 def asinh(a: Core) -> Tensor:
     """log(x + √(x² + 1)), the inverse of sinh
 
@@ -120,6 +127,7 @@ def asinh(a: Core) -> Tensor:
     return _tabled("asinh", a)
 
 
+@named
 def acosh(a: Core) -> Tensor:
     """log(x + √(x² − 1)), the inverse of cosh; NaN for x < 1
 
@@ -129,6 +137,7 @@ def acosh(a: Core) -> Tensor:
     return _tabled("acosh", a)
 
 
+@named
 def atanh(a: Core) -> Tensor:
     """½·log((1 + x) / (1 − x)), the inverse of tanh; NaN for |x| > 1
 
@@ -138,6 +147,7 @@ def atanh(a: Core) -> Tensor:
     return _tabled("atanh", a)
 
 
+@named
 def erfc(a: Core) -> Tensor:
     """1 − erf x, without its cancellation
 
@@ -147,6 +157,7 @@ def erfc(a: Core) -> Tensor:
     return _tabled("erfc", a)
 
 
+@named
 def exp2(a: Core) -> Tensor:
     """2^x
 
@@ -156,6 +167,7 @@ def exp2(a: Core) -> Tensor:
     return _tabled("exp2", a)
 
 
+@named
 def lgamma(a: Core) -> Tensor:
     """log |Γ(x)|; ∞ at 0, −1, −2, …
 
@@ -165,6 +177,7 @@ def lgamma(a: Core) -> Tensor:
     return _tabled("lgamma", a)
 
 
+@named
 @pw.pairwise
 def atan2(a: Any, b: Any) -> Tensor:
     """The angle in [−π, π] of the point (b, a): that of a / b in the right quadrant
@@ -175,6 +188,7 @@ def atan2(a: Any, b: Any) -> Tensor:
     return pair("atan2", a, b, lambda x, y: ir.alu("atan2", x, y))
 
 
+@named
 @pw.pairwise
 def hypot(a: Any, b: Any) -> Tensor:
     """√(a² + b²) without overflow of the squares
@@ -185,6 +199,7 @@ def hypot(a: Any, b: Any) -> Tensor:
     return pair("hypot", a, b, lambda x, y: ir.alu("hypot", x, y))
 
 
+@named
 @pw.pairwise
 def copysign(a: Any, b: Any) -> Tensor:
     """|a| with the sign of b (also of −0)
@@ -195,6 +210,7 @@ def copysign(a: Any, b: Any) -> Tensor:
     return pair("copysign", a, b, lambda x, y: ir.alu("copysign", x, y))
 
 
+@named
 def signbit(a: Core) -> Tensor:
     """Is the sign −? Also of −0.
 
@@ -215,6 +231,7 @@ def signbit(a: Core) -> Tensor:
 # ---- made of others ------------------------------------------------------------------------------
 
 
+@named
 def digamma(a: Core) -> Tensor:
     """ψ(x), the derivative of log Γ(x); NaN at −1, −2, …
 
@@ -224,6 +241,7 @@ def digamma(a: Core) -> Tensor:
     return single("digamma", a, cp.digamma)
 
 
+@named
 def polygamma(n: int, a: Core) -> Tensor:
     """The n-th derivative of ψ(x); for n > 0 and x > 0 it is (−1)^(n+1)·n!·ζ(n + 1, x)
 
@@ -235,6 +253,7 @@ def polygamma(n: int, a: Core) -> Tensor:
     return single("polygamma", a, lambda x: cp.polygamma(n, x))
 
 
+@named
 def mvlgamma(a: Core, p: int) -> Tensor:
     """log of the multivariate gamma function: ¼·p·(p − 1)·log π + Σ_{j<p} log Γ(x − j/2)
 
@@ -262,6 +281,7 @@ def zeta(a: Any, b: Any) -> Tensor:
     return pair("zeta", a, b, cp.zeta)
 
 
+@named
 def erfinv(a: Core) -> Tensor:
     """The y with erf y = x; ±∞ at ±1, NaN beyond
 
@@ -307,6 +327,7 @@ def ndtri(a: Core) -> Tensor:
     return single("ndtri", a, cp.ndtri)
 
 
+@named
 def i0(a: Core) -> Tensor:
     """The modified Bessel function I₀(x)
 
@@ -361,6 +382,7 @@ def entr(a: Core) -> Tensor:
     return single("entr", a, body)
 
 
+@named
 def sinc(a: Core) -> Tensor:
     """sin(π·x) / (π·x), 1 at 0
 
@@ -377,6 +399,7 @@ def sinc(a: Core) -> Tensor:
     return single("sinc", a, body)
 
 
+@named
 def logit(a: Core, eps: float | None = None) -> Tensor:
     """log(x / (1 − x)), the inverse of sigmoid; eps: x is brought into [eps, 1 − eps] first
 
@@ -407,6 +430,7 @@ def _product_of_log(name: str, a: Any, b: Any, log: str, least: float) -> Tensor
     return pair(name, a, b, body)
 
 
+@named
 @pw.pairwise
 def xlogy(a: Any, b: Any) -> Tensor:
     """a · log b, 0 where a is 0 (unless b is NaN)
@@ -443,6 +467,7 @@ def _log_of_sum(name: str, a: Any, b: Any, power: str, scale: float) -> Tensor:
     return pair(name, a, b, body)
 
 
+@named
 @pw.pairwise
 def logaddexp(a: Any, b: Any) -> Tensor:
     """log(e^a + e^b) without overflow
@@ -453,6 +478,7 @@ def logaddexp(a: Any, b: Any) -> Tensor:
     return _log_of_sum("logaddexp", a, b, "exp", 1)
 
 
+@named
 @pw.pairwise
 def logaddexp2(a: Any, b: Any) -> Tensor:
     """log₂(2^a + 2^b) without overflow

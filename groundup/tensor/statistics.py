@@ -16,6 +16,7 @@ from . import pointwise as pw
 from . import reduce as rd
 from .core import Core, Paired, plain
 from .errors import ShapeError, at_line, check_dim, lined_up
+from .misuse import named
 from .ordering import Ordered, argsort, chosen, median, sort
 from .reduce import Dims
 
@@ -43,6 +44,7 @@ def _moment(dim: Any, unbiased: bool | None, correction: float | None) -> tuple[
     return dim, correction
 
 
+@named
 def var(
     a: Core, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
     correction: float | None = None,
@@ -56,6 +58,7 @@ def var(
     return rd.var(a, dims, less, keepdim)
 
 
+@named
 def std(
     a: Core, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
     correction: float | None = None,
@@ -69,6 +72,7 @@ def std(
     return rd.std(a, dims, less, keepdim)
 
 
+@named
 def var_mean(
     a: Core, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
     correction: float | None = None,
@@ -82,6 +86,7 @@ def var_mean(
     return rd.var(a, dims, less, keepdim), rd.mean(a, dims, keepdim)
 
 
+@named
 def std_mean(
     a: Core, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
     correction: float | None = None,
@@ -95,6 +100,7 @@ def std_mean(
     return rd.std(a, dims, less, keepdim), rd.mean(a, dims, keepdim)
 
 
+@named
 def nansum(
     a: Core, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None
 ) -> Tensor:
@@ -106,6 +112,7 @@ def nansum(
     return rd.sum_(pw.where(pw.isnan(a), 0, a), dim, keepdim, dtype)
 
 
+@named
 def nanmean(
     a: Core, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None
 ) -> Tensor:
@@ -121,6 +128,7 @@ def nanmean(
     return pw.binary("div", total, pw.cast(count, total.dtype))
 
 
+@named
 def count_nonzero(a: Core, dim: Dims = None) -> Tensor:
     """How many elements are not 0, over `dim`
 
@@ -130,6 +138,7 @@ def count_nonzero(a: Core, dim: Dims = None) -> Tensor:
     return rd.sum_(pw.binary("ne", a, 0), dim)
 
 
+@named
 def aminmax(a: Core, *, dim: int | None = None, keepdim: bool = False) -> Extremes:
     """(min, max) over `dim`
 
@@ -139,6 +148,7 @@ def aminmax(a: Core, *, dim: int | None = None, keepdim: bool = False) -> Extrem
     return Extremes(rd.extreme("min", a, dim, keepdim), rd.extreme("max", a, dim, keepdim))
 
 
+@named
 def dist(a: Core, b: Core, p: float = 2) -> Tensor:
     """(Σ |a − b|^p)^(1/p) over all elements
 
@@ -148,6 +158,7 @@ def dist(a: Core, b: Core, p: float = 2) -> Tensor:
     return rd.norm(pw.binary("sub", a, b), p)
 
 
+@named
 def renorm(a: Core, p: float, dim: int, maxnorm: float) -> Tensor:
     """x, each of its parts along `dim` shortened to a norm of at most maxnorm
 
@@ -167,6 +178,7 @@ def renorm(a: Core, p: float, dim: int, maxnorm: float) -> Tensor:
     return pw.binary("mul", a, pw.where(pw.binary("lt", maxnorm, size), share, 1.0))
 
 
+@named
 def cov(a: Core, *, correction: int = 1, fweights: Core | None = None,
         aweights: Core | None = None) -> Tensor:  # fmt: skip
     """C[i, j] = Σ_k w[k]·(x[i, k] − μ[i])·(x[j, k] − μ[j]) / (n − correction), rows are variables
@@ -233,6 +245,7 @@ def _weights(x: Core, frequency: Core | None, importance: Core | None) -> Tensor
     return pw.binary("mul", frequency, importance)
 
 
+@named
 def corrcoef(a: Core) -> Tensor:
     """R[i, j] = C[i, j] / √(C[i, i]·C[j, j]), brought into [−1, 1]; C = cov
 
@@ -256,6 +269,7 @@ def corrcoef(a: Core) -> Tensor:
 _INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
+@named
 def quantile(
     a: Core, q: Core | float, dim: int | None = None, keepdim: bool = False, *,
     interpolation: str = "linear",
@@ -271,6 +285,7 @@ def quantile(
     return _quantile("quantile", a, q, dim, keepdim, interpolation)
 
 
+@named
 def nanquantile(
     a: Core, q: Core | float, dim: int | None = None, keepdim: bool = False, *,
     interpolation: str = "linear",
@@ -341,6 +356,7 @@ def _between(ordered: Core, place: Core, how: str) -> Tensor:
     return pw.lerp(low, high, share)
 
 
+@named
 def nanmedian(a: Core, dim: int | None = None, keepdim: bool = False) -> Tensor | Ordered:
     """The middle element in order (the lower of two) of what is not NaN; NaN where nothing is
 
@@ -364,6 +380,7 @@ def nanmedian(a: Core, dim: int | None = None, keepdim: bool = False) -> Tensor 
     return chosen(a, d, indexing.gather(order, d, middle), keepdim)
 
 
+@named
 def mode(a: Core, dim: int = -1, keepdim: bool = False) -> Ordered:
     """(values, indices) of the most frequent along `dim`, the least of several; where it is last.
 
@@ -392,6 +409,7 @@ def mode(a: Core, dim: int = -1, keepdim: bool = False) -> Ordered:
     return chosen(a, d, indexing.gather(order, d, end), keepdim)
 
 
+@named
 def msort(a: Core) -> Tensor:
     """The elements in order along the first axis
 
@@ -404,6 +422,7 @@ def msort(a: Core) -> Tensor:
 # ---- neighbours ----------------------------------------------------------------------------------
 
 
+@named
 def diff(
     a: Core, n: int = 1, dim: int = -1, prepend: Core | None = None, append: Core | None = None
 ) -> Tensor:
@@ -453,6 +472,7 @@ def _areas(name: str, y: Core, x: Core | None, dx: Any, dim: int) -> tuple[Tenso
     return pw.binary("mul", pw.binary("div", pair, 2.0), dx), d - y.ndim
 
 
+@named
 def trapezoid(y: Core, x: Core | None = None, *, dx: Any = 1, dim: int = -1) -> Tensor:
     """Σ ½·(y[i] + y[i + 1])·(x[i + 1] − x[i]) along `dim`; without x, samples dx apart
 
@@ -463,6 +483,7 @@ def trapezoid(y: Core, x: Core | None = None, *, dx: Any = 1, dim: int = -1) -> 
     return rd.sum_(areas, axis)
 
 
+@named
 def trapz(y: Core, x: Core | None = None, *, dx: Any = 1, dim: int = -1) -> Tensor:
     """trapezoid
 
@@ -472,6 +493,7 @@ def trapz(y: Core, x: Core | None = None, *, dx: Any = 1, dim: int = -1) -> Tens
     return trapezoid(y, x, dx=dx, dim=dim)
 
 
+@named
 def cumulative_trapezoid(y: Core, x: Core | None = None, *, dx: Any = 1, dim: int = -1) -> Tensor:
     """trapezoid up to each sample
 
@@ -484,6 +506,7 @@ def cumulative_trapezoid(y: Core, x: Core | None = None, *, dx: Any = 1, dim: in
     return cumsum(areas, axis)
 
 
+@named
 def trace(a: Core) -> Tensor:
     """Σ x[i, i] of a matrix
 
@@ -495,6 +518,7 @@ def trace(a: Core) -> Tensor:
     return rd.sum_(shape.diagonal(a))
 
 
+@named
 def softmin(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     """softmax of −x
 
@@ -504,6 +528,7 @@ def softmin(a: Core, dim: int, dtype: DType | None = None) -> Tensor:
     return rd.softmax(pw.neg(a), dim, dtype)
 
 
+@named
 def sum_to_size(a: Core, *size: Any) -> Tensor:
     """Σ over the axes that a tensor of this size would be repeated along to have x's shape
 

@@ -25,6 +25,7 @@ from .hooks import RemovableHandle
 from .inplace import InPlace
 from .matrices import Matrices
 from .methods import Methods
+from .misuse import named
 from .mode import no_grad
 from .numeric import Numeric
 from .outward import Outward
@@ -421,10 +422,12 @@ class Tensor(
         """reshape that never copies, or a conversion if given a dtype of the same kind."""
         return shape.reshape(self, *size, operation="view")
 
+    @named
     def view_as(self, other: Core) -> Tensor:
         """view in another tensor's shape."""
         return self.view(other._shape)
 
+    @named
     def reshape_as(self, other: Core) -> Tensor:
         """reshape in another tensor's shape."""
         return shape.reshape(self, other._shape)
@@ -477,6 +480,7 @@ class Tensor(
         """Axes of size 1 repeated without copying."""
         return shape.expand(self, *size)
 
+    @named
     def expand_as(self, other: Core) -> Tensor:
         """expand to another tensor's shape."""
         return shape.expand(self, other._shape)
@@ -585,14 +589,17 @@ class Tensor(
         """This tensor if its memory is in row-major order, else a copy that is."""
         return self if shape.is_contiguous(self) else self.clone()
 
+    @named
     def new_zeros(self, *size: Any, dtype: DType | None = None) -> Tensor:
         """Zeros of this tensor's type."""
         return self._filled(shape.sizes(size), 0, dtype)
 
+    @named
     def new_ones(self, *size: Any, dtype: DType | None = None) -> Tensor:
         """Ones of this tensor's type."""
         return self._filled(shape.sizes(size), 1, dtype)
 
+    @named
     def new_full(self, size: Sequence[int], fill_value: Any, dtype: DType | None = None) -> Tensor:
         """One value, of this tensor's type."""
         return self._filled(tuple(size), fill_value, dtype)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..ir import dtype as dt
 from ..ir.dtype import DType
 from .errors import at_line, real_number
+from .misuse import named
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -217,6 +218,7 @@ def _periodic(name: str, length: int, periodic: bool) -> bool:
     return not periodic
 
 
+@named
 def hann_window(
     window_length: int, periodic: bool = True, *, dtype: DType = dt.float32,
     requires_grad: bool = False,
@@ -230,6 +232,7 @@ def hann_window(
     return hann(window_length, sym=sym, dtype=dtype, requires_grad=requires_grad)
 
 
+@named
 def hamming_window(
     window_length: int, periodic: bool = True, alpha: float = 0.54, beta: float = 0.46, *,
     dtype: DType = dt.float32, requires_grad: bool = False,
@@ -245,6 +248,7 @@ def hamming_window(
     )
 
 
+@named
 def blackman_window(
     window_length: int, periodic: bool = True, *, dtype: DType = dt.float32,
     requires_grad: bool = False,
@@ -258,6 +262,7 @@ def blackman_window(
     return blackman(window_length, sym=sym, dtype=dtype, requires_grad=requires_grad)
 
 
+@named
 def bartlett_window(
     window_length: int, periodic: bool = True, *, dtype: DType = dt.float32,
     requires_grad: bool = False,
@@ -271,6 +276,7 @@ def bartlett_window(
     return bartlett(window_length, sym=sym, dtype=dtype, requires_grad=requires_grad)
 
 
+@named
 def kaiser_window(
     window_length: int, periodic: bool = True, beta: float = 12.0, *, dtype: DType = dt.float32,
     requires_grad: bool = False,

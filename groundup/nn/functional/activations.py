@@ -10,6 +10,7 @@ import math
 from groundup.tensor import DType, ShapeError, Tensor, erfc, rand, where
 from groundup.tensor import softmin as along
 from groundup.tensor.errors import at_line, check_dim
+from groundup.tensor.misuse import named
 
 from .checks import shapes_at_line
 
@@ -26,6 +27,7 @@ def _floating(name: str, x: Tensor) -> None:
         raise TypeError(f"{name} needs a floating type, not {x.dtype.name}" + at_line())
 
 
+@named
 def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """min(max(x, min_val), max_val); the derivative at both bounds is 0
 
@@ -42,23 +44,27 @@ def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     return where(x <= low, low, where(x >= high, high, x))
 
 
+@named
 def relu6(x: Tensor) -> Tensor:
     """min(max(x, 0), 6)"""
     return hardtanh(x, 0.0, 6.0)
 
 
+@named
 def hardsigmoid(x: Tensor) -> Tensor:
     """min(max(x / 6 + ½, 0), 1) (Howard et al. 2019)"""
     _floating("hardsigmoid", x)
     return where(x <= -3, 0.0, where(x >= 3, 1.0, (x + 3.0) / 6.0))
 
 
+@named
 def hardswish(x: Tensor) -> Tensor:
     """x · min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)"""
     _floating("hardswish", x)
     return where(x <= -3, 0.0, where(x >= 3, x, x * (x + 3.0) / 6.0))
 
 
+@named
 def silu(x: Tensor) -> Tensor:
     """x · sigmoid x (Elfwing et al. 2017)
 
@@ -70,6 +76,7 @@ def silu(x: Tensor) -> Tensor:
     return x * x.sigmoid()
 
 
+@named
 def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + e^(β·x)) / β, and x itself where β·x is above the threshold"""
     _floating("softplus", x)
@@ -80,18 +87,21 @@ def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     return where(far, x, where(far, 0.0, inner).exp().log1p() / beta)
 
 
+@named
 def logsigmoid(x: Tensor) -> Tensor:
     """log sigmoid x = min(x, 0) − log(1 + e^−|x|)"""
     _floating("logsigmoid", x)
     return where(x < 0, x, 0.0) - (-x.abs()).exp().log1p()
 
 
+@named
 def mish(x: Tensor) -> Tensor:
     """x · tanh(softplus x) (Misra 2019)"""
     _floating("mish", x)
     return x * softplus(x).tanh()
 
 
+@named
 def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """x where x > 0, else α·(e^x − 1) (Clevert et al. 2015)
 
@@ -111,6 +121,7 @@ def _elu(name: str, x: Tensor, alpha: float, scale: float, inner: float) -> Tens
     return result if scale == 1 else result * scale
 
 
+@named
 def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
     """x where x > 0, else α·(e^(x/α) − 1) (Barron 2017)"""
     if alpha == 0:
@@ -123,11 +134,13 @@ def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
+@named
 def selu(x: Tensor) -> Tensor:
     """λ · (x where x > 0, else α·(e^x − 1)), which keeps mean 0 and variance 1"""
     return _elu("selu", x, SELU_ALPHA, SELU_SCALE, 1.0)
 
 
+@named
 def glu(x: Tensor, dim: int = -1) -> Tensor:
     """a · sigmoid b, a and b the two halves of an axis (Dauphin et al. 2016)
 
@@ -143,6 +156,7 @@ def glu(x: Tensor, dim: int = -1) -> Tensor:
     return x.narrow(d, 0, half) * x.narrow(d, half, half).sigmoid()
 
 
+@named
 def prelu(x: Tensor, weight: Tensor) -> Tensor:
     """x where x > 0, else weight · x, one weight for all or one for each channel (He et al. 2015)
 
@@ -165,6 +179,7 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
     return where(x > 0, x, weight * x)
 
 
+@named
 def rrelu(
     x: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False
 ) -> Tensor:
@@ -180,16 +195,19 @@ def rrelu(
     return where(x > 0, x, x * (rand(x.shape, dtype=x.dtype) * (upper - lower) + lower))
 
 
+@named
 def softsign(x: Tensor) -> Tensor:
     """x / (1 + |x|)"""
     return x / (x.abs() + 1)
 
 
+@named
 def tanhshrink(x: Tensor) -> Tensor:
     """x − tanh x"""
     return x - x.tanh()
 
 
+@named
 def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
     """x − λ above λ, x + λ below −λ, 0 between
 
@@ -203,6 +221,7 @@ def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
     return where(x > lambd, x - lambd, inside)
 
 
+@named
 def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
     """x where |x| > λ, else 0"""
     _floating("hardshrink", x)
@@ -210,12 +229,14 @@ def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
     return where(inside, 0.0, x)
 
 
+@named
 def threshold(x: Tensor, threshold: float, value: float) -> Tensor:
     """x where x > threshold, else value"""
     below = x <= threshold
     return x.masked_fill(below, value)
 
 
+@named
 def softmin(x: Tensor, dim: int = -1, dtype: DType | None = None) -> Tensor:
     """softmax of −x
 

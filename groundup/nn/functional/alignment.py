@@ -30,6 +30,7 @@ from groundup.tensor.core import value_of
 from groundup.tensor.errors import at_line
 from groundup.tensor.host import with_derivative
 from groundup.tensor.indexing import span_of
+from groundup.tensor.misuse import named
 from groundup.tensor.sites import Argument, argument
 
 from .checks import known_indices, shapes_at_line
@@ -38,6 +39,7 @@ Lengths = Tensor | Sequence[int] | int
 _TARGETS = Argument("ctc_loss", "ctc_loss(log_probs, targets, …)", "targets", "log_probs", "", True)
 
 
+@named
 def ctc_loss(
     log_probs: Tensor, targets: Tensor, input_lengths: Lengths, target_lengths: Lengths,
     blank: int = 0, reduction: str = "mean", zero_infinity: bool = False,

@@ -21,6 +21,7 @@ from groundup.tensor import (
 )
 from groundup.tensor.autocast import lowered
 from groundup.tensor.errors import at_line
+from groundup.tensor.misuse import named
 
 from .checks import Pair, Several, Single, Triple, one_type, several, shapes_at_line
 
@@ -28,6 +29,7 @@ _IMAGE = {1: "n, c, l", 2: "n, c, h, w", 3: "n, c, d, h, w"}
 _KERNEL = {1: "k", 2: "kh, kw", 3: "kd, kh, kw"}
 
 
+@named
 def conv1d(
     x: Tensor,
     weight: Tensor,
@@ -47,6 +49,7 @@ def conv1d(
     return _convolution("conv1d", 1, x, weight, bias, stride, padding, dilation, groups)
 
 
+@named
 def conv2d(
     x: Tensor,
     weight: Tensor,
@@ -71,6 +74,7 @@ def conv2d(
     return _convolution("conv2d", 2, x, weight, bias, stride, padding, dilation, groups)
 
 
+@named
 def conv3d(
     x: Tensor,
     weight: Tensor,
@@ -91,6 +95,7 @@ def conv3d(
     return _convolution("conv3d", 3, x, weight, bias, stride, padding, dilation, groups)
 
 
+@named
 def conv_transpose1d(
     x: Tensor,
     weight: Tensor,
@@ -113,6 +118,7 @@ def conv_transpose1d(
     return _transposed("conv_transpose1d", 1, x, weight, bias, *options)
 
 
+@named
 def conv_transpose2d(
     x: Tensor,
     weight: Tensor,
@@ -142,6 +148,7 @@ def conv_transpose2d(
     return _transposed("conv_transpose2d", 2, x, weight, bias, *options)
 
 
+@named
 def conv_transpose3d(
     x: Tensor,
     weight: Tensor,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from groundup.tensor import Tensor, rand, where
 from groundup.tensor.errors import at_line
+from groundup.tensor.misuse import named
 
 from .activations import SELU_ALPHA, SELU_SCALE
 from .checks import of_reals
@@ -36,6 +37,7 @@ def _zeroed(name: str, x: Tensor, p: float, training: bool, lead: int) -> Tensor
     )
 
 
+@named
 def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """x · m / (1 − p), m[…] = 1 with probability 1 − p, else 0.
 
@@ -48,6 +50,7 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     return _zeroed("dropout", x, p, training, x.ndim)
 
 
+@named
 def dropout1d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """dropout of whole channels of (n, c, l) or (c, l)
 
@@ -57,6 +60,7 @@ def dropout1d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     return _zeroed("dropout1d", x, p, training, 2 if x.ndim == 3 else 1)
 
 
+@named
 def dropout2d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """dropout of whole channels of (n, c, h, w), (n, c, l) or (c, …): the first two axes stay
 
@@ -66,6 +70,7 @@ def dropout2d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     return _zeroed("dropout2d", x, p, training, min(2, x.ndim))
 
 
+@named
 def dropout3d(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """dropout of whole channels of (n, c, d, h, w) or (c, d, h, w)
 
@@ -89,6 +94,7 @@ def _alpha(name: str, x: Tensor, p: float, training: bool, lead: int) -> Tensor:
     return _dropped(name, x, p, training, lead, chosen)
 
 
+@named
 def alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False) -> Tensor:
     """dropout that keeps mean 0 and variance 1 after selu (Klambauer et al. 2017, section 3)
 
@@ -98,6 +104,7 @@ def alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False) -> Tensor:
     return _alpha("alpha_dropout", x, p, training, x.ndim)
 
 
+@named
 def feature_alpha_dropout(x: Tensor, p: float = 0.5, training: bool = False) -> Tensor:
     """alpha_dropout of whole channels
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from groundup.tensor import ShapeError, Tensor, arange, cat, gather, int64, rand
 from groundup.tensor.errors import at_line
+from groundup.tensor.misuse import named
 
 from .checks import Several, several, shapes_at_line
 
@@ -94,6 +95,7 @@ def _pool(
     return (y, places) if indices else y
 
 
+@named
 def fractional_max_pool2d(
     x: Tensor, kernel_size: Several, output_size: Several | None = None,
     output_ratio: float | Sequence[float] | None = None, return_indices: bool = False,
@@ -113,6 +115,7 @@ def fractional_max_pool2d(
                  return_indices, _random_samples)  # fmt: skip
 
 
+@named
 def fractional_max_pool3d(
     x: Tensor, kernel_size: Several, output_size: Several | None = None,
     output_ratio: float | Sequence[float] | None = None, return_indices: bool = False,

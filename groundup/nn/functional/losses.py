@@ -8,6 +8,7 @@ from __future__ import annotations
 from groundup.tensor import ShapeError, Tensor, axes, where
 from groundup.tensor.autocast import full
 from groundup.tensor.indexing import span_of
+from groundup.tensor.misuse import named
 from groundup.tensor.sites import Argument, argument, table
 
 from ..waiting import wait
@@ -26,6 +27,7 @@ def _reduced(losses: Tensor, reduction: str) -> Tensor:
     raise ValueError(f"reduction is 'mean', 'sum' or 'none', not {reduction!r}")
 
 
+@named
 def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """mean (or sum, or each) of (x − target)²
 
@@ -40,6 +42,7 @@ def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     return _reduced((difference[*i] * difference[*i]).order(*i), reduction)
 
 
+@named
 def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """mean (or sum, or each) of |x − target|; raises ShapeError when the shapes differ."""
     if x.is_complex() or target.is_complex():
@@ -75,6 +78,7 @@ _NLL = Argument("nll_loss", "nll_loss(log_probs, target)", "target", "log_probs"
 _CROSS = Argument("cross_entropy", "cross_entropy(x, target)", "target", "x", _SKIPPED, True)
 
 
+@named
 def nll_loss(
     log_probs: Tensor,
     target: Tensor,
@@ -150,6 +154,7 @@ def _mean_of(losses: Tensor, counts: Tensor, reduction: str) -> Tensor:
     return _reduced(losses, reduction)
 
 
+@named
 def cross_entropy(
     x: Tensor,
     target: Tensor,
@@ -216,6 +221,7 @@ def _soft_cross_entropy(
     return _reduced(-terms.sum(axis), reduction)
 
 
+@named
 def binary_cross_entropy_with_logits(
     x: Tensor,
     target: Tensor,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from groundup.tensor import ShapeError, Tensor, broadcast_tensors, log1p, where, xlogy
 from groundup.tensor.errors import at_line
+from groundup.tensor.misuse import named
 
 from .activations import logsigmoid
 from .checks import of_reals, shapes_at_line
@@ -36,6 +37,7 @@ def _together(name: str, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 # ---- of numbers ----------------------------------------------------------------------------------
 
 
+@named
 def smooth_l1_loss(
     x: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0
 ) -> Tensor:
@@ -53,6 +55,7 @@ def smooth_l1_loss(
     return _reduced(where(size < beta, 0.5 * size * size / beta, size - 0.5 * beta), reduction)
 
 
+@named
 def huber_loss(
     x: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0,
     weight: Tensor | None = None,
@@ -66,12 +69,14 @@ def huber_loss(
     return _reduced(losses if weight is None else losses * weight, reduction)
 
 
+@named
 def soft_margin_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """log(1 + e^(−target·x)), targets ±1"""
     x, target = _together("soft_margin_loss", x, target)
     return _reduced((-target * x).exp().log1p(), reduction)
 
 
+@named
 def hinge_embedding_loss(
     x: Tensor, target: Tensor, margin: float = 1.0, reduction: str = "mean"
 ) -> Tensor:
@@ -81,6 +86,7 @@ def hinge_embedding_loss(
     return _reduced(each, reduction)
 
 
+@named
 def poisson_nll_loss(
     x: Tensor, target: Tensor, log_input: bool = True, full: bool = False, eps: float = 1e-8,
     reduction: str = "mean",
@@ -100,6 +106,7 @@ def poisson_nll_loss(
     return _reduced(losses, reduction)
 
 
+@named
 def gaussian_nll_loss(
     x: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6,
     reduction: str = "mean",
@@ -135,6 +142,7 @@ def gaussian_nll_loss(
 # ---- of distributions ----------------------------------------------------------------------------
 
 
+@named
 def kl_div(
     x: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False
 ) -> Tensor:
@@ -150,6 +158,7 @@ def kl_div(
     return _reduced(losses, reduction)
 
 
+@named
 def binary_cross_entropy(
     x: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
@@ -169,6 +178,7 @@ def binary_cross_entropy(
     return _reduced(losses if weight is None else losses * weight, reduction)
 
 
+@named
 def multilabel_soft_margin_loss(
     x: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
@@ -182,6 +192,7 @@ def multilabel_soft_margin_loss(
 # ---- of margins between classes ------------------------------------------------------------------
 
 
+@named
 def multi_margin_loss(
     x: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None,
     reduction: str = "mean",
@@ -217,6 +228,7 @@ def multi_margin_loss(
     return _reduced(losses.reshape(()) if x.ndim < 2 and not target.ndim else losses, reduction)
 
 
+@named
 def multilabel_margin_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """Σ over the target's classes t and all others j of max(0, 1 − x[t] + x[j]) / classes
 
@@ -246,6 +258,7 @@ def multilabel_margin_loss(x: Tensor, target: Tensor, reduction: str = "mean") -
     return _reduced(losses.reshape(()) if x.ndim < 2 else losses, reduction)
 
 
+@named
 def margin_ranking_loss(
     x: Tensor, other: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
 ) -> Tensor:
@@ -261,6 +274,7 @@ def margin_ranking_loss(
 # ---- of pairs and triples ------------------------------------------------------------------------
 
 
+@named
 def pairwise_distance(
     x: Tensor, other: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
@@ -269,6 +283,7 @@ def pairwise_distance(
     return d.unsqueeze(-1) if keepdim else d
 
 
+@named
 def cosine_similarity(x: Tensor, other: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """Σ x·y / (max(‖x‖, eps) · max(‖y‖, eps)) along an axis
 
@@ -287,6 +302,7 @@ def cosine_similarity(x: Tensor, other: Tensor, dim: int = 1, eps: float = 1e-8)
     return ((x / length(x)) * (other / length(other))).sum(dim)
 
 
+@named
 def cosine_embedding_loss(
     x: Tensor, other: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
 ) -> Tensor:
@@ -305,6 +321,7 @@ def cosine_embedding_loss(
     return _reduced(losses, reduction)
 
 
+@named
 def triplet_margin_loss(
     anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2,
     eps: float = 1e-6, swap: bool = False, reduction: str = "mean",
@@ -320,6 +337,7 @@ def triplet_margin_loss(
     )  # fmt: skip
 
 
+@named
 def triplet_margin_with_distance_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -345,6 +363,7 @@ def triplet_margin_with_distance_loss(
     return _reduced((margin + near - far).clamp_min(0), reduction)
 
 
+@named
 def pdist(x: Tensor, p: float = 2.0) -> Tensor:
     """The p-distances of all pairs i < j of rows, in one axis"""
     from groundup.tensor.algebra import pdist as pairs
@@ -352,6 +371,7 @@ def pdist(x: Tensor, p: float = 2.0) -> Tensor:
     return pairs(x, p)
 
 
+@named
 def normalize(x: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """x / max(‖x‖_p, eps) along an axis"""
     return x / x.norm(p, dim, True).clamp_min(eps)

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 
 from groundup.tensor import ShapeError, Tensor, axes, axis, no_grad, pad
 from groundup.tensor.autocast import full
+from groundup.tensor.misuse import named
 
 from ..waiting import wait
 from .checks import of_reals, one_for_each, one_type, shapes_at_line
 
 
+@named
 def batch_norm(
     x: Tensor,
     running_mean: Tensor | None,
@@ -76,6 +78,7 @@ def _move(running: Tensor, batch: Tensor, momentum: float | Tensor) -> None:
     wait(running.add_((batch - running) * momentum))
 
 
+@named
 def layer_norm(
     x: Tensor,
     normalized_shape: Sequence[int],
@@ -121,6 +124,7 @@ def layer_norm(
     return y if bias is None else (y[*at] + bias[*k]).order(*at)
 
 
+@named
 def group_norm(
     x: Tensor,
     num_groups: int,
@@ -165,6 +169,7 @@ def group_norm(
     return y if bias is None else (y[n, c, *p] + bias[c]).order(n, c, *p)
 
 
+@named
 def instance_norm(
     x: Tensor,
     running_mean: Tensor | None = None,
@@ -207,6 +212,7 @@ def instance_norm(
     return y if bias is None else (y[n, c, *p] + bias[c]).order(n, c, *p)
 
 
+@named
 def rms_norm(
     x: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None,
     eps: float | None = None,
@@ -239,6 +245,7 @@ def rms_norm(
     return y if weight is None else (y[*at] * weight[*k]).order(*at)
 
 
+@named
 def local_response_norm(
     x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:

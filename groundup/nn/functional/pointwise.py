@@ -10,20 +10,24 @@ import math
 from groundup.tensor import Axis, Tensor, axes, float32, where
 from groundup.tensor.autocast import full, is_half
 from groundup.tensor.errors import check_dim
+from groundup.tensor.misuse import named
 
 from .checks import of_reals
 
 
+@named
 def relu(x: Tensor) -> Tensor:
     """max(x, 0); its derivative at 0 is 0."""
     return x.relu()
 
 
+@named
 def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
     """x where x > 0, else negative_slope · x (Maas et al. 2013, whose slope 0.01 is)."""
     return where(x > 0, x, x * negative_slope)
 
 
+@named
 def general_relu(
     x: Tensor, leak: float | None = None, sub: float | None = None, maxv: float | None = None
 ) -> Tensor:
@@ -38,6 +42,7 @@ def general_relu(
     return y if maxv is None else y.clamp_max(maxv)
 
 
+@named
 def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     """x · Φ(x) = x · ½(1 + erf(x / √2)) (Hendrycks & Gimpel 2016).
 
@@ -55,6 +60,7 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     raise ValueError(f"approximate is 'none' or 'tanh', not {approximate!r}")
 
 
+@named
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
     """s[…,k] = exp(x[…,k] − m[…]) / Σ_k exp(x[…,k] − m[…]), m the maximum over k = axis `dim`.
 
@@ -71,6 +77,7 @@ def softmax(x: Tensor, dim: int = -1) -> Tensor:
     return (e[*at] * share[*n]).order(*at)
 
 
+@named
 def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
     """l[…,k] = x[…,k] − m[…] − log Σ_k exp(x[…,k] − m[…]), m the maximum over k = axis `dim`."""
     if x.ndim < 2:

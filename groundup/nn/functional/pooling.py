@@ -25,6 +25,7 @@ from groundup.tensor import (
     zeros,
 )
 from groundup.tensor.errors import at_line
+from groundup.tensor.misuse import named
 
 from .checks import Pair, Several, Single, Triple, of_reals, several, shapes_at_line
 
@@ -144,6 +145,7 @@ def _max_pool(
     return (y.squeeze(0), flat.squeeze(0)) if alone else (y, flat)
 
 
+@named
 def max_pool1d(
     x: Tensor, kernel_size: Single, stride: Single | None = None, padding: Single = 0,
     dilation: Single = 1, ceil_mode: bool = False, return_indices: bool = False,
@@ -157,6 +159,7 @@ def max_pool1d(
     return _max_pool("max_pool1d", 1, x, *options)
 
 
+@named
 def max_pool2d(
     x: Tensor, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0,
     dilation: Pair = 1, ceil_mode: bool = False, return_indices: bool = False,
@@ -173,6 +176,7 @@ def max_pool2d(
     return _max_pool("max_pool2d", 2, x, *options)
 
 
+@named
 def max_pool3d(
     x: Tensor, kernel_size: Triple, stride: Triple | None = None, padding: Triple = 0,
     dilation: Triple = 1, ceil_mode: bool = False, return_indices: bool = False,
@@ -220,6 +224,7 @@ def _max_unpool(
     return y.reshape(*lead, *sizes)
 
 
+@named
 def max_unpool1d(
     x: Tensor, indices: Tensor, kernel_size: Single, stride: Single | None = None,
     padding: Single = 0, output_size: Sequence[int] | None = None,
@@ -229,6 +234,7 @@ def max_unpool1d(
     return _max_unpool("max_unpool1d", 1, x, *options)
 
 
+@named
 def max_unpool2d(
     x: Tensor, indices: Tensor, kernel_size: Pair, stride: Pair | None = None,
     padding: Pair = 0, output_size: Sequence[int] | None = None,
@@ -245,6 +251,7 @@ def max_unpool2d(
     return _max_unpool("max_unpool2d", 2, x, *options)
 
 
+@named
 def max_unpool3d(
     x: Tensor, indices: Tensor, kernel_size: Triple, stride: Triple | None = None,
     padding: Triple = 0, output_size: Sequence[int] | None = None,
@@ -295,6 +302,7 @@ def _shares(w: Window, d: int, include: bool) -> list[int]:
     return found
 
 
+@named
 def avg_pool1d(
     x: Tensor, kernel_size: Single, stride: Single | None = None, padding: Single = 0,
     ceil_mode: bool = False, count_include_pad: bool = True,
@@ -304,6 +312,7 @@ def avg_pool1d(
     return _avg_pool("avg_pool1d", 1, x, *options)
 
 
+@named
 def avg_pool2d(
     x: Tensor, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0,
     ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
@@ -321,6 +330,7 @@ def avg_pool2d(
     return _avg_pool("avg_pool2d", 2, x, *options)
 
 
+@named
 def avg_pool3d(
     x: Tensor, kernel_size: Triple, stride: Triple | None = None, padding: Triple = 0,
     ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
@@ -376,6 +386,8 @@ def _adaptive_avg(name: str, dims: int, x: Tensor, asked: Asked) -> Tensor:
 
 def _adaptive_windows(size: int, parts: int, like: Tensor) -> tuple[Tensor, Tensor]:
     """(whether position i is in window p, as (p, i); how many positions window p has, as (p,))."""
+    if parts > 1 << 20:
+        raise MemoryError(f"adaptive pooling: {parts} windows are more than can be held")
     bounds = [(p * size // parts, -((p + 1) * size // -parts)) for p in range(parts)]
     member = [[start <= i < end for i in range(size)] for start, end in bounds]
     lengths = [float(end - start) for start, end in bounds]
@@ -386,6 +398,8 @@ def _adaptive_max(
     name: str, dims: int, x: Tensor, asked: Asked, indices: bool
 ) -> Any:
     parts = _parts(name, dims, x, asked)
+    if max(parts) > 1 << 20:
+        raise MemoryError(f"{name}: {max(parts)} windows along an axis are more than can be held")
     x, alone = _batched(x, dims)
     lengths = [int(h) for h in x.shape[2:]]
     y, place = x, arange(math.prod(lengths)).reshape(lengths).expand(*x.shape)
@@ -413,11 +427,13 @@ def _joined(pieces: list[Tensor], like: Tensor, d: int) -> Tensor:
     return zeros(*like.shape[:d], 0, *like.shape[d + 1 :], dtype=like.dtype)
 
 
+@named
 def adaptive_avg_pool1d(x: Tensor, output_size: Asked) -> Tensor:
     """y[n,c,p] = the mean of positions ⌊p·l/P⌋ to ⌈(p+1)·l/P⌉ − 1"""
     return _adaptive_avg("adaptive_avg_pool1d", 1, x, output_size)
 
 
+@named
 def adaptive_avg_pool2d(x: Tensor, output_size: Asked) -> Tensor:
     """y[n,c,p,q] = the mean of rows ⌊p·h/P⌋ to ⌈(p+1)·h/P⌉ − 1 and of columns likewise.
 
@@ -430,16 +446,19 @@ def adaptive_avg_pool2d(x: Tensor, output_size: Asked) -> Tensor:
     return _adaptive_avg("adaptive_avg_pool2d", 2, x, output_size)
 
 
+@named
 def adaptive_avg_pool3d(x: Tensor, output_size: Asked) -> Tensor:
     """adaptive_avg_pool2d of three axes"""
     return _adaptive_avg("adaptive_avg_pool3d", 3, x, output_size)
 
 
+@named
 def adaptive_max_pool1d(x: Tensor, output_size: Asked, return_indices: bool = False) -> Any:
     """The greatest of the windows of adaptive_avg_pool1d (return_indices: and where it is)"""
     return _adaptive_max("adaptive_max_pool1d", 1, x, output_size, return_indices)
 
 
+@named
 def adaptive_max_pool2d(x: Tensor, output_size: Asked, return_indices: bool = False) -> Any:
     """The greatest of the windows of adaptive_avg_pool2d (return_indices: and where it is)
 
@@ -449,6 +468,7 @@ def adaptive_max_pool2d(x: Tensor, output_size: Asked, return_indices: bool = Fa
     return _adaptive_max("adaptive_max_pool2d", 2, x, output_size, return_indices)
 
 
+@named
 def adaptive_max_pool3d(x: Tensor, output_size: Asked, return_indices: bool = False) -> Any:
     """The greatest of the windows of three axes (return_indices: and where it is)"""
     return _adaptive_max("adaptive_max_pool3d", 3, x, output_size, return_indices)

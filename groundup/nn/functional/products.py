@@ -11,6 +11,7 @@ from typing import Any
 from groundup.tensor import Indexed, ShapeError, Tensor, axes, bincount, no_grad, where
 from groundup.tensor.autocast import full, lowered
 from groundup.tensor.errors import at_line
+from groundup.tensor.misuse import named
 from groundup.tensor.pointwise import broadcast
 from groundup.tensor.sites import Argument, argument
 
@@ -19,6 +20,7 @@ from .dropouts import dropout
 from .pointwise import softmax
 
 
+@named
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y[…, o] = Σ_k x[…, k] · w[o, k] + b[o]
 
@@ -50,6 +52,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 _IDS = Argument("embedding", "embedding(ids, weight)", "ids", "weight", below=True)
 
 
+@named
 def embedding(
     ids: Tensor,
     weight: Tensor,
@@ -112,6 +115,7 @@ def _shorten(ids: Tensor, weight: Tensor, max_norm: float, p: float) -> None:
         weight.copy_(where(used.unsqueeze(1), shorter, weight))
 
 
+@named
 def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,
@@ -247,6 +251,7 @@ def _check_attention(
         )
 
 
+@named
 def bilinear(a: Tensor, b: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y[…, o] = Σ_{i, j} a[…, i] · w[o, i, j] · b[…, j] + bias[o]
 

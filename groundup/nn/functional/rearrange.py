@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from groundup.tensor import ShapeError, Tensor, arange, axes, axis, int64, pad
 from groundup.tensor.errors import at_line
+from groundup.tensor.misuse import named
 
 from .checks import Pair, several, shapes_at_line
 
 
+@named
 def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor:
     """y[…, c, h·r + i, w·r + j] = x[…, c·r² + i·r + j, h, w] (Shi et al. 2016)
 
@@ -30,6 +32,7 @@ def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor:
     return turned.reshape(*lead, c // (r * r), h * r, w * r)
 
 
+@named
 def pixel_unshuffle(x: Tensor, downscale_factor: int) -> Tensor:
     """The inverse of pixel_shuffle: y[…, c·r² + i·r + j, h, w] = x[…, c, h·r + i, w·r + j]
 
@@ -49,6 +52,7 @@ def pixel_unshuffle(x: Tensor, downscale_factor: int) -> Tensor:
     return turned.reshape(*lead, c * r * r, h // r, w // r)
 
 
+@named
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     """Channels in `groups` runs, taken in turn from each run (Zhang et al. 2018)
 
@@ -64,6 +68,7 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     return x.reshape(n, groups, c // groups, *rest).transpose(1, 2).reshape(x.shape)
 
 
+@named
 def unfold(
     x: Tensor, kernel_size: Pair, dilation: Pair = 1, padding: Pair = 0, stride: Pair = 1
 ) -> Tensor:
@@ -98,6 +103,7 @@ def unfold(
     return y.reshape(x.shape[0], int(x.shape[1]) * k[0] * k[1], sizes[0] * sizes[1])
 
 
+@named
 def one_hot(ids: Tensor, num_classes: int = -1) -> Tensor:
     """y[…, c] = 1 where ids[…] is c, else 0, as int64; −1: as many classes as there are
 

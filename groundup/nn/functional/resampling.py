@@ -9,12 +9,14 @@ import math
 
 from groundup.tensor import ShapeError, Tensor, axes, tensor
 from groundup.tensor.errors import at_line
+from groundup.tensor.misuse import named
 
 from .checks import several, shapes_at_line
 
 _LINEAR = {3: "linear", 4: "bilinear", 5: "trilinear"}
 
 
+@named
 def interpolate(
     x: Tensor,
     size: int | tuple[int, ...] | None = None,
@@ -76,6 +78,7 @@ def interpolate(
     return x
 
 
+@named
 def upsample_nearest(
     x: Tensor,
     size: int | tuple[int, ...] | None = None,
@@ -85,6 +88,7 @@ def upsample_nearest(
     return interpolate(x, size, scale_factor)
 
 
+@named
 def upsample_bilinear(
     x: Tensor,
     size: int | tuple[int, ...] | None = None,

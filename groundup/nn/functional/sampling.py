@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from groundup.tensor import ShapeError, Tensor, axes, fmod, where
 from groundup.tensor.errors import at_line
+from groundup.tensor.misuse import named
 
 from .checks import one_type, shapes_at_line
 
@@ -17,6 +18,7 @@ _MODES = ("bilinear", "nearest", "bicubic")
 _PADDING = ("zeros", "border", "reflection")
 
 
+@named
 def grid_sample(
     x: Tensor,
     grid: Tensor,

@@ -20,6 +20,7 @@ from groundup.tensor import (
 )
 from groundup.tensor.algebra import tensordot
 from groundup.tensor.errors import at_line
+from groundup.tensor.misuse import named
 
 from .checks import shapes_at_line
 from .dropouts import dropout
@@ -27,6 +28,7 @@ from .losses import IGNORED, cross_entropy
 from .products import attention_weights, embedding, linear
 
 
+@named
 def linear_cross_entropy(
     x: Tensor,
     linear_weight: Tensor,
@@ -67,6 +69,7 @@ def linear_cross_entropy(
     )
 
 
+@named
 def embedding_bag(
     ids: Tensor,
     weight: Tensor,
@@ -132,6 +135,7 @@ def embedding_bag(
     return total / size.clamp_min(1).unsqueeze(1)
 
 
+@named
 def multi_head_attention_forward(
     query: Tensor,
     key: Tensor,

@@ -172,7 +172,8 @@ def real(a: Core) -> Tensor:
     """
     if isinstance(a, Paired):
         return shape.select(a._pair, -1, 0)
-    assert isinstance(a, Tensor)
+    if not isinstance(a, Tensor):
+        raise TypeError(f"conj: a is a tensor, not {type(a).__name__}" + at_line())
     return a
 
 

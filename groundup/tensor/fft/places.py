@@ -12,6 +12,7 @@ from ..arrange import roll
 from ..core import Core, Paired
 from ..create import arange
 from ..errors import at_line, real_number
+from ..misuse import named
 from ..tensor import Tensor
 from .operands import Dims, planned
 
@@ -33,6 +34,7 @@ def _length(name: str, n: int) -> None:
         raise ValueError(f"{name}: n is a whole number from 1 on, not {n!r}" + at_line())
 
 
+@named
 def fftfreq(
     n: int, d: float = 1.0, *, dtype: DType = dt.float32, requires_grad: bool = False
 ) -> Tensor:
@@ -48,6 +50,7 @@ def fftfreq(
     return result.requires_grad_() if requires_grad else result
 
 
+@named
 def rfftfreq(
     n: int, d: float = 1.0, *, dtype: DType = dt.float32, requires_grad: bool = False
 ) -> Tensor:
@@ -74,6 +77,7 @@ def _shifted(name: str, a: Core, dim: Dims, back: bool) -> Tensor:
     return roll(a, shifts, list(axes))
 
 
+@named
 def fftshift(input: Core, dim: Dims = None) -> Tensor:
     """Frequency 0 brought from the front to the middle, along all axes or dim
 
@@ -83,6 +87,7 @@ def fftshift(input: Core, dim: Dims = None) -> Tensor:
     return _shifted("fftshift", input, dim, False)
 
 
+@named
 def ifftshift(input: Core, dim: Dims = None) -> Tensor:
     """The inverse of fftshift
 

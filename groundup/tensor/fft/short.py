@@ -17,6 +17,7 @@ from ..core import Core, Paired
 from ..create import ones
 from ..edges import outside
 from ..errors import ShapeError, at_line, lined_up
+from ..misuse import named
 from ..notation import axis
 from ..tensor import Tensor
 from . import kernels
@@ -75,6 +76,7 @@ def _over(a: Tensor, f: Any) -> Tensor:
     return result
 
 
+@named
 def stft(
     input: Core, n_fft: int, hop_length: int | None = None, win_length: int | None = None,
     window: Tensor | None = None, center: bool = True, pad_mode: str = "reflect",
@@ -171,6 +173,7 @@ def _framed(x: Tensor, n: int, step: int) -> Tensor:
     return ComplexTensor(shape.transpose(unfold(x._pair, d, n, step), -1, -2))
 
 
+@named
 def istft(
     input: Core, n_fft: int, hop_length: int | None = None, win_length: int | None = None,
     window: Tensor | None = None, center: bool = True, normalized: bool = False,

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core import Core
 from ..errors import at_line
+from ..misuse import named
 from ..tensor import Tensor
 from . import kernels
 from .operands import (
@@ -73,6 +74,7 @@ def _one(name: str, n: int | None, dim: int) -> dict[str, Any]:
     return {"s": None if n is None else (n,), "dim": (dim,)}
 
 
+@named
 def fft(input: Core, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The discrete Fourier transform along one axis: y_k = Σ_m x_m · e^(−2πi·k·m/n)
 
@@ -87,6 +89,7 @@ def fft(input: Core, n: int | None = None, dim: int = -1, norm: str | None = Non
     return _complex("fft", input, **_one("fft", n, dim), norm=norm, forward=True)
 
 
+@named
 def ifft(input: Core, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The inverse of fft: x_m = 1/n · Σ_k y_k · e^(2πi·k·m/n)
 
@@ -96,6 +99,7 @@ def ifft(input: Core, n: int | None = None, dim: int = -1, norm: str | None = No
     return _complex("ifft", input, **_one("ifft", n, dim), norm=norm, forward=False)
 
 
+@named
 def rfft(input: Core, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """fft of real numbers: the values at 0 … ⌊n/2⌋, of which the others are conjugates
 
@@ -107,6 +111,7 @@ def rfft(input: Core, n: int | None = None, dim: int = -1, norm: str | None = No
     return _from_real("rfft", input, **_one("rfft", n, dim), norm=norm, forward=True)
 
 
+@named
 def irfft(input: Core, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The inverse of rfft: n real numbers (2·(size − 1), if n is left out: an odd n must be given)
 
@@ -118,6 +123,7 @@ def irfft(input: Core, n: int | None = None, dim: int = -1, norm: str | None = N
     return _to_real("irfft", input, **_one("irfft", n, dim), norm=norm, forward=False)
 
 
+@named
 def hfft(input: Core, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """fft of n numbers of which x_−m is the conjugate of x_m, given the first ⌊n/2⌋ + 1: real
 
@@ -127,6 +133,7 @@ def hfft(input: Core, n: int | None = None, dim: int = -1, norm: str | None = No
     return _to_real("hfft", input, **_one("hfft", n, dim), norm=norm, forward=True)
 
 
+@named
 def ihfft(input: Core, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The inverse of hfft: the first ⌊n/2⌋ + 1 values of ifft of real numbers
 
@@ -136,6 +143,7 @@ def ihfft(input: Core, n: int | None = None, dim: int = -1, norm: str | None = N
     return _from_real("ihfft", input, **_one("ihfft", n, dim), norm=norm, forward=False)
 
 
+@named
 def fftn(input: Core, s: Sizes = None, dim: Dims = None, norm: str | None = None) -> Tensor:
     """fft along several axes: all, the last len(s), or dim; −1 in s leaves a size as it is
 
@@ -146,6 +154,7 @@ def fftn(input: Core, s: Sizes = None, dim: Dims = None, norm: str | None = None
     return _complex("fftn", input, s, dim, norm, True)
 
 
+@named
 def ifftn(input: Core, s: Sizes = None, dim: Dims = None, norm: str | None = None) -> Tensor:
     """The inverse of fftn
 
@@ -155,6 +164,7 @@ def ifftn(input: Core, s: Sizes = None, dim: Dims = None, norm: str | None = Non
     return _complex("ifftn", input, s, dim, norm, False)
 
 
+@named
 def rfftn(input: Core, s: Sizes = None, dim: Dims = None, norm: str | None = None) -> Tensor:
     """fftn of real numbers, half of the last of its axes
 
@@ -164,6 +174,7 @@ def rfftn(input: Core, s: Sizes = None, dim: Dims = None, norm: str | None = Non
     return _from_real("rfftn", input, s, dim, norm, True)
 
 
+@named
 def irfftn(input: Core, s: Sizes = None, dim: Dims = None, norm: str | None = None) -> Tensor:
     """The inverse of rfftn
 
@@ -173,6 +184,7 @@ def irfftn(input: Core, s: Sizes = None, dim: Dims = None, norm: str | None = No
     return _to_real("irfftn", input, s, dim, norm, False)
 
 
+@named
 def hfftn(input: Core, s: Sizes = None, dim: Dims = None, norm: str | None = None) -> Tensor:
     """fftn of numbers with a real result, of which half of the last of the axes is given
 
@@ -182,6 +194,7 @@ def hfftn(input: Core, s: Sizes = None, dim: Dims = None, norm: str | None = Non
     return _to_real("hfftn", input, s, dim, norm, True)
 
 
+@named
 def ihfftn(input: Core, s: Sizes = None, dim: Dims = None, norm: str | None = None) -> Tensor:
     """The inverse of hfftn
 
@@ -191,6 +204,7 @@ def ihfftn(input: Core, s: Sizes = None, dim: Dims = None, norm: str | None = No
     return _from_real("ihfftn", input, s, dim, norm, False)
 
 
+@named
 def fft2(input: Core, s: Sizes = None, dim: Dims = (-2, -1), norm: str | None = None) -> Tensor:
     """fftn along the last two axes
 
@@ -200,6 +214,7 @@ def fft2(input: Core, s: Sizes = None, dim: Dims = (-2, -1), norm: str | None = 
     return _complex("fft2", input, s, dim, norm, True)
 
 
+@named
 def ifft2(input: Core, s: Sizes = None, dim: Dims = (-2, -1), norm: str | None = None) -> Tensor:
     """ifftn along the last two axes
 
@@ -209,6 +224,7 @@ def ifft2(input: Core, s: Sizes = None, dim: Dims = (-2, -1), norm: str | None =
     return _complex("ifft2", input, s, dim, norm, False)
 
 
+@named
 def rfft2(input: Core, s: Sizes = None, dim: Dims = (-2, -1), norm: str | None = None) -> Tensor:
     """rfftn along the last two axes
 
@@ -218,6 +234,7 @@ def rfft2(input: Core, s: Sizes = None, dim: Dims = (-2, -1), norm: str | None =
     return _from_real("rfft2", input, s, dim, norm, True)
 
 
+@named
 def irfft2(input: Core, s: Sizes = None, dim: Dims = (-2, -1), norm: str | None = None) -> Tensor:
     """irfftn along the last two axes
 
@@ -227,6 +244,7 @@ def irfft2(input: Core, s: Sizes = None, dim: Dims = (-2, -1), norm: str | None 
     return _to_real("irfft2", input, s, dim, norm, False)
 
 
+@named
 def hfft2(input: Core, s: Sizes = None, dim: Dims = (-2, -1), norm: str | None = None) -> Tensor:
     """hfftn along the last two axes
 
@@ -236,6 +254,7 @@ def hfft2(input: Core, s: Sizes = None, dim: Dims = (-2, -1), norm: str | None =
     return _to_real("hfft2", input, s, dim, norm, True)
 
 
+@named
 def ihfft2(input: Core, s: Sizes = None, dim: Dims = (-2, -1), norm: str | None = None) -> Tensor:
     """ihfftn along the last two axes
 

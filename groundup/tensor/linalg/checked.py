@@ -13,6 +13,7 @@ from .. import pointwise as pw
 from ..core import Core
 from ..create import eye
 from ..host import host
+from ..misuse import named
 from ..tensor import Tensor
 from . import lapack
 from .decompositions import cholesky
@@ -47,6 +48,7 @@ def _sound(a: Tensor, info: Tensor) -> Tensor:
     return pw.where(as_factor(info == 0), a, eye(a._shape[-1], dtype=a.dtype))
 
 
+@named
 def inv_ex(A: Core, *, check_errors: bool = False) -> InvEx:
     """`inv`, and for each matrix info: 0, or which pivot is the first 0; the inverse is NaN then.
 
@@ -59,6 +61,7 @@ def inv_ex(A: Core, *, check_errors: bool = False) -> InvEx:
     return InvEx(pw.where(as_factor(info == 0), inverse, float("nan")), info)
 
 
+@named
 def solve_ex(
     A: Core, B: Core, *, left: bool = True, check_errors: bool = False
 ) -> SolveEx:
@@ -76,6 +79,7 @@ def solve_ex(
     return SolveEx(pw.where(sound, x, float("nan")), info)
 
 
+@named
 def cholesky_ex(A: Core, *, upper: bool = False, check_errors: bool = False) -> CholeskyEx:
     """`cholesky`, and for each matrix info: 0, or the order of the first leading minor that is not
     positive; the factor is NaN then.

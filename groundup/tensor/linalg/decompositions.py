@@ -15,6 +15,7 @@ from ..core import Core, is_complex
 from ..create import eye, zeros
 from ..errors import GradError, at_line
 from ..host import host
+from ..misuse import named
 from ..shape import cat
 from ..tensor import Tensor
 from . import lapack
@@ -47,6 +48,7 @@ class Eigh(NamedTuple):
 # ---- Cholesky ------------------------------------------------------------------------------------
 
 
+@named
 def cholesky(A: Core, *, upper: bool = False) -> Tensor:
     """The lower triangular L with A = L Lᵀ (upper: U = Lᵀ), for symmetric positive definite A.
 
@@ -81,6 +83,7 @@ def cholesky(A: Core, *, upper: bool = False) -> Tensor:
 # ---- QR ------------------------------------------------------------------------------------------
 
 
+@named
 def qr(A: Core, mode: str = "reduced") -> QR:
     """A = Q R with orthonormal columns of Q and upper triangular R, by Householder reflections.
 
@@ -142,6 +145,7 @@ def _qr_back(gq: Tensor | None, gr: Tensor | None, q: Tensor, r: Tensor) -> Tens
 # ---- singular values -----------------------------------------------------------------------------
 
 
+@named
 def svd(A: Core, full_matrices: bool = True) -> SVD:
     """A = U diag(S) Vh, with orthonormal columns of U and rows of Vh, S descending.
 
@@ -215,6 +219,7 @@ def _svd_back(
     return total
 
 
+@named
 def svdvals(A: Core) -> Tensor:
     """The singular values of A, descending: (…, m, n) → (…, min(m, n)).
 
@@ -241,6 +246,7 @@ def _triangle(name: str, uplo: str) -> str:
     return uplo.upper()
 
 
+@named
 def eigh(A: Core, UPLO: str = "L") -> Eigh:
     """A = V diag(L) Vᵀ for symmetric A: eigenvalues, ascending, and orthonormal eigenvectors.
 
@@ -276,6 +282,7 @@ def eigh(A: Core, UPLO: str = "L") -> Eigh:
     return Eigh(*host(Host("eigh", lapack.eigh, (uplo,)), (a,), kinds, derivative))
 
 
+@named
 def eigvalsh(A: Core, UPLO: str = "L") -> Tensor:
     """The eigenvalues of symmetric A, ascending: (…, n, n) → (…, n).
 

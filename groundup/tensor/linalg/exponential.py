@@ -11,12 +11,14 @@ from ...ir.node import Host
 from ..core import Core
 from ..create import zeros
 from ..host import host
+from ..misuse import named
 from ..shape import cat
 from ..tensor import Tensor
 from . import lapack
 from .operands import Given, Known, matrices
 
 
+@named
 def matrix_exp(A: Core) -> Tensor:
     """exp A = Σ Aⁿ / n!: (…, n, n) → (…, n, n), in double precision, by scaling and squaring.
 

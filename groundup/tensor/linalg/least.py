@@ -16,6 +16,7 @@ from ..core import Core, is_complex
 from ..create import zeros
 from ..errors import ShapeError, at_line, lined_up
 from ..host import host
+from ..misuse import named
 from ..shape import expand
 from ..tensor import Tensor
 from . import lapack
@@ -49,6 +50,7 @@ def _number(name: str, what: str, value: Any) -> float | None:
     return float(value)
 
 
+@named
 def pinv(
     A: Core, *, atol: float | None = None, rtol: float | None = None, hermitian: bool = False
 ) -> Tensor:
@@ -78,6 +80,7 @@ def pinv(
     return host(Host("pinv", lapack.pinv, options), (a,), [kind], derivative)[0]
 
 
+@named
 def pinverse(A: Core, rcond: float = 1e-15) -> Tensor:
     """The pseudo-inverse; singular values up to rcond · the greatest count as 0: `linalg.pinv`.
 
@@ -96,6 +99,7 @@ def _pinv_back(g: Tensor, p: Tensor, a: Tensor) -> Tensor:
     return left + right - p.mT @ g @ p.mT
 
 
+@named
 def lstsq(A: Core, B: Core, rcond: float | None = None, *, driver: str | None = None) -> Lstsq:
     """The X of least norm for which Σ (A X − B)² is least, by singular values.
 
@@ -154,6 +158,7 @@ def lstsq(A: Core, B: Core, rcond: float | None = None, *, driver: str | None = 
     )
 
 
+@named
 def matrix_rank(
     A: Core, *, atol: Any = None, rtol: Any = None, hermitian: bool = False
 ) -> Tensor:

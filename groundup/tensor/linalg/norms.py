@@ -15,6 +15,7 @@ from .. import reduce as rd
 from ..core import Core, is_complex, value_of
 from ..errors import ShapeError, at_line, check_dim, lined_up
 from ..host import with_derivative
+from ..misuse import named
 from ..tensor import Tensor
 from .decompositions import svdvals
 from .operands import Given, Known, as_factor, matrices, steps, tensor_of
@@ -45,6 +46,7 @@ def _sizes(x: Core) -> Core:
     return x.abs() if isinstance(x, Tensor) and is_complex(x) else x
 
 
+@named
 def vector_norm(
     x: Core, ord: float = 2, dim: int | Sequence[int] | None = None, keepdim: bool = False,
     *, dtype: DType | None = None,
@@ -90,6 +92,7 @@ def _last(name: str, a: Tensor, dim: Sequence[int]) -> tuple[Tensor, tuple[int, 
     return a.permute(*others, row, column), (row, column)
 
 
+@named
 def matrix_norm(
     A: Core, ord: float | str = "fro", dim: Sequence[int] = (-2, -1), keepdim: bool = False,
     *, dtype: DType | None = None,
@@ -162,6 +165,7 @@ def _extreme(values: Tensor, greatest: bool, a: Tensor) -> Tensor:
     return with_derivative("matrix_norm", [value_of(found)], [values], derivative)[0]
 
 
+@named
 def norm(
     A: Core, ord: Any = None, dim: int | Sequence[int] | None = None, keepdim: bool = False,
     *, dtype: DType | None = None,
@@ -190,6 +194,7 @@ def norm(
     return matrix_norm(A, ord, dim, keepdim, dtype=dtype)
 
 
+@named
 def cond(A: Core, p: float | str | None = None) -> Tensor:
     """The condition number ‖A‖ · ‖A⁻¹‖: (…, m, n) → (…); ∞ of a singular matrix.
 

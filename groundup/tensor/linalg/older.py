@@ -14,6 +14,7 @@ from ..core import Core
 from ..create import arange, eye, zeros
 from ..errors import GradError, ShapeError, at_line, lined_up
 from ..host import host
+from ..misuse import named
 from ..random import randn
 from ..shape import expand
 from ..tensor import Tensor
@@ -52,6 +53,7 @@ class Triangular(NamedTuple):
     cloned_coefficient: Tensor
 
 
+@named
 def cholesky(input: Core, upper: bool = False) -> Tensor:
     """The triangular factor: `linalg.cholesky`.
 
@@ -61,6 +63,7 @@ def cholesky(input: Core, upper: bool = False) -> Tensor:
     return decompositions.cholesky(input, upper=upper)
 
 
+@named
 def qr(input: Core, some: bool = True) -> decompositions.QR:
     """A = Q R: `linalg.qr`, "complete" for some=False.
 
@@ -70,6 +73,7 @@ def qr(input: Core, some: bool = True) -> decompositions.QR:
     return decompositions.qr(input, "reduced" if some else "complete")
 
 
+@named
 def svd(input: Core, some: bool = True, compute_uv: bool = True) -> SVD:
     """A = U diag(S) Vᵀ: `linalg.svd`, with V in the place of Vᵀ; some=False: all vectors.
 
@@ -87,6 +91,7 @@ def svd(input: Core, some: bool = True, compute_uv: bool = True) -> SVD:
     return SVD(u, s, vh.mT)
 
 
+@named
 def lu(
     A: Core, pivot: bool = True, get_infos: bool = False
 ) -> tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]:
@@ -102,6 +107,7 @@ def lu(
     return (packed, pivots, info) if get_infos else (packed, pivots)
 
 
+@named
 def lu_solve(b: Core, LU_data: Core, LU_pivots: Core) -> Tensor:
     """The X with A X = b from `lu` of A: `linalg.lu_solve`.
 
@@ -111,6 +117,7 @@ def lu_solve(b: Core, LU_data: Core, LU_pivots: Core) -> Tensor:
     return triangular.lu_solve(LU_data, LU_pivots, b)
 
 
+@named
 def lu_unpack(
     LU_data: Core, LU_pivots: Core, unpack_data: bool = True, unpack_pivots: bool = True
 ) -> Unpacked:
@@ -141,6 +148,7 @@ def lu_unpack(
     return Unpacked(p, low, up)
 
 
+@named
 def triangular_solve(
     b: Core, A: Core, upper: bool = True, transpose: bool = False, unitriangular: bool = False
 ) -> Triangular:
@@ -160,6 +168,7 @@ def triangular_solve(
 # ---- reflections ---------------------------------------------------------------------------------
 
 
+@named
 def geqrf(input: Core) -> Reflections:
     """QR in packed form, as LAPACK has it: what `householder_product` and `ormqr` are given.
 
@@ -178,6 +187,7 @@ def geqrf(input: Core) -> Reflections:
     return Reflections(*host(Host("geqrf", lapack.geqrf), (a,), kinds, derivative))
 
 
+@named
 def orgqr(input: Core, input2: Core) -> Tensor:
     """The columns of Q: `linalg.householder_product`.
 
@@ -187,6 +197,7 @@ def orgqr(input: Core, input2: Core) -> Tensor:
     return householder_product(input, input2)
 
 
+@named
 def ormqr(
     input: Core, tau: Core, other: Core, left: bool = True, transpose: bool = False
 ) -> Tensor:
@@ -225,6 +236,7 @@ def ormqr(
 # ---- a few singular values -----------------------------------------------------------------------
 
 
+@named
 def svd_lowrank(A: Core, q: int | None = 6, niter: int | None = 2, M: Core | None = None) -> SVD:
     """The q greatest singular values of A − M and their vectors, nearly: those of A − M seen on a
     random subspace, brought nearer by niter multiplications with it.
@@ -262,6 +274,7 @@ def _lowrank(a: Tensor, q: int, niter: int) -> SVD:
     return SVD(basis @ u, s, vh.mT)
 
 
+@named
 def pca_lowrank(A: Core, q: int | None = None, center: bool = True, niter: int = 2) -> SVD:
     """`svd_lowrank` of A without the mean of its rows (center=False: of A): V's columns are the
     principal directions of the rows. q: by default, at most 6.

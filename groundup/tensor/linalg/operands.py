@@ -13,6 +13,7 @@ from ..core import Core, is_complex, operand, value_of
 from ..create import eye
 from ..errors import ShapeError, at_line, check_types, lined_up
 from ..host import with_derivative
+from ..misuse import named
 from ..tensor import Tensor
 
 Given = Sequence[Tensor | None]  # gradients of results, None where nothing asks
@@ -76,6 +77,7 @@ def as_factor(v: Tensor) -> Tensor:
     return v.unsqueeze(-1).unsqueeze(-1)
 
 
+@named
 def tracked(a: Core) -> bool:
     """Does a derivative flow through a tensor?"""
     return operand(a).tracked

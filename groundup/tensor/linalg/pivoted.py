@@ -11,6 +11,7 @@ from itertools import product as indices_of
 from typing import TYPE_CHECKING
 
 from ..errors import LinAlgError, at_line
+from ..misuse import named
 from .lapack import SINGULAR, fault, hosted
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _ALPHA = (1 + math.sqrt(17)) / 8
 
 
+@named
 @hosted("NumPy, row by row, as LAPACK's sytf2")
 def ldl_factor(a: Array, name: str) -> tuple[Array, ...]:
     """L and D in one array, the exchanges, and which block of D is the first that is 0 (else 0),
@@ -103,6 +105,7 @@ def _eliminate_two(x: Array, k: int) -> None:
     rest -= first[:, None] * x[k + 2 :, k] + second[:, None] * x[k + 2 :, k + 1]
 
 
+@named
 @hosted("NumPy, row by row, as LAPACK's sytrs")
 def ldl_solve(packed: Array, pivots: Array, b: Array) -> tuple[Array, ...]:
     """The X with A X = B."""

@@ -15,12 +15,14 @@ from ..complex.parts import conj
 from ..core import Core, is_complex
 from ..create import eye, ones
 from ..errors import ShapeError, at_line, check_dim, lined_up
+from ..misuse import named
 from ..shape import cat, expand
 from ..tensor import Tensor
 from .operands import matrices, one_type, steps, tensor_of
 from .systems import inv, inverted, solve
 
 
+@named
 def matrix_power(A: Core, n: int) -> Tensor:
     """A · A · … (n times), by repeated squaring; n < 0: of the inverse; n = 0: the identity.
 
@@ -46,6 +48,7 @@ def matrix_power(A: Core, n: int) -> Tensor:
     return result
 
 
+@named
 def multi_dot(tensors: Sequence[Core]) -> Tensor:
     """The product of several matrices, in the order that takes the fewest multiplications.
 
@@ -106,6 +109,7 @@ def chained(name: str, matrices: Sequence[Core]) -> Tensor:
     return made(0, n - 1)
 
 
+@named
 def householder_product(A: Core, tau: Core) -> Tensor:
     """The first n columns of H₁ H₂ … H_k, H_i = 1 − τ_i v_i v_iᵀ, from QR in packed form.
 
@@ -133,6 +137,7 @@ def householder_product(A: Core, tau: Core) -> Tensor:
     return q
 
 
+@named
 def cross(input: Core, other: Core, *, dim: int = -1) -> Tensor:
     """The vector product along an axis of 3, in which both have 3; the other axes broadcast.
 
@@ -142,6 +147,7 @@ def cross(input: Core, other: Core, *, dim: int = -1) -> Tensor:
     return algebra.cross(tensor_of("cross", input), tensor_of("cross", other), dim)
 
 
+@named
 def vecdot(x: Core, y: Core, *, dim: int = -1) -> Tensor:
     """Σ conj(x) · y along an axis; the others broadcast.
 
@@ -152,6 +158,7 @@ def vecdot(x: Core, y: Core, *, dim: int = -1) -> Tensor:
     return pw.binary("mul", conj(x), y).sum(dim)
 
 
+@named
 def diagonal(A: Core, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """The diagonals of matrices, as the last axis.
 
@@ -161,6 +168,7 @@ def diagonal(A: Core, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Ten
     return shape.diagonal(tensor_of("diagonal", A), offset, dim1, dim2)
 
 
+@named
 def vander(x: Core, N: int | None = None) -> Tensor:
     """The powers 0, 1, …, N − 1 of each element, along a new last axis; N: by default, how many
     elements the last axis of x has.
@@ -179,6 +187,7 @@ def vander(x: Core, N: int | None = None) -> Tensor:
     return cat([one, powers], -1)
 
 
+@named
 def tensorinv(A: Core, ind: int = 2) -> Tensor:
     """The inverse of A, its first `ind` axes taken together as rows, the others as columns.
 
@@ -201,6 +210,7 @@ def tensorinv(A: Core, ind: int = 2) -> Tensor:
     return inv(a.reshape(m, m)).reshape(*columns, *rows)
 
 
+@named
 def tensorsolve(A: Core, B: Core, dims: Sequence[int] | None = None) -> Tensor:
     """The X with Σ A · X = B over all axes of X: A has as many axes as B for it, then those of X.
 

@@ -14,6 +14,7 @@ from .. import pointwise as pw
 from ..core import Core
 from ..errors import GradError, ShapeError, at_line, lined_up
 from ..host import host
+from ..misuse import named
 from ..shape import expand
 from ..tensor import Tensor
 from . import pivoted
@@ -35,6 +36,7 @@ class LDLFactorEx(NamedTuple):
     info: Tensor
 
 
+@named
 def ldl_factor_ex(A: Core, *, hermitian: bool = False, check_errors: bool = False) -> LDLFactorEx:
     """`ldl_factor` that says of each matrix which block of D is the first that is 0 (info; 0:
     none) where it would raise.
@@ -58,6 +60,7 @@ def _factored(name: str, A: Core, check: str) -> LDLFactorEx:
     return LDLFactorEx(*host(function, (a,), kinds, derivative))
 
 
+@named
 def ldl_factor(A: Core, *, hermitian: bool = False) -> LDLFactor:
     """A = P L D Lᵀ Pᵀ for symmetric A, in packed form: L has ones on its diagonal, D blocks of one
     or two rows on its. hermitian: of real matrices the same.
@@ -74,6 +77,7 @@ def ldl_factor(A: Core, *, hermitian: bool = False) -> LDLFactor:
     return LDLFactor(packed, pivots)
 
 
+@named
 def ldl_solve(LD: Core, pivots: Core, B: Core, *, hermitian: bool = False) -> Tensor:
     """The X with A X = B from `ldl_factor` of A: LD (…, n, n), pivots (…, n), B (…, n, k).
 

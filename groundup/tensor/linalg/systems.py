@@ -14,6 +14,7 @@ from ..core import Core, is_complex
 from ..create import eye
 from ..errors import ShapeError, at_line, lined_up
 from ..host import host
+from ..misuse import named
 from ..shape import expand
 from ..tensor import Tensor
 from . import lapack
@@ -30,6 +31,7 @@ class Slogdet(NamedTuple):
 # ---- solutions and inverses ----------------------------------------------------------------------
 
 
+@named
 def solve(A: Core, B: Core, *, left: bool = True) -> Tensor:
     """The X with A X = B (left=False: X A = B), by LU decomposition with partial pivoting.
 
@@ -94,6 +96,7 @@ def _unequal(name: str, a: Tensor, b: Tensor, what: str) -> ShapeError:
     )  # fmt: skip
 
 
+@named
 def solve_triangular(
     A: Core, B: Core, *, upper: bool, left: bool = True, unitriangular: bool = False
 ) -> Tensor:
@@ -120,6 +123,7 @@ def _as_matrix(a: Tensor, b: Tensor) -> Tensor:
     return expand(b, *((1,) * (a.ndim - b.ndim)), *b._shape) if b.ndim < a.ndim else b
 
 
+@named
 def inv(A: Core) -> Tensor:
     """A⁻¹: (…, n, n) → (…, n, n). To solve a system, `solve` is faster and closer.
 
@@ -131,6 +135,7 @@ def inv(A: Core) -> Tensor:
     return inverted("inv", A, False)
 
 
+@named
 def inverse(A: Core) -> Tensor:
     """A⁻¹: `linalg.inv`."""
     return inv(A)
@@ -168,6 +173,7 @@ def _cofactor(a: Tensor) -> Tensor:
     return host(Host("cofactor", lapack.cofactors), (a,), [(a._shape, a.dtype)], derivative)[0]
 
 
+@named
 def det(A: Core) -> Tensor:
     """The determinant: (…, n, n) → (…).
 
@@ -191,6 +197,7 @@ def det(A: Core) -> Tensor:
     return host(Host("det", lapack.det), (a,), [(a._shape[:-2], a.dtype)], derivative)[0]
 
 
+@named
 def slogdet(A: Core) -> Slogdet:
     """Sign and logarithm of the absolute value of the determinant: (…, n, n) → (…), (…).
 
@@ -218,6 +225,7 @@ def slogdet(A: Core) -> Slogdet:
     return Slogdet(sign, log)
 
 
+@named
 def logdet(A: Core) -> Tensor:
     """log det A: (…, n, n) → (…); −∞ where it is 0, NaN where it is negative.
 

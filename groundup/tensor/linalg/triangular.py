@@ -16,6 +16,7 @@ from ..create import arange, eye
 from ..errors import ShapeError, at_line, lined_up
 from ..host import host
 from ..indexing import take_along_dim
+from ..misuse import named
 from ..shape import cat
 from ..tensor import Tensor
 from . import lapack
@@ -98,6 +99,7 @@ def _lu_back(g: Tensor, packed: Tensor, m: int, n: int) -> Tensor:
     return found if below is None else cat([found, below], -2)
 
 
+@named
 def lu(A: Core, *, pivot: bool = True) -> LU:
     """A = P L U by elimination with partial pivoting (pivot=False: without, and P = 1).
 
@@ -116,6 +118,7 @@ def lu(A: Core, *, pivot: bool = True) -> LU:
     return LU(p, _unit(parts.packed, k), parts.packed[..., :k, :].triu())
 
 
+@named
 def lu_factor(A: Core, *, pivot: bool = True) -> LUFactor:
     """L and U in one matrix, and the rows exchanged at each step: what `lu_solve` is given.
 
@@ -128,6 +131,7 @@ def lu_factor(A: Core, *, pivot: bool = True) -> LUFactor:
     return LUFactor(packed, pivots)
 
 
+@named
 def lu_factor_ex(A: Core, *, pivot: bool = True, check_errors: bool = False) -> LUFactorEx:
     """`lu_factor` that says of each matrix which of its pivots is the first 0 (info; 0: none)
     where it would raise.
@@ -139,6 +143,7 @@ def lu_factor_ex(A: Core, *, pivot: bool = True, check_errors: bool = False) -> 
     return LUFactorEx(packed, pivots, info)
 
 
+@named
 def lu_solve(
     LU: Core, pivots: Core, B: Core, *, left: bool = True, adjoint: bool = False
 ) -> Tensor:
@@ -184,6 +189,7 @@ def exchanged(pivots: Tensor, rows: int, name: str) -> Tensor:
     return host(Host("exchanges", lapack.exchanges, (int(rows), name)), (pivots,), kinds)[0]
 
 
+@named
 def cholesky_solve(B: Core, L: Core, upper: bool = False) -> Tensor:
     """The X with L Lᵀ X = B (upper: Lᵀ L), from a Cholesky factor L.
 
@@ -197,6 +203,7 @@ def cholesky_solve(B: Core, L: Core, upper: bool = False) -> Tensor:
     return solve_triangular(f if upper else f.mT, first, upper=True)
 
 
+@named
 def cholesky_inverse(L: Core, upper: bool = False) -> Tensor:
     """(L Lᵀ)⁻¹ (upper: (Lᵀ L)⁻¹), from a Cholesky factor L.
 
