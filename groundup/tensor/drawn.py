@@ -30,6 +30,7 @@ T = TypeVar("T", bound=Core)
 class Drawn(Core):
     """In-place draws: the value is replaced, and has no history."""
 
+    @named
     def normal_(
         self, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
     ) -> Self:
@@ -50,6 +51,7 @@ class Drawn(Core):
         _scaled(self, "normal", std, mean, generator)
         return self
 
+    @named
     def uniform_(
         self, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None
     ) -> Self:
@@ -73,6 +75,7 @@ class Drawn(Core):
         _scaled(self, "uniform", to - from_, from_, generator)
         return self
 
+    @named
     def exponential_(self, lambd: float = 1.0, *, generator: Generator | None = None) -> Self:
         """x ← numbers with density λ·e^(−λx), λ > 0
 
@@ -86,6 +89,7 @@ class Drawn(Core):
         _held("exponential_", lambd > 0, f"lambd is more than 0, not {lambd}")
         return _put(self, "exponential_", exponential(float(lambd)), generator)
 
+    @named
     def cauchy_(
         self, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None
     ) -> Self:
@@ -101,6 +105,7 @@ class Drawn(Core):
         _held("cauchy_", sigma > 0, f"sigma is more than 0, not {sigma}")
         return _put(self, "cauchy_", cauchy(float(median), float(sigma)), generator)
 
+    @named
     def log_normal_(
         self, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None
     ) -> Self:
@@ -118,12 +123,14 @@ class Drawn(Core):
         _held("log_normal_", std > 0, f"std is more than 0, not {std}")
         kind = wide(self.dtype)
 
+        @named
         def body(words: Source, _: list[Node]) -> Node:
             z = ir.alu("mul", ir.const(float(std), kind), normal_number(words(0), kind))
             return ir.alu("exp", ir.alu("add", ir.const(float(mean), kind), z))
 
         return _put(self, "log_normal_", body, generator)
 
+    @named
     def geometric_(self, p: float, *, generator: Generator | None = None) -> Self:
         """x ← 1, 2, … with probabilities p·(1 − p)^(x − 1), 0 < p < 1: the trials up to the first
         success. Any type but bool; what is beyond an integer type's range becomes its end.
@@ -139,6 +146,7 @@ class Drawn(Core):
         _held("geometric_", 0 < p < 1, f"p is more than 0 and less than 1, not {p}")
         return _put(self, "geometric_", geometric(float(p)), generator)
 
+    @named
     def bernoulli_(self, p: Any = 0.5, *, generator: Generator | None = None) -> Self:
         """x ← 1 with probability p (a number, or a tensor that broadcasts to x), else 0
 
@@ -157,6 +165,7 @@ class Drawn(Core):
         write.write("bernoulli_", self, drawn)
         return self
 
+    @named
     def random_(
         self, from_: int | None = None, to: int | None = None, *,
         generator: Generator | None = None,

@@ -15,6 +15,7 @@ from . import pointwise as pw
 from .core import Core, Deferred, Paired
 from .either import over_axes, reducing
 from .errors import ShapeError, at_line, lined_up
+from .misuse import named
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -266,6 +267,7 @@ def isclose(
     return result
 
 
+@named
 def allclose(
     a: Core, b: Core, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> bool:
@@ -277,6 +279,7 @@ def allclose(
     return bool(reduce.all_(isclose(a, b, rtol, atol, equal_nan)).item())
 
 
+@named
 def equal(a: Core, b: Core) -> bool:
     """Are shapes and all elements equal?"""
     if tuple(a._shape) != tuple(b._shape):

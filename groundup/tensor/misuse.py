@@ -93,7 +93,7 @@ def _inside(trace: TracebackType, error: Exception) -> bool:
     file = trace.tb_frame.f_code.co_filename
     if not file.startswith(_PACKAGE):
         return False
-    return not linecache.getline(file, trace.tb_lineno).lstrip().startswith(("raise ", ")", "+"))
+    return not linecache.getline(file, trace.tb_lineno).lstrip().startswith("raise ")
 
 
 def _is_tensor_type(annotation: str) -> bool:

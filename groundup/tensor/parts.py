@@ -50,6 +50,8 @@ def tensor_split(
         if given < 1:
             raise ValueError(f"tensor_split: at least one piece, not {given}" + at_line())
         small, more = divmod(size, given)
+        if given > 1 << 20:
+            raise MemoryError(f"tensor_split: {given} pieces cannot be held" + at_line())
         cuts = [i * small + min(i, more) for i in range(1, given)]
     else:
         cuts = list(given)

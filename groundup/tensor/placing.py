@@ -46,6 +46,7 @@ def _place(index: Core, at: Node, axis: int, shape: Shape, by: Argument) -> Node
     return place if low is not None else ir.checked(place, axis, shape, indexed(by))
 
 
+@named
 def same_type(operation: str, a: Core, source: Core) -> None:
     """Raise TypeError unless a source has the type of what it is put into."""
     if a.dtype is not source.dtype:
@@ -106,6 +107,7 @@ def index_add(a: Core, dim: int, index: Core, source: Core, *, alpha: float = 1)
     return finish(ir.loops(a._shape, body), a, index, source)
 
 
+@named
 def check_positions(name: str, d: int, a: Core, index: Core, source: Core | None) -> None:
     """Raise ShapeError unless an index has a position in the tensor for each of its elements."""
     fits = index.ndim == a.ndim and all(
@@ -226,6 +228,7 @@ def _joined(a: Core, dim: int, index: Core, source: Any, reduce: str) -> Tensor:
     return scatter_reduce(a, dim, index, source, ways[reduce])
 
 
+@named
 def last(shape: Shape, pairs: list[tuple[int, int]], match: Node, position: Node) -> Node:
     """The last position that goes to each element, or a negative number."""
     none = ir.const(dt.int64.min, dt.int64)
@@ -235,6 +238,7 @@ def last(shape: Shape, pairs: list[tuple[int, int]], match: Node, position: Node
 # ---- at several indices --------------------------------------------------------------------------
 
 
+@named
 def positions(
     view: Core, gathers: Sequence[tuple[Core, int]], together: Shape, depth: int, name: str
 ) -> tuple[list[tuple[int, int]], Node, Node, list[Node]]:

@@ -490,6 +490,8 @@ def cast(a: Core, dtype: DType) -> Tensor: ...
 def cast(a: Elementwise, dtype: DType) -> Indexed: ...
 def cast(a: Any, dtype: DType) -> Any:
     """x converted to another type; the tensor itself if it has that type."""
+    if not isinstance(dtype, DType):
+        raise TypeError(f"a type is one such as gu.float32, not {dtype!r:.40}" + at_line())
     if isinstance(a, Deferred):
         name = f"to[{dtype.name}]"
         return a.mapped(lambda x: ir.cast(x, dtype), False, name)

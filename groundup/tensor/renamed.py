@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .core import Core
+from .misuse import named
 
 if TYPE_CHECKING:
     from ..ir.dtype import DType
@@ -63,6 +64,7 @@ class Renamed(Core):
     cholesky_inverse = _of("linalg.triangular", "cholesky_inverse")
     cholesky_solve = _of("linalg.triangular", "cholesky_solve")
 
+    @named
     def polygamma(self, n: int) -> Tensor:
         """The n-th derivative of digamma: `gu.polygamma`."""
         from .special import polygamma
@@ -75,6 +77,7 @@ class Renamed(Core):
 
         return frexp(self)
 
+    @named
     def narrow_copy(self, dim: int, start: int, length: int) -> Tensor:
         """`narrow` in memory of its own."""
         from .shape import narrow
@@ -95,6 +98,7 @@ class Renamed(Core):
         """
         return self.dtype.kind not in "ub"
 
+    @named
     def is_same_size(self, other: Core) -> bool:
         """Are the shapes equal?"""
         return tuple(self._shape) == tuple(other._shape)
@@ -109,6 +113,7 @@ class Renamed(Core):
 
     # ---- others of this kind ---------------------------------------------------------------------
 
+    @named
     def new_tensor(
         self, data: Any, dtype: DType | None = None, *, requires_grad: bool = False
     ) -> Tensor:
@@ -124,6 +129,7 @@ class Renamed(Core):
         made: Tensor = given.to(kind).clone()
         return made.requires_grad_() if requires_grad else made
 
+    @named
     def new_empty(
         self, *size: int | Sequence[int], dtype: DType | None = None, requires_grad: bool = False
     ) -> Tensor:

@@ -55,6 +55,7 @@ def wide(dtype: DType) -> DType:
     return dt.float64 if dtype is dt.float64 else dt.float32
 
 
+@named
 def drawn(
     shape: tuple[int, ...],
     generator: Generator | None,
@@ -73,6 +74,7 @@ def drawn(
     return finish(ir.loops(shape, ir.cast(body(words, values), dtype)), state, *parameters)
 
 
+@named
 def first_accepted(trials: int, propose: Callable[[Node | int], tuple[Node, Node]]) -> Node:
     """The proposal of the first of `trials` trials that is accepted, of the last if none is.
 
@@ -90,15 +92,18 @@ def first_accepted(trials: int, propose: Callable[[Node | int], tuple[Node, Node
 def exponential(rate: float) -> Callable[[Source, list[Node]], Node]:
     """−log u / rate, u in (0, 1]"""
 
+    @named
     def body(words: Source, _: list[Node]) -> Node:
         return _div(ir.alu("neg", _log(_positive(words(0), dt.float64))), _n(rate))
 
     return body
 
 
+@named
 def cauchy(median: float, sigma: float) -> Callable[[Source, list[Node]], Node]:
     """median + σ·tan(π·(u − ½)), u in (0, 1), in steps of 2⁻⁵³"""
 
+    @named
     def body(words: Source, _: list[Node]) -> Node:
         u = _sub(_add(uniform_number(words(0), dt.float64), _n(2.0**-54)), _n(0.5))
         return _add(_n(median), _mul(_n(sigma), ir.alu("tan", _mul(_n(math.pi), u))))
@@ -109,6 +114,7 @@ def cauchy(median: float, sigma: float) -> Callable[[Source, list[Node]], Node]:
 def geometric(p: float) -> Callable[[Source, list[Node]], Node]:
     """⌈log u / log(1 − p)⌉, at least 1, u in (0, 1]: the trials up to the first success"""
 
+    @named
     def body(words: Source, _: list[Node]) -> Node:
         ratio = _div(_log(_positive(words(0), dt.float64)), _n(math.log1p(-p)))
         return _most(_n(1.0), ir.alu("ceil", ratio))
@@ -167,6 +173,7 @@ def normal(
         raise TypeError(f"normal gives floating types, not {kind.name}" + at_line())
     of = wide(kind)
 
+    @named
     def body(words: Source, values: list[Node]) -> Node:
         given = iter(values)
         m, s = (next(given) if isinstance(v, Core) else ir.const(float(v), of)
@@ -316,6 +323,7 @@ def _binomial(words: Source, n: Node, p: Node) -> Node:
     odds = _div(q, _sub(_n(1.0), q))
     none = ir.alu("exp", _mul(n, _log1m(q)))
 
+    @named
     def after(k: int, probability: Node) -> Node:
         rest = _most(_sub(n, _n(float(k))), _n(0.0))
         return _mul(probability, _mul(_mul(rest, odds), _n(1.0 / (k + 1))))
@@ -355,6 +363,7 @@ def _log1m(x: Node) -> Node:
 _GAMMA_TRIALS = 13
 
 
+@named
 def log_standard_gamma(alpha: Core, generator: Generator | None = None) -> Tensor:
     """Logarithms of random numbers with density x^(α−1)·e^−x / Γ(α), of an α > 0 for each.
 
@@ -374,6 +383,7 @@ def log_standard_gamma(alpha: Core, generator: Generator | None = None) -> Tenso
     value = drawn(alpha._shape, generator, alpha.dtype,
                   lambda w, p: _log_gamma(w, p[0], kind), [alpha])  # fmt: skip
 
+    @named
     def derivative(
         g: Sequence[Tensor | None], y: Sequence[Tensor], x: Sequence[Tensor]
     ) -> Sequence[Core]:
@@ -456,6 +466,7 @@ def _slope(alpha: Tensor, y: Tensor) -> Tensor:
     return pw.where(raised, below, slope).to(kind)
 
 
+@named
 def standard_gamma(alpha: Core, generator: Generator | None = None) -> Tensor:
     """Random numbers with density x^(α−1)·e^−x / Γ(α), of an α > 0 for each; see
     log_standard_gamma. What is below the least normal number becomes that number.

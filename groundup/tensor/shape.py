@@ -202,6 +202,7 @@ def broadcast_to(a: Core, *shape: Any) -> Tensor:
     return expand(a, *shape)
 
 
+@named
 def unsqueeze(a: Core, dim: int) -> Tensor:
     """A new axis of size 1 at `dim`."""
     axis = check_dim("unsqueeze", dim, a.ndim + 1)
@@ -209,6 +210,7 @@ def unsqueeze(a: Core, dim: int) -> Tensor:
     return a.through(Affine(a._shape, (*a._shape[:axis], 1, *a._shape[axis:]), tuple(rules)))
 
 
+@named
 def squeeze(a: Core, dim: int | Sequence[int] | None = None) -> Tensor:
     """Without the axes of size 1 (all, or those in `dim`)."""
     if dim is None:
@@ -407,6 +409,7 @@ def stack(tensors: Sequence[Core], dim: int = 0) -> Tensor:
     return finish(ir.loops(shape, choice(axis, pieces)), first, *tensors[1:])
 
 
+@named
 def split(a: Core, size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Pieces of `size` elements along an axis (the last may be smaller), or of the given sizes."""
     d = check_dim("split", dim, a.ndim)
@@ -429,6 +432,7 @@ def split(a: Core, size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...
     return tuple(pieces)
 
 
+@named
 def chunk(a: Core, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` pieces of equal size along an axis (the last may be smaller)."""
     d = check_dim("chunk", dim, a.ndim)

@@ -262,6 +262,8 @@ def mvlgamma(a: Core, p: int) -> Tensor:
     """
     if not isinstance(p, int) or p < 1:
         raise ValueError(f"mvlgamma: p is at least 1, not {p!r}" + at_line())
+    if p > 1000:  # each is a term of its own
+        raise ValueError(f"mvlgamma: p is at most 1000, not {p}" + at_line())
 
     def body(x: Node) -> Node:
         total = number(p * (p - 1) / 4 * math.log(math.pi), x)

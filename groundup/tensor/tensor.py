@@ -100,7 +100,7 @@ class Tensor(
     def stride(self, dim: int | None = None) -> Any:
         """How many elements of memory lie between neighbours along each axis, or along one."""
         strides = self.layout()[0]
-        return strides if dim is None else strides[dim]
+        return strides if dim is None else strides[check_dim("stride", dim, self.ndim)]
 
     def storage_offset(self) -> int:
         """The position of the first element in its memory."""
@@ -214,6 +214,7 @@ class Tensor(
             return None
         return self.node.op
 
+    @named
     def backward(
         self, gradient: Tensor | None = None, retain_graph: bool = True, create_graph: bool = False
     ) -> None:
@@ -342,7 +343,8 @@ class Tensor(
         return iter(shape.unbind(self))
 
     def __contains__(self, value: object) -> bool:
-        return bool((self == value).any().item())
+        equal: Any = self == value
+        return equal if isinstance(equal, bool) else bool(equal.any().item())
 
     def __repr__(self) -> str:
         return show.show(self)
@@ -407,6 +409,7 @@ class Tensor(
 
         return argwhere(self)
 
+    @named
     def masked_select(self, mask: Core) -> Tensor:
         """The elements where a mask holds, in one axis (computed now)."""
         size = pw.broadcast("masked_select", self._shape, mask._shape)
