@@ -211,7 +211,7 @@ def arange(
     if step == 0 or (end - start) * (1 if step > 0 else -1) < 0:
         raise ValueError(f"arange: no way from {start} to {end} by steps of {step}" + at_line())
     if dtype is not None and dtype.is_complex:
-        raise TypeError(f"arange gives real numbers, not {dtype.name}; write .to(dtype)" + at_line())
+        raise TypeError(f"arange: real numbers, not {dtype.name}; write .to(dtype)" + at_line())
     floating = any(isinstance(v, float) for v in (start, end, step))
     kind = dtype or (dt.float32 if floating else dt.int64)
     if floating:
