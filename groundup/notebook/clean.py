@@ -57,6 +57,15 @@ def clean(notebooks: Sequence[str | Path] = (), check: bool = False) -> list[Pat
     """Clean notebooks in place; gives those that were not clean.
 
     check: change nothing. Raises NotebookError, and changes nothing, where one is broken.
+
+    >>> import json, tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "a.ipynb"
+    >>> cell = {"cell_type": "code", "source": "1", "outputs": ["…"], "execution_count": 7}
+    >>> _ = path.write_text(json.dumps({"nbformat": 4, "cells": [cell]}))
+    >>> [p.name for p in clean([path])], clean([path])
+    (['a.ipynb'], [])
+    >>> json.loads(path.read_text())["cells"][0]["outputs"]
+    []
     """
     found = [(path, files.read(path)) for path in files.find(notebooks)]
     changed: list[Path] = []

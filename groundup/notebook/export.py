@@ -193,6 +193,16 @@ def export(
     Raises NotebookError, and writes nothing at all, where a notebook is broken, a cell is not
     Python, two cells of a notebook export one name, imports go in a circle or into nothing, or a
     module has edits that its notebook does not hold (see `sync`).
+
+    >>> import json, tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "01_area.ipynb"
+    >>> cell = {"cell_type": "code", "source": "#export\\ndef area(r): return 3 * r * r"}
+    >>> _ = path.write_text(json.dumps({"nbformat": 4, "cells": [cell]}))
+    >>> (made,) = export([path])
+    >>> made.module.name, made.changed
+    ('area.py', True)
+    >>> print(made.module.read_text().splitlines()[3])
+    __all__ = ["area"]
     """
     if not package.isidentifier() or keyword.iskeyword(package):
         raise NotebookError(f"{package!r} cannot be the name of a package")

@@ -487,6 +487,21 @@ def test_the_course_can_be_played() -> None:
         x.tanh()
 
 
+def test_a_distribution_is_compared_by_its_densities() -> None:
+    class Exponential:
+        def __init__(self, rate: Tensor) -> None:
+            self.rate = rate
+
+        def log_prob(self, x: Tensor) -> Tensor:
+            return player.log(self.rate) - self.rate * x
+
+    with game():
+        assert "agrees" in repr(game.unlock("distributions.Exponential", Exponential))
+        Exponential.log_prob = lambda self, x: -self.rate * x  # type: ignore[method-assign]
+        with pytest.raises(Disagreement, match="value"):
+            game.unlock("distributions.Exponential", Exponential)
+
+
 # ---- the tree ---------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from inspect import isclass
 from typing import Any
 
 import groundup as gu
-from groundup import data, nn, optim, train
+from groundup import data, distributions, nn, optim, train
 from groundup.tensor import Tensor
 
 from .compare import Compare, Difference, Trial, differ, functions
@@ -32,6 +32,8 @@ def battery(key: str, mine: Any) -> Battery:
     reference = library(key)
     if isclass(reference) and issubclass(reference, nn.Module):
         return _layer(key, mine)
+    if isclass(reference) and issubclass(reference, distributions.Distribution):
+        return _distribution(key, mine)
     if getattr(reference, "__module__", "") == "groundup.optim.schedule":
         return _schedule(key, mine)
     return functions(mine, reference), trials(key)
@@ -325,6 +327,35 @@ def _filled(key: str, mine: Any) -> Battery:
 
 def _statistics(x: Tensor) -> tuple[float, float, float]:
     return x.mean().item(), x.std().item(), x.abs().max().item()
+
+
+# ---- distributions ---------------------------------------------------------------------------
+
+
+def _distribution(key: str, mine: Any) -> Battery:
+    """log_prob at values that the library draws, for the parameters that it takes."""
+    kind = library(key)
+    shares, positive = between(0, 1, 3), between(1, 3, 3)
+    given = [(shares,), (positive,), (shares, positive), (positive, shares), (positive, positive)]
+
+    def values(*args: Any) -> Any:
+        *parameters, points = args
+        return kind(*parameters).log_prob(points)
+
+    def ours(*args: Any) -> Any:
+        *parameters, points = args
+        return mine(*parameters).log_prob(points)
+
+    found: list[Trial] = []
+    for args in given:
+        try:
+            points = kind(*built(args)).sample()
+            values(*built(args), points)
+        except Exception:
+            continue
+        flat = tuple(points.reshape(-1).tolist())
+        found.append(Trial((*args, Spec(tuple(points.shape), flat, points.dtype))))
+    return functions(ours, values), found
 
 
 # ---- data -------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ ALLOWED = _names(
     manual_seed seed initial_seed get_rng_state set_rng_state Generator default_generator uniform
     exponential binomial cauchy geometric log_normal poisson random"""
     # indexing
-    """ select narrow unbind split chunk index_select masked_select gather
+    """ select narrow narrow_copy unbind split chunk index_select masked_select gather
     take_along_dim"""
     # shapes: views of the same memory
     """ view reshape view_as reshape_as flatten ravel unflatten permute transpose swapaxes t T mT
@@ -81,7 +81,8 @@ ALLOWED = _names(
     # flags of derivatives (taking one is built in 03), modes, and ways to look
     """ Tensor.grad requires_grad is_leaf grad_fn detach no_grad enable_grad set_grad_enabled
     is_grad_enabled jit debug explain_broadcast storage_info first_nonfinite detect_anomaly
-    is_anomaly_enabled describe set_num_threads get_num_threads"""
+    is_anomaly_enabled describe printoptions get_printoptions set_printoptions register_einops
+    __array_namespace_info__ NoValue set_num_threads get_num_threads"""
     # the parts of complex numbers
     """ conj conj_physical H mH complex real imag view_as_real view_as_complex resolve_conj
     resolve_neg is_conj is_neg"""
