@@ -103,6 +103,10 @@ def test(
         except OSError as error:
             raise NotebookError(f"cannot make the folder {save}: {error.strerror}") from None
     paths, run = files.find(notebooks), _Run(timeout, only, kernel, save)
+    names = [path.name for path in paths]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if save is not None and twice is not None:
+        raise NotebookError(f"two notebooks are called {twice}: one copy would replace the other")
 
     def work() -> list[Result]:
         return asyncio.run(_all(paths, run, jobs or os.cpu_count() or 1, report))

@@ -110,6 +110,10 @@ def test_wrong_use_has_status_2(make: Make) -> None:
         status, said = command(*words)
         assert status == 2 and text in " ".join(said.split())
     make("a.ipynb", "1")
+    Path("inner").mkdir()
+    make("a.ipynb", "1", folder=Path("inner"))
+    status, said = command("test", "a.ipynb", "inner", "--save", "out")
+    assert status == 2 and "two notebooks are called a.ipynb" in said
     status, said = command("test", "--only", "gpu")
     assert status == 2 and "no notebook has a cell with the tag 'gpu'" in said
 
