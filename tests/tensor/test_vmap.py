@@ -223,3 +223,17 @@ def test_errors() -> None:
     ):  # fmt: skip
         with pytest.raises(kind, match=text):
             make()
+
+
+def test_losses_that_look_at_values_outside() -> None:
+    x, y = gu.tensor([[0.2, 0.9], [0.5, 1.5]]), gu.tensor([[0.0, 1.0], [1.0, 0.0]])
+    loss = nn.functional.binary_cross_entropy
+    with pytest.raises(ValueError, match="probabilities"):
+        loss(x, y)
+    for way in (gu.vmap(loss)(x, y), gu.vmap(gu.jit(loss))(x, y)):
+        np.testing.assert_allclose(way[0].item(), loss(x[0], y[0]).item(), rtol=1e-6)
+        assert np.isnan(way[1].item())
+    nll, var = nn.functional.gaussian_nll_loss, gu.tensor([[1.0, 2.0], [1.0, -1.0]])
+    each = gu.vmap(nll)(x, y, var)
+    np.testing.assert_allclose(each[0].item(), nll(x[0], y[0], var[0]).item(), rtol=1e-6)
+    assert np.isnan(each[1].item())

@@ -20,7 +20,6 @@ from groundup.tensor import (
     logaddexp,
     scan,
     stack,
-    storage,
     tensor,
     where,
     zeros,
@@ -33,7 +32,7 @@ from groundup.tensor.indexing import span_of
 from groundup.tensor.misuse import named
 from groundup.tensor.sites import Argument, argument
 
-from .checks import known_indices, shapes_at_line
+from .checks import known_indices, shapes_at_line, values_known
 
 Lengths = Tensor | Sequence[int] | int
 _TARGETS = Argument("ctc_loss", "ctc_loss(log_probs, targets, …)", "targets", "log_probs", "", True)
@@ -85,7 +84,7 @@ def ctc_loss(
     ends = _lengths("input_lengths", input_lengths, count, int(time), "the times")
     sizes = _lengths("target_lengths", target_lengths, count, None, "")
     labels = _labels(targets.unsqueeze(0) if alone and targets.ndim == 1 else targets, sizes)
-    if storage.tracing() is None:  # outside a captured function a wrong label is known now
+    if values_known():  # a wrong label is known now
         labels.realize()
     with argument(_TARGETS):
         known_indices(labels, int(classes), "label", "class")

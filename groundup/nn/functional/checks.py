@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from groundup.tensor import Tensor
+from groundup.tensor import Tensor, storage
 from groundup.tensor.errors import Marks, ShapeError, at_line, differing, lined_up
 from groundup.tensor.indexing import check_range
+from groundup.tensor.mode import state
 from groundup.tensor.sites import given
 
 Several = int | tuple[int, ...]  # one number for every axis, or one for each
@@ -97,3 +98,8 @@ def known_indices(indices: Tensor, count: int, role: str, place: str) -> bool:
             + (by.drawn() if (by := given()) is not None else "") + at_line()
         )
     return least is not None
+
+
+def values_known() -> bool:
+    """May a value be asked for here? Not where a function is captured, or mapped over a batch."""
+    return storage.tracing() is None and not state.mapped

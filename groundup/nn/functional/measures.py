@@ -13,7 +13,7 @@ from groundup.tensor.errors import at_line
 from groundup.tensor.misuse import named
 
 from .activations import logsigmoid
-from .checks import of_reals, shapes_at_line
+from .checks import of_reals, shapes_at_line, values_known
 from .losses import _reduced
 
 
@@ -114,11 +114,16 @@ def gaussian_nll_loss(
     """½·(log v + (x − target)²/v) with v = max(var, eps) (Nix & Weigend 1994)
 
     var: of x's shape, or without (or with size 1 in) its last axis. full: with ½·log 2π.
+
+    Raises ValueError for a negative variance; in a captured or mapped function, which has no values
+    yet, the result is NaN there.
     """
     if not isinstance(var, Tensor):
         if var < 0:
             raise ValueError(f"gaussian_nll_loss: a variance is not negative: {var}" + at_line())
         var = x.detach() * 0 + var
+    elif not values_known():
+        var = where(var < 0, math.nan, var)
     elif bool((var < 0).any()):
         raise ValueError("gaussian_nll_loss: a variance is not negative" + at_line())
     if tuple(var.shape) != tuple(x.shape):
@@ -164,12 +169,15 @@ def binary_cross_entropy(
 ) -> Tensor:
     """−target·log x − (1 − target)·log(1 − x), each logarithm at least −100, x in [0, 1]
 
+    Raises ValueError for other x; in a captured or mapped function, which has no values yet, the
+    result is NaN there.
+
     >>> round(binary_cross_entropy(gu.tensor([0.5]), gu.tensor([1.0])).item(), 4)
     0.6931
     """
     _equal("binary_cross_entropy", x, target)
     seen = x.detach()
-    if bool(((seen < 0) | (seen > 1)).any()):
+    if values_known() and bool(((seen < 0) | (seen > 1)).any()):
         raise ValueError(
             "binary_cross_entropy: the input holds probabilities, from 0 to 1; for scores use "
             "binary_cross_entropy_with_logits" + at_line()
