@@ -6,9 +6,10 @@ Must not know how random numbers are made.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from groundup.tensor import Generator, Tensor, digamma, lgamma, logsumexp, where, zeros
+from groundup.tensor import Generator, Tensor, digamma, lgamma, logsumexp, rand, where, zeros
 from groundup.tensor.samplers import log_standard_gamma, von_mises
 from groundup.tensor.special import i0e, i1e
 
@@ -264,3 +265,99 @@ class RelaxedOneHotCategorical(Classes):
         score = self.logits - y * self.temperature
         inner = (score - logsumexp(score, -1, keepdim=True)).sum(-1)
         return inner + math.lgamma(n) + (n - 1) * t.log() - y.sum(-1)
+
+
+class ContinuousBernoulli(Binary):
+    """p(x) = C(λ)·λ^x·(1 − λ)^(1−x) on shares, C(λ) = 2·artanh(1 − 2λ) / (1 − 2λ), 2 at λ = ½
+
+    Where |λ − ½| is small, moments and log C are taken from their series, which loses no digits.
+    Source: G. Loaiza-Ganem, J. Cunningham, The continuous Bernoulli, 2019.
+
+    >>> d = gu.distributions.ContinuousBernoulli(0.5)
+    >>> d.mean.item(), round(d.log_prob(0.3).item(), 6)
+    (0.5, 0.0)
+    """
+
+    arg_constraints: ClassVar[Rules] = {
+        "probs": constraints.unit_interval, "logits": constraints.real
+    }  # fmt: skip
+    has_rsample = True
+
+    def __init__(
+        self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
+        given = self._take(probs, logits)
+        super().__init__(given, given[self._way].shape, (), validate_args)
+
+    @property
+    def support(self) -> Constraint:
+        return constraints.unit_interval
+
+    def _near(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Is the logit l so near 0 that series are taken; l, or 1 where they are; l², or 0."""
+        logits = self.logits
+        near = logits.abs() < 0.3
+        return near, where(near, 1.0, logits), where(near, logits, 0.0).square()
+
+    def _log_norm(self) -> Tensor:
+        """log C = log(l / tanh(l/2))"""
+        near, far, square = self._near()
+        series = math.log(2) + square * _series(square, _LOG_NORM)
+        return where(near, series, (far / (0.5 * far).tanh()).log())
+
+    @property
+    def mean(self) -> Tensor:
+        near, far, square = self._near()
+        series = 0.5 + self.logits * _series(square, _MEAN)
+        return where(near, series, -(-far).expm1().reciprocal() - far.reciprocal())
+
+    @property
+    def variance(self) -> Tensor:
+        near, far, square = self._near()
+        slopes = [(2 * k + 1) * c for k, c in enumerate(_MEAN)]  # dE[x]/dl
+        found = far**-2 - 0.25 / (0.5 * far).sinh().square()
+        return where(near, _series(square, slopes), found)
+
+    def _tiny(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Is l so near 0 that three terms of a series are exact; −|l|, or −1 where they are; l."""
+        tiny = self.logits.abs() < 1e-4
+        return tiny, where(tiny, -1.0, -self.logits.abs()), where(tiny, self.logits, 0.0)
+
+    def _draw(self, shape: tuple[int, ...], generator: Generator | None) -> Tensor:
+        return self._icdf(rand(shape, dtype=self.logits.dtype, generator=generator))
+
+    def _log_prob(self, x: Tensor) -> Tensor:
+        return x * self.logits - softplus(self.logits) + self._log_norm()
+
+    def _cdf(self, x: Tensor) -> Tensor:
+        """(e^(x·l) − 1) / (e^l − 1), for l > 0 as 1 − that of 1 − x and −l: nothing overflows."""
+        tiny, low, small = self._tiny()
+        up = self.logits > 0
+        y = where(up, 1 - x, x)
+        share = (y * low).expm1() / low.expm1()
+        series = x + small * x * (x - 1) / 2 * (1 + small * (2 * x - 1) / 6)
+        return where(tiny, series, where(up, 1 - share, share))
+
+    def _icdf(self, p: Tensor) -> Tensor:
+        tiny, low, small = self._tiny()
+        up = self.logits > 0
+        y = (where(up, 1 - p, p) * low.expm1()).log1p() / low
+        series = p - small * p * (p - 1) / 2 * (1 - small * (2 * p - 1) / 3)
+        return where(tiny, series, where(up, 1 - y, y))
+
+    def entropy(self) -> Tensor:
+        return softplus(self.logits) - self.mean * self.logits - self._log_norm()
+
+
+# Of powers of l²: (log(l/tanh(l/2)) − log 2) / l², and (1/(1 − e^−l) − 1/l − ½) / l, whose terms
+# are B₂ₖ/(2k)! with the Bernoulli numbers B (DLMF 4.19.9, 24.2.1).
+_LOG_NORM = (1 / 12, -7 / 1440, 31 / 90720, -127 / 4838400, 73 / 34214400)
+_MEAN = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160)
+
+
+def _series(x: Tensor, terms: Sequence[float]) -> Tensor:
+    """Σ cₖ·xᵏ, c₀ first."""
+    y = 0 * x + terms[-1]
+    for c in reversed(terms[:-1]):
+        y = y * x + c
+    return y

@@ -109,6 +109,8 @@ LAWS = {
             stats.vonmises(2.0, 0.5)),
         Law("RelaxedBernoulli", {"temperature": [0.7], "probs": [[0.3], [0.9]]}, SHARES),
         Law("RelaxedBernoulli", {"temperature": [0.7], "logits": [[0.3], [0.9]]}, SHARES),
+        Law("ContinuousBernoulli", {"probs": [[0.3], [0.9]]}, SHARES),
+        Law("ContinuousBernoulli", {"logits": [[-3.0], [1.0]]}, SHARES),
     ])
 }  # fmt: skip
 
@@ -435,6 +437,30 @@ def test_what_torch_has_otherwise() -> None:
     shares = [0.2, 0.3, 0.5]
     counts = D.Multinomial(4, gu.tensor(shares, dtype=F64))
     assert abs(counts.entropy().item() - stats.multinomial(4, shares).entropy()) < 1e-12
+
+
+def test_the_continuous_bernoulli_near_its_middle_and_far_away() -> None:
+    """Against 90 digits: where formulas lose theirs, and where they overflow."""
+    mp = pytest.importorskip("mpmath")
+    mp.mp.dps = 90
+    for logit in (-300.0, -2.0, -0.31, -0.29, -1e-3, 1e-5, 0.0, 1e-9, 0.2, 0.31, 5.0, 300.0):
+        p = D.ContinuousBernoulli(logits=gu.tensor(logit, dtype=F64))
+        at, x = mp.mpf(logit) + mp.mpf("1e-20"), mp.mpf("0.3")
+        norm = mp.log(at / mp.tanh(at / 2))
+        wanted = {
+            "log_prob": float(x * at - mp.log(1 + mp.exp(at)) + norm),
+            "cdf": float(mp.expm1(x * at) / mp.expm1(at)),
+            "icdf": float(mp.log1p(x * mp.expm1(at)) / at),
+        }
+        for name, value in wanted.items():
+            assert math.isclose(getattr(p, name)(0.3).item(), value, rel_tol=1e-11,
+                                abs_tol=1e-15), (name, logit)  # fmt: skip
+        mean = float(1 / (1 - mp.exp(-at)) - 1 / at)
+        variance = float(1 / at**2 - 1 / (4 * mp.sinh(at / 2) ** 2))
+        assert math.isclose(p.mean.item(), mean, rel_tol=1e-11), logit
+        assert math.isclose(p.variance.item(), variance, rel_tol=1e-11), logit
+        drawn = p.sample((N,), gu.Generator(5))
+        assert stats.kstest(p.cdf(drawn).numpy(), "uniform").pvalue > 1e-3, logit
 
 
 def test_what_has_no_probability_is_not_drawn() -> None:
