@@ -18,7 +18,7 @@ def matmul(x1: Tensor, x2: Tensor, /) -> Tensor:
     """Σ_k x1[…, i, k] · x2[…, k, j]"""
     checked("matmul", x1, x2)
     a, b = pair("matmul", x1, x2)
-    return a.matmul(b).to(a.dtype)  # groundup's own sums of small integers are int64
+    return a.matmul(b)
 
 
 def tensordot(
@@ -32,9 +32,9 @@ def tensordot(
     checked("tensordot", x1, x2)
     a, b = pair("tensordot", x1, x2)
     if isinstance(axes, int):
-        return contracted(a, b, axes).to(a.dtype)
+        return contracted(a, b, axes)
     left, right = (list(d) for d in axes)
-    return contracted(a, b, (left, right)).to(a.dtype)
+    return contracted(a, b, (left, right))
 
 
 def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
@@ -55,4 +55,4 @@ def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
         )
     a, b = a.movedim(axis, -1), b.movedim(axis, -1)
     product = a.conj().unsqueeze(-2).matmul(b.unsqueeze(-1))
-    return product.squeeze(-1).squeeze(-1).to(a.dtype)
+    return product.squeeze(-1).squeeze(-1)

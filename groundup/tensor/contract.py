@@ -55,7 +55,12 @@ def matmul(a: Core, b: Core) -> Tensor:
     left = indexed(a, (*_lead(a._shape[:-2], lead, batch), *((i,) if a.ndim > 1 else ()), k))
     right = indexed(b, (*_lead(b._shape[:-2], lead, batch), k, *((j,) if b.ndim > 1 else ())))
     free = (*batch, *((i,) if a.ndim > 1 else ()), *((j,) if b.ndim > 1 else ()))
-    return (left * right).sum(k).order(*free)
+    return _of_type((left * right).sum(k).order(*free), a)
+
+
+def _of_type(product: Tensor, operand: Core) -> Tensor:
+    """A sum of products of integers in their own type, as PyTorch's: sums are int64."""
+    return pw.cast(product, operand.dtype) if operand.dtype.is_int else product
 
 
 def _leading(a: Core, b: Core) -> tuple[int, ...]:
@@ -194,9 +199,11 @@ def einsum(equation: str, *operands: Any) -> Tensor:
         following = set(result).union(*(t for _, t in standing))
         standing.append(_contract(*left, *right, following, None if standing else result))
     ((current, letters),) = standing
-    if len(operands) > 1 and letters == result:
-        return cast("Tensor", current)
-    return _close(current, letters, result)
+    if len(operands) == 1:
+        return _close(current, letters, result)
+    whole = letters == result
+    product = cast("Tensor", current) if whole else _close(current, letters, result)
+    return _of_type(product, operands[0])
 
 
 def _plain_sizes(pairs: list[tuple[Core, str]]) -> dict[str, int]:

@@ -115,3 +115,23 @@ def test_a_chain_is_contracted_from_its_thin_end() -> None:
         found = path(terms, terms[0][0] + "k", sizes)
         assert cost(terms, terms[0][0] + "k", sizes, found) == 50 * 50 * (count - 1)
         assert found == path(list(terms), terms[0][0] + "k", dict(reversed(sizes.items())))
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "int64"])
+def test_products_of_integers_are_of_their_type(dtype: str) -> None:
+    import torch
+
+    a = np.array([[100, 27], [3, 90]], dtype)
+    for name, f in {
+        "@": lambda lib, x: x @ x,
+        "dot": lambda lib, x: lib.dot(x[0], x[1]),
+        "einsum": lambda lib, x: lib.einsum("ij,jk,kl->il", x, x, x),
+        "two terms": lambda lib, x: lib.einsum("ij,ij->i", x, x),
+        "a sum": lambda lib, x: lib.einsum("ij->i", x),
+        "tensordot": lambda lib, x: lib.tensordot(x, x, 1),
+        "outer": lambda lib, x: lib.outer(x[0], x[1]),
+    }.items():
+        ours, theirs = f(gu, gu.from_numpy(a)), f(torch, torch.from_numpy(a))
+        assert ours.dtype.name == str(theirs.dtype).removeprefix("torch."), name
+        assert ours.tolist() == theirs.tolist(), name
