@@ -8,17 +8,19 @@ says in its place which argument is at fault. Must not know any function.
 from __future__ import annotations
 
 import builtins
-import inspect
 import linecache
 import struct
 from collections.abc import Callable
 from functools import wraps
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..ir.dtype import DType
 from .core import Core, Deferred
 from .errors import _PACKAGE, at_line
+
+if TYPE_CHECKING:
+    import inspect
 
 F = TypeVar("F", bound=Callable[..., Any])
 _INSIDE = (
@@ -56,6 +58,8 @@ def _misuse(
         return None
     if not _inside(trace, error):
         return None
+    import inspect  # only now: the first result needs no error
+
     signature = inspect.signature(function)
     given = signature.bind(*args, **kwargs).arguments
     name = function.__name__
