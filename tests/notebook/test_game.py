@@ -316,6 +316,7 @@ def test_wrong_use_of_unlock() -> None:
             game.unlock("relu", own)
     with pytest.raises(NotBuiltYet, match="relu is not built yet"):
         game.unlock("relu", lambda x: x.relu())
+    assert game.unlock("relu", functools.wraps(gu.relu)(lambda x: player.relu(x))).trials == 12
     with pytest.raises(GameError, match="is no function with a gradient"):
         game.unlock("TensorDataset", player.TensorDataset, gradient=player.relu_gradient)
 

@@ -18,7 +18,9 @@ import groundup as gu
 
 _PACKAGE = os.path.dirname(os.path.abspath(gu.__file__)) + os.sep
 _NOTEBOOK = _PACKAGE + "notebook" + os.sep
+_MISUSE = os.path.join(_PACKAGE, "tensor", "misuse.py")
 _PICKLED = os.path.join(_PACKAGE, "tensor", "pickled.py")
+_INSTALLED = ("site-packages", "dist-packages")
 _STDLIB = sysconfig.get_paths()["stdlib"] + os.sep
 # Rooms of the house, of which a notebook needs nothing.
 _HOUSE = {"autodiff", "cli", "emit", "ir", "notebook", "runtime", "schedule"}
@@ -103,16 +105,22 @@ def _code(value: Any) -> CodeType | None:
         value = value.fget
     if isinstance(value, staticmethod | classmethod):
         value = value.__func__
+    while isinstance(value, FunctionType) and _wraps(value.__code__):
+        value = getattr(value, "__wrapped__", None)
     return value.__code__ if isinstance(value, FunctionType) else None
+
+
+def _wraps(code: CodeType) -> bool:
+    """Is it code around a function of ours: the standard library's, or what words its errors?"""
+    return code.co_filename == _MISUSE or not code.co_filename.startswith(_PACKAGE)
 
 
 def is_library(value: Any) -> bool:
     """Is it groundup's own function, method or class (bound or partially applied)?"""
     for _ in range(8):
         value = getattr(value, "func", getattr(value, "__func__", value))
-    code = _code(value)
-    if code is not None:
-        return code.co_filename.startswith(_PACKAGE)
+    if isinstance(value, FunctionType):
+        return value.__code__.co_filename.startswith(_PACKAGE)
     kind = value if isclass(value) else type(value)
     return kind.__module__.partition(".")[0] == "groundup"
 
@@ -161,12 +169,14 @@ class Index:
         return None
 
     def kind(self, code: CodeType) -> int:
-        """0: groundup's code; 1: the standard library's, which both call; 2: a user's."""
+        """0: groundup's code; 1: what is around it, or called by both; 2: a user's."""
         name = code.co_filename
-        if name.startswith(_PACKAGE):
+        if name == _MISUSE:
+            kind = 1
+        elif name.startswith(_PACKAGE):
             kind = 0
         elif name.startswith("<frozen") or (
-            name.startswith(_STDLIB) and "site-packages" not in name
+            name.startswith(_STDLIB) and not any(room in name for room in _INSTALLED)
         ):
             kind = 1
         else:
