@@ -212,6 +212,15 @@ if TYPE_CHECKING:
     from .exchange import from_dlpack, frombuffer
     from .fft.short import istft, stft
     from .find import first_nonfinite
+    from .generator import (
+        Generator,
+        default_generator,
+        get_rng_state,
+        initial_seed,
+        manual_seed,
+        seed,
+        set_rng_state,
+    )
     from .jit import jit
     from .linalg.exponential import matrix_exp
     from .linalg.least import pinverse
@@ -301,12 +310,7 @@ if TYPE_CHECKING:
     )
     from .placing import index_add, index_put, scatter, scatter_add
     from .random import (
-        Generator,
         bernoulli,
-        default_generator,
-        get_rng_state,
-        initial_seed,
-        manual_seed,
         multinomial,
         rand,
         rand_like,
@@ -314,8 +318,6 @@ if TYPE_CHECKING:
         randn,
         randn_like,
         randperm,
-        seed,
-        set_rng_state,
     )
     from .running import cummax, cummin, cumprod, cumsum, linear_recurrence, logcumsumexp
     from .samplers import binomial, normal, poisson
@@ -482,10 +484,13 @@ _LATER = {
     "running": (
         "cummax", "cummin", "cumprod", "cumsum", "linear_recurrence", "logcumsumexp",
     ),
+    "generator": (
+        "Generator", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "seed",
+        "set_rng_state",
+    ),
     "random": (
-        "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed",
-        "manual_seed", "multinomial", "rand", "rand_like", "randint", "randn", "randn_like",
-        "randperm", "seed", "set_rng_state",
+        "bernoulli", "multinomial", "rand", "rand_like", "randint", "randn", "randn_like",
+        "randperm",
     ),
     "drawn": ("randint_like",),
     "fft.short": ("istft", "stft"),

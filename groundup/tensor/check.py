@@ -14,8 +14,9 @@ from . import tree
 from .core import is_complex
 from .create import tensor, zeros
 from .errors import GradError, at_line
+from .generator import Generator
 from .mode import no_grad
-from .random import Generator, randn
+from .random import randn
 from .tensor import Tensor
 from .transforms import linearize, vjp
 

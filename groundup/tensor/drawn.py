@@ -18,7 +18,7 @@ from .misuse import named
 if TYPE_CHECKING:
     from ..ir.dtype import DType
     from ..ir.node import Node
-    from .random import Generator, Source
+    from .generator import Generator, Source
     from .tensor import Tensor
 
     Body = Callable[[Source, list[Node]], Node]

@@ -33,8 +33,8 @@ from .core import Core, force
 from .effects import Before, Places, Returned
 from .engine import step_by_step
 from .errors import JitError
+from .generator import default_generator
 from .mode import state
-from .random import default_generator
 from .reach import Reach
 from .replay import Capture, Foreign, Output, Placeholder, Replay, Standing
 from .storage import Storage

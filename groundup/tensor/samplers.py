@@ -19,14 +19,15 @@ from . import storage as store
 from .core import Core, finish, value_of
 from .create import tensor
 from .errors import at_line
+from .generator import Source, chosen
 from .host import with_derivative
 from .misuse import named
-from .random import Source, chosen, normal_number, uniform_number
+from .random import normal_number, uniform_number
 from .shape import sizes
 from .tensor import Tensor
 
 if TYPE_CHECKING:
-    from .random import Generator
+    from .generator import Generator
 
 
 def _n(value: float) -> Node:

@@ -8,7 +8,8 @@ import pytest
 import groundup as gu
 from groundup.ir import node as ir
 from groundup.ir.dtype import uint64
-from groundup.tensor.random import fill, philox
+from groundup.tensor.generator import philox
+from groundup.tensor.random import fill
 
 # Random123's known answers for philox4x32-10 (file kat_vectors of Salmon et al.'s code).
 VECTORS = [

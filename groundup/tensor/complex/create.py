@@ -18,7 +18,7 @@ from .parts import joined
 from .tensor import ComplexTensor
 
 if TYPE_CHECKING:
-    from ..random import Generator
+    from ..generator import Generator
 
 
 def linspace(start: Any, end: Any, steps: int, dtype: DType) -> Tensor:
