@@ -22,6 +22,8 @@ _INNER = {  # rooms inside another
     "fft": "groundup.tensor.fft",
     "func": "groundup.nn.func",
     "linalg": "groundup.tensor.linalg",
+    "masked": "groundup.tensor.masked",
+    "special": "groundup.tensor.rooms.special",
 }
 _GAME = ("game",)  # of `groundup.notebook.game`
 _GLASS = ("explain", "profile")  # the names of `groundup.glass` that are found here, too
@@ -90,6 +92,8 @@ if TYPE_CHECKING:
     from groundup.tensor import autograd as autograd
     from groundup.tensor import fft as fft
     from groundup.tensor import linalg as linalg
+    from groundup.tensor import masked as masked
+    from groundup.tensor.rooms import special as special
 
     # isort: off
     from groundup.tensor import (

@@ -14,7 +14,10 @@ ROOMS = [
     "array_api", "autodiff", "data", "datasets", "distributions", "emit", "glass", "ir", "nn",
     "notebook", "optim", "runtime", "schedule", "testing", "train", "vision",
 ]  # fmt: skip
-INNER = {"autograd": "tensor", "fft": "tensor", "func": "nn", "linalg": "tensor"}
+INNER = {
+    "autograd": "tensor", "fft": "tensor", "func": "nn", "linalg": "tensor", "masked": "tensor",
+    "special": "tensor.rooms",
+}  # fmt: skip
 # A function named as a room beside it: type checkers need to be told where it is made.
 MADE_IN = {
     "autocast": "autocast",

@@ -14,8 +14,9 @@ from ..ir.composed import number
 from ..ir.dtype import DType
 from ..ir.node import Node
 from . import pointwise as pw
-from .core import Core, plain
+from .core import Core, plain, value_of
 from .errors import at_line
+from .shape import expand
 from .special import pair, single
 
 if TYPE_CHECKING:
@@ -87,16 +88,22 @@ def _power(e: Node) -> Node:
 def nextafter(a: Any, b: Any) -> Tensor:
     """The number of the type that comes next after a towards b; b where they are equal.
 
-    Source: IEEE 754's nextUp and nextDown. Its derivative is not taken.
+    Source: IEEE 754's nextUp and nextDown. Its derivative by a is taken to be 1, that by b 0.
 
     >>> gu.nextafter(gu.tensor([1.0, 0.0]), gu.tensor([2.0, 0.0])).tolist()
     [1.0000001192092896, 0.0]
     """
-    a, b = (plain(v) if isinstance(v, Core) else v for v in (a, b))
     kind = pw.result_type(a, b)
     if not kind.is_float:
         raise TypeError(f"nextafter: floating types expected, not {kind.name}" + at_line())
-    return pair("nextafter", a, b, lambda x, y: _next(x, y, kind))
+    first, second = (plain(v) if isinstance(v, Core) else v for v in (a, b))
+    value = pair("nextafter", first, second, lambda x, y: _next(x, y, kind))
+    if not isinstance(a, Core):
+        return value
+    from .host import with_derivative
+
+    whole = expand(pw.cast(a, kind), value._shape)
+    return with_derivative("nextafter", [value_of(value)], [whole], lambda g, y, x: (g[0],))[0]
 
 
 def _next(x: Node, y: Node, kind: DType) -> Node:

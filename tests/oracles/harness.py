@@ -64,6 +64,8 @@ def converted(value: Any, leaves: list[tuple[Any, gu.Tensor]]) -> Any:
 def _tensor(value: Any, leaves: list[tuple[Any, gu.Tensor]]) -> gu.Tensor:
     import torch
 
+    if value.device.type != "cpu":
+        raise Unsupported(f"a tensor on {value.device.type}")
     if value.layout is not torch.strided or value.is_quantized:
         raise Unsupported(f"a tensor of layout {value.layout}")
     kind = dtype(value.dtype)
