@@ -68,19 +68,17 @@ def step_by_step() -> bool:
 def compute(roots: Sequence[Node], signature: Signature | None = None) -> list[Buffer]:
     """The memory of each tensor; `signature` is that of the roots, if it is known."""
     # Imported when used: most processes need one of the two.
-    from ..schedule import Signature
+    from ..schedule import Signature, execute
 
-    signature = signature or Signature(roots)
-    for handle in signature.buffers:
-        if not isinstance(handle, Buffer):
-            raise _refusal(handle)
-    with pool.lock:
+    with pool.lock:  # while a graph is looked at, no other thread computes a part of it
+        signature = signature or Signature(roots)
+        for handle in signature.buffers:
+            if not isinstance(handle, Buffer):
+                raise _refusal(handle)
         if state.debug is not None:
             from ..emit.python import evaluate
 
             return evaluate(roots, state.debug)
-        from ..schedule import execute
-
         return execute(list(roots), signature=signature)
 
 

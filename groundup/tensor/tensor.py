@@ -290,7 +290,8 @@ class Tensor(
         """The one element as a Python number."""
         s = self._storage
         if not self._shape and s.pending is None and not store.tracers:
-            return s.get(self.layout()[1])
+            number = s.number
+            return s.get(self.layout()[1]) if number is None else number
         store.asked("item()")
         if product(self._shape) != 1:
             raise ShapeError(

@@ -97,7 +97,7 @@ def failures(i):
 
 def watched(i):
     with gu.detect_anomaly():
-        (w * i).exp().mean()
+        (w * (i % 50)).exp().mean()
 
 
 def shown(i):
