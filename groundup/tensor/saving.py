@@ -1,6 +1,7 @@
 """Tensors in files, in the safetensors format: numbers and names, so that loading executes nothing.
 
-A file is whole or as it was before. Must not know models, nor what the tensors mean.
+A file is whole or as it was before. The format's own library goes through NumPy, which has no
+bfloat16; the tests hold this room to it, byte for byte. Must not know what the tensors mean.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class SaveError(OSError):
     """A file or folder of a run cannot be written. What stood there before is untouched."""
 
 
-def save(path: str | os.PathLike[str], tensors: Mapping[str, Tensor]) -> None:
+def save(tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
     """Save tensors by name to a file in the safetensors format; it is there whole, or not at all.
 
     tensors: for example a module's `state_dict()`. Those that share memory are saved one by one.
@@ -54,7 +55,7 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, Tensor]) -> None:
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "weights.safetensors")
-    >>> gu.save(path, {"w": gu.tensor([1.0, 2.0])})
+    >>> gu.save({"w": gu.tensor([1.0, 2.0])}, path)
     >>> gu.load(path)
     {'w': tensor([1., 2.])}
     """

@@ -14,7 +14,7 @@ from groundup.tensor.saving import SaveError, load, save
 
 def save_weights(model: Module, path: Path) -> None:
     """Save parameters and buffers of `model` to `path`. Raises SaveError as `gu.save` does."""
-    save(path, model.state_dict())
+    save(model.state_dict(), path)
 
 
 def load_weights(model: Module, path: Path) -> None:

@@ -67,7 +67,7 @@ def test_views_pending_values_and_parameters_are_saved(tmp_path: Path) -> None:
     w = nn.Parameter(gu.ones(2))
     named = {"t": x.t(), "row": x[1], "sum": x + 1, "e": gu.ones(1).expand(3), "w": w, "n": x.sum()}
     path = tmp_path / "some.safetensors"
-    gu.save(path, named)
+    gu.save(named, path)
     again = gu.load(str(path))
     assert list(again) == sorted(named)
     for name, t in named.items():
@@ -78,7 +78,7 @@ def test_views_pending_values_and_parameters_are_saved(tmp_path: Path) -> None:
 
 def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "w.safetensors"
-    gu.save(path, {"x": gu.ones(2)})
+    gu.save({"x": gu.ones(2)}, path)
     before = path.read_bytes()
 
     def fails(*_: object) -> None:
@@ -86,12 +86,12 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "fsync", fails)
     with pytest.raises(SaveError, match="disk is full"):
-        gu.save(path, {"x": gu.zeros(1000)})
+        gu.save({"x": gu.zeros(1000)}, path)
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["w.safetensors"]
     with pytest.raises(TypeError, match="'y' is a list"):
-        gu.save(path, {"x": gu.ones(2), "y": [1]})  # type: ignore[dict-item]
+        gu.save({"x": gu.ones(2), "y": [1]}, path)  # type: ignore[dict-item]
     with pytest.raises(TypeError, match="save takes a dict of tensors by name, not list"):
-        gu.save(path, [gu.ones(2)])  # type: ignore[arg-type]
+        gu.save([gu.ones(2)], path)  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError):
         gu.load(tmp_path / "none")
 
