@@ -77,7 +77,7 @@ def _methods(kind: type, prefix: str) -> Iterator[Public]:
     seen: set[str] = set()
     for base in kind.__mro__[:-1]:
         for name, value in vars(base).items():
-            if name in seen or _code(value) is None:
+            if name in seen or _function(value) is None:
                 continue
             seen.add(name)
             special = name.startswith(("__", "_repr_", "_ipython_")) and name.endswith("_")
@@ -99,15 +99,15 @@ def plain(name: str) -> str:
     return name.rstrip("_") or name
 
 
-def _code(value: Any) -> CodeType | None:
-    """The code that runs when a function, method or property is used."""
+def _function(value: Any) -> FunctionType | None:
+    """The function of ours that runs when a function, method or property is used."""
     if isinstance(value, property):
         value = value.fget
     if isinstance(value, staticmethod | classmethod):
         value = value.__func__
     while isinstance(value, FunctionType) and _wraps(value.__code__):
         value = getattr(value, "__wrapped__", None)
-    return value.__code__ if isinstance(value, FunctionType) else None
+    return value if isinstance(value, FunctionType) else None
 
 
 def _wraps(code: CodeType) -> bool:
@@ -129,10 +129,9 @@ class Index:
     """From running code to public names."""
 
     def __init__(self) -> None:
-        self._by_code: dict[int, list[tuple[str, Any]]] = {}
+        self._by_code: dict[int, list[tuple[str, FunctionType]]] = {}
         self._by_place: dict[tuple[str, str], str] = {}
         self._classes: dict[type, str] = {}
-        self._alive: list[Any] = []  # the identities above are those of living code
         self._kinds: dict[int, tuple[CodeType, int]] = {}
         self._rooms: dict[str, set[str]] = {}
         for name, value, room in public():
@@ -144,13 +143,13 @@ class Index:
                 self._add(name, part)
 
     def _add(self, name: str, value: Any) -> None:
-        code = _code(value)
-        if code is None:
+        function = _function(value)
+        if function is None:
             return
+        code = function.__code__
         known = self._by_code.setdefault(id(code), [])
-        if not any(other is value for _, other in known):
-            known.append((name, value))
-        self._alive.append(value)
+        if not any(other is function for _, other in known):
+            known.append((name, function))
         self._by_place.setdefault((code.co_filename, code.co_qualname), name)
 
     def entry(self, frame: FrameType | None) -> FrameType | None:
@@ -194,24 +193,25 @@ class Index:
         if code.co_filename == _PICKLED:
             return "__reduce__"  # what a pickle calls
         known = self._by_code.get(id(code))
+        if known is not None and len(known) == 1:
+            return known[0][0]
         if known is not None:
-            return known[0][0] if len(known) == 1 else self._by_closure(known, frame)
+            return self._by_closure(known, frame)
         owner = self._class_of(frame)
         if owner is not None:
             return owner
         outer = code.co_qualname.partition(".<locals>")[0]
         return self._by_place.get((code.co_filename, outer))
 
-    def _by_closure(self, known: list[tuple[str, Any]], frame: FrameType) -> str:
+    def _by_closure(self, known: list[tuple[str, FunctionType]], frame: FrameType) -> str | None:
         """Functions made by one function share their code: what they enclose tells them apart."""
         held = frame.f_locals
-        for name, value in known:
-            function = value if isinstance(value, FunctionType) else getattr(value, "fget", None)
-            cells = getattr(function, "__closure__", None) or ()
-            free = frame.f_code.co_freevars
+        free = frame.f_code.co_freevars
+        for name, function in known:
+            cells = function.__closure__ or ()
             if all(held.get(n) is c.cell_contents for n, c in zip(free, cells)):
                 return name
-        return known[0][0]
+        return None
 
     def _class_of(self, frame: FrameType) -> str | None:
         """CLASS.METHOD of the public class of ours whose method runs: the nearest one, where a user
