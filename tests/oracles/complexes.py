@@ -27,7 +27,7 @@ _REFUSED: dict[str, str] = {
         softmax:with_dtype log_softmax:with_dtype nn.functional.softmin:with_dtype
     """,
     "not built yet": """
-        logaddexp logcumsumexp normal:in_place uniform
+        logaddexp logcumsumexp
     """,
 }
 # name or name:variant -> why it raises TypeError for complex numbers, for which torch has a result

@@ -275,9 +275,6 @@ WRONG_THERE: dict[str, str] = {
     "as_strided_scatter": "torch gives the derivative to the elements that were replaced",
 }
 
-# Entries, by the beginnings of their names, whose samples of complex numbers are run, too.
-COMPLEX = ("fft.", "stft", "istft")
-
 # Error inputs that are no errors here, on purpose: a Python number stands for a tensor on either
 # side of these.
 NUMBERS = words("""

@@ -17,7 +17,7 @@ import groundup as gu
 
 from . import harness
 from .absent import ABSENT
-from .entries import COMPLEX, NUMBERS, RANDOM, SHAPED, WRONG_THERE, function, tolerance
+from .entries import NUMBERS, RANDOM, SHAPED, WRONG_THERE, function, tolerance
 from .matrices import INVARIANT
 
 pytestmark = pytest.mark.peers
@@ -45,15 +45,15 @@ MAPPED = [k for k, op in entries().items() if function(op.name, op.variant_test_
 
 
 def types(op: Any) -> list[str]:
-    """The types an entry is tried in: floating ones, or where it has none, int64 and bool; complex
-    ones where entries.py says so, or the entry has nothing else."""
+    """The types an entry is tried in: floating ones, or where it has none, int64 and bool, or where
+    it has none of them, complex ones (those of the others: test_op_db_complex.py)."""
     import torch
 
-    floating = [k for k in ("float64", "float32") if getattr(torch, k) in op.dtypes]
-    found = floating or [k for k in ("int64", "bool") if getattr(torch, k) in op.dtypes]
-    if not found or op.name.startswith(COMPLEX):
-        found += [k for k in ("complex128", "complex64") if getattr(torch, k) in op.dtypes]
-    return found
+    for kinds in (("float64", "float32"), ("int64", "bool"), ("complex128", "complex64")):
+        found = [k for k in kinds if getattr(torch, k) in op.dtypes]
+        if found:
+            return found
+    return []
 
 
 def run(key: str, every: bool) -> None:
