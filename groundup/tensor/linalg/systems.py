@@ -227,10 +227,13 @@ def slogdet(A: Core) -> Slogdet:
 
 @named
 def logdet(A: Core) -> Tensor:
-    """log det A: (…, n, n) → (…); −∞ where it is 0, NaN where it is negative.
+    """log det A: (…, n, n) → (…); −∞ where it is 0, NaN where it is negative. Of complex matrices
+    it is complex: log |det A| + i·the angle of det A.
 
     >>> gu.logdet(gu.eye(3)).item()
     0.0
     """
     sign, log = slogdet(A)
+    if is_complex(sign):
+        return pw.log(sign) + log
     return pw.where(sign == -1, float("nan"), log)
