@@ -22,7 +22,7 @@ _REFUSED: dict[str, str] = {
         softmax:with_dtype log_softmax:with_dtype nn.functional.softmin:with_dtype
     """,
     "not built yet": """
-        logaddexp logcumsumexp
+        logaddexp logcumsumexp masked.var masked.std
     """,
 }
 # name or name:variant -> why it raises TypeError for complex numbers, for which torch has a result
@@ -38,7 +38,7 @@ _BEYOND: dict[str, str] = {
         isin
     """,
     "its formula is made of operations that complex numbers have": """
-        nn.functional.glu nn.functional.silu nansum nn.functional.pdist bmm:triton_optimized
+        nn.functional.glu nn.functional.silu nansum masked.norm nn.functional.pdist bmm:triton_optimized
         _softmax_backward_data nn.functional.dropout nn.functional.dropout2d
         nn.functional.dropout3d
     """,
