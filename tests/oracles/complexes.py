@@ -38,7 +38,8 @@ _BEYOND: dict[str, str] = {
         isin
     """,
     "its formula is made of operations that complex numbers have": """
-        nn.functional.glu nn.functional.silu nansum masked.norm nn.functional.pdist bmm:triton_optimized
+        nn.functional.glu nn.functional.silu nansum masked.norm nn.functional.pdist
+        bmm:triton_optimized
         _softmax_backward_data nn.functional.dropout nn.functional.dropout2d
         nn.functional.dropout3d
     """,
