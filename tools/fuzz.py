@@ -417,7 +417,7 @@ def judged(error: BaseException) -> dict[str, Any]:
     kind = "right"
     called = text.partition("()")[2].startswith((" missing", " takes", " got"))  # Python's words
     meant = (last.line or "").startswith("raise ") and last in inside
-    if isinstance(error, Wild) or called or (isinstance(error, OverflowError) and meant):
+    if isinstance(error, Wild) or called or (isinstance(error, ArithmeticError) and meant):
         pass
     elif not isinstance(error, OURS) or isinstance(error, NOT_OURS):
         kind = "inside"

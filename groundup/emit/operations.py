@@ -325,7 +325,8 @@ def _write_integer(w: Writer, op: str, dtype: DType, x: list[Operand]) -> Operan
 
 
 def _write_shift(w: Writer, op: str, dtype: DType, x: list[Operand]) -> Operand:
-    """Shifts by any count: beyond the width the bits are gone (or the sign stays)."""
+    """Shifts by any count: beyond the width, as by less than 0, the bits are gone, or the sign
+    stays."""
     element, t = dtype.llvm, w.ty(dtype.llvm)
     top = w.constant(str(dtype.bits - 1), element)
     inside = w.put(f"icmp ule {t} {x[1]}, {top}")
@@ -336,9 +337,7 @@ def _write_shift(w: Writer, op: str, dtype: DType, x: list[Operand]) -> Operand:
     if dtype.kind == "u":
         shifted = w.put(f"lshr {t} {x[0]}, {count}")
         return w.select(inside, shifted, w.constant("0", element), t)
-    shifted = w.put(f"ashr {t} {x[0]}, {count}")
-    negative = w.put(f"icmp slt {t} {x[1]}, {w.constant('0', element)}")
-    return w.select(negative, w.constant("0", element), shifted, t)
+    return w.put(f"ashr {t} {x[0]}, {count}")
 
 
 def _write_division(w: Writer, op: str, dtype: DType, x: list[Operand]) -> Operand:

@@ -228,7 +228,7 @@ INTEGER: dict[str, Callable[..., int]] = {
     "xor": lambda a, b: a ^ b,
     "not": lambda a: ~a,
     "shl": lambda a, b: a << b if 0 <= b < 64 else 0,
-    "shr": lambda a, b: a >> min(b, 64) if b >= 0 else 0,
+    "shr": lambda a, b: a >> (min(b, 64) if b >= 0 else 64),
 }
 BOOL: dict[str, Callable[..., bool]] = {
     "and": lambda a, b: a and b,

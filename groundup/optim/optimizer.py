@@ -64,6 +64,17 @@ def _asked(key: str) -> None:
             tracer.numbers = True
 
 
+def _realize(touched: list[Tensor], waiting: list[Tensor]) -> None:
+    """Compute what a step moves, and what has been waiting for it."""
+    try:
+        realize(*touched, *waiting)
+    except (IndexError, ValueError, RuntimeError):
+        if not waiting:
+            raise
+        # One that waits may be of a batch that failed; who asks for it is told so.
+        realize(*touched)
+
+
 class _Steps(threading.local):
     depth = 0  # of optimizers' own work, in this thread
 
@@ -239,7 +250,7 @@ class Optimizer:
                     hyper = {name: memory for name, (_, memory) in mirror.items()}
                     touched += self._step_group(group, self.chain(group), hyper)
                 if not captured:
-                    realize(*touched, *taken())
+                    _realize(touched, taken())
         finally:
             _steps.depth -= 1
         return loss

@@ -18,7 +18,7 @@ from ..ir.scalar import Number
 from . import storage as store
 from .core import Core
 from .data import storage_from_data
-from .errors import ShapeError, at_line, check_fits, shape_text, user_line
+from .errors import ShapeError, at_line, check_holds, shape_text, user_line
 from .misuse import named
 from .mode import state
 from .pointwise import number_dtype
@@ -110,7 +110,7 @@ def filled(
         raise TypeError(
             f"{value} is none of {dtype.name}; give dtype=gu.complex64, or its .real" + at_line()
         )
-    check_fits(value, dtype)
+    check_holds(value, dtype)
     return from_node(ir.loops(shape, ir.const(value, dtype)), requires_grad)
 
 

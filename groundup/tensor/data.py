@@ -12,7 +12,7 @@ from ..ir import dtype as dt
 from ..ir.dtype import DType
 from ..ir.scalar import cast
 from .core import Core, Paired
-from .errors import ShapeError, at_line
+from .errors import ShapeError, at_line, check_holds
 from .storage import Storage, from_values
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ def storage_from_data(data: Any, dtype: DType | None) -> Storage | Pairs:
 
     bools give bool, integers int64, anything with a float float32; with a complex number complex64,
     which is a storage of pairs. Raises ShapeError for ragged
-    lists and such as contain themselves, TypeError for what is no number, OverflowError for
-    integers beyond int64; a given `dtype` takes their low bits instead.
+    lists and such as contain themselves, TypeError for what is no number, OverflowError for numbers
+    beyond the type.
     """
     if hasattr(data, "__array__") and not isinstance(data, Core):
         from .interop import values_from_array
@@ -37,6 +37,9 @@ def storage_from_data(data: Any, dtype: DType | None) -> Storage | Pairs:
         return _pairs(flat, shape, kind)
     if dtype is None and kind is dt.int64:
         _check_range(flat)
+    if kind.is_int and flat:
+        for v in flat if inferred.is_float else (min(flat), max(flat)):
+            check_holds(v, kind)
     return from_values([cast(v, kind) for v in flat], shape, kind)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from operator import index
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -199,6 +200,21 @@ def check_fits(value: object, dtype: DType) -> None:
         raise OverflowError(
             f"{value} is more than 64 bits hold, and the operation is made in {dtype.name}; write "
             f"float({value}), or convert the tensor with .double()" + at_line()
+        )
+
+
+def check_holds(value: object, dtype: DType) -> None:
+    """Raise OverflowError for a number that is to be kept in an integer type which does not hold
+    it. A negative one counts down from the greatest of an unsigned type, as in C: −1 is 255."""
+    if not dtype.is_int or not isinstance(value, int | float):
+        return
+    most = 2 ** (dtype.bits - (dtype.kind == "i")) - 1
+    least = -most - 1 if dtype.kind == "i" else -most
+    if not (isfinite(value) and least <= int(value) <= most):
+        first = 0 if dtype.kind == "u" else least
+        raise OverflowError(
+            f"{value} is none of the numbers that {dtype.name} holds, {first} to {most}; give "
+            f"another dtype" + at_line()
         )
 
 

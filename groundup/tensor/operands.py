@@ -100,6 +100,8 @@ def div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
         up = ir.alu("and", inexact, ir.alu("lt", quotient, zero))
         return ir.alu("add", quotient, ir.where(up, one, zero))
 
+    if isinstance(a, Core) and isinstance(b, int):
+        pw.refuse_zero("div", b, pw.result_type(a, b))
     return pair("div", a, b, body, floating=False)
 
 
@@ -134,7 +136,7 @@ def le(a: Any, b: Any) -> Tensor:
 @named
 @pw.pairwise
 def floor_divide(a: Any, b: Any) -> Tensor:
-    """⌊a / b⌋
+    """⌊a / b⌋; of integers 0 where b holds a 0, and ZeroDivisionError where b is the number 0
 
     >>> gu.floor_divide(gu.tensor([-7]), 2).tolist()
     [-4]
@@ -145,7 +147,8 @@ def floor_divide(a: Any, b: Any) -> Tensor:
 @named
 @pw.pairwise
 def remainder(a: Any, b: Any) -> Tensor:
-    """a − b·⌊a / b⌋: of b's sign
+    """a − b·⌊a / b⌋: of b's sign; of integers 0 where b holds a 0, and ZeroDivisionError where b is
+    the number 0
 
     >>> gu.remainder(gu.tensor([-7.0]), 3).tolist()
     [2.0]
@@ -173,6 +176,8 @@ def fmod(a: Any, b: Any) -> Tensor:
         back = ir.alu("and", differ, ir.alu("ne", rest, zero))
         return ir.where(back, ir.alu("sub", rest, y), rest)
 
+    if isinstance(a, Core) and isinstance(b, int):
+        pw.refuse_zero("fmod", b, pw.result_type(a, b))
     return pair("fmod", a, b, body, floating=False)
 
 

@@ -19,7 +19,7 @@ from ..ir.scalar import apply
 from ..ir.scalar import cast as cast_number
 from .arithmetic import SIGNS, check_operation, combine
 from .core import Core, Deferred, Paired, finish, operand, value_of
-from .errors import at_line, cannot_broadcast, check_fits
+from .errors import at_line, cannot_broadcast, check_fits, check_holds
 from .misuse import named
 from .mode import state
 from .storage import Storage
@@ -220,6 +220,8 @@ def binary(op: str, a: Any, b: Any) -> Tensor:
             dtype, shape = result_type(a, b), a._shape
             if dtype.kind == "c":
                 return _of_complex(op, a, b)
+            if op in ("floordiv", "mod"):
+                refuse_zero(op, b, dtype)
             if not shape:
                 known = folded(op, a, b, dtype)
                 if known is not None:
@@ -253,6 +255,16 @@ def binary(op: str, a: Any, b: Any) -> Tensor:
     if isinstance(a, Core) and isinstance(b, Core):
         return finish(node, a, b)
     return finish(node, first)
+
+
+def refuse_zero(op: str, divisor: Any, dtype: DType) -> None:
+    """Raise ZeroDivisionError where integers are divided by a 0 that is known: there is no quotient
+    and no rest. (By a 0 in a tensor both are 0: that costs no look at each element.)"""
+    if op in ("floordiv", "mod", "fmod", "div") and dtype.is_int and divisor == 0:
+        raise ZeroDivisionError(
+            f"{SIGNS.get(op, op)}: integers of {dtype.name} divided by 0; floating ones give ±inf "
+            f"or nan: write x.float()" + at_line()
+        )
 
 
 def _of_complex(op: str, a: Any, b: Any) -> Tensor:
@@ -290,6 +302,8 @@ def folded(op: str, a: Any, b: Any, dtype: DType) -> Tensor | None:
         value, dtype = node.value, node.dtype
     else:
         check_operation(op, dtype)
+        if op in ("floordiv", "mod"):
+            refuse_zero(op, y, dtype)
         if not (dtype.is_float and type(x) is float and type(y) is float) or dtype.bits < 64:
             check_fits(x, dtype)
             check_fits(y, dtype)
@@ -572,9 +586,18 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 
         return counterpart(condition, a, b)
     shape = broadcast("where", *(t._shape for t in tensors))
+    check_holds(a, dtype)
+    check_holds(b, dtype)
     test = read_at(value_of(condition), shape)
-    body = ir.where(test, body_of(a, dtype, shape), body_of(b, dtype, shape))
+    body = _chosen(test, body_of(a, dtype, shape), body_of(b, dtype, shape))
     return finish(ir.loops(shape, body), tensors[0], *tensors[1:])
+
+
+def _chosen(test: Node, a: Node, b: Node) -> Node:
+    """a where a condition holds, else b, with the history of both: of a constant condition, too."""
+    if test.op == "const" and a.tracked is not b.tracked:
+        return ir.make("where", a.dtype, (), (test, a, b), None)
+    return ir.where(test, a, b)
 
 
 @overload
@@ -600,13 +623,15 @@ def clamp(a: Any, low: Any = None, high: Any = None, name: str = "clamp") -> Any
     if not isinstance(a, Core):
         raise TypeError(f"{name} takes a tensor, not {type(a).__name__}" + at_line())
     shape = broadcast(name, *(t._shape for t in tensors))
+    for v in bounds:
+        check_holds(v, dtype)
     x = body_of(a, dtype, shape)
     if low is not None:
         bound = body_of(low, dtype, shape)
-        x = ir.where(ir.alu("lt", x, bound), bound, x)
+        x = _chosen(ir.alu("lt", x, bound), bound, x)
     if high is not None:
         bound = body_of(high, dtype, shape)
-        x = ir.where(ir.alu("lt", bound, x), bound, x)
+        x = _chosen(ir.alu("lt", bound, x), bound, x)
     return finish(ir.loops(shape, x), a, *tensors[1:])
 
 
@@ -626,8 +651,9 @@ def masked_fill(a: Core, mask: Core, value: Any) -> Tensor:
         raise TypeError(
             f"masked_fill needs a bool mask, not {mask._storage.dtype.name}" + at_line()
         )
+    check_holds(value, dtype)
     test = read_at(value_of(mask), shape)
-    body = ir.where(test, body_of(value, dtype, shape), body_of(a, dtype, shape))
+    body = _chosen(test, body_of(value, dtype, shape), body_of(a, dtype, shape))
     others = (value,) if isinstance(value, Core) else ()
     return finish(ir.loops(shape, body), a, mask, *others)
 

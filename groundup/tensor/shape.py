@@ -16,7 +16,7 @@ from ..ir.pieces import Piece, choice
 from . import pointwise as pw
 from . import unfit
 from .core import Core, Paired, finish, is_complex, operand
-from .errors import ShapeError, at_line, check_dim, differing, lined_up, shape_text
+from .errors import ShapeError, at_line, check_dim, check_holds, differing, lined_up, shape_text
 from .misuse import named
 from .view import (
     Affine,
@@ -540,6 +540,7 @@ def pad(a: Core, amounts: Sequence[int], mode: str = "constant", value: float = 
         indices.append(place)
     x = node.src[0] if _is_fill(node) else ir.read(node, *indices)
     for condition in reversed(inside):
+        check_holds(value, x.dtype)
         x = ir.where(condition, x, ir.const(value, x.dtype))
     return finish(ir.loops(tuple(shape), x), a)
 

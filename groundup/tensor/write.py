@@ -15,7 +15,7 @@ from . import pointwise as pw
 from . import storage as store
 from .arithmetic import SIGNS
 from .core import Core, Paired, force, operand, value_of
-from .errors import at_line, cannot_enlarge
+from .errors import at_line, cannot_enlarge, check_holds
 from .storage import Storage
 from .view import Affine
 
@@ -68,6 +68,7 @@ def write(operation: str, a: Core, value: Any) -> None:
         counterpart(operation, a, value)
         return
     dtype, shape = a._storage.dtype, a._shape
+    check_holds(value, dtype)
     view = a._parent is not None
     if view and _looped(a) and a.can_poke() and not (isinstance(value, Core) and value.tracked()):
         a.check_writable(operation)

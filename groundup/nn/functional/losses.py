@@ -136,8 +136,8 @@ def _weighted(
             + shapes_at_line(input=log_probs.shape, weight=weight.shape)
         )
     valid = labels != label
-    chosen = where(valid, labels, 0)
-    known_indices(chosen, classes, "label", "class")
+    # A negative label would count from the back: send it beyond the end: an error.
+    chosen = where(valid, where(labels < 0, classes, labels.long()), 0)
     own = rows.gather(1, chosen.long().unsqueeze(1)).squeeze(1)
     counts = valid.to(rows.dtype)
     if weight is not None:

@@ -223,7 +223,9 @@ def multi_margin_loss(
             "multi_margin_loss: one weight for each class"
             + shapes_at_line(input=x.shape, weight=weight.shape)
         )
-    label = target.reshape(-1, 1)
+    # A negative label would count from the back: send it beyond the end: an error.
+    label = target.long().reshape(-1, 1)
+    label = where(label < 0, classes, label)
     own = rows.gather(1, label)
     short = (margin - own + rows).clamp_min(0)
     short = short if p == 1 else short * short
