@@ -16,12 +16,14 @@ def test_integers_beyond_int64(value: Any) -> None:
         gu.tensor(value)
 
 
-def test_integers_that_fit_or_are_cut_by_request() -> None:
+def test_integers_that_fit_and_none_is_cut() -> None:
     assert gu.tensor([-(2**63), 2**63 - 1]).tolist() == [-(2**63), 2**63 - 1]
     assert gu.tensor(2**64 - 1, dtype=gu.uint64).item() == 2**64 - 1
     assert gu.tensor(2**70, dtype=gu.float64).item() == 2.0**70
     assert gu.tensor([2**70, 0.5]).tolist() == [2.0**70, 0.5]
-    assert gu.tensor([300], dtype=gu.uint8).tolist() == [44]
+    with pytest.raises(OverflowError, match="uint8 holds, 0 to 255"):
+        gu.tensor([300], dtype=gu.uint8)
+    assert gu.tensor([300]).to(gu.uint8).tolist() == [44]
 
 
 def _nested(depth: int) -> Any:
