@@ -291,6 +291,7 @@ if TYPE_CHECKING:
         hessian as hessian,
         histc as histc,
         histogram as histogram,
+        histogramdd as histogramdd,
         hsplit as hsplit,
         hstack as hstack,
         hypot as hypot,

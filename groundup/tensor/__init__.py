@@ -328,6 +328,7 @@ if TYPE_CHECKING:
         bucketize,
         histc,
         histogram,
+        histogramdd,
         isin,
         searchsorted,
         unique,
@@ -531,8 +532,8 @@ _LATER = {
         "kron", "pdist", "tensordot", "vander", "vdot",
     ),
     "search": (
-        "argwhere", "bincount", "bucketize", "histc", "histogram", "isin", "searchsorted",
-        "unique", "unique_consecutive",
+        "argwhere", "bincount", "bucketize", "histc", "histogram", "histogramdd", "isin",
+        "searchsorted", "unique", "unique_consecutive",
     ),
     "places": (
         "index_copy", "index_fill", "index_reduce", "masked_scatter", "nonzero_static", "put",
@@ -784,6 +785,7 @@ __all__ = [
     "hessian",
     "histc",
     "histogram",
+    "histogramdd",
     "hsplit",
     "hstack",
     "hypot",

@@ -558,10 +558,18 @@ def take_along_dim(a: Core, index: Core, dim: int | None = None) -> Tensor:
     if a.ndim != index.ndim:
         raise ShapeError(
             "take_along_dim: tensor and indices have one number of axes"
-            + lined_up(tensor=a._shape, index=index._shape)
+            + lined_up({"tensor" if a.ndim > index.ndim else "index": min(a.ndim, index.ndim) + 1},
+                       tensor=a._shape, index=index._shape)
             + at_line()
-        )
+        )  # fmt: skip
     d = check_dim("take_along_dim", dim, a.ndim)
+    for e, (n, m) in enumerate(zip(a._shape, index._shape, strict=True)):
+        if e != d and n != m and 1 not in (n, m):
+            raise ShapeError(
+                f"take_along_dim: tensor and indices broadcast on every axis but {d}; on axis {e} "
+                f"they do not" + lined_up(a.ndim - e, tensor=a._shape, index=index._shape)
+                + at_line()
+            )  # fmt: skip
     lead = pw.broadcast(
         "take_along_dim",
         (*a._shape[:d], 1, *a._shape[d + 1 :]),

@@ -263,6 +263,92 @@ def histogram(
     return Histogram(hist, edges)
 
 
+class HistogramDD(NamedTuple):
+    """What histogramdd gives."""
+
+    hist: Core
+    bin_edges: tuple[Core, ...]
+
+
+def histogramdd(
+    a: Core,
+    bins: int | Sequence[int] | Sequence[Core],
+    *,
+    range: Sequence[float] | None = None,
+    weight: Core | None = None,
+    density: bool = False,
+) -> HistogramDD:
+    """(how many points, or what weight, is in each box; the edges of the boxes along each axis)
+
+    a (…, d): points of d coordinates. bins: how many equal parts of `range` (lowest, highest, for
+    each axis in turn; or of all there is), one number or one for each axis, or the edges along
+    each. density: per unit of volume and of the whole.
+
+    >>> gu.histogramdd(gu.tensor([[0.0, 0.0], [1.0, 2.0]]), [2, 2]).hist.tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    from .create import linspace, zeros
+    from .placing import index_add
+
+    if not a.ndim or not a.dtype.is_float:
+        raise ShapeError("histogramdd: points (…, d) of a floating type"
+                         + lined_up(points=a._shape) + at_line())  # fmt: skip
+    d = int(a._shape[-1])
+    each: list[Any] = [bins] * d if isinstance(bins, int) else list(bins)
+    if len(each) != d or not d:
+        raise ShapeError(
+            f"histogramdd: bins for each of {d} coordinates, not for {len(each)}"
+            + lined_up(1, points=a._shape) + at_line()
+        )  # fmt: skip
+    if range is not None and len(range) != 2 * d:
+        raise ValueError(
+            f"histogramdd: range is lowest and highest for each of {d} coordinates, {2 * d} "
+            f"numbers, not {len(range)}" + at_line()
+        )
+    points = shape.reshape(plain(a), product(a._shape[:-1]), d)
+    edges: list[Core] = []
+    inside: Any = None
+    place: Any = None
+    for k, asked in enumerate(each):
+        x = shape.select(points, 1, k)
+        if isinstance(asked, Core):
+            line: Core = plain(asked)
+        else:
+            low, high = (0.0, 0.0) if range is None else tuple(range[2 * k : 2 * k + 2])
+            if range is None and not product(x._shape):
+                high = 1.0
+            low, high = _range("histogramdd", x, float(low), float(high), 0.5)
+            line = linspace(low, high, asked + 1, dtype=a.dtype)
+        if line.ndim != 1 or line._shape[0] < 2 or line.dtype is not a.dtype:
+            raise ShapeError("histogramdd: the edges are vectors of at least two, of x's dtype"
+                             + at_line())  # fmt: skip
+        count = int(line._shape[0]) - 1
+        first, last = shape.select(line, 0, 0), shape.select(line, 0, count)
+        here = pw.binary("and", pw.binary("le", first, x), pw.binary("le", x, last))
+        inside = here if inside is None else pw.binary("and", inside, here)
+        at = pw.clamp(pw.binary("sub", _count_below(line, x, True), 1), 0, count - 1)
+        place = at if place is None else pw.binary("add", pw.binary("mul", place, count), at)
+        edges.append(line)
+    sizes = [int(e._shape[0]) - 1 for e in edges]
+    own: Core = pw.cast(inside, dt.int64)
+    if weight is not None:
+        if weight._shape != a._shape[:-1]:
+            raise ShapeError("histogramdd: one weight for each point"
+                             + lined_up(points=a._shape, weight=weight._shape)
+                             + at_line())  # fmt: skip
+        own = pw.where(inside, shape.reshape(plain(weight), points._shape[0]), 0.0)
+    flat = index_add(zeros(product(sizes), dtype=own.dtype), 0, pw.where(inside, place, 0), own)
+    hist: Core = shape.reshape(pw.cast(flat, a.dtype), *sizes)
+    if density:
+        hist = pw.binary("div", hist, rd.sum_(hist))
+        for k, line in enumerate(edges):
+            lengths = pw.binary("sub", shape.narrow(line, 0, 1, sizes[k]),
+                                shape.narrow(line, 0, 0, sizes[k]))  # fmt: skip
+            lead = [1] * k + [sizes[k]] + [1] * (d - 1 - k)
+            hist = pw.binary("div", hist, shape.reshape(lengths, *lead))
+    return HistogramDD(hist, tuple(edges))
+
+
 # ---- each once -----------------------------------------------------------------------------------
 
 

@@ -96,11 +96,25 @@ def reshape(a: Core, *shape: Any, operation: str = "reshape") -> Tensor:
     if operation == "view":
         raise ShapeError(
             f"view: memory with strides {a.layout()[0]} cannot be seen as {shape_text(new)} "
-            f"without copying; use reshape" + lined_up(source=a._shape, wanted=new) + at_line()
-        )
+            f"without copying: axis {a.ndim - (apart := _broken(a))} does not go on where the next "
+            f"one ends; use reshape" + lined_up({"source": apart}, source=a._shape, wanted=new)
+            + at_line()
+        )  # fmt: skip
     if isinstance(a, Paired):
         return a.over(lambda p: reshape(p, *new, 2))
     return finish(ir.reshape(operand(a), new), a)
+
+
+def _broken(a: Core) -> int:
+    """The last axis, counted from the right, whose steps are not whole rounds of the next one's."""
+    steps, run = a.layout()[0], None
+    for axis in range(1, a.ndim + 1):
+        if a._shape[-axis] == 1:
+            continue
+        if run is not None and steps[-axis] != run:
+            return axis
+        run = steps[-axis] * int(a._shape[-axis])
+    return 1
 
 
 def identity(a: Core) -> Tensor:

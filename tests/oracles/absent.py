@@ -34,7 +34,6 @@ _REASONS: dict[str, str] = {
         _segment_reduce:lengths _segment_reduce:offsets _chunk_cat hash_tensor
     """,
     "not built yet: a series of some lengths and an asymptotic one are needed": "igamma igammac",
-    "not built yet": "histogramdd",
 }
 ABSENT: dict[str, str] = {
     name: reason for reason, names in _REASONS.items() for name in names.split()

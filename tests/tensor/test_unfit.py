@@ -185,7 +185,15 @@ def test_a_mask_of_another_size(tensor: Shape, mask: Shape, lead: int) -> None:
      "  wanted  (5, -1)\n           ^\n  the sizes beside -1 multiply to a divisor of 12"),
     (lambda: gu.zeros(3, 4).unflatten(1, (3, 2)),
      "  source     (3, 4)\n  wanted  (3, 3, 2)\n              ^"),
-], ids=range(14))  # fmt: skip
+    (lambda: gu.zeros(2, 3, 4).transpose(0, 1).view(6, 4),
+     "  source  (3, 2, 4)\n              ^\n  wanted     (6, 4)"),
+    (lambda: gu.zeros(4, 6)[:, :3].view(12),
+     "  source  (4,  3)\n           ^\n  wanted     (12,)"),
+    (lambda: gu.zeros(2, 3).take_along_dim(integers((2,)), 0),
+     "  tensor  (2, 3)\n           ^\n  index      (2,)"),
+    (lambda: gu.zeros(2, 3).take_along_dim(integers((2, 4)), 0),
+     "  tensor  (2, 3)\n  index   (2, 4)\n              ^"),
+], ids=range(18))  # fmt: skip
 def test_pictures(make: Callable[[], object], drawn: str) -> None:
     with pytest.raises((ShapeError, IndexError)) as error:
         make()
