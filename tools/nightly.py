@@ -22,6 +22,8 @@ SUITES = {
     "test_compiled_second_derivatives_equal_the_reference",
     "slopes": "tests/autodiff/test_properties.py::"
     "test_random_gradients_equal_finite_differences",
+    "tangents": "tests/autodiff/test_forward.py::test_forward_is_the_transpose_of_reverse",
+    "mapped": "tests/autodiff/test_forward.py::test_a_graph_of_a_batch_and_of_other_tensors",
     "memory": "tests/schedule/test_plan.py::test_temporaries_that_live_at_once_never_overlap",
     "names": "tests/emit/test_fingerprint.py::test_one_name_one_text",
     "programs": "tests/tensor/test_programs.py",
