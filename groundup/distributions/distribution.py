@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from groundup.tensor import DType, Generator, Size, Tensor, float32, full, no_grad
-from groundup.tensor import storage as store
 from groundup.tensor.errors import ShapeError, at_line, lined_up
+from groundup.tensor.generator import known
 from groundup.tensor.misuse import named
 from groundup.tensor.pointwise import broadcast
 from groundup.tensor.shape import sizes
@@ -55,9 +55,9 @@ class Distribution:
     `sample(shape)` draws, `rsample(shape)` so that derivatives flow to the parameters, where there
     is a way; `log_prob(value)` is the logarithm of its density (or probability); `expand`,
     `entropy`, `mean`, `mode`, `variance`, `stddev`, `cdf`, `icdf` as far as they have a formula.
-    Arguments and values are checked, outside captured functions (where nothing is known of values:
-    NaN comes of wrong ones), unless validate_args is False. Derivatives flow through all but
-    `sample`.
+    Arguments and values are checked, outside captured and mapped functions (where nothing is known
+    of values: NaN comes of wrong ones), unless validate_args is False. Derivatives flow through all
+    but `sample`.
 
     >>> d = gu.distributions.Normal(gu.zeros(3), 2.0)
     >>> d.sample((5,)).shape, d.batch_shape, d.event_shape
@@ -77,7 +77,7 @@ class Distribution:
         self._given, self._options = dict(given), dict(options or {})
         self._batch_shape, self._event_shape = Size(batch_shape), Size(event_shape)
         self._validate = Distribution._validates if validate_args is None else bool(validate_args)
-        if self._validate and store.tracing() is None:
+        if self._validate and known():
             for name, value in given.items():
                 rule = self.arg_constraints[name]
                 if not bool(rule.check(value.detach()).all().item()):
@@ -128,7 +128,7 @@ class Distribution:
 
     def _require(self, low: str, a: Tensor, high: str, b: Tensor) -> None:
         """Raise unless a < b everywhere, where arguments are checked."""
-        if self._validate and store.tracing() is None and not bool((a < b).all().item()):
+        if self._validate and known() and not bool((a < b).all().item()):
             raise ValueError(
                 f"{self._name}: {low} must be less than {high}, everywhere; they are {a!r} and "
                 f"{b!r}" + at_line()
@@ -243,7 +243,7 @@ class Distribution:
                 + lined_up(value=value.shape, draw=self._event_shape) + at_line()
             )  # fmt: skip
         broadcast(f"{self._name}.log_prob", value.shape, own)
-        if self._validate and store.tracing() is None:
+        if self._validate and known():
             rule = self.support
             if not bool(rule.check(value.detach()).all().item()):
                 raise ValueError(
@@ -262,5 +262,5 @@ class Distribution:
         said = [
             f"{k}: {v.item()}" if v.numel() == 1 else f"{k}: {tuple(v.shape)}"
             for k, v in self._given.items()
-        ] if store.tracing() is None else list(self._given)  # fmt: skip
+        ] if known() else list(self._given)  # fmt: skip
         return f"{self._name}({', '.join(said)})"

@@ -292,6 +292,12 @@ def _no_grad() -> Any:
 default_generator = Generator(0)
 
 
+def known() -> bool:
+    """May values be looked at now? Not while a function is captured, or written for one element of
+    a batch."""
+    return store.tracing() is None and not mode.mapped
+
+
 def chosen(generator: Generator | None) -> Generator:
     """The generator that was given, else the default one."""
     if generator is None:

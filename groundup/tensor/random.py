@@ -21,7 +21,7 @@ from . import storage as store
 from .core import Core, finish, force, value_of
 from .engine import debugging
 from .errors import at_line, whole_number
-from .generator import Generator, _no_grad, _u64, chosen
+from .generator import Generator, _no_grad, _u64, chosen, known
 from .indexing import host_values
 from .misuse import named
 from .mode import state as mode
@@ -227,7 +227,7 @@ def bernoulli(p: Core, generator: Generator | None = None) -> Tensor:
     if not isinstance(p, Core):
         raise TypeError(f"bernoulli takes a tensor, not a {type(p).__name__}" + at_line())
     _floating("bernoulli", p.dtype)
-    if store.tracing() is None:
+    if known():
         fine = pw.binary("and", pw.binary("le", 0.0, p), pw.binary("le", p, 1.0))
         if not bool(fine.all().item()):
             raise ValueError(
@@ -284,7 +284,7 @@ def _outcomes(p: Core, count: int, replacement: bool) -> None:
             f"multinomial: {count} of {size} outcomes cannot be drawn"
             + ("" if replacement else " without replacement") + at_line()
         )  # fmt: skip
-    if store.tracing() is not None:
+    if not known():
         return
     values = host_values(p, "multinomial")
     totals = [sum(values[i : i + size]) for i in range(0, len(values), size)]

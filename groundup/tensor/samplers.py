@@ -15,11 +15,10 @@ from ..ir import node as ir
 from ..ir.dtype import DType
 from ..ir.node import Node
 from . import pointwise as pw
-from . import storage as store
 from .core import Core, finish, value_of
 from .create import tensor
 from .errors import at_line
-from .generator import Source, chosen
+from .generator import Source, chosen, known
 from .host import with_derivative
 from .misuse import named
 from .random import normal_number, uniform_number
@@ -188,7 +187,7 @@ def normal(
 
 def _none(name: str, a: Core, fine: Core, rule: str) -> None:
     """Raise where a parameter is not as it should be, outside captured functions."""
-    if store.tracing() is not None or bool(fine.all().item()):  # type: ignore[attr-defined]
+    if not known() or bool(fine.all().item()):  # type: ignore[attr-defined]
         return
     raise ValueError(f"{name}: {rule}, everywhere in a tensor of shape {tuple(a._shape)}"
                      + at_line())  # fmt: skip

@@ -503,6 +503,12 @@ def test_captured_laws_are_the_plain_ones() -> None:
             np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-5)
 
 
+def test_laws_of_one_element_of_a_batch() -> None:
+    loc = gu.tensor([0.3, -0.4, 1.0])
+    one = gu.vmap(lambda m: D.Normal(m, 2.0).log_prob(m * 2))(loc)
+    np.testing.assert_allclose(one.numpy(), D.Normal(loc, 2.0).log_prob(loc * 2).numpy(), 1e-6)
+
+
 def test_half_types_and_numbers() -> None:
     p = D.Normal(gu.zeros(2, dtype=gu.bfloat16), 1)
     assert p.sample().dtype is gu.bfloat16 and p.log_prob(0.5).dtype is gu.bfloat16

@@ -10,13 +10,13 @@ from typing import Any
 
 from .. import pointwise as pw
 from .. import shape
-from .. import storage as store
 from ..arrange import unfold
 from ..complex.tensor import ComplexTensor
 from ..core import Core, Paired
 from ..create import ones
 from ..edges import outside
 from ..errors import ShapeError, at_line, lined_up
+from ..generator import known
 from ..misuse import named
 from ..notation import axis
 from ..tensor import Tensor
@@ -271,7 +271,7 @@ def _cut(signal: Tensor, weights: Tensor, start: int, center: bool, length: int 
     size = stop - start
     weights = _over(weights, lambda a: shape.narrow(a, 0, start, size))
     signal = _over(signal, lambda a: shape.narrow(a, signal.ndim - 1, start, size))
-    if store.tracing() is None and float(pw.absolute(weights.detach()).amin().item()) < 1e-11:
+    if known() and float(pw.absolute(weights.detach()).amin().item()) < 1e-11:
         raise ValueError(
             "istft: a value of the signal has no weight: all windows that reach it are 0 there. "
             "A hop_length below win_length / 2, a window without 0, or center=True" + at_line()
