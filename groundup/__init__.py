@@ -25,6 +25,15 @@ _INNER = {  # rooms inside another
     "masked": "groundup.tensor.masked",
     "special": "groundup.tensor.rooms.special",
 }
+# The functions of layers that PyTorch has at its top, too, with the arguments of
+# `nn.functional`.
+_LAYERS = (
+    "adaptive_avg_pool1d", "alpha_dropout", "avg_pool1d", "bilinear", "celu", "channel_shuffle",
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "cosine_similarity", "dropout", "feature_alpha_dropout", "group_norm", "hardshrink",
+    "layer_norm", "max_pool1d", "max_pool2d", "max_pool3d", "pairwise_distance", "pixel_shuffle",
+    "pixel_unshuffle", "prelu", "rms_norm", "rrelu", "selu", "threshold",
+)  # fmt: skip
 _GAME = ("game",)  # of `groundup.notebook.game`
 _GLASS = ("explain", "profile")  # the names of `groundup.glass` that are found here, too
 
@@ -37,6 +46,9 @@ def __getattr__(name: str) -> Any:
         return import_module(_INNER[name])
     if name in _GLASS:
         value = globals()[name] = getattr(import_module("groundup.glass"), name)
+        return value
+    if name in _LAYERS:
+        value = globals()[name] = getattr(import_module("groundup.nn.functional"), name)
         return value
     if name in _GAME:
         value = globals()[name] = import_module("groundup.notebook.game").game
@@ -53,7 +65,7 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     names = {name for name in globals() if not name.startswith("_")} - _PRIVATE
     public = import_module("groundup.tensor").__all__
-    return sorted({"__version__", *names, *_ROOMS, *_INNER, *_GLASS, *_GAME, *public})
+    return sorted({"__version__", *names, *_ROOMS, *_INNER, *_GLASS, *_LAYERS, *_GAME, *public})
 
 
 class _Package(ModuleType):
@@ -553,6 +565,35 @@ if TYPE_CHECKING:
     from groundup.tensor.statistics import mode as mode
     from groundup.tensor.realize import realize as realize
     from groundup.tensor.vmap import vmap as vmap
+    from groundup.nn.functional import adaptive_avg_pool1d as adaptive_avg_pool1d
+    from groundup.nn.functional import alpha_dropout as alpha_dropout
+    from groundup.nn.functional import avg_pool1d as avg_pool1d
+    from groundup.nn.functional import bilinear as bilinear
+    from groundup.nn.functional import celu as celu
+    from groundup.nn.functional import channel_shuffle as channel_shuffle
+    from groundup.nn.functional import conv1d as conv1d
+    from groundup.nn.functional import conv2d as conv2d
+    from groundup.nn.functional import conv3d as conv3d
+    from groundup.nn.functional import conv_transpose1d as conv_transpose1d
+    from groundup.nn.functional import conv_transpose2d as conv_transpose2d
+    from groundup.nn.functional import conv_transpose3d as conv_transpose3d
+    from groundup.nn.functional import cosine_similarity as cosine_similarity
+    from groundup.nn.functional import dropout as dropout
+    from groundup.nn.functional import feature_alpha_dropout as feature_alpha_dropout
+    from groundup.nn.functional import group_norm as group_norm
+    from groundup.nn.functional import hardshrink as hardshrink
+    from groundup.nn.functional import layer_norm as layer_norm
+    from groundup.nn.functional import max_pool1d as max_pool1d
+    from groundup.nn.functional import max_pool2d as max_pool2d
+    from groundup.nn.functional import max_pool3d as max_pool3d
+    from groundup.nn.functional import pairwise_distance as pairwise_distance
+    from groundup.nn.functional import pixel_shuffle as pixel_shuffle
+    from groundup.nn.functional import pixel_unshuffle as pixel_unshuffle
+    from groundup.nn.functional import prelu as prelu
+    from groundup.nn.functional import rms_norm as rms_norm
+    from groundup.nn.functional import rrelu as rrelu
+    from groundup.nn.functional import selu as selu
+    from groundup.nn.functional import threshold as threshold
     from groundup.glass import explain as explain
     from groundup.glass import profile as profile
     from groundup.notebook.game import game as game

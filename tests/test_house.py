@@ -74,6 +74,16 @@ def test_public_names_are_declared_for_type_checkers() -> None:
     assert declared - {"autograd", "fft", "linalg", "masked", "special"} == set(names)
 
 
+def test_functions_of_layers_are_found_at_the_top_too() -> None:
+    import groundup.nn.functional as F
+    from groundup import _LAYERS
+
+    assert all(getattr(gu, name) is getattr(F, name) for name in _LAYERS)
+    text = (PACKAGE / "__init__.py").read_text()
+    for name in _LAYERS:
+        assert f"from groundup.nn.functional import {name} as {name}" in text
+
+
 ROOMS_OF_THE_HOUSE = sorted(p.parent.name for p in PACKAGE.glob("*/__init__.py"))
 
 

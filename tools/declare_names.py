@@ -31,6 +31,14 @@ MADE_IN = {
 }
 
 GLASS = ("explain", "profile")
+# The functions of layers that are found in the library itself, too.
+LAYERS = (
+    "adaptive_avg_pool1d", "alpha_dropout", "avg_pool1d", "bilinear", "celu", "channel_shuffle",
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "cosine_similarity", "dropout", "feature_alpha_dropout", "group_norm", "hardshrink",
+    "layer_norm", "max_pool1d", "max_pool2d", "max_pool3d", "pairwise_distance", "pixel_shuffle",
+    "pixel_unshuffle", "prelu", "rms_norm", "rrelu", "selu", "threshold",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -44,6 +52,7 @@ def main() -> None:
     lines += [
         f"    from groundup.tensor.{room} import {name} as {name}" for name, room in MADE_IN.items()
     ]
+    lines += [f"    from groundup.nn.functional import {name} as {name}" for name in LAYERS]
     lines += [f"    from groundup.glass import {name} as {name}" for name in GLASS]
     lines += ["    from groundup.notebook.game import game as game"]
     TARGET.write_text(head + mark + "\n".join(lines) + "\n")
