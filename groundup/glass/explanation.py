@@ -18,7 +18,7 @@ from ..runtime import pool
 from ..schedule import Plan, Signature
 from ..schedule.fuse import Group
 from ..schedule.join import loops_of
-from ..tensor.core import Core, Deferred
+from ..tensor.core import Core, Deferred, Paired
 from ..tensor.jit import Jit
 from . import loops as pseudo
 from .anatomy import Anatomy, computed, results
@@ -372,7 +372,7 @@ def explain(x: Core | Jit[..., Any]) -> Explanation:
         if isinstance(x, Jit):
             roots, plan = x.latest()
             return Explanation(roots, plan, x.kept())
-        node = x.node
+        node = (x._pair if isinstance(x, Paired) else x).node
         return Explanation([node], Plan(Signature([node]), [node], [None]))
 
 

@@ -148,7 +148,13 @@ def test_what_is_not_built_for_complex_numbers_says_so(key: str) -> None:
     assert refused, "it has a result: take it out of REFUSED"
 
 
-@pytest.mark.parametrize("key", ELSEWHERE)
+def _turn(key: str) -> Any:
+    """CI asks a third of them, and those of the table."""
+    now = key in BEYOND or crc32(key.encode()) % 3 == 0
+    return pytest.param(key, marks=() if now else pytest.mark.slow)
+
+
+@pytest.mark.parametrize("key", [_turn(k) for k in ELSEWHERE])
 def test_what_torch_has_for_real_numbers_only(key: str) -> None:
     """It raises TypeError for complex ones, or the table says why it need not."""
     import torch

@@ -109,6 +109,12 @@ def test_derivatives_are_pytorchs() -> None:
     assert z.grad.tolist() == [-2j, 2]
 
 
+def test_the_compiler_is_shown_pairs() -> None:
+    z = gu.tensor(Z).realize()
+    assert "float32 of shape (2, 2)" in str(z.storage_info())
+    assert "float32" in str(gu.explain(z * 2))
+
+
 def test_printing() -> None:
     assert repr(gu.tensor(Z)) == "tensor([1.+2.j, 3.-1.j])"
     assert repr(gu.tensor(Z, dtype=gu.complex128)[0]) == "tensor(1.+2.j, dtype=groundup.complex128)"

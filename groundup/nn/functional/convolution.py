@@ -6,7 +6,7 @@ Shapes are PyTorch's: (N, C, L), (N, C, H, W), (N, C, D, H, W). Must not know ab
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from groundup.tensor import (
     ShapeError,
@@ -20,6 +20,7 @@ from groundup.tensor import (
     zeros,
 )
 from groundup.tensor.autocast import lowered
+from groundup.tensor.complex.parts import complex as complex_
 from groundup.tensor.errors import at_line
 from groundup.tensor.misuse import named
 
@@ -223,7 +224,8 @@ def _convolution(
     kernel = tuple(int(k) for k in weight.shape[2:])
     before, after = _edges(name, padding, kernel, stride, dilation)
     sizes = window_sizes(name, x, kernel, stride, before, after, dilation)
-    y = _windows(x, weight, stride, before, dilation, groups, sizes, any((*before, *after)))
+    sums = (stride, before, dilation, groups, sizes, any((*before, *after)))
+    y = _of_parts(lambda a, b: _windows(a, b, *sums), x, weight)
     return y if bias is None else y + bias.reshape(-1, *(1,) * dims)
 
 
@@ -263,17 +265,42 @@ def _transposed(
             f"{name}: a padding of {padding} leaves an output of {tuple(sizes)}"
             + shapes_at_line(input=x.shape, weight=weight.shape)
         )
+    y = _of_parts(lambda a, b: _image_of(a, b, stride, padding, dilation, groups, sizes), x, weight)
+    return y if bias is None else y + bias.reshape(-1, *(1,) * dims)
+
+
+def _of_parts(
+    product: Callable[[Tensor, Tensor], Tensor], x: Tensor, weight: Tensor
+) -> Tensor:
+    """A product that is linear in both operands; of complex ones, of their parts."""
+    if not x.is_complex():
+        return product(x, weight)
+    (a, b), (c, d) = (x.real, x.imag), (weight.real, weight.imag)
+    return complex_(product(a, c) - product(b, d), product(a, d) + product(b, c))
+
+
+def _image_of(
+    x: Tensor,
+    weight: Tensor,
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+    sizes: list[int],
+) -> Tensor:
+    """The image, of these sizes, whose windows x weighs."""
     # The convolution is linear in its image, so its derivative there does not depend on the image:
     # this one is only the place where the derivative is taken, and is never computed.
     with enable_grad():
         shape = (x.shape[0], weight.shape[1] * groups, *sizes)
         image = zeros(*shape, dtype=x.dtype).requires_grad_(True)
+        inputs = tuple(int(h) for h in x.shape[2:])
         sums = (stride, padding, dilation, groups, inputs, any(padding))
         convolved = _windows(image, weight, *sums)
         found = derivatives(convolved, image, x, create_graph=is_grad_enabled())
     (y,) = found
     assert y is not None
-    return y if bias is None else y + bias.reshape(-1, *(1,) * dims)
+    return y
 
 
 # ---- checks --------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ from .refusal import Pairs, refuse
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..info import StorageInfo
+
 
 class ComplexTensor(Tensor, Paired):
     """A tensor of complex numbers z = re + i·im.
@@ -93,6 +95,10 @@ class ComplexTensor(Tensor, Paired):
 
     def check_writable(self, operation: str) -> None:
         self._pair.check_writable(operation)
+
+    def storage_info(self) -> StorageInfo:
+        """storage_info of the pairs, which are what is stored."""
+        return self._pair.storage_info()
 
     # ---- derivatives -------------------------------------------------------------------------
 
