@@ -173,8 +173,7 @@ def _more(size: int, nbytes: int, home: list[int]) -> int:
         small = size <= _CHUNK // 4
         wanted = _CHUNK if small else size
         live = _mapped - _idle()
-        _peak = max(_peak, live + wanted)
-        _release(_mapped + wanted - 2 * _peak - _SLACK)
+        _release(_mapped + wanted - 2 * max(_peak, live + wanted) - _SLACK)
         try:
             address, handle = system.current().map(wanted)
         except MemoryError:
@@ -184,6 +183,7 @@ def _more(size: int, nbytes: int, home: list[int]) -> int:
             except MemoryError as error:
                 raise MemoryError(_no_memory(nbytes, live, str(error))) from None
         _mapped += wanted
+        _peak = max(_peak, live + wanted)  # not of what there was no memory for
         if small:
             _chunks.append(handle)
             home.extend(range(address + wanted // size * size - size, address, -size))
