@@ -26,7 +26,8 @@ SUITES = {
     "mapped": "tests/autodiff/test_forward.py::test_a_graph_of_a_batch_and_of_other_tensors",
     "memory": "tests/schedule/test_plan.py::test_temporaries_that_live_at_once_never_overlap",
     "names": "tests/emit/test_fingerprint.py::test_one_name_one_text",
-    "programs": "tests/tensor/test_programs.py",
+    "programs": "tests/tensor/test_programs.py::test_random_programs_are_as_in_torch",
+    "captured": "tests/tensor/test_programs.py::test_random_programs_captured_are_the_plain_ones",
     "comprehensions": "tests/tensor/test_comprehensions.py::test_random_comprehensions",
 }
 

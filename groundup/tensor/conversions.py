@@ -12,6 +12,7 @@ from ..ir.dtype import DType
 from . import pointwise as pw
 from .core import Core
 from .errors import at_line
+from .misuse import named
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -43,6 +44,7 @@ class Conversions(Core):
         """Converted to a dtype; without one, the dtype's name."""
         return self.dtype.name if dtype is None else self._converted(dtype)
 
+    @named
     def type_as(self, other: Core) -> Tensor:
         """Converted to another tensor's dtype."""
         return self._converted(other.dtype)

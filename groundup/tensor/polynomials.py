@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Step = Callable[[int, Node, Node, Node], Node]
 # The greatest degree that a tensor may hold: one element decides how many steps all of them take.
 _MOST = 30
+_STEPS = 10_000  # of a number: each is a term of the expression
 
 
 def _evaluated(name: str, x: Any, n: Any, first: Callable[[Node], Node], step: Step) -> Tensor:
@@ -37,6 +38,8 @@ def _evaluated(name: str, x: Any, n: Any, first: Callable[[Node], Node], step: S
             )
     else:
         most = int(n)
+        if most > _STEPS:
+            raise ValueError(f"{name}: a degree is at most {_STEPS}, not {most}" + at_line())
 
     def body(a: Node, k: Node) -> Node:
         k = ir.alu("trunc", k)

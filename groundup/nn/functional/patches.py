@@ -21,11 +21,13 @@ from groundup.tensor import (
     zeros,
 )
 from groundup.tensor.errors import at_line
+from groundup.tensor.misuse import named
 
 from .checks import Pair, Single, Triple, several, shapes_at_line
 from .pooling import avg_pool1d, avg_pool2d, avg_pool3d
 
 
+@named
 def fold(
     x: Tensor, output_size: Pair, kernel_size: Pair, dilation: Pair = 1, padding: Pair = 0,
     stride: Pair = 1,
@@ -70,6 +72,7 @@ def _of_powers(mean: Tensor, norm: float, count: int) -> Tensor:
     return total ** (1.0 / norm)
 
 
+@named
 def lp_pool1d(
     x: Tensor, norm_type: float, kernel_size: Single, stride: Single | None = None,
     ceil_mode: bool = False,
@@ -84,6 +87,7 @@ def lp_pool1d(
     return _of_powers(mean, norm_type, k[0])
 
 
+@named
 def lp_pool2d(
     x: Tensor, norm_type: float, kernel_size: Pair, stride: Pair | None = None,
     ceil_mode: bool = False,
@@ -98,6 +102,7 @@ def lp_pool2d(
     return _of_powers(mean, norm_type, math.prod(k))
 
 
+@named
 def lp_pool3d(
     x: Tensor, norm_type: float, kernel_size: Triple, stride: Triple | None = None,
     ceil_mode: bool = False,
@@ -112,6 +117,7 @@ def lp_pool3d(
     return _of_powers(mean, norm_type, math.prod(k))
 
 
+@named
 def affine_grid(
     theta: Tensor, size: Sequence[int], align_corners: bool = False
 ) -> Tensor:
@@ -145,6 +151,7 @@ def affine_grid(
     return (base @ theta.mT).reshape(size[0], *shape, dims)
 
 
+@named
 def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, dim: int = -1) -> Tensor:
     """softmax((x + g) / τ), g = −log(−log u): a sample of classes through which a derivative flows.
 

@@ -18,6 +18,7 @@ from ..core import Core
 from ..create import eye
 from ..errors import GradError, ShapeError, at_line, lined_up
 from ..host import host
+from ..misuse import named
 from ..shape import expand
 from ..tensor import Tensor
 from . import lapack
@@ -83,6 +84,7 @@ def _run(
     return [_seen(x, d) for x, (_, d) in zip(made, kinds, strict=True)]
 
 
+@named
 def adjoint(a: Tensor) -> Tensor:
     """aᴴ"""
     return a.mT.conj()
@@ -129,6 +131,7 @@ def _turned_inverse(name: str, a: Tensor) -> Tensor:
     return adjoint(inverted(name, a, False))
 
 
+@named
 def det(a: ComplexTensor) -> Tensor:
     """The determinant: ā = d̄ · conj(d) · a⁻ᴴ, which needs an inverse."""
 
@@ -142,6 +145,7 @@ def det(a: ComplexTensor) -> Tensor:
     return _run("det", _DET, (a,), [(a._shape[:-2], a.dtype)], derivative)[0]
 
 
+@named
 def slogdet(a: ComplexTensor) -> tuple[Tensor, Tensor]:
     """det a / |det a| and log |det a|: of t = tr(a⁻¹ da) the imaginary part turns the sign, the
     real part is the change of the logarithm."""
@@ -167,6 +171,7 @@ def slogdet(a: ComplexTensor) -> tuple[Tensor, Tensor]:
 # ---- decompositions ------------------------------------------------------------------------------
 
 
+@named
 def cholesky(a: ComplexTensor) -> Tensor:
     """The lower L with a = L Lᴴ: ā = L⁻ᴴ Φ L⁻¹, made Hermitian, of Φ the lower triangle of Lᴴ L̄,
     half its diagonal's real part."""
@@ -196,6 +201,7 @@ def _refused(name: str, why: str) -> GradError:
     )
 
 
+@named
 def qr(a: ComplexTensor, mode: str) -> tuple[Tensor, Tensor]:
     """Q with orthonormal columns and R, an upper triangle; no derivative."""
 
@@ -211,6 +217,7 @@ def qr(a: ComplexTensor, mode: str) -> tuple[Tensor, Tensor]:
     return q, r
 
 
+@named
 def svd(a: ComplexTensor, full: bool) -> tuple[Tensor, Tensor, Tensor]:
     """U, the singular values and Vh; a derivative by the singular values alone."""
 
@@ -236,6 +243,7 @@ def svd(a: ComplexTensor, full: bool) -> tuple[Tensor, Tensor, Tensor]:
     return u, s, vh
 
 
+@named
 def svdvals(a: ComplexTensor) -> Tensor:
     """The singular values; where a derivative flows, with the vectors that it needs."""
     if a.tracked():
@@ -245,6 +253,7 @@ def svdvals(a: ComplexTensor) -> Tensor:
     return _run("svdvals", _SVDVALS, (a,), kinds, lambda g, y, x: (None,))[0]
 
 
+@named
 def eigh(a: ComplexTensor, uplo: str) -> tuple[Tensor, Tensor]:
     """Eigenvalues and eigenvectors of Hermitian matrices: ā = V (diag L̄ + X ∘ F) Vᴴ with X half of
     Vᴴ V̄ − V̄ᴴ V and F[i, j] = 1 / (L[j] − L[i]), 0 on the diagonal, for functions that no turn of a
@@ -269,6 +278,7 @@ def eigh(a: ComplexTensor, uplo: str) -> tuple[Tensor, Tensor]:
     return values, vectors
 
 
+@named
 def eigvalsh(a: ComplexTensor, uplo: str) -> Tensor:
     """The eigenvalues of Hermitian matrices."""
     if a.tracked():
@@ -277,6 +287,7 @@ def eigvalsh(a: ComplexTensor, uplo: str) -> Tensor:
     return _run("eigvalsh", _EIGVALSH, (a,), kinds, lambda g, y, x: (None,), uplo)[0]
 
 
+@named
 def pinv(a: ComplexTensor, *options: object) -> Tensor:
     """The pseudo-inverse P: dP = −P da P + P Pᴴ daᴴ (1 − a P) + (1 − P a) daᴴ Pᴴ P, turned."""
 
