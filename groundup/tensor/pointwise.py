@@ -331,7 +331,8 @@ def unary(
 
         return counterpart(name or body.__qualname__.partition(".")[0], a)
     if not isinstance(a, Core):
-        raise TypeError(f"{name or body.__qualname__.partition('.')[0]} takes a tensor, not {kind_of(a)}" + at_line())
+        called = name or body.__qualname__.partition(".")[0]
+        raise TypeError(f"{called} takes a tensor, not {kind_of(a)}" + at_line())
     node = operand(a)
     x = read_at(node, a._shape)
     if floating and not x.dtype.is_float:
