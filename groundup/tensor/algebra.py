@@ -181,29 +181,31 @@ def kron(a: Core, b: Core) -> Tensor:
 
 
 @named
-def cross(a: Core, b: Core, dim: int | None = None) -> Tensor:
+def cross(a: Core, other: Core, dim: int | None = None) -> Tensor:
     """The vector product along an axis of size 3 (the first such one for None)
 
     >>> gu.cross(gu.tensor([1, 0, 0]), gu.tensor([0, 1, 0]), dim=0).tolist()
     [0, 0, 1]
     """
-    if a.ndim != b.ndim:
+    if a.ndim != other.ndim:
         raise ShapeError(
-            "cross: both have one number of axes" + lined_up(a=a._shape, b=b._shape) + at_line()
-        )
-    size = pw.broadcast("cross", a._shape, b._shape)
+            "cross: both have one number of axes"
+            + lined_up(a=a._shape, other=other._shape) + at_line()
+        )  # fmt: skip
+    size = pw.broadcast("cross", a._shape, other._shape)
     if dim is None:
         three = [d for d, s in enumerate(a._shape) if s == 3]
         if not three:
             raise ShapeError("cross: no axis has size 3" + lined_up(shape=a._shape) + at_line())
         dim = three[0]
     d = check_dim("cross", dim, len(size))
-    if a._shape[d : d + 1] != (3,) or b._shape[d : d + 1] != (3,):
+    if a._shape[d : d + 1] != (3,) or other._shape[d : d + 1] != (3,):
         raise ShapeError(
-            f"cross: axis {d} of both has size 3" + lined_up(a=a._shape, b=b._shape) + at_line()
-        )
+            f"cross: axis {d} of both has size 3"
+            + lined_up(a=a._shape, other=other._shape) + at_line()
+        )  # fmt: skip
     (a0, a1, a2), (b0, b1, b2) = (
-        shape.unbind(shape.expand(x, size), d) for x in (a, b)
+        shape.unbind(shape.expand(x, size), d) for x in (a, other)
     )
 
     def minor(p: Core, q: Core, r: Core, s: Core) -> Tensor:
@@ -234,9 +236,9 @@ def vander(a: Core, N: int | None = None, increasing: bool = False) -> Tensor:
 
 @named
 def cdist(
-    a: Core, b: Core, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary"
+    x1: Core, x2: Core, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary"
 ) -> Tensor:
-    """d[…, i, j] = (Σ_k |a[…, i, k] − b[…, j, k]|^p)^(1/p); its derivative is 0 where d is
+    """d[…, i, j] = (Σ_k |x1[…, i, k] − x2[…, j, k]|^p)^(1/p); its derivative is 0 where d is
 
     compute_mode: PyTorch's; the sums of squares are always taken of differences here.
 
@@ -247,21 +249,21 @@ def cdist(
              "donot_use_mm_for_euclid_dist")  # fmt: skip
     if compute_mode not in modes:
         raise ValueError(f"cdist: compute_mode is one of {', '.join(modes)}" + at_line())
-    if a.ndim < 2 or b.ndim < 2 or a._shape[-1] != b._shape[-1]:
+    if x1.ndim < 2 or x2.ndim < 2 or x1._shape[-1] != x2._shape[-1]:
         raise ShapeError(
-            "cdist: (…, i, k) and (…, j, k) expected" + lined_up(a=a._shape, b=b._shape)
+            "cdist: (…, i, k) and (…, j, k) expected" + lined_up(x1=x1._shape, x2=x2._shape)
             + at_line()
         )  # fmt: skip
-    if a.dtype.is_complex or b.dtype.is_complex:
+    if x1.dtype.is_complex or x2.dtype.is_complex:
         raise TypeError(
-            f"cdist: distances of real points, not of {a.dtype.name} and {b.dtype.name}; "
+            f"cdist: distances of real points, not of {x1.dtype.name} and {x2.dtype.name}; "
             f"view_as_real makes two coordinates of each number" + at_line()
         )
-    if p < 0 or not (a.dtype.is_float and a.dtype is b.dtype):
+    if p < 0 or not (x1.dtype.is_float and x1.dtype is x2.dtype):
         raise ValueError("cdist: p is not negative, and both have one floating type" + at_line())
-    lead = pw.broadcast("cdist", a._shape[:-2], b._shape[:-2])
-    a, b = (shape.expand(x, (*lead, *x._shape[-2:])) for x in (a, b))
-    return _length(pw.binary("sub", shape.unsqueeze(a, -2), shape.unsqueeze(b, -3)), p)
+    lead = pw.broadcast("cdist", x1._shape[:-2], x2._shape[:-2])
+    x1, x2 = (shape.expand(x, (*lead, *x._shape[-2:])) for x in (x1, x2))
+    return _length(pw.binary("sub", shape.unsqueeze(x1, -2), shape.unsqueeze(x2, -3)), p)
 
 
 def _length(difference: Core, p: float) -> Tensor:

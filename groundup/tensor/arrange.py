@@ -111,13 +111,13 @@ def flipud(a: Core) -> Tensor:
 
 
 @named
-def tile(a: Core, *dims: Any) -> Tensor:
+def tile(a: Core, *times: Any, dims: Sequence[int] | None = None) -> Tensor:
     """The tensor repeated along each axis, counted from the last; fewer counts than axes are 1s
 
     >>> gu.tile(gu.arange(2), 2).tolist()
     [0, 1, 0, 1]
     """
-    counts = shape.sizes(dims)
+    counts = shape.sizes(times if dims is None else (*times, dims))
     return shape.repeat(a, (*(1,) * (a.ndim - len(counts)), *counts))
 
 

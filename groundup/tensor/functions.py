@@ -247,44 +247,45 @@ def triu(a: Core, diagonal: int = 0) -> Tensor:
 
 
 def isclose(
-    a: Core, b: Core, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+    a: Core, other: Core, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Tensor:
-    """|a − b| ≤ atol + rtol · |b|, or equal (infinities), or both NaN if asked"""
-    if not (isinstance(a, Core) and isinstance(b, Core)) or a.dtype is not b.dtype:
+    """|a − other| ≤ atol + rtol · |other|, or equal (infinities), or both NaN if asked"""
+    if not (isinstance(a, Core) and isinstance(other, Core)) or a.dtype is not other.dtype:
         given = " and ".join(
-            x.dtype.name if isinstance(x, Core) else type(x).__name__ for x in (a, b)
+            x.dtype.name if isinstance(x, Core) else type(x).__name__ for x in (a, other)
         )
         raise TypeError(f"isclose compares tensors of one dtype, not {given}" + at_line())
     if rtol < 0 or atol < 0:
         raise ValueError(f"isclose: rtol {rtol} and atol {atol} are 0 or more" + at_line())
     near = pw.binary(
-        "le", pw.absolute(pw.binary("sub", a, b)), pw.binary("add", pw.absolute(b) * rtol, atol)
-    )
-    near = pw.binary("and", near, pw.isfinite(b))
-    result = pw.binary("or", near, pw.binary("eq", a, b))
+        "le", pw.absolute(pw.binary("sub", a, other)),
+        pw.binary("add", pw.absolute(other) * rtol, atol),
+    )  # fmt: skip
+    near = pw.binary("and", near, pw.isfinite(other))
+    result = pw.binary("or", near, pw.binary("eq", a, other))
     if equal_nan:
-        result = pw.binary("or", result, pw.binary("and", pw.isnan(a), pw.isnan(b)))
+        result = pw.binary("or", result, pw.binary("and", pw.isnan(a), pw.isnan(other)))
     return result
 
 
 @named
 def allclose(
-    a: Core, b: Core, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+    a: Core, other: Core, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> bool:
     """Are all elements close? See isclose.
 
     >>> gu.allclose(gu.ones(2), gu.ones(2) + 1e-9)
     True
     """
-    return bool(reduce.all_(isclose(a, b, rtol, atol, equal_nan)).item())
+    return bool(reduce.all_(isclose(a, other, rtol, atol, equal_nan)).item())
 
 
 @named
-def equal(a: Core, b: Core) -> bool:
+def equal(a: Core, other: Core) -> bool:
     """Are shapes and all elements equal?"""
-    if tuple(a._shape) != tuple(b._shape):
+    if tuple(a._shape) != tuple(other._shape):
         return False
-    return bool(reduce.all_(pw.binary("eq", a, b)).item())
+    return bool(reduce.all_(pw.binary("eq", a, other)).item())
 
 
 def broadcast_tensors(*tensors: Core) -> tuple[Tensor, ...]:

@@ -547,10 +547,11 @@ def taken(a: Core, axis: int, index: Core) -> Tensor:
 
 
 @named
-def take_along_dim(a: Core, index: Core, dim: int | None = None) -> Tensor:
+def take_along_dim(a: Core, indices: Core, dim: int | None = None) -> Tensor:
     """gather, after broadcasting all axes but `dim`; for None, of all elements in their order."""
     from .shape import expand, reshape
 
+    index = indices
     if dim is None:
         by = Argument("take_along_dim", "x.take_along_dim(indices)", "indices", "x", back=True)
         with argument(by):

@@ -292,14 +292,14 @@ class Methods(Core):
         write.inplace("sub", self, pw.scaled(other, alpha))
         return self
 
-    def addcmul_(self, a: Core, b: Core, *, value: float = 1) -> Self:
-        """x ← x + value · a · b"""
-        write.inplace("add", self, pw.scaled(pw.binary("mul", a, b), value))
+    def addcmul_(self, tensor1: Core, tensor2: Core, *, value: float = 1) -> Self:
+        """x ← x + value · tensor1 · tensor2"""
+        write.inplace("add", self, pw.scaled(pw.binary("mul", tensor1, tensor2), value))
         return self
 
-    def addcdiv_(self, a: Core, b: Core, *, value: float = 1) -> Self:
-        """x ← x + value · a / b"""
-        write.inplace("add", self, pw.scaled(pw.binary("div", a, b), value))
+    def addcdiv_(self, tensor1: Core, tensor2: Core, *, value: float = 1) -> Self:
+        """x ← x + value · tensor1 / tensor2"""
+        write.inplace("add", self, pw.scaled(pw.binary("div", tensor1, tensor2), value))
         return self
 
     def lerp(self, end: Core, weight: Any) -> Tensor:

@@ -315,14 +315,14 @@ class Numeric(Core):
 
         return lcm(self, b)
 
-    def addcmul(self, x: Core, y: Core, *, value: Any = 1) -> Tensor:
-        """a + value · x · y"""
+    def addcmul(self, tensor1: Core, tensor2: Core, *, value: Any = 1) -> Tensor:
+        """x + value · tensor1 · tensor2"""
         from .operands import addcmul
 
-        return addcmul(self, x, y, value=value)
+        return addcmul(self, tensor1, tensor2, value=value)
 
-    def addcdiv(self, x: Core, y: Core, *, value: Any = 1) -> Tensor:
-        """a + value · x / y, of floating types"""
+    def addcdiv(self, tensor1: Core, tensor2: Core, *, value: Any = 1) -> Tensor:
+        """x + value · tensor1 / tensor2, of floating types"""
         from .operands import addcdiv
 
-        return addcdiv(self, x, y, value=value)
+        return addcdiv(self, tensor1, tensor2, value=value)

@@ -530,25 +530,25 @@ def lcm(a: Any, b: Any) -> Tensor:
 
 
 @named
-def addcmul(a: Core, x: Core, y: Core, *, value: Any = 1) -> Tensor:
-    """a + value · x · y
+def addcmul(a: Core, tensor1: Core, tensor2: Core, *, value: Any = 1) -> Tensor:
+    """a + value · tensor1 · tensor2
 
     >>> gu.addcmul(gu.ones(1), gu.ones(1), gu.ones(1), value=2).tolist()
     [3.0]
     """
-    _checked_alpha("addcmul", value, a, x, y)
-    return pw.binary("add", a, pw.scaled(pw.binary("mul", x, y), value))
+    _checked_alpha("addcmul", value, a, tensor1, tensor2)
+    return pw.binary("add", a, pw.scaled(pw.binary("mul", tensor1, tensor2), value))
 
 
 @named
-def addcdiv(a: Core, x: Core, y: Core, *, value: Any = 1) -> Tensor:
-    """a + value · x / y, of floating types
+def addcdiv(a: Core, tensor1: Core, tensor2: Core, *, value: Any = 1) -> Tensor:
+    """a + value · tensor1 / tensor2, of floating types
 
     >>> gu.addcdiv(gu.ones(1), gu.ones(1), gu.tensor([2.0])).tolist()
     [1.5]
     """
-    if pw.category(pw.result_type(a, x, y)) < 2:
+    if pw.category(pw.result_type(a, tensor1, tensor2)) < 2:
         raise TypeError(
             "addcdiv needs floating types: x / y of integers is none; write a + x // y" + at_line()
         )
-    return pw.binary("add", a, pw.scaled(pw.binary("div", x, y), value))
+    return pw.binary("add", a, pw.scaled(pw.binary("div", tensor1, tensor2), value))

@@ -29,7 +29,7 @@ absolute, negative, fix, clip = fn.abs, fn.neg, fn.trunc, fn.clamp
 divide, multiply, subtract = operands.div, fn.mul, operands.sub
 greater, greater_equal, less, less_equal = operands.gt, operands.ge, operands.lt, operands.le
 not_equal, ger, moveaxis, concatenate = fn.ne, outer, fn.movedim, fn.concat
-swapaxes = swapdims = fn.transpose
+swapdims = fn.transpose
 row_stack = parts.vstack
 split_with_sizes = unsafe_split = fn.split
 unsafe_chunk = fn.chunk
@@ -43,6 +43,15 @@ def ravel(a: Core) -> Tensor:
     (4,)
     """
     return shape.reshape(a, -1) if a.ndim else shape.reshape(a, 1)
+
+
+def swapaxes(a: Core, axis0: int, axis1: int) -> Tensor:
+    """Two axes exchanged.
+
+    >>> gu.swapaxes(gu.ones(2, 3), 0, 1).shape
+    (3, 2)
+    """
+    return shape.transpose(a, axis0, axis1)
 
 
 def clone(a: Core) -> Tensor:

@@ -424,8 +424,11 @@ def stack(tensors: Sequence[Core], dim: int = 0) -> Tensor:
 
 
 @named
-def split(a: Core, size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """Pieces of `size` elements along an axis (the last may be smaller), or of the given sizes."""
+def split(
+    a: Core, split_size_or_sections: int | Sequence[int], dim: int = 0
+) -> tuple[Tensor, ...]:
+    """Pieces of one size along an axis (the last may be smaller), or of the given sizes."""
+    size = split_size_or_sections
     d = check_dim("split", dim, a.ndim)
     total = int(a._shape[d])
     if isinstance(size, int):

@@ -149,13 +149,13 @@ def aminmax(a: Core, *, dim: int | None = None, keepdim: bool = False) -> Extrem
 
 
 @named
-def dist(a: Core, b: Core, p: float = 2) -> Tensor:
-    """(Σ |a − b|^p)^(1/p) over all elements
+def dist(a: Core, other: Core, p: float = 2) -> Tensor:
+    """(Σ |a − other|^p)^(1/p) over all elements
 
     >>> gu.dist(gu.tensor([3.0, 0.0]), gu.tensor([0.0, 4.0])).item()
     5.0
     """
-    return rd.norm(pw.binary("sub", a, b), p)
+    return rd.norm(pw.binary("sub", a, other), p)
 
 
 @named

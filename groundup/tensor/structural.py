@@ -93,11 +93,11 @@ class Structural(Core):
 
         return aminmax(self, dim=dim, keepdim=keepdim)
 
-    def dist(self, b: Core, p: float = 2) -> Tensor:
-        """(Σ |a − b|^p)^(1/p)"""
+    def dist(self, other: Core, p: float = 2) -> Tensor:
+        """(Σ |x − other|^p)^(1/p)"""
         from .statistics import dist
 
-        return dist(self, b, p)
+        return dist(self, other, p)
 
     def renorm(self, p: float, dim: int, maxnorm: float) -> Tensor:
         """x, each of its parts along `dim` shortened to a norm of at most maxnorm"""
@@ -199,11 +199,11 @@ class Structural(Core):
 
         return flipud(self)
 
-    def tile(self, *dims: Any) -> Tensor:
+    def tile(self, *counts: Any, dims: Sequence[int] | None = None) -> Tensor:
         """The tensor repeated along each axis, counted from the last"""
         from .arrange import tile
 
-        return tile(self, *dims)
+        return tile(self, *(counts if dims is None else (*counts, dims)))
 
     def repeat_interleave(
         self, repeats: Core | int, dim: int | None = None, *, output_size: int | None = None,
@@ -469,8 +469,8 @@ class Structural(Core):
 
         return kron(self, b)
 
-    def cross(self, b: Core, dim: int | None = None) -> Tensor:
+    def cross(self, other: Core, dim: int | None = None) -> Tensor:
         """The vector product along an axis of size 3 (the first such one for None)"""
         from .algebra import cross
 
-        return cross(self, b, dim)
+        return cross(self, other, dim)

@@ -398,9 +398,9 @@ class Tensor(
         """The elements of one axis that a list of indices names."""
         return indexing.index_select(self, dim, index)
 
-    def take_along_dim(self, index: Core, dim: int | None = None) -> Tensor:
+    def take_along_dim(self, indices: Core, dim: int | None = None) -> Tensor:
         """gather, after broadcasting the other axes."""
-        return indexing.take_along_dim(self, index, dim)
+        return indexing.take_along_dim(self, indices, dim)
 
     def nonzero(self, *, as_tuple: bool = False) -> Any:
         """The indices of what is not 0, one row each, or a tensor for each axis (computed now)."""
@@ -448,15 +448,17 @@ class Tensor(
         """One axis as several."""
         return shape.unflatten(self, dim, sizes)
 
-    def permute(self, *dims: Any) -> Tensor:
+    def permute(self, *axes: Any, dims: Sequence[int] | None = None) -> Tensor:
         """The axes in another order."""
-        return shape.permute(self, shape.sizes(dims))
+        return shape.permute(self, shape.sizes(axes if dims is None else (*axes, dims)))
 
     def transpose(self, dim0: int, dim1: int) -> Tensor:
         """Two axes exchanged."""
         return shape.transpose(self, dim0, dim1)
 
-    swapaxes = transpose
+    def swapaxes(self, axis0: int, axis1: int) -> Tensor:
+        """Two axes exchanged."""
+        return shape.transpose(self, axis0, axis1)
 
     def t(self) -> Tensor:
         """The transpose of a matrix."""
@@ -480,9 +482,9 @@ class Tensor(
         """Without axes of size 1."""
         return shape.squeeze(self, dim)
 
-    def expand(self, *size: Any) -> Tensor:
+    def expand(self, *sizes: Any, size: Sequence[int] | None = None) -> Tensor:
         """Axes of size 1 repeated without copying."""
-        return shape.expand(self, *size)
+        return shape.expand(self, *(sizes if size is None else (*sizes, size)))
 
     @named
     def expand_as(self, other: Core) -> Tensor:
@@ -521,9 +523,9 @@ class Tensor(
         """A diagonal of two axes, as the last axis."""
         return shape.diagonal(self, offset, dim1, dim2)
 
-    def flip(self, *dims: Any) -> Tensor:
+    def flip(self, *axes: Any, dims: Sequence[int] | None = None) -> Tensor:
         """Axes in reverse order."""
-        return shape.flip(self, shape.sizes(dims))
+        return shape.flip(self, shape.sizes(axes if dims is None else (*axes, dims)))
 
     def tril(self, diagonal: int = 0) -> Tensor:
         """The lower triangle, 0 above."""

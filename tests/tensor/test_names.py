@@ -142,6 +142,53 @@ def test_every_form_has_the_method_that_it_writes() -> None:
             assert hasattr(gu.Tensor, name[:-1]) or name in OWN, name
 
 
+ARGUMENTS: list[tuple[str, dict[str, Any]]] = [
+    ("tile", {"dims": (2, 1)}), ("dist", {"other": B, "p": 3}), ("cross", {"other": B, "dim": 1}),
+    ("addcmul", {"tensor1": B, "tensor2": B, "value": 2}),
+    ("addcdiv", {"tensor1": B, "tensor2": B, "value": 2}),
+    ("take_along_dim", {"indices": J % 2, "dim": 0}), ("permute", {"dims": (1, 0)}),
+    ("flip", {"dims": (0, 1)}), ("swapaxes", {"axis0": 0, "axis1": 1}),
+    ("roll", {"shifts": (1, -2), "dims": (0, 1)}), ("rot90", {"k": 3, "dims": (0, 1)}),
+    ("movedim", {"source": 0, "destination": 1}), ("repeat_interleave", {"repeats": 2, "dim": 1}),
+    ("clamp", {"min": -0.1, "max": 0.4}), ("renorm", {"p": 2, "dim": 0, "maxnorm": 1}),
+    ("quantile", {"q": 0.3, "dim": 1, "interpolation": "nearest"}),
+    ("scatter_reduce", {"dim": 0, "index": J % 2, "src": B, "reduce": "amax",
+                        "include_self": False}),
+    ("index_add", {"dim": 1, "index": np.array([2, 0]), "source": B[:, :2].copy(), "alpha": 2}),
+    ("gather", {"dim": 0, "index": J % 2}), ("diagonal", {"offset": 1, "dim1": 0, "dim2": 1}),
+    ("narrow", {"dim": 1, "start": 1, "length": 2}), ("lerp", {"end": B, "weight": 0.3}),
+    ("diff", {"n": 2, "dim": 1}), ("trapezoid", {"dx": 0.5, "dim": 1}),
+    ("bucketize", {"boundaries": np.array([-1.0, 0.0, 1.0]), "right": True}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "options"), ARGUMENTS, ids=[n for n, _ in ARGUMENTS])
+def test_arguments_have_the_names_of_torch(name: str, options: dict[str, Any]) -> None:
+    def run(lib: Any, method: bool) -> Any:
+        x = lib.from_numpy(A.copy())
+        given = {k: lib.from_numpy(v.copy()) if isinstance(v, np.ndarray) else v
+                 for k, v in options.items()}  # fmt: skip
+        if method:
+            return getattr(x, name)(**given)
+        return getattr(lib, name)(x, **given)
+
+    for method in (True, False):
+        if method and not hasattr(torch.Tensor, name):
+            continue
+        same(run(gu, method), run(torch, method))
+
+
+def test_arguments_of_several_results() -> None:
+    x, y = gu.from_numpy(A.copy()), torch.from_numpy(A.copy())
+    for ours, theirs in zip(x.split(split_size=2, dim=1), y.split(split_size=2, dim=1),
+                            strict=True):  # fmt: skip
+        same(ours, theirs)
+    assert len(gu.split(x, split_size_or_sections=[1, 2], dim=1)) == 2
+    assert x.expand(size=(4, 2, 3)).shape == (4, 2, 3)
+    same(gu.cdist(x, x2=x), torch.cdist(y, x2=y))
+    assert x.allclose(other=x) and x.equal(other=x) and x.isclose(other=x).all().item()
+
+
 def test_questions() -> None:
     x = gu.tensor([2.0])
     assert gu.is_tensor(x) and gu.is_floating_point(x) and x.is_nonzero() and x.ndimension() == 1
