@@ -135,7 +135,6 @@ def _finite(name: str, *arrays: Array) -> None:
             raise fault(name, "holds a NaN or an infinity", array, at)
 
 
-@named
 @matrices("LAPACK's potrf, called by numpy.linalg.cholesky")
 def cholesky(a: Array) -> tuple[Array, ...]:
     """The lower factors, of the lower triangles."""
@@ -146,7 +145,6 @@ def cholesky(a: Array) -> tuple[Array, ...]:
     return (_batched("cholesky", why, np.linalg.cholesky, a),)
 
 
-@named
 @matrices("LAPACK's geqrf and orgqr, called by numpy.linalg.qr")
 def qr(a: Array, mode: Literal["reduced", "complete"]) -> tuple[Array, ...]:
     """Q and R."""
@@ -156,7 +154,6 @@ def qr(a: Array, mode: Literal["reduced", "complete"]) -> tuple[Array, ...]:
     return q, r
 
 
-@named
 @matrices("LAPACK's gesdd, called by numpy.linalg.svd")
 def svd(a: Array, full: bool) -> tuple[Array, ...]:
     """U, the singular values and Vh."""
@@ -168,7 +165,6 @@ def svd(a: Array, full: bool) -> tuple[Array, ...]:
     return u, s, vh
 
 
-@named
 @matrices("LAPACK's gesdd, called by numpy.linalg.svd")
 def svdvals(a: Array) -> tuple[Array, ...]:
     """The singular values."""
@@ -179,7 +175,6 @@ def svdvals(a: Array) -> tuple[Array, ...]:
                      lambda x: np.linalg.svd(x, compute_uv=False), a),)  # fmt: skip
 
 
-@named
 @matrices("LAPACK's syevd, called by numpy.linalg.eigh")
 def eigh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
     """Eigenvalues and eigenvectors, of one triangle."""
@@ -191,7 +186,6 @@ def eigh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
     return w, v
 
 
-@named
 @matrices("LAPACK's syevd, called by numpy.linalg.eigvalsh")
 def eigvalsh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
     """Eigenvalues, of one triangle."""
@@ -202,7 +196,6 @@ def eigvalsh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
                      lambda x: np.linalg.eigvalsh(x, uplo), a),)  # fmt: skip
 
 
-@named
 @matrices("LAPACK's gesv, called by numpy.linalg.solve")
 def solve(a: Array, b: Array, name: str) -> tuple[Array, ...]:
     """The X with a X = b; an error is that of `name`."""
@@ -211,7 +204,6 @@ def solve(a: Array, b: Array, name: str) -> tuple[Array, ...]:
     return (_batched(name, SINGULAR, np.linalg.solve, a, b),)
 
 
-@named
 @matrices("LAPACK's gesv, called by numpy.linalg.inv")
 def inv(a: Array, name: str, fill: bool) -> tuple[Array, ...]:
     """Inverses; where there is none, an error of `name`, or (fill) infinities."""
@@ -228,7 +220,6 @@ def inv(a: Array, name: str, fill: bool) -> tuple[Array, ...]:
     return (result,)
 
 
-@named
 @matrices("LAPACK's getrf, called by numpy.linalg.det")
 def det(a: Array) -> tuple[Array, ...]:
     """Determinants."""
@@ -237,7 +228,6 @@ def det(a: Array) -> tuple[Array, ...]:
     return (np.asarray(np.linalg.det(a)),)
 
 
-@named
 @matrices("LAPACK's getrf, called by numpy.linalg.slogdet")
 def slogdet(a: Array) -> tuple[Array, ...]:
     """Signs of determinants, and logarithms of their absolute values."""
@@ -262,7 +252,6 @@ def cofactors(a: Array) -> tuple[Array, ...]:
     return ((u * (others * sign[..., None])[..., None, :]) @ vh,)
 
 
-@named
 @matrices("LAPACK's gesdd, called by numpy.linalg.svd; syevd, by eigh, if hermitian")
 def pinv(a: Array, atol: float | None, rtol: float | None, hermitian: bool) -> tuple[Array, ...]:
     """Pseudo-inverses, singular values up to a limit counted as 0."""
@@ -298,7 +287,6 @@ def limits(
     return np.asarray(np.maximum(atol or 0.0, rtol * largest), np.finfo(dtype).dtype)
 
 
-@named
 @matrices("LAPACK's gelsd, called by numpy.linalg.lstsq")
 def lstsq(a: Array, b: Array, rcond: float | None) -> tuple[Array, ...]:
     """Solutions, ranks and singular values."""
@@ -317,7 +305,6 @@ def lstsq(a: Array, b: Array, rcond: float | None) -> tuple[Array, ...]:
     return x, rank, s
 
 
-@named
 @matrices("NumPy, column by column, as LAPACK's getf2")
 def lu(a: Array, pivot: bool, name: str) -> tuple[Array, ...]:
     """L and U in one array, the rows that were exchanged (from 1 on), the order of rows that comes
