@@ -309,9 +309,11 @@ class Replay:
                         t.copy_(self._wrap(root, results))
                 else:
                     _assign(t._storage, results[root])
-            fill = Filling(lambda root: self._wrap(root, results), given, self.reach.tensors)
-            returned = None if self.one is not None or self.row is not None else fill(c.result)
-            if self.others:
+            returned = None
+            usual = self.one is not None or self.row is not None
+            if self.others or not usual:
+                fill = Filling(lambda root: self._wrap(root, results), given, self.reach.tensors)
+                returned = None if usual else fill(c.result)
                 self._put(fill, results)
         if self.one is not None:
             return self._wrap(self.one, results)
