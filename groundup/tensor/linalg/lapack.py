@@ -15,7 +15,6 @@ from ...ir.dtype import DType
 from ...ir.extent import product
 from ...runtime import Buffer, allocate
 from ..errors import LinAlgError, at_line, shape_text
-from ..misuse import named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -356,7 +355,6 @@ def exchanges(pivots: Array, m: int, name: str) -> tuple[Array, ...]:
     return (order.reshape(*lead, m),)
 
 
-@named
 @hosted("LAPACK's geqrf, called by numpy.linalg.qr")
 def geqrf(a: Array) -> tuple[Array, ...]:
     """R and the vectors of reflections in one array, and their factors."""
