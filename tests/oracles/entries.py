@@ -210,9 +210,10 @@ ROOM: dict[str, dict[str, tuple[float, float]]] = {
     "matrix_exp": {"float32": (2e-5, 1e-3)},
     # Scores of up to 9 · 9 · 8 / √8 = 229: e^x makes of their rounding an error of 229 · 2⁻²³.
     "nn.functional.scaled_dot_product_attention": {"float32": (3e-5, 5e-5)},
-    # torch's are right to eight digits here (ours: tests/ir/test_special_ulp.py).
+    # torch's are right to eight digits here (ours, to sixteen: tests/ir/test_special_ulp.py).
     "airy_ai": {"float64": (1e-8, 1e-9)},
-    **{f"bessel_{name}": {"float64": (1e-7, 2e-8)} for name in words("j0 j1 y0 y1")},
+    **{f"bessel_{name}": {"float64": (1e-7, 2e-8)} for name in words("j0 j1 y0")},
+    "bessel_y1": {"float64": (1e-7, 1e-6)},  # to seven: SciPy's differ from ours by 1e-15
     # A derivative of a running value: torch subtracts logarithms, and loses three digits of 16.
     "logcumsumexp": {"gradient": (1e-10, 1e-11)},
 }
