@@ -135,6 +135,12 @@ class Buffer:
             ctypes.memmove(self.address + done, self.address, more)
             done += more
 
+    def copied(self) -> Buffer:
+        """Memory of its own with the same bytes."""
+        fresh = Buffer(self.nbytes)
+        ctypes.memmove(fresh.address, self.address, self.nbytes)
+        return fresh
+
     def _check(self, offset: int, count: int) -> None:
         if offset < 0 or count < 0 or offset + count > self.nbytes:
             raise IndexError(

@@ -217,10 +217,12 @@ class Core:
     def _piece(self) -> Node | None:
         """A row-major part of memory that no derivative flows to, as memory of its own.
 
-        Wherever x[a : a + n] begins: expressions of it are equal, and share one compiled plan.
+        Wherever x[a : a + n] begins: expressions of it are equal, and share one compiled plan. Of
+        memory that others write to, a copy of that part alone.
         """
         s, shape = self._storage, self._shape
-        if s.buffer is None or s.pending is not None or s.owner is not None:
+        memory = s.buffer  # once: another thread may give the storage another value
+        if memory is None or s.pending is not None:
             return None
         strides, offset = self.layout()
         count, step = 1, 1
@@ -231,8 +233,10 @@ class Core:
         if not count or count == product(s.shape) or self.tracked():
             return None
         item = s.dtype.itemsize
-        place = s.buffer.address + offset * item
-        return ir.buffer(Buffer.from_object(place, count * item, s.buffer), shape, s.dtype)
+        part = Buffer.from_object(memory.address + offset * item, count * item, memory)
+        if s.owner is not None:
+            part = part.copied()
+        return ir.buffer(part, shape, s.dtype)
 
     def tracked(self) -> bool:
         """May a derivative flow from here to a leaf, were grad mode on?"""
@@ -564,9 +568,7 @@ def _settled_at_once(s: Storage, pending: Node) -> bool:
     if node.op == "buffer" or node.cache is not None:
         held = node.value if node.op == "buffer" else node.cache
         if held.borrowed:  # a part of another tensor's memory, which keeps it for itself
-            copy = allocate(held.nbytes)
-            copy.write_bytes(held.memoryview())
-            held = copy
+            held = held.copied()
         s.settle(pending, held)
         return True
     if node.op == "loops" and node.src[0].op == "const":

@@ -164,13 +164,14 @@ class Storage:
         pending = self.pending  # once: another thread may be computing it
         if pending is not None:
             return pending
-        if self.number is not None:
-            self.items()  # into memory, so that other values of it share one compiled plan
+        # Held before it is asked whose it is: who lends it meanwhile goes on with a copy. A number
+        # goes into memory, so that other values of it share one compiled plan.
+        buffer = self.buffer or self.memory()
         if self.owner is not None:  # others may write to it later: take the value now
-            return ir.buffer(self._copied(), self.shape, self.dtype)
+            return ir.buffer(buffer.copied(), self.shape, self.dtype)
         node = self._memory() if self._memory is not None else None
-        if node is None:
-            node = ir.buffer(self.buffer, self.shape, self.dtype)
+        if node is None or node.value is not buffer:
+            node = ir.buffer(buffer, self.shape, self.dtype)
             self._memory = weakref.ref(node)
         return node
 
@@ -314,11 +315,17 @@ class Storage:
 
     def own(self) -> None:
         """Make the memory this storage's alone: whoever else holds it denotes the old value."""
-        assert self.buffer is not None
-        # One reference is this attribute, one the call's argument, one the memoryview's.
-        held = 2 if self._items is None or not len(self._items) else 3
-        if self.owner is None and sys.getrefcount(self.buffer) > held:
-            self.buffer = self._copied()
+        if self.owner is None:
+            self._take()
+
+    def _take(self) -> None:
+        """Leave the memory to whoever else holds it, if somebody does."""
+        buffer = self.buffer
+        assert buffer is not None
+        # The attribute, this variable, the call's argument; the memoryview.
+        held = 3 if self._items is None or not len(self._items) else 4
+        if sys.getrefcount(buffer) > held:
+            self.buffer = buffer.copied()
             self._items = self._memory = None
 
     def lend(self) -> object:
@@ -337,16 +344,11 @@ class Storage:
                         s.owner = None
                         s.version += 1  # nobody told what was written
 
-                self.own()
+                self._take()
                 self.owner = weakref.ref(lease, returned)
+                self._take()  # from who has asked meanwhile whose it is
                 self.version += 1  # expressions known to be this value hold it as it was
             return lease
-
-    def _copied(self) -> Buffer:
-        assert self.buffer is not None
-        fresh = allocate(self.buffer.nbytes)
-        fresh.write_bytes(self.buffer.memoryview())
-        return fresh
 
     def _write_through(self, node: Node) -> None:
         assert self.buffer is not None

@@ -4,7 +4,9 @@ ever. The programs run in processes of their own, which may be ended.
 
 from __future__ import annotations
 
+import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -278,3 +280,25 @@ def test_a_write_is_not_lost_by_a_read() -> None:
         _, seen = both(add, read)
         assert seen in ([1.0] * 3, [2.0] * 3)
         assert x.tolist() == [2.0] * 3
+
+
+def test_a_part_is_read_whole_while_others_write() -> None:
+    x = gu.arange(64).float().realize()
+    stop = time.monotonic() + 1
+
+    def read() -> None:
+        while time.monotonic() < stop:
+            found = (x[8:24] + 0).tolist()
+            assert [v - found[0] for v in found] == list(range(16))
+
+    def write() -> None:
+        while time.monotonic() < stop:
+            x.add_(1)
+            x.realize()
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        both(read, read, write, write)
+    finally:
+        sys.setswitchinterval(before)
