@@ -22,7 +22,7 @@ from .held import MISSING, Contents, ListSlots, holds, progress, put
 from .reach import Reach
 from .storage import Storage
 from .tensor import Tensor
-from .view import Affine, Reshape, Shape, View, reshaped_strides
+from .view import Affine, Reshape, Shape, Strided, View, reshaped_strides
 
 # ---- templates -----------------------------------------------------------------------------------
 
@@ -223,6 +223,8 @@ def _numbered(view: View) -> View:
     source, shape = tuple(map(int, view.source)), tuple(map(int, view.shape))
     if isinstance(view, Affine):
         return Affine(source, shape, view.rules)
+    if isinstance(view, Strided):
+        return Strided(source, shape, view.steps, view.offset)
     return Reshape(source, shape)
 
 

@@ -294,8 +294,7 @@ class Replay:
             if self.writes:
                 free = free.copy()
                 for root, kind, number, at in self.writes:
-                    if at is not None:
-                        free[root] = _donated(groups[kind][number], buffers, at)
+                    free[root] = _donated(groups[kind][number], buffers, at)
             once = self._once(groups, buffers) if self.runs and self.keeps else None  # type: ignore[arg-type]
             self.runs = 1
             try:
@@ -369,11 +368,17 @@ def _is_new(place: Any) -> bool:
     return type(place) is Returned and place.kind == "result"
 
 
-def _donated(t: Core, buffers: list[Buffer | None], at: int) -> Buffer | None:
-    """Memory that a new value may overwrite: a storage's own, seen by nobody else."""
+def _donated(t: Core, buffers: list[Buffer | None], at: int | None) -> Buffer | None:
+    """Memory that a new value may overwrite: a storage's own, seen by nobody else.
+
+    at: which input holds the old value. Raises BufferError, before anything is computed, where no
+    value may be written.
+    """
     s = t._storage
     buffer = s.buffer
-    if t._parent is not None or buffer is not buffers[at] or s.owner is not None:
+    if buffer is not None and buffer.readonly:
+        t.check_writable("jit: the captured function")
+    if at is None or t._parent is not None or buffer is not buffers[at] or s.owner is not None:
         return None
     # This variable, the attribute, the call's argument, the list of inputs; a cached memoryview.
     held = 4 if s._items is None or not len(s._items) else 5

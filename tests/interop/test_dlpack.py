@@ -309,3 +309,42 @@ def test_arithmetic_with_torch_says_how() -> None:
     for call in (lambda: gu.ones(2) + torch.ones(2), lambda: gu.ones(2) * (torch.ones(2) + 0j)):
         with pytest.raises(TypeError, match=r"not torch.Tensor; gu.from_dlpack\(x\) makes"):
             call()
+
+
+def test_a_row_of_shared_memory_is_taken_alone() -> None:
+    a = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    x = gu.from_dlpack(a)
+    taken = x[1, 1:].node.value
+    assert taken.nbytes == 2 * 4 * 4
+    y = x[1, 1:] + 0
+    a[:] = -1
+    assert y.tolist() == [[16, 17, 18, 19], [20, 21, 22, 23]]
+    assert (x[1, 1:] + 0).tolist() == [[-1] * 4] * 2
+
+
+def test_a_captured_function_gives_back_views_of_shared_memory() -> None:
+    a = np.arange(12, dtype=np.float32).reshape(3, 4)
+    for part in (a.T, a[:, ::2], a[::-1, 1:], a[1:2, ::3]):
+        x = gu.from_dlpack(part)
+        f = gu.jit(lambda x=x: (x.detach(), x.detach()[:, -1]))
+        for n in range(3):
+            whole, column = f()
+            assert whole.tolist() == part.tolist() and column.tolist() == part[:, -1].tolist()
+            whole[0, 0] = n
+            assert part[0, 0] == n
+
+
+def test_a_captured_function_writes_nothing_where_one_memory_is_read_only() -> None:
+    fixed, count = gu.frombuffer(bytes(8), dtype=gu.float32), gu.zeros(2)
+
+    @gu.jit
+    def step(x: gu.Tensor) -> gu.Tensor:
+        count.add_(1)
+        x.add_(1)
+        return x * 1
+
+    for _ in range(3):
+        with pytest.raises(BufferError, match=r"read-only where it comes from; write into x.clone"):
+            step(fixed)
+        assert count.tolist() == [0, 0] and fixed.tolist() == [0, 0]
+    assert step(gu.ones(2)).tolist() == [2, 2] and count.tolist() == [1, 1]
