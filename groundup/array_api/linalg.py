@@ -19,6 +19,13 @@ from .reductions import sum as total
 from .types import checked, pair
 
 
+class EigResult(NamedTuple):
+    """Eigenvalues in no order, and eigenvectors as columns."""
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+
 class EighResult(NamedTuple):
     """Eigenvalues in ascending order, and eigenvectors as columns."""
 
@@ -85,6 +92,18 @@ def diagonal(x: Tensor, /, *, offset: int = 0) -> Tensor:
     """A diagonal of each matrix, as the last axis"""
     checked("diagonal", x)
     return x.diagonal(offset, -2, -1)
+
+
+def eig(x: Tensor, /) -> EigResult:
+    """Eigenvalues and eigenvectors of any square matrix, complex"""
+    checked("eig", x)
+    return EigResult(*linalg.eig(x))
+
+
+def eigvals(x: Tensor, /) -> Tensor:
+    """Eigenvalues of any square matrix, complex"""
+    checked("eigvals", x)
+    return linalg.eigvals(x)
 
 
 def eigh(x: Tensor, /) -> EighResult:
@@ -199,7 +218,7 @@ def vector_norm(
 
 
 __all__ = [
-    "cholesky", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "matmul", "matrix_norm",
-    "matrix_power", "matrix_rank", "matrix_transpose", "outer", "pinv", "qr", "slogdet", "solve",
-    "svd", "svdvals", "tensordot", "trace", "vecdot", "vector_norm",
+    "cholesky", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "matmul",
+    "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose", "outer", "pinv", "qr",
+    "slogdet", "solve", "svd", "svdvals", "tensordot", "trace", "vecdot", "vector_norm",
 ]  # fmt: skip

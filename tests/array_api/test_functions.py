@@ -322,6 +322,13 @@ def test_linear_algebra(dtype: str) -> None:
     np.testing.assert_allclose(np.asarray(q @ r), b, atol=1e-5)
     u, s, vh = xp.linalg.svd(x, full_matrices=False)
     np.testing.assert_allclose(np.asarray((u * s.unsqueeze(-2)) @ vh), b, atol=1e-5)
+    values, vectors = xp.linalg.eig(ours(a))
+    expected = strict.linalg.eig(theirs(a))
+    assert [str(t.dtype).rpartition(".")[2] for t in (values, vectors)] == [
+        str(t.dtype).rpartition(".")[2] for t in expected
+    ]
+    np.testing.assert_allclose(np.asarray(values), np.asarray(expected.eigenvalues), atol=1e-4)
+    np.testing.assert_array_equal(np.asarray(xp.linalg.eigvals(ours(a))), np.asarray(values))
     values, vectors = xp.linalg.eigh(ours(spd))
     again = (vectors * values.unsqueeze(-2)) @ vectors.mT.conj()
     np.testing.assert_allclose(np.asarray(again), spd, atol=1e-4)

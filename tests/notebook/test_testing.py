@@ -35,7 +35,7 @@ EQUAL = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("a, b", EQUAL, ids=str)
+@pytest.mark.parametrize("a, b", EQUAL, ids=[f"{type(a).__name__}" for a, _ in EQUAL])
 def test_what_is_equal(a: Any, b: Any) -> None:
     testing.test_eq(a, b)
     if not hasattr(a, "send"):  # a generator has been read

@@ -7,9 +7,6 @@ _REASONS: dict[str, str] = {
     "there is no complex number of two halves": """
         chalf
     """,
-    "decompositions with complex results are not built yet": """
-        linalg.eig linalg.eigvals
-    """,
     "sparse tensors are out of scope": "sparse.sampled_addmm sparse.mm:reduce to_sparse",
     "products of 8-bit floats for one make of processor are out of scope":
         "torch._scaled_mm_v2 torch._scaled_mm",

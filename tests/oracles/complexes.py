@@ -52,6 +52,7 @@ PARTLY: dict[str, tuple[str, str]] = {
     "qr": ("values", "ours is refused: of complex matrices Q and R are free to turn"),
     "linalg.qr": ("values", "as qr"),
     "linalg.svd": ("values", "ours is refused: U and Vh are free to turn"),
+    "linalg.eig": ("first", "eigenvectors are free to turn"),
     "linalg.eigh": ("first", "eigenvectors are free to turn"),
 }
 

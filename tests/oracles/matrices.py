@@ -25,11 +25,11 @@ triangular_solve svd pca_lowrank svd_lowrank pinverse logdet
 
 # gu.linalg.<name>
 LINALG = words("""
-det cholesky cholesky_ex cond eigh eigvalsh householder_product ldl_factor ldl_factor_ex ldl_solve
-lstsq lstsq:grad_oriented matrix_power norm norm:subgradients_at_zero matrix_norm qr slogdet
-vector_norm lu_factor lu_factor_ex lu lu_solve inv inv_ex solve solve_ex solve_triangular
-matrix_rank matrix_rank:hermitian pinv pinv:singular pinv:hermitian svd svdvals tensorinv
-tensorsolve cross diagonal multi_dot vander vecdot
+det cholesky cholesky_ex cond eig eigh eigvals eigvalsh householder_product ldl_factor
+ldl_factor_ex ldl_solve lstsq lstsq:grad_oriented matrix_power norm norm:subgradients_at_zero
+matrix_norm qr slogdet vector_norm lu_factor lu_factor_ex lu lu_solve inv inv_ex solve solve_ex
+solve_triangular matrix_rank matrix_rank:hermitian pinv pinv:singular pinv:hermitian svd svdvals
+tensorinv tensorsolve cross diagonal multi_dot vander vecdot
 """)
 
 
@@ -69,7 +69,7 @@ def function(key: str) -> Callable[..., Any] | None:
 # ---- what is not unique --------------------------------------------------------------------------
 
 # Entries whose samples say by `output_process_fn_grad` what of the result is unique.
-INVARIANT = words("svd svd_lowrank pca_lowrank linalg.svd linalg.eigh")
+INVARIANT = words("svd svd_lowrank pca_lowrank linalg.svd linalg.eig linalg.eigh")
 
 
 def _symmetric(function: Callable[..., Any], x: Any, *args: Any, **options: Any) -> Any:

@@ -114,3 +114,40 @@ def test_what_cannot_be_is_said() -> None:
         gu.linalg.det(gu.tensor(TALL))
     with pytest.raises(TypeError, match="float32 or float64 expected, not complex128"):
         gu.linalg.lu(gu.tensor(A))
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "complex64", "complex128"])
+def test_eigenvalues_of_any_matrix(kind: str) -> None:
+    rng = np.random.default_rng(3)
+    a = rng.standard_normal((2, 4, 4)) + (1j * rng.standard_normal((2, 4, 4)) if "c" in kind else 0)
+    x = gu.from_numpy(a.astype(kind))
+    values, vectors = gu.linalg.eig(x)
+    tolerance = 1e-5 if kind in ("float32", "complex64") else 1e-12
+    assert values.dtype is vectors.dtype is x.dtype.to_complex()
+    assert ((x.to(values.dtype) @ vectors) - vectors * values.unsqueeze(-2)).abs().max() < tolerance
+    assert (vectors.abs().square().sum(-2) - 1).abs().max() < tolerance
+    assert (gu.linalg.eigvals(x) - values).abs().max() < tolerance
+    if "c" not in kind:  # conjugate pairs, exactly
+        assert sorted(map(abs, values.imag.flatten().tolist())) == sorted(
+            map(abs, (-values.imag).flatten().tolist())
+        )
+        assert values.imag.sum().item() == 0
+
+
+def test_eigenvalues_are_differentiated_captured_and_refused_where_there_are_none() -> None:
+    x = gu.randn(3, 3, dtype=gu.float64).requires_grad_()
+
+    def turned_by_nothing(a: gu.Tensor) -> gu.Tensor:
+        values, vectors = gu.linalg.eig(a)
+        return (values.abs() ** 2).sum() + (vectors.abs() ** 2 * gu.arange(3.0).double()).prod()
+
+    assert gu.autograd.gradcheck(turned_by_nothing, (x,))
+    seen = gu.jit(gu.linalg.eigvals)
+    for _ in range(3):
+        a = gu.randn(3, 3)
+        assert gu.equal(seen(a), gu.linalg.eigvals(a))
+    assert gu.linalg.eig(gu.zeros(2, 0, 0)).eigenvalues.shape == (2, 0)
+    with pytest.raises(gu.linalg.LinAlgError, match="holds a NaN"):
+        gu.linalg.eigvals(gu.full((2, 2), float("nan"))).tolist()
+    with pytest.raises(gu.ShapeError, match="square"):
+        gu.linalg.eig(gu.ones(2, 3))

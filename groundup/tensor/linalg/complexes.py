@@ -32,6 +32,7 @@ _CHOLESKY, _QR, _SVD = map(lapack.of_pairs, (lapack.cholesky, lapack.qr, lapack.
 _SVDVALS, _EIGH, _EIGVALSH = map(
     lapack.of_pairs, (lapack.svdvals, lapack.eigh, lapack.eigvalsh)
 )
+_EIG, _EIGVALS = map(lapack.of_pairs, (lapack.eig, lapack.eigvals))
 _SOLVE, _INV, _DET = map(lapack.of_pairs, (lapack.solve, lapack.inv, lapack.det))
 _SLOGDET, _PINV = map(lapack.of_pairs, (lapack.slogdet, lapack.pinv))
 
@@ -285,6 +286,47 @@ def eigvalsh(a: ComplexTensor, uplo: str) -> Tensor:
         return eigh(a, uplo)[0]
     kinds = [(a._shape[:-1], a.dtype.to_real())]
     return _run("eigvalsh", _EIGVALSH, (a,), kinds, lambda g, y, x: (None,), uplo)[0]
+
+
+@named
+def eig(a: ComplexTensor, real: bool) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and eigenvectors of length 1 (real: of a matrix without imaginary parts):
+    ā = V⁻ᴴ (diag L̄ + (Vᴴ V̄ − Vᴴ V Re diag(Vᴴ V̄)) ∘ F) Vᴴ with F[i, j] = 1 / conj(L[j] − L[i]), 0 on
+    the diagonal, for functions that no turn of a vector changes (Boeddeker et al. 2017,
+    https://arxiv.org/abs/1701.00392, for vectors of length 1)."""
+
+    def derivative(
+        g: Sequence[Tensor | None], results: Sequence[Tensor], sources: Sequence[Tensor]
+    ) -> Sequence[Tensor | None]:
+        values, v = results
+        gl, gv = g
+        turned = adjoint(v)
+        inner = None if gl is None else diagonals(gl)
+        if gv is not None:
+            same = eye(values._shape[-1]).bool()
+            gaps = (values.unsqueeze(-2) - values.unsqueeze(-1)).conj()
+            x = turned @ gv
+            along = x.diagonal(0, -2, -1).real.unsqueeze(-2)
+            x = pw.where(same, 0, x - turned @ (v * along)) / pw.where(same, 1, gaps)
+            inner = x if inner is None else inner + x
+        if inner is None:
+            return (None,)
+        right = inner @ turned
+        assert isinstance(turned, ComplexTensor) and isinstance(right, ComplexTensor)
+        return (solved("the derivative of eig", turned, right),)
+
+    kinds = [(a._shape[:-1], a.dtype), (a._shape, a.dtype)]
+    values, vectors = _run("eig", _EIG, (a,), kinds, derivative, real)
+    return values, vectors
+
+
+@named
+def eigvals(a: ComplexTensor, real: bool) -> Tensor:
+    """The eigenvalues; where a derivative flows, with the vectors that it needs."""
+    if a.tracked():
+        return eig(a, real)[0]
+    kinds = [(a._shape[:-1], a.dtype)]
+    return _run("eigvals", _EIGVALS, (a,), kinds, lambda g, y, x: (None,), real)[0]
 
 
 @named

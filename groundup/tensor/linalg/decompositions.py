@@ -6,7 +6,7 @@ Must not know how a host operation runs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...ir.node import Host
 from .. import pointwise as pw
@@ -22,6 +22,9 @@ from . import lapack
 from .operands import Given, Known, diagonals, matrices, tracked
 from .systems import solve
 
+if TYPE_CHECKING:
+    from ..complex.tensor import ComplexTensor
+
 
 class QR(NamedTuple):
     """A = Q R."""
@@ -36,6 +39,13 @@ class SVD(NamedTuple):
     U: Tensor
     S: Tensor
     Vh: Tensor
+
+
+class Eig(NamedTuple):
+    """A = V diag(L) V⁻¹."""
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
 
 
 class Eigh(NamedTuple):
@@ -298,3 +308,41 @@ def eigvalsh(A: Core, UPLO: str = "L") -> Tensor:
     if tracked(a):
         return eigh(a, uplo).eigenvalues
     return host(Host("eigvalsh", lapack.eigvalsh, (uplo,)), (a,), [(a._shape[:-1], a.dtype)])[0]
+
+
+# ---- eigenvalues of any matrix -------------------------------------------------------------------
+
+
+def _complex(name: str, A: Core) -> ComplexTensor:
+    from . import complexes
+
+    a = matrices(name, A, square=True, complex_too=True)
+    return complexes.checked(name, a if is_complex(a) else a.to(a.dtype.to_complex()))
+
+
+@named
+def eig(A: Core) -> Eig:
+    """A = V diag(L) V⁻¹ for any square A that has so many eigenvectors.
+
+    A: (…, n, n), real or complex; L (…, n) and V (…, n, n) are complex, L in no order, each column
+    of V of length 1 and up to a factor of length 1. The derivative is that of functions which no
+    such factor changes, and is not finite where two eigenvalues are equal.
+
+    >>> gu.linalg.eig(gu.tensor([[0.0, -1.0], [1.0, 0.0]])).eigenvalues.imag.abs().tolist()
+    [1.0, 1.0]
+    """
+    from . import complexes
+
+    return Eig(*complexes.eig(_complex("eig", A), not is_complex(A)))
+
+
+@named
+def eigvals(A: Core) -> Tensor:
+    """The eigenvalues of any square A, complex and in no order: (…, n, n) → (…, n).
+
+    >>> gu.linalg.eigvals(gu.tensor([[2.0, 1.0], [0.0, 2.0]])).tolist()
+    [(2+0j), (2+0j)]
+    """
+    from . import complexes
+
+    return complexes.eigvals(_complex("eigvals", A), not is_complex(A))

@@ -195,6 +195,27 @@ def eigvalsh(a: Array, uplo: Literal["L", "U"]) -> tuple[Array, ...]:
                      lambda x: np.linalg.eigvalsh(x, uplo), a),)  # fmt: skip
 
 
+@matrices("LAPACK's geev, called by numpy.linalg.eig")
+def eig(a: Array, real: bool) -> tuple[Array, ...]:
+    """Eigenvalues and eigenvectors of length 1, of complex matrices; real: of their real parts, in
+    conjugate pairs."""
+    import numpy as np
+
+    _finite("eig", a)
+    w, v = _batched("eig", DIVERGES, np.linalg.eig, a.real if real else a)
+    return w.astype(a.dtype), v.astype(a.dtype)
+
+
+@matrices("LAPACK's geev, called by numpy.linalg.eigvals")
+def eigvals(a: Array, real: bool) -> tuple[Array, ...]:
+    """The eigenvalues alone."""
+    import numpy as np
+
+    _finite("eigvals", a)
+    w = _batched("eigvals", DIVERGES, np.linalg.eigvals, a.real if real else a)
+    return (w.astype(a.dtype),)
+
+
 @matrices("LAPACK's gesv, called by numpy.linalg.solve")
 def solve(a: Array, b: Array, name: str) -> tuple[Array, ...]:
     """The X with a X = b; an error is that of `name`."""
