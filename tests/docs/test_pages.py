@@ -1,4 +1,4 @@
-"""The page on derivatives: its examples run, in its order."""
+"""Pages whose examples are one program each: they run, in their order."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import re
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "derivatives.md"
+import pytest
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
-def test_the_examples_run(tmp_path: Path) -> None:
-    page = PAGE.read_text(encoding="utf-8")
+@pytest.mark.parametrize("name, count", [("derivatives", 7), ("pytorch", 7)])
+def test_the_examples_run(name: str, count: int, tmp_path: Path) -> None:
+    page = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     blocks = BLOCK.findall(page)
-    assert len(blocks) == page.count("```python") == 7
+    assert len(blocks) == page.count("```python") == count
     names: dict[str, Any] = {}
     for number, code in enumerate(blocks):
         file = tmp_path / f"example{number}.py"
