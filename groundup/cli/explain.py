@@ -95,6 +95,7 @@ def parsed(target: str) -> tuple[Path, str]:
 def explained(file: Path, name: str) -> Explanation:
     """The explanation of a name of a program, after the program has run."""
     value = looked_up(file, name, run(file))
+    value = getattr(value, "__func__", value)  # of a captured method
     if not isinstance(value, Tensor | Jit):
         raise ExplainError(
             f"{name} of {file} is of type {type(value).__name__}; what can be explained is a "

@@ -366,6 +366,7 @@ def explain(x: Core | Jit[..., Any]) -> Explanation:
     >>> [name for name, text in gu.explain((a @ a).relu()).stages]
     ['expression', 'kernels', 'loops', 'time', 'memory', 'llvm', 'assembly']
     """
+    x = getattr(x, "__func__", x)  # of a captured method
     if not isinstance(x, Jit | Core):
         raise _refusal(x)
     with pool.lock:  # no other thread computes a part of the graph meanwhile

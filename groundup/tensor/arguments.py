@@ -40,6 +40,7 @@ class Arguments(NamedTuple):
     tensors: list[Core]  # each once
     objects: list[Any]  # with a state of their own: modules, functions, tensors that want gradients
     key: list[Hashable]  # everything else by value, and the forms of the tensors
+    places: dict[int, int]  # by the id of a tensor or an object: its number
 
 
 class Same:
@@ -97,16 +98,19 @@ def look_through(value: Any, found: Arguments) -> None:
         key.append("complex")
         value = value._pair
     if isinstance(value, Core):
-        for i, t in enumerate(tensors):
-            if t is value:
-                key.append(("again", i))
-                return
         if value._leaf is not None and value._leaf.tensor is not None:
             # Its gradient is kept: read and written as what it is.
             _object(value, found)
             return
+        again = found.places.get(id(value))
+        if again is not None:
+            key.append(("again", again))
+            return
+        found.places[id(value)] = len(tensors)
         tensors.append(value)
         key.append((value._shape, value._storage.dtype, axes_of(value), value.tracked()))
+    elif isinstance(value, list | tuple | dict) and has_attributes(value):
+        _object(value, found)
     elif isinstance(value, list | tuple):
         key.append((type(value), len(value)))
         for v in value:
@@ -146,6 +150,14 @@ def has_state(value: Any) -> bool:
     return hasattr(value, "__dict__") or bool(slots_of(kind))
 
 
+def has_attributes(value: Any) -> bool:
+    """Has a list, tuple or dictionary more to it than its items?"""
+    kind = type(value)
+    if kind is list or kind is tuple or kind is dict or not of_users(kind.__module__):
+        return False
+    return bool(getattr(value, "__dict__", None)) or any(hasattr(value, n) for n in slots_of(kind))
+
+
 def slots_of(kind: type) -> tuple[str, ...]:
     """The names of attributes that a user's class keeps in slots."""
     known = _slots.get(kind)
@@ -169,12 +181,10 @@ def _slot_names(kind: type) -> tuple[str, ...]:
 
 
 def _object(value: Any, found: Arguments) -> None:
-    for i, known in enumerate(found.objects):
-        if known is value:
-            found.key.append(("object", i))
-            return
-    found.key.append(("object", len(found.objects)))
-    found.objects.append(value)
+    number = found.places.setdefault(id(value), len(found.objects))
+    found.key.append(("object", number))
+    if number == len(found.objects):
+        found.objects.append(value)
 
 
 def with_proxies(value: Any, proxies: dict[int, Core], made: list[tuple[Any, Any]]) -> Any:
@@ -187,6 +197,8 @@ def with_proxies(value: Any, proxies: dict[int, Core], made: list[tuple[Any, Any
         return value if pairs is None else value.over(lambda _: cast("Tensor", pairs))
     if isinstance(value, Core):
         return proxies.get(id(value), value)
+    if isinstance(value, list | tuple | dict) and has_attributes(value):
+        return value
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*(with_proxies(v, proxies, made) for v in value))
     if isinstance(value, list | tuple):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..ir.node import Node
-from .arguments import SCALARS, constant, slots_of
+from .arguments import SCALARS, constant, has_attributes, slots_of
 from .core import Core, Paired
 from .errors import JitError
 from .held import MISSING, Contents, ListSlots, holds, progress, put
@@ -34,6 +34,12 @@ class Returned(NamedTuple):
     number: int
 
 
+class Found(NamedTuple):
+    """A place for an object that the function reaches, by number."""
+
+    number: int
+
+
 class Seen(NamedTuple):
     """A place for a view of an input or of a result, which shares its memory."""
 
@@ -48,7 +54,7 @@ class Remade(NamedTuple):
     items: dict[Any, Any]
 
     def made(self, fill: Callable[[Any], Any]) -> Any:
-        new = {} if type(self.like) is dict else copy.copy(self.like)
+        new = {} if type(self.like) is dict else _copied(self.like)
         for key, value in self.items.items():
             if isinstance(new, dict):
                 new[key] = fill(value)
@@ -68,15 +74,17 @@ class Filling:
     """Fills templates with the tensors of one call; one place gets one tensor."""
 
     def __init__(
-        self, wrap: Callable[[int], Tensor], given: Sequence[Core], reached: Sequence[Core]
+        self, wrap: Callable[[int], Tensor], given: Sequence[Core], reach: Reach
     ) -> None:
-        self._wrap, self._given, self._reached = wrap, given, reached
+        self._wrap, self._given, self._reach = wrap, given, reach
         self._made: dict[Any, Any] = {}
 
     def __call__(self, value: Any) -> Any:
         kind = type(value)
         if kind is Returned:
             return self._tensor(value)
+        if kind is Found:
+            return self._reach.object(value.number)
         if kind is Seen:
             made = self._made.get(value)
             if made is None:
@@ -99,12 +107,12 @@ class Filling:
         if kind == "argument":
             return self._given[number]
         if kind == "reached":
-            return self._reached[number]
+            return self._reach.tensors[number]
         made = self._made.get(place)
         if made is None:
             whole = kind == "storage"  # of a reached tensor
             made = (
-                Tensor._make(self._reached[number]._storage) if whole else self._wrap(number)
+                Tensor._make(self._reach.tensors[number]._storage) if whole else self._wrap(number)
             )
             self._made[place] = made
         return made
@@ -130,7 +138,7 @@ def results_in(template: Any) -> list[int]:
         return results_in(tuple(template.items.values()))
     if type(template) is Complex:
         return results_in(template.pairs)
-    if isinstance(template, list | tuple):
+    if type(template) is not Found and isinstance(template, list | tuple):
         return [n for part in template for n in results_in(part)]
     return []
 
@@ -158,20 +166,24 @@ class Places:
 
     def __call__(self, value: Any) -> Any:
         if isinstance(value, Paired):
-            return value if self._reach.found(value) else Complex(value, self(value._pair))
+            if self._reach.found(value):
+                return Found(self._reach.number(value))
+            return Complex(value, self(value._pair))
         if isinstance(value, Core):
             place = self._inputs.get(id(value)) or self._known.get(id(value))
             if place is None:
                 place = self._known[id(value)] = self._place(value)
             return place
         if self._reach.found(value):
-            return value
+            return Found(self._reach.number(value))
+        if isinstance(value, list | tuple | dict) and has_attributes(value):
+            self._refuse_attributes(value)
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return type(value)(*map(self, value))
         if isinstance(value, list | tuple):
             return type(value)(map(self, value))
         if isinstance(value, dict):
-            empty = copy.copy(value)
+            empty = _copied(value)
             empty.clear()
             return Remade(empty, {k: self(v) for k, v in value.items()})
         fields = _fields(value)
@@ -198,6 +210,17 @@ class Places:
             views.append((self._inside[t._storage], False))
         return Seen(base, tuple(reversed(views)))
 
+    def _refuse_attributes(self, value: Any) -> None:
+        """Raise JitError for a collection whose attributes later calls could not give as well."""
+        own = getattr(value, "__dict__", None)
+        if own is value:  # they are its items
+            return
+        if not isinstance(value, dict) or _made_inside(own, self._first):
+            raise JitError(
+                f"jit: the function gives a {type(value).__name__} that has attributes beside its "
+                f"items, which later calls could not give; return them as items, or a dataclass"
+            )
+
     def _refuse(self, value: Any) -> None:
         """Raise JitError where later calls could not give a value like this one."""
         if isinstance(value, Iterator | Coroutine):
@@ -211,6 +234,14 @@ class Places:
                 f"made inside, into which later calls could not put theirs; use tuples, lists, "
                 f"dictionaries or dataclasses of tensors"
             )
+
+
+def _copied(value: Any) -> Any:
+    """A copy; of a dictionary whose items are its attributes, one of which that is true as well."""
+    new = copy.copy(value)
+    if getattr(value, "__dict__", None) is value:
+        new.__dict__ = new
+    return new
 
 
 def _scattered(t: Core, shape: Shape) -> bool:

@@ -11,7 +11,7 @@ import contextvars
 import sys
 import types
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from operator import is_
 from typing import Any
 
@@ -26,6 +26,14 @@ def put(container: Any, key: Any, value: Any) -> None:
         del container[key]
     else:
         container[key] = value
+
+
+def inside(container: Any) -> Any:
+    """What a container looks into: itself, for a dictionary."""
+    if isinstance(container, Mapping):
+        return container
+    (name,) = type(container).__slots__
+    return getattr(container, name)
 
 
 # ---- as a whole ----------------------------------------------------------------------------------

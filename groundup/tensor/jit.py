@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import gc
 import threading
+import types
 import weakref
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
@@ -113,13 +114,13 @@ class Jit(Generic[P, R]):
     """A function that runs captured; made by `jit`."""
 
     def __init__(self, function: Callable[P, R]) -> None:
+        update_wrapper(self, function)  # also what a captured function has, so first
         self.captured = function
-        update_wrapper(self, function)
         self._captures: dict[tuple[Any, ...], Capture] = {}
         self._replays: dict[tuple[Any, ...], Replay] = {}
         self._latest: Replay | None = None
         self._epoch = 0  # of the door: what was captured while nobody watched may be refused now
-        self._plain: set[tuple[Any, ...]] = set()  # forms of calls whose results have a history
+        self._plain: dict[tuple[Any, ...], None] = {}  # calls whose results have a history
         self._standing: weakref.WeakValueDictionary[Hashable, Standing] = (
             weakref.WeakValueDictionary()
         )
@@ -131,7 +132,8 @@ class Jit(Generic[P, R]):
         self._number = 0  # that of the newest walk
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else Jit(self.captured.__get__(instance, owner))
+        # The object is one more argument: what has been captured is found at the next call.
+        return self if instance is None else types.MethodType(self, instance)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Jit[P, R]:
         return Jit(copy.deepcopy(self.captured, memo))
@@ -177,14 +179,14 @@ class Jit(Generic[P, R]):
 
     def _look_up(self, args: Any, kwargs: Any) -> R:
         """Find the capture for these arguments and what can be reached now, or make one."""
-        found = Arguments([], [], [])
+        found = Arguments([], [], [], {})
         try:
             look_through((args, kwargs), found)
         except RecursionError:
             raise JitError(
                 "jit: the arguments hold themselves, or are nested too deeply to be looked through"
             ) from None
-        given, objects, _ = found
+        given, objects, _, _ = found
         reach = self._reach
         if reach is None or not _same(objects, self._objects) or not reach.unchanged():
             for capture in self._captures.values():
@@ -210,11 +212,15 @@ class Jit(Generic[P, R]):
                 self._numbers_matter, self._reach = True, None
                 return self._look_up(args, kwargs)
             except _HistoryMatters:
-                self._plain.add(key)
+                if len(self._plain) >= MAX_CAPTURES:
+                    del self._plain[next(iter(self._plain))]
+                    self._renumber()
+                self._plain[key] = None
                 return self.captured(*args, **kwargs)
         with pool.lock:
             self._latest = replay
-            replay.reach = reach
+            if replay.reach is not reach:
+                replay.enter(reach)
             replay.viewed = replay.viewed or any(t._parent is not None for t in given)
             if not kwargs and not objects:
                 replay.remember(args, given)
@@ -238,14 +244,18 @@ class Jit(Generic[P, R]):
                 oldest = next(iter(self._captures))
                 del self._captures[oldest]
                 self._replays.pop(oldest, None)
-                alive = {key[0] for key in self._captures} | {self._number}
-                self._numbers = {k: n for k, n in self._numbers.items() if n in alive}
+                self._renumber()
         elif before.key != capture.key:
             raise JitError(_difference(before.key, capture.key, self.captured))
         else:
             self._replays[key] = replay
         self._captures[key] = capture
         return cast(R, replay.run(given))
+
+    def _renumber(self) -> None:
+        """Forget the numbers of what no remembered call reaches."""
+        alive = {key[0] for key in (*self._captures, *self._plain)} | {self._number}
+        self._numbers = {k: n for k, n in self._numbers.items() if n in alive}
 
     # ---- capturing -----------------------------------------------------------------------------
 
@@ -321,14 +331,14 @@ class Jit(Generic[P, R]):
         self._refuse_aliases(tracer, origin, given, reach)
         self._refuse_history(given, proxies)
         changed = objects.changes()
-        moved = [(t, t._grad) for t, g in grads if t._grad is not g]
+        moved = [(i, t._grad) for i, (t, g) in enumerate(grads) if t._grad is not g]
         place = Places(
             [result, *(now for _, _, now in changed), *(g for _, g in moved)],
             *_inputs(given, proxies, reach), reach, root, first,
         )  # fmt: skip
         returned = place(result)
-        outputs += [Output("grad", place(g), t) for t, g in moved]
-        outputs += [Output("slot", place(now), (c, k)) for c, k, now in changed]
+        outputs += [Output("grad", place(g), i) for i, g in moved]
+        outputs += [Output("slot", place(now), reach.spot(c, k)) for c, k, now in changed]
         with pool.lock:
             signature = Signature(roots)
             wish: list[int | None] = [None] * len(roots)

@@ -24,6 +24,7 @@ from .held import (
     ContextSlot,
     ListSlots,
     holds,
+    inside,
     is_memory,
     memory,
 )  # fmt: skip
@@ -39,6 +40,15 @@ class _Part(NamedTuple):
     """A part of the key, among the values that a walk still has to see."""
 
     part: Hashable
+
+
+class Spot(NamedTuple):
+    """Where a value stands, in numbers that are the same in all walks of one key."""
+
+    number: int  # of what is looked into; of the slot, where that was not walked through itself
+    form: Any  # the class of containers that looks into it; None: it is a dictionary; a slot: int
+    key: Any
+    found: bool  # the key is an object's number
 
 
 class Reach:
@@ -167,6 +177,35 @@ class Reach:
         """Is it an object, other than a tensor, that was found?"""
         return id(value) in self._seen and not isinstance(value, SCALARS)
 
+    def number(self, value: Any) -> int:
+        """The number of an object that was found, the same in all walks of one key."""
+        return self._seen[id(value)]
+
+    def object(self, number: int) -> Any:
+        """The object of a number."""
+        return self._alive[number]
+
+    def spot(self, container: Any, key: Any) -> Spot:
+        """Where the value of a container's slot stands."""
+        found = self.found(key)
+        what = inside(container)
+        if id(what) in self._seen:
+            form = None if what is container else type(container)
+            return Spot(self.number(what), form, self.number(key) if found else key, found)
+        for i, (other, k, _) in enumerate(self.slots):
+            if inside(other) is what and k == key:
+                return Spot(i, int, None, False)
+        raise AssertionError(f"{key!r} of {container!r} was not found by this walk")
+
+    def at(self, spot: Spot) -> tuple[Any, Any]:
+        """The container and the key of a spot, which another walk of this key may have noted."""
+        if spot.form is int:
+            container, key, _ = self.slots[spot.number]
+            return container, key
+        what = self._alive[spot.number]
+        key = self._alive[spot.key] if spot.found else spot.key
+        return what if spot.form is None else spot.form(what), key
+
     def new_gradients(self, replaced: dict[int, Core]) -> None:
         """Other gradients stand in the places of those (by id) that were found."""
         known = {id(t): i for i, t in enumerate(self.tensors)}
@@ -223,10 +262,14 @@ class Reach:
             self._next([(value._pair, scalars)])
         elif isinstance(value, Core):
             self._tensor(value)
-        elif isinstance(value, Mapping):
-            self._mapping(value, scalars)
-        elif isinstance(value, list | tuple | set | frozenset | deque):
-            self._sequence(value, scalars)
+        elif isinstance(value, Mapping | list | tuple | set | frozenset | deque):
+            if of_users(type(value).__module__) and has_state(value):
+                self._parts.append(Same(type(value)))
+                self._attributes(value, scalars)
+            if isinstance(value, Mapping):
+                self._mapping(value, scalars)
+            else:
+                self._sequence(value, scalars)
         elif isinstance(value, functools.partial):
             self._next([(value.func, scalars), (value.args, scalars), (value.keywords, scalars)])
         elif isinstance(value, types.MethodType):
@@ -373,6 +416,11 @@ class Reach:
             hyper = [(t, False) for t in value.hyperparameter_tensors()]
             self._next([*parts, (value.state, False), *hyper])
             return
+        self._attributes(value, scalars)
+
+    def _attributes(self, value: Any, scalars: bool) -> None:
+        """What an object of a user's class has, and what the class has."""
+        cls = type(value)
         items: list[tuple[Any, bool]] = []
         if hasattr(value, "__dict__"):
             items.append((vars(value), scalars))

@@ -10,8 +10,10 @@ import sys
 import weakref
 from collections import Counter
 from collections.abc import Callable, Hashable, MutableMapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
+from ..ir.extent import product
 from ..ir.node import Node
 from ..ir.outside import OutOfRange, sites_in
 from ..runtime import Buffer, pool
@@ -54,7 +56,7 @@ class Output(NamedTuple):
 
     kind: str  # "write" into a storage, "slot" of a reached object, "grad" of a tensor
     what: Any  # write: the root's number; else the template of a value
-    where: Any
+    where: Any  # slot: a spot of the walk; grad: which of its tensors
 
 
 class Foreign(NamedTuple):
@@ -144,7 +146,8 @@ class Replay:
     ) -> None:
         """shared: what the captures of one function keep, so that those of one plan, for several
         batch sizes, keep it once."""
-        self.capture, self.reach, self.shared = capture, reach, shared
+        self.capture, self.shared = capture, shared
+        self.enter(reach)
         # Where each input comes from: (0 argument, 1 reached, 2 made by the function; number).
         self.constants: list[Core] = []
         self.sources: list[tuple[int, int]] = []
@@ -165,7 +168,6 @@ class Replay:
         ]  # fmt: skip
         place = capture.result
         # The usual results, a tensor or a tuple of new ones: no walk through them at each call.
-        self.others = [o for o in capture.outputs if o.kind != "write"]
         results = Counter(capture.results())
         self.shared_results = any(n > 1 for n in results.values())  # a tensor goes to two places
         usual = not self.shared_results
@@ -192,6 +194,16 @@ class Replay:
             self.all_given >= 0 and (self.one is not None or self.row is not None)
             and not (self.writes or self.others or plan.donated or plan.copies or plan.segmented)
         )  # fmt: skip
+
+    def enter(self, reach: Reach) -> None:
+        """Go on with what another walk has found, whose key is the same: other objects of the same
+        form may stand where those stood that were captured."""
+        self.reach = reach
+        # What goes elsewhere than into memory: (kind, template, where).
+        self.others: list[tuple[str, Any, Any]] = [
+            (kind, what, reach.at(where) if kind == "slot" else reach.tensors[where])
+            for kind, what, where in self.capture.outputs if kind != "write"
+        ]  # fmt: skip
 
     # ---- does it fit -----------------------------------------------------------------------------
 
@@ -293,8 +305,13 @@ class Replay:
             free = self.nothing
             if self.writes:
                 free = free.copy()
+                shared = False
                 for root, kind, number, at in self.writes:
-                    free[root] = _donated(groups[kind][number], buffers, at)
+                    t = groups[kind][number]
+                    shared = shared or t._storage.owner is not None
+                    free[root] = _donated(t, buffers, at)
+                if shared:
+                    self._refuse_overlaps(groups)
             once = self._once(groups, buffers) if self.runs and self.keeps else None  # type: ignore[arg-type]
             self.runs = 1
             try:
@@ -311,7 +328,7 @@ class Replay:
             returned = None
             usual = self.one is not None or self.row is not None
             if self.others or not usual:
-                fill = Filling(lambda root: self._wrap(root, results), given, self.reach.tensors)
+                fill = Filling(lambda root: self._wrap(root, results), given, self.reach)
                 returned = None if usual else fill(c.result)
                 self._put(fill, results)
         if self.one is not None:
@@ -319,6 +336,27 @@ class Replay:
         if self.row is not None:
             return tuple([self._wrap(p.number, results) for p in self.row])
         return returned
+
+    def _refuse_overlaps(self, groups: _Groups) -> None:
+        """A graph holds its tensors for separate values: where memory comes from outside, two of
+        them may lie in the same place."""
+        written = {groups[kind][number]._storage for _, kind, number, _ in self.writes}
+        storages = {groups[kind][number]._storage for kind, number in self.sources} | written
+        lie = [
+            (s.buffer.address, s.buffer.address + s.buffer.nbytes, s)
+            for s in storages if s.owner is not None and s.buffer is not None
+        ]  # fmt: skip
+        lie.sort(key=itemgetter(0))
+        end, last = 0, None  # of those before, the one that goes furthest
+        for start, ends, s in lie:
+            if last is not None and start < end and (s in written or last in written):
+                raise JitError(
+                    f"jit: the function writes in place to memory from outside that it is given or "
+                    f"reaches twice, as tensors of {product(last.shape)} and {product(s.shape)} "
+                    f"elements; pass a clone() of one of them"
+                )
+            if ends > end:
+                end, last = ends, s
 
     def _once(self, groups: _Groups, buffers: Sequence[Buffer]) -> Once | None:
         """What need not be computed again in this call, if there is something."""

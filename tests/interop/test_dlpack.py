@@ -348,3 +348,30 @@ def test_a_captured_function_writes_nothing_where_one_memory_is_read_only() -> N
             step(fixed)
         assert count.tolist() == [0, 0] and fixed.tolist() == [0, 0]
     assert step(gu.ones(2)).tolist() == [2, 2] and count.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (slice(None), slice(2, 4)),
+        (slice(3, 5), slice(None)),
+        (slice(0, 4), slice(0, 4)),
+        (slice(0, 4), slice(3, 6)),
+    ],
+)
+def test_a_captured_function_does_not_write_where_another_tensor_lies(
+    parts: tuple[slice, slice],
+) -> None:
+    a = np.arange(6, dtype=np.float32)
+    p, q = (gu.from_dlpack(a[part]) for part in parts)
+    step = gu.jit(lambda x, y: (x.add_(1), y * 1)[1])
+    reads = gu.jit(lambda x, y: (x.sum(), y * 1)[1])
+    for _ in range(3):
+        with pytest.raises(gu.JitError, match="reaches twice"):
+            step(p, q)
+        assert reads(p, q).tolist() == a[parts[1]].tolist() and a.tolist() == list(range(6))
+    apart = gu.from_dlpack(a[:2]), gu.from_dlpack(a[2:])
+    for n in range(3):
+        assert step(*apart).tolist() == [2, 3, 4, 5] and a[:2].tolist() == [n + 1, n + 2]
+    with pytest.raises(gu.JitError, match="reaches twice"):
+        gu.jit(lambda: (p.copy_(gu.ones(1)), q.zero_())[1].sum() * 0)()

@@ -8,9 +8,11 @@ import decimal
 import enum
 import math
 import pathlib
+import sys
 from typing import Any
 
 import numpy as np
+import pytest
 
 import groundup as gu
 
@@ -302,3 +304,23 @@ def test_complex_tensors_go_in_and_out(jit: Any) -> Any:
         found.append((values([product, rest, p.grad]), same.tolist()))
         w = w if n < 3 else gu.tensor([n - 2j])
     return found
+
+
+@as_plain
+def test_which_of_the_arguments_is_given_again_is_known(jit: Any) -> Any:
+    a, b = row(1), row(10)
+    p, q = row(100).requires_grad_(), row(1000).requires_grad_()
+    g = jit(lambda x, y, z: (x + 2 * y + 3 * z).detach())
+    calls = ((a, p, p), (a, p, a), (a, b, a), (a, b, b), (a, a, b), (p, q, p), (p, q, q))
+    return [values(g(*args)) for args in (*calls, *calls, *calls)]
+
+
+def test_what_is_remembered_of_plain_calls_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["groundup.tensor.jit"], "MAX_CAPTURES", 4)
+    box = [0.0]
+    g = gu.jit(lambda x: x * box[0])
+    w = row(1).requires_grad_()
+    for n in range(20):
+        box[0] = float(n)
+        assert values(g(w * 2)) == [2.0 * n * v for v in values(row(1))]
+    assert len(g._plain) <= 4 and len(g._numbers) <= 5
