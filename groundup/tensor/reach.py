@@ -70,6 +70,7 @@ class Reach:
         self.slots: list[tuple[Any, Any, Any]] = []  # (container, key, value): where values stand
         self._structures: list[tuple[Any, Any]] = []  # (optimizer, what its step is made of)
         self.containers: list[tuple[Any, int]] = []  # and how many items they hold
+        self._orders: list[tuple[Mapping[Any, Any], list[Any]]] = []  # of keys, by which code may go
         self.contents: list[tuple[Any, Any]] = []  # of what is no list or dictionary
         self.iterators: list[Iterator[Any]] = []
         self._functions: list[tuple[Any, Any, Any, Any]] = []  # and what they are made of
@@ -126,6 +127,9 @@ class Reach:
         for container, length in self.containers:
             if len(container) != length:
                 return False
+        for mapping, keys in self._orders:
+            if [*mapping] != keys:
+                return False
         for f, code, defaults, named in self._functions:
             if (
                 f.__code__ is not code
@@ -162,6 +166,7 @@ class Reach:
             asked.append(f"{name(container)}[{at}] is {name(value)}")
         asked += [f"{name(c)}.cell_contents is {name(v)}" for c, v in self._cells]
         asked += [f"len({name(c)}) == {length}" for c, length in self.containers]
+        asked += [f"[*{name(d)}] == {name(keys)}" for d, keys in self._orders]
         for f, code, defaults, named in self._functions:
             asked += [f"{name(f)}.__code__ is {name(code)}"]
             asked += [f"{name(f)}.__defaults__ is {name(defaults)}"]
@@ -322,6 +327,9 @@ class Reach:
     def _mapping(self, value: Mapping[Any, Any], scalars: bool) -> None:
         self._parts.append((type(value).__name__, len(value)))
         self.containers.append((value, len(value)))
+        keys = [*value] if scalars and isinstance(value, dict) and len(value) > 1 else []
+        if keys and all(isinstance(k, SCALARS) for k in keys):
+            self._orders.append((value, keys))
         items: list[tuple[Any, bool]] = []
         for key, item in value.items():
             if scalars or not isinstance(key, SCALARS):

@@ -207,3 +207,21 @@ def test_functions_of_one_form_write_to_variables_of_their_own(jit: Any) -> Any:
             g(write, row(i, k))
             seen.append([look() for _, look in pairs])
     return seen
+
+
+@as_plain
+def test_the_order_of_a_dictionary_counts(jit: Any) -> Any:
+    table = {"a": 2.0, "b": row(3, 4), 3: 4.0}
+    chain = nn.Sequential(Scaled(1.0), Scaled(3.0))
+    g = jit(lambda x: [x * v for v in table.values()])
+    names = jit(lambda x: [x * len(n) for n in vars(chain)])
+    seen = []
+    for i in range(210):
+        if i % 70 == 2:
+            key = next(iter(table))
+            table[key] = table.pop(key)
+            training = chain.training
+            del chain.training
+            chain.training = training
+        seen.append(values([g(row(i, 1)), names(row(i))]))
+    return seen
