@@ -70,7 +70,7 @@ class Reach:
         self.slots: list[tuple[Any, Any, Any]] = []  # (container, key, value): where values stand
         self._structures: list[tuple[Any, Any]] = []  # (optimizer, what its step is made of)
         self.containers: list[tuple[Any, int]] = []  # and how many items they hold
-        self._orders: list[tuple[Mapping[Any, Any], list[Any]]] = []  # of keys, by which code may go
+        self._orders: list[tuple[Mapping[Any, Any], list[Any]]] = []  # of keys, which code sees
         self.contents: list[tuple[Any, Any]] = []  # of what is no list or dictionary
         self.iterators: list[Iterator[Any]] = []
         self._functions: list[tuple[Any, Any, Any, Any]] = []  # and what they are made of
