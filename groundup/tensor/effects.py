@@ -156,6 +156,9 @@ class Places:
         self._inputs, self._bases, self._inside = inputs, bases, inside
         self._reach, self._root, self._first = reach, root, first
         self._known: dict[int, Any] = {}  # by the id of a tensor
+        # Numbers of reached objects that stand inside others, where no place can be made for them:
+        # this serves those objects only.
+        self.fixed: set[int] = set()
         found: dict[int, Core] = {}
         for value in values:
             _tensors_in(value, found)
@@ -220,6 +223,7 @@ class Places:
                 f"jit: the function gives a {type(value).__name__} that has attributes beside its "
                 f"items, which later calls could not give; return them as items, or a dataclass"
             )
+        self._keep(own)
 
     def _refuse(self, value: Any) -> None:
         """Raise JitError where later calls could not give a value like this one."""
@@ -234,6 +238,12 @@ class Places:
                 f"made inside, into which later calls could not put theirs; use tuples, lists, "
                 f"dictionaries or dataclasses of tensors"
             )
+        self._keep(value)
+
+    def _keep(self, value: Any) -> None:
+        """Note which reached objects stand inside one that is given back as it is."""
+        reach = self._reach
+        self.fixed |= {reach.number(x) for x in _held(value, reach) if reach.found(x)}
 
 
 def _copied(value: Any) -> Any:
@@ -286,6 +296,11 @@ def _fields(value: Any) -> dict[str, Any] | None:
 
 def _made_inside(value: Any, first: int) -> bool:
     """Does an object hold a tensor that was made while a function was captured?"""
+    return any(isinstance(x, Core) and x._storage.born > first for x in _held(value))
+
+
+def _held(value: Any, reach: Reach | None = None) -> Iterator[Any]:
+    """All that an object holds; what `reach` has found is not looked into."""
     seen: set[int] = set()
     todo = [value]
     while todo:
@@ -293,11 +308,13 @@ def _made_inside(value: Any, first: int) -> bool:
         if isinstance(value, (*SCALARS, types.ModuleType, type)) or id(value) in seen:
             continue
         seen.add(id(value))
+        yield value
+        if reach is not None and reach.found(value):
+            continue
         if isinstance(value, Paired):
-            value = value._pair
-        if isinstance(value, Core):
-            if value._storage.born > first:
-                return True
+            todo.append(value._pair)
+        elif isinstance(value, Core):
+            pass
         elif isinstance(value, dict):
             todo += [*value.keys(), *value.values()]
         elif isinstance(value, list | tuple | set | frozenset | deque):
@@ -314,7 +331,6 @@ def _made_inside(value: Any, first: int) -> bool:
         else:
             todo += [getattr(value, n, None) for n in slots_of(type(value))]
             todo += [vars(value)] if hasattr(value, "__dict__") else []
-    return False
 
 
 # ---- effects on what is reached ------------------------------------------------------------------

@@ -27,7 +27,7 @@ from ..runtime import pool
 from ..schedule import Plan, Signature, plan_for
 from . import door
 from . import storage as store
-from .arguments import Arguments, axes_of, look_through, memory_view, view_of, with_proxies
+from .arguments import Arguments, Same, axes_of, look_through, memory_view, view_of, with_proxies
 from .arguments import refuse_changes as refuse_changed_arguments
 from .backward import flowing
 from .core import Core, force
@@ -202,6 +202,9 @@ class Jit(Generic[P, R]):
             *_shared(given, reach),
         )  # fmt: skip
         replay = self._replays.get(key)
+        if replay is not None and not replay.serves(reach):
+            key = (*key, *(Same(reach.object(n)) for n in replay.capture.fixed))
+            replay = self._replays.get(key)
         if replay is None:
             self._latest = None
             if key in self._plain:
@@ -348,7 +351,7 @@ class Jit(Generic[P, R]):
                     wish[o.what] = at.get(Placeholder(_serial, *o.where))
             plan = plan_for(signature, roots, tuple(wish))
         shapes = [(tuple(int(s) for s in r.shape), r.dtype) for r in roots]
-        return Capture(plan, signature, roots, outputs, returned, shapes)
+        return Capture(plan, signature, roots, outputs, returned, shapes, sorted(place.fixed))
 
     def _refuse_aliases(
         self, tracer: _Tracer, origin: dict[Storage, tuple[str, int]], given: list[Core],

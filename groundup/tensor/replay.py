@@ -85,14 +85,16 @@ class Capture:
     def __init__(
         self, plan: Plan, signature: Signature, roots: list[Node], outputs: list[Output],
         result: Any,
-        shapes: list[tuple[tuple[int, ...], Any]],
+        shapes: list[tuple[tuple[int, ...], Any]], fixed: list[int],
     ) -> None:  # fmt: skip
+        """fixed: the numbers of reached objects that stand inside others that are given back."""
         self.plan, self.n, self.roots = plan, signature.n, roots
         self.sources = list(signature.buffers)
         # What the function itself made (gu.tensor([1, 2])) must be the same in both captures too.
         made = (b.read_bytes() for b in self.sources if type(b) is not Placeholder)
         self.key = (*signature.key, *(hash(b) for b in made))
         self.outputs, self.result, self.shapes = outputs, result, shapes
+        self.fixed = fixed
         self.places = sites_in(signature.order)  # where indices from data were written
         self.foreign: list[Foreign] = []
         captures.add(self)
@@ -147,6 +149,7 @@ class Replay:
         """shared: what the captures of one function keep, so that those of one plan, for several
         batch sizes, keep it once."""
         self.capture, self.shared = capture, shared
+        self.own = [reach.object(n) for n in capture.fixed]
         self.enter(reach)
         # Where each input comes from: (0 argument, 1 reached, 2 made by the function; number).
         self.constants: list[Core] = []
@@ -194,6 +197,10 @@ class Replay:
             self.all_given >= 0 and (self.one is not None or self.row is not None)
             and not (self.writes or self.others or plan.donated or plan.copies or plan.segmented)
         )  # fmt: skip
+
+    def serves(self, reach: Reach) -> bool:
+        """May another walk of the same key be gone on with?"""
+        return all(reach.object(n) is x for n, x in zip(self.capture.fixed, self.own))
 
     def enter(self, reach: Reach) -> None:
         """Go on with what another walk has found, whose key is the same: other objects of the same

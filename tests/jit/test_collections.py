@@ -3,6 +3,7 @@ objects of one form, each of which gets what is its own."""
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
@@ -163,6 +164,38 @@ def test_objects_of_one_form_take_turns(jit: Any) -> Any:
             assert found is box and log is box.log[1]
             seen += [values([b.w, b.w.grad, b.last, b.log]) for b in (box, boxes[0])]
     return seen, values(other.log)
+
+
+class Holder:
+    def __init__(self, box: Any) -> None:
+        self.box = box
+
+    def itself(self) -> Any:
+        return self.box
+
+
+@as_plain
+def test_what_holds_an_object_holds_that_of_the_call(jit: Any) -> Any:
+    def step(holder: Any, x: gu.Tensor) -> Any:
+        holder.last = holder.itself
+        named = Named(x=x)
+        named.scale = holder
+        return (
+            Holder(holder), holder.itself, lambda: holder, functools.partial(id, holder),
+            frozenset([holder]), named, x,
+        )  # fmt: skip
+
+    g = jit(step)
+    holders = [Holder(1.0), Holder(1.0), Holder(1.0)]
+    seen = []
+    for _ in range(4):
+        for h in holders:
+            h.last = None
+            made, method, function, partial, group, named, _ = g(h, row(1))
+            seen.append([made.box is h, method.__self__ is h, function() is h, h in group,
+                         partial.args[0] is h, named.scale is h, h.last.__self__ is h])  # fmt: skip
+    assert all(map(all, seen))
+    return seen
 
 
 @as_plain
