@@ -308,6 +308,8 @@ if TYPE_CHECKING:
         hstack as hstack,
         hypot as hypot,
         i0 as i0,
+        igamma as igamma,
+        igammac as igammac,
         imag as imag,
         index_add as index_add,
         index_copy as index_copy,

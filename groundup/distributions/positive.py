@@ -8,7 +8,18 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from groundup.tensor import Generator, Tensor, digamma, lgamma, randn, stack, where, xlogy, zeros
+from groundup.tensor import (
+    Generator,
+    Tensor,
+    digamma,
+    igamma,
+    lgamma,
+    randn,
+    stack,
+    where,
+    xlogy,
+    zeros,
+)
 from groundup.tensor.misuse import named
 from groundup.tensor.samplers import log_standard_gamma, standard_gamma
 
@@ -116,6 +127,9 @@ class Gamma(Distribution):
     def _log_prob(self, x: Tensor) -> Tensor:
         a, b = self.concentration, self.rate
         return xlogy(a, b) + xlogy(a - 1, x) - b * x - lgamma(a)
+
+    def _cdf(self, x: Tensor) -> Tensor:
+        return igamma(self.concentration, self.rate * x)
 
     def entropy(self) -> Tensor:
         a = self.concentration

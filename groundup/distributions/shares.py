@@ -9,7 +9,17 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from groundup.tensor import Generator, Tensor, digamma, lgamma, logsumexp, rand, where, zeros
+from groundup.tensor import (
+    Generator,
+    Tensor,
+    digamma,
+    igammac,
+    lgamma,
+    logsumexp,
+    rand,
+    where,
+    zeros,
+)
 from groundup.tensor.samplers import log_standard_gamma, von_mises
 from groundup.tensor.special import i0e, i1e
 
@@ -67,6 +77,9 @@ class InverseGamma(Distribution):
     def _log_prob(self, x: Tensor) -> Tensor:
         a, b = self.concentration, self.rate
         return a * b.log() - (a + 1) * x.log() - b / x - lgamma(a)
+
+    def _cdf(self, x: Tensor) -> Tensor:
+        return igammac(self.concentration, self.rate / x)
 
     def entropy(self) -> Tensor:
         a = self.concentration

@@ -212,6 +212,10 @@ if TYPE_CHECKING:
     from .exchange import from_dlpack, frombuffer
     from .fft.short import istft, stft
     from .find import first_nonfinite
+    from .gamma import (
+        igamma,
+        igammac,
+    )
     from .generator import (
         Generator,
         default_generator,
@@ -547,6 +551,7 @@ _LATER = {
     "einops": ("register_einops",),
     "saving": ("load", "save"),
     "digits": ("frexp", "nextafter"),
+    "gamma": ("igamma", "igammac"),
     "slopes": ("gradient",),
     "second": (
         "absolute", "adjoint", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2",
@@ -790,6 +795,8 @@ __all__ = [
     "hstack",
     "hypot",
     "i0",
+    "igamma",
+    "igammac",
     "imag",
     "index_add",
     "index_copy",

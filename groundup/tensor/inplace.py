@@ -68,6 +68,7 @@ class InPlace(Core):
     fmod_, remainder_, gcd_, lcm_ = _form("fmod"), _form("remainder"), _form("gcd"), _form("lcm")
     heaviside_, hypot_, ldexp_ = _form("heaviside"), _form("hypot"), _form("ldexp")
     xlogy_, nextafter_ = _form("xlogy"), _form("nextafter")
+    igamma_, igammac_ = _form("igamma"), _form("igammac")
     bitwise_and_, bitwise_or_ = _form("bitwise_and"), _form("bitwise_or")
     bitwise_xor_, bitwise_left_shift_ = _form("bitwise_xor"), _form("bitwise_left_shift")
     bitwise_right_shift_ = _form("bitwise_right_shift")

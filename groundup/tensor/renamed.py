@@ -57,6 +57,7 @@ class Renamed(Core):
     isclose, allclose = _of("functions", "isclose"), _of("functions", "allclose")
     equal = _of("functions", "equal")
     nextafter = _of("digits", "nextafter")
+    igamma, igammac = _of("gamma", "igamma"), _of("gamma", "igammac")
     multinomial, bernoulli = _of("random", "multinomial"), _of("random", "bernoulli")
     geqrf, orgqr, ormqr = (_of("linalg.older", n) for n in ("geqrf", "orgqr", "ormqr"))
     lu, qr, svd = (_of("linalg.older", n) for n in ("lu", "qr", "svd"))

@@ -369,7 +369,8 @@ def log_standard_gamma(alpha: Core, generator: Generator | None = None) -> Tenso
 
     In α's shape and floating type. The logarithm neither overflows nor vanishes where x does: for
     α = 0.001 most x are below any number. It is derived by α along the curve on which the
-    distribution function stays as it is (implicit reparameterisation; see `_slope`), to any order.
+    distribution function stays as it is (implicit reparameterisation; see `slope_of_log`), to any
+    order.
     Source: G. Marsaglia, W. W. Tsang, A simple method for generating gamma variables, 2000; for
     α < 1, x of α + 1, times u^(1/α).
 
@@ -388,7 +389,7 @@ def log_standard_gamma(alpha: Core, generator: Generator | None = None) -> Tenso
         g: Sequence[Tensor | None], y: Sequence[Tensor], x: Sequence[Tensor]
     ) -> Sequence[Core]:
         assert g[0] is not None
-        return (g[0] * _slope(x[0], y[0]),)
+        return (g[0] * slope_of_log(x[0], y[0]),)
 
     return with_derivative("standard_gamma", [value_of(value)], (alpha,), derivative)[0]
 
@@ -429,7 +430,7 @@ def _nodes(h: float, low: float, high: float) -> tuple[list[float], list[float]]
     return ws, [h * w * (1 + math.exp(-t)) for w, t in zip(ws, ts, strict=True)]
 
 
-def _slope(alpha: Tensor, y: Tensor) -> Tensor:
+def slope_of_log(alpha: Tensor, y: Tensor) -> Tensor:
     """∂y/∂α = −(∂F/∂α) / (∂F/∂y), where y = log x and F is the gamma distribution function of x.
 
     F and 1 − F as integrals over v = |log(t/x)|, w = α·v, derived by α:

@@ -207,6 +207,36 @@ def test_densities_and_moments_as_torchs(key: str) -> None:
     assert type(p).__name__ in repr(p)
 
 
+@pytest.mark.peers
+@pytest.mark.parametrize("key", [k for k, law in LAWS.items()
+                                 if law.name in ("Gamma", "Chi2", "InverseGamma")])  # fmt: skip
+def test_shares_below_of_the_gamma_laws(key: str) -> None:
+    """cdf beside SciPy's and torch's, with the derivative by a rate (torch has none by α)."""
+    torch = pytest.importorskip("torch")
+    law = LAWS[key]
+    (p, a), (q, b) = law.ours(True), law.theirs(torch)
+    x, y = gu.tensor(law.values, dtype=F64), torch.tensor(law.values, dtype=torch.float64)
+    if len(b) == 2:  # df of Chi2 is a shape
+        b[1].requires_grad_()
+        q = getattr(torch.distributions, law.name)(*b)
+    found, expected = p.cdf(x), q.cdf(y)
+    np.testing.assert_allclose(found.detach().numpy(), expected.detach().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(found[0].detach().numpy(), law.scipy.cdf(law.values[0]), rtol=1e-12)
+    slopes = gu.derivatives(found.sum(), a)
+    if len(b) == 2:
+        (theirs,) = torch.autograd.grad(expected.sum(), b[1:])
+        np.testing.assert_allclose(slopes[1].numpy(), theirs.numpy(), rtol=1e-11)
+    h, first = 1e-5, next(iter(law.given))
+    rows = [
+        getattr(D, law.name)(**{
+            k: gu.tensor(v, dtype=F64) + (step if k == first else 0) for k, v in law.given.items()
+        }).cdf(x).sum(1)
+        for step in (h, -h)
+    ]  # fmt: skip
+    np.testing.assert_allclose(slopes[0][:, 0].numpy(), ((rows[0] - rows[1]) / (2 * h)).numpy(),
+                               rtol=1e-6)  # fmt: skip
+
+
 @pytest.mark.parametrize("key", cases(k for k, law in LAWS.items() if law.scipy))
 def test_draws_fit(key: str) -> None:
     law = LAWS[key]

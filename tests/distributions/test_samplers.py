@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 import groundup as gu
-from groundup.tensor.samplers import _slope, log_standard_gamma, standard_gamma
+from groundup.tensor.samplers import log_standard_gamma, slope_of_log, standard_gamma
 
 N = 20_000
 # Each test has fixed seeds, so what it finds is always the same: a p-value below this says that
@@ -250,7 +250,7 @@ def test_the_slope_of_a_gamma_number_is_that_of_constant_probability() -> None:
             log_x = math.log(max(stats.gamma(a).ppf(quantile), 1e-250))
             expected = exact(a, log_x)
             for kind, room in ((gu.float64, 1e-8), (gu.float32, 2e-4)):
-                got = _slope(gu.tensor(a, dtype=kind), gu.tensor(log_x, dtype=kind)).item()
+                got = slope_of_log(gu.tensor(a, dtype=kind), gu.tensor(log_x, dtype=kind)).item()
                 assert abs(got - expected) < room * abs(expected), (a, quantile, kind)
 
 

@@ -87,6 +87,40 @@ def test_the_error_is_what_is_stated(name: str) -> None:
     assert found[0] <= row.single and found[1] <= row.double, (name, found)
 
 
+def _places(large: bool, count: int) -> tuple[Any, Any]:
+    """Arguments of the incomplete gamma functions in each of their pieces, and at their seams."""
+    rng = np.random.default_rng(3)
+    if large:
+        a = 10 ** rng.uniform(np.log10(20), 5, count)
+        around = a + np.sqrt(a) * rng.uniform(-6, 6, count)
+        return np.r_[a, a[: count // 2]], np.r_[around, (a * rng.uniform(0.3, 2.5, count))[::2]]
+    a = np.r_[rng.uniform(0, 20, count), 10 ** rng.uniform(-6, 0, count)]
+    return a, np.r_[a[:count] * rng.uniform(0, 3, count), 10 ** rng.uniform(-6, 0.1, count)]
+
+
+@pytest.mark.parametrize("large", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["gammainc", "gammaincc"])
+def test_the_error_of_the_incomplete_gamma_functions(name: str, large: bool) -> None:
+    for kind in (np.float32, np.float64):
+        a, x = (v.astype(kind) for v in _places(large, 120))
+        ours = getattr(gu.special, name)(gu.from_numpy(a), gu.from_numpy(x)).numpy()
+        with mp.workdps(40):
+            exact = np.array([
+                float(mp.gammainc(mp.mpf(float(s)), *(
+                    (0, mp.mpf(float(t))) if name == "gammainc" else (mp.mpf(float(t)), mp.inf)
+                ), regularized=True))
+                for s, t in zip(a, x, strict=True)
+            ])  # fmt: skip
+        keep = exact > float(np.finfo(kind).tiny) * 4
+        assert keep.sum() > len(a) // 2
+        with np.errstate(divide="ignore"):
+            bound = 6 * (1 - np.log(exact)) if large else np.full(len(a), 10.0)
+        bound = bound if kind is np.float64 else 1.0
+        error = np.abs(ours.astype(np.float64) - exact)
+        error /= np.spacing(exact.astype(kind)).astype(np.float64)
+        assert (error <= bound)[keep].all(), float((error / bound)[keep].max())
+
+
 def test_two_references_agree() -> None:
     """mpmath's values are SciPy's."""
     x = np.linspace(0.1, 20, 50)
@@ -118,5 +152,5 @@ def test_the_ends_of_their_domains() -> None:
 def test_every_name_of_torch_special_is_here() -> None:
     torch = pytest.importorskip("torch")
     names = {n for n in dir(torch.special) if not n.startswith("_")}
-    names -= {"Tensor", "torch", "common_args", "multi_dim_common", "gammainc", "gammaincc"}
+    names -= {"Tensor", "torch", "common_args", "multi_dim_common"}
     assert names <= set(gu.special.__all__)

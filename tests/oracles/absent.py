@@ -30,7 +30,6 @@ _REASONS: dict[str, str] = {
         _upsample_bilinear2d_aa _unsafe_masked_index _unsafe_masked_index_put_accumulate
         _segment_reduce:lengths _segment_reduce:offsets _chunk_cat hash_tensor
     """,
-    "not built yet: a series of some lengths and an asymptotic one are needed": "igamma igammac",
 }
 ABSENT: dict[str, str] = {
     name: reason for reason, names in _REASONS.items() for name in names.split()

@@ -45,7 +45,7 @@ trapezoid cumulative_trapezoid unsqueeze xlogy logsumexp trace transpose tril tr
 tril_indices kron inner tensordot logcumsumexp sigmoid digamma erf erfc erfinv lgamma log_softmax
 logit where norm t argwhere all any amax amin argmax argmin count_nonzero mean nanmean std var
 prod sum nansum argsort repeat_interleave diagflat scatter_reduce nonzero_static true_divide topk
-sgn broadcast_shapes frexp gradient histogramdd nextafter unravel_index scalar_tensor
+sgn broadcast_shapes frexp gradient histogramdd nextafter igamma igammac unravel_index scalar_tensor
 logspace real imag conj complex polar view_as_real view_as_complex
 """)
 

@@ -37,7 +37,8 @@ absolute negative fix arccos arcsin arcsinh arctan""")
 POSITIVE = words("log_ log10_ log1p_ log2_ rsqrt_ logit_ acosh_ arccosh_ atanh_ arctanh_")
 TWO = words("""
 atan2_ arctan2_ copysign_ float_power_ floor_divide_ fmod_ remainder_ heaviside_ hypot_
-xlogy_ nextafter_ eq_ ne_ lt_ le_ gt_ ge_ not_equal_ less_ less_equal_ greater_ greater_equal_
+xlogy_ nextafter_ igamma_ igammac_ eq_ ne_ lt_ le_ gt_ ge_ not_equal_ less_ less_equal_ greater_
+greater_equal_ igamma igammac
 divide_ true_divide_ multiply_ subtract_ logical_and_ logical_or_ logical_xor_ arctan2 divide
 multiply subtract greater greater_equal less less_equal not_equal nextafter true_divide""")
 WHOLE = words("""

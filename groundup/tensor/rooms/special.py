@@ -18,6 +18,8 @@ from ..bessel import (
 )
 from ..functions import erf, expm1, log1p, log_softmax, logsumexp, softmax
 from ..functions import sigmoid as expit
+from ..gamma import igamma as gammainc
+from ..gamma import igammac as gammaincc
 from ..operands import round
 from ..polynomials import (
     chebyshev_polynomial_t,
@@ -63,7 +65,8 @@ from ..special import mvlgamma as multigammaln
 __all__ = [
     "airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "chebyshev_polynomial_t",
     "chebyshev_polynomial_u", "chebyshev_polynomial_v", "chebyshev_polynomial_w", "digamma",
-    "entr", "erf", "erfc", "erfcx", "erfinv", "exp2", "expit", "expm1", "gammaln",
+    "entr", "erf", "erfc", "erfcx", "erfinv", "exp2", "expit", "expm1", "gammainc",
+    "gammaincc", "gammaln",
     "hermite_polynomial_h", "hermite_polynomial_he", "i0", "i0e", "i1", "i1e",
     "laguerre_polynomial_l", "legendre_polynomial_p", "log1p", "log_ndtr", "log_softmax",
     "logit", "logsumexp", "modified_bessel_i0", "modified_bessel_i1", "modified_bessel_k0",
