@@ -29,6 +29,7 @@ from .held import (
     memory,
 )  # fmt: skip
 from .storage import Storage
+from .view import Affine, Strided
 
 _SKIP = (types.ModuleType, type, types.BuiltinFunctionType, types.MethodDescriptorType)
 _WRAPPED = (property, classmethod, staticmethod, functools.cached_property)
@@ -64,7 +65,6 @@ class Reach:
         """numbers: whether those of optimizers are compared as well."""
         self._numbers = numbers
         self.tensors: list[Core] = []
-        self.optimizers: list[Any] = []
         self.stale = False  # something was put into a reached place: walk again
         self._hooks = hooks.changes
         self.slots: list[tuple[Any, Any, Any]] = []  # (container, key, value): where values stand
@@ -305,7 +305,7 @@ class Reach:
         self.tensors.append(t)
         self._parts.append(
             ("tensor", tuple(int(s) for s in t._shape), t.dtype, t._leaf is None, t._detached,
-             t._parent is None, self._storage_number(t._storage))
+             _views(t), self._storage_number(t._storage))
         )  # fmt: skip
         leaf = t._leaf
         if leaf is not None and (leaf.hooks or leaf.after):
@@ -416,7 +416,6 @@ class Reach:
             # An optimizer's numbers are runtime scalars: they are refreshed, not compared. Which
             # functions a step is made of is compared.
             value.refresh_hyperparameters()
-            self.optimizers.append(value)
             self._structures.append((value, value.structure()))
             own = vars(value)
             self.slots += [(own, k, v) for k, v in own.items() if not k.startswith("_")]
@@ -460,6 +459,21 @@ class Reach:
                 self.slots.append((view, name, item))
                 items += [(_Part(name), True), (item, True)]
         return items
+
+
+def _views(t: Core) -> Hashable:
+    """How a tensor sees its memory, and where derivatives end or are taken on the way."""
+    found: list[Hashable] = []
+    while t._parent is not None:
+        view = t._view
+        assert view is not None
+        how: Hashable = view.rules if isinstance(view, Affine) else None
+        if isinstance(view, Strided):
+            how = view.steps, view.offset
+        sizes = tuple(map(int, view.source)), tuple(map(int, view.shape))
+        t = t._parent
+        found.append((type(view), sizes, how, t._detached, t._leaf is None))
+    return tuple(found)
 
 
 _DESCRIPTORS = (

@@ -17,7 +17,7 @@ from . import storage as store
 from .along import Along
 from .complex.methods import Parts
 from .conversions import Conversions
-from .core import Core, Leaf, force, has_axes, operand, wrap
+from .core import Core, Leaf, force, has_axes, operand, plain, wrap
 from .data import storage_from_data
 from .drawn import Drawn
 from .errors import GradError, ShapeError, at_line, check_dim, lined_up
@@ -275,6 +275,8 @@ class Tensor(
             if value._shape == self._shape and value.dtype is self.dtype:
                 self.copy_(value)
                 return
+            if value._parent is not None:  # perhaps of this tensor, and this one may have views
+                value = plain(value)
         value.alias(self)
         self._known = self._layout = None
 

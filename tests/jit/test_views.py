@@ -140,3 +140,26 @@ def test_a_batch_shown_as_a_number_divides_no_index() -> None:
             assert not any(n.op in ("floordiv", "mod") for n in bodies)
     with pytest.raises(gu.ShapeError, match="reshape"):
         g(gu.zeros(3, 3, 8, 12).realize())
+
+
+def test_how_a_reached_tensor_sees_its_memory_counts() -> None:
+    class Box:
+        def __init__(self, x: gu.Tensor) -> None:
+            self.x = x
+
+    base = gu.arange(10).float().realize()
+    parts = [base[i : i + 4] for i in (0, 3, 6)]
+    parts += [base[:8:2], base.flip(0)[:4], base[2:3].expand(4), base[:4], base[1:5].detach()]
+    f = gu.jit(lambda box: box.x * 1)
+    table = {"x": parts[0]}
+    g = gu.jit(lambda: table["x"] * 1)
+    for _ in range(3):
+        for part in parts:
+            table["x"] = part
+            assert f(Box(part)).tolist() == g().tolist() == part.tolist()
+    double = gu.jit(lambda box: box.x.mul_(2).sum())
+    for k, part in enumerate(parts[:3] * 3):
+        before = base.tolist()
+        double(Box(part))
+        at = 3 * (k % 3)
+        assert base.tolist() == [v * (2 if at <= i < at + 4 else 1) for i, v in enumerate(before)]

@@ -258,3 +258,16 @@ def test_what_is_refused_says_where_it_was_written_and_computed() -> None:
     y.sum().backward()
     assert w.grad is not None
     assert w.grad.tolist() == [2.0, 2.0]
+
+
+def test_data_of_another_shape_may_be_a_part_of_itself() -> None:
+    x = (gu.arange(6).float().reshape(2, 3) * 1).realize()
+    row, big = x[0], gu.arange(8).float().realize()
+    x.data = x.t()
+    assert x.tolist() == [[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]]
+    assert row.tolist() == [0.0, 1.0, 2.0] and (row * 2).tolist() == [0.0, 2.0, 4.0]
+    f = gu.jit(lambda: x * 1)
+    assert [f().shape for _ in range(3)] == [(3, 2)] * 3
+    x.data = big[2:6]
+    assert f().tolist() == x.tolist() == [2.0, 3.0, 4.0, 5.0]
+    assert (row * 2).tolist() == [0.0, 2.0, 4.0]
