@@ -15,10 +15,10 @@ from .composed import BERNOULLI, number, series
 from .node import Node, alu, where
 
 _LARGE = 20.0  # from this a on: Stirling's series, and Temme's expansion near x = a
-_SMALL = 1.1  # below this x no continued fraction: it would need many more terms
-_TERMS = 56  # of the power series for x ≤ a < 20, x ≤ a/2 and x < 1.1
-_LEVELS = 96  # of the continued fraction for x ≥ a, x ≥ 1.1 (a < 20) and x ≥ 2·a
-_SHORT = 22  # of the series of Q for a < 1 and x < 1.1: 1.1²²/22! is 2⁻⁶⁷
+_SMALL = 0.8  # below this x no continued fraction: it would need many more terms
+_TERMS = 56  # of the power series for x ≤ a < 20, x ≤ a/2 and x < 0.8
+_LEVELS = 124  # of the continued fraction for x ≥ a, x ≥ 0.8 (a < 20) and x ≥ 2·a
+_SHORT = 18  # of the series of Q for a < 1 and x < 0.8: 0.8¹⁸/18! is 2⁻⁵⁸
 _ATANH = 18  # of atanh s for |s| ≤ 1/3: 9⁻¹⁸ is 2⁻⁵⁷
 
 
@@ -111,7 +111,7 @@ def _fraction(a: Node, x: Node) -> Node:
 
 
 def _short(a: Node, x: Node) -> Node:
-    """Q for a < 1 and x < 1.1 without 1 − P: 1 − u − u·a·Σ (−x)ⁿ / ((a + n)·n!) from n = 1 on,
+    """Q for a < 1 and x < 0.8 without 1 − P: 1 − u − u·a·Σ (−x)ⁿ / ((a + n)·n!) from n = 1 on,
     where u = x^a/Γ(1 + a) is near 1."""
     log = alu("log1p", _mul(a, _reciprocal(a)))
     log = _add(log, _mul(a, alu("log", x)))

@@ -94,8 +94,10 @@ def _places(large: bool, count: int) -> tuple[Any, Any]:
         a = 10 ** rng.uniform(np.log10(20), 5, count)
         around = a + np.sqrt(a) * rng.uniform(-6, 6, count)
         return np.r_[a, a[: count // 2]], np.r_[around, (a * rng.uniform(0.3, 2.5, count))[::2]]
-    a = np.r_[rng.uniform(0, 20, count), 10 ** rng.uniform(-6, 0, count)]
-    return a, np.r_[a[:count] * rng.uniform(0, 3, count), 10 ** rng.uniform(-6, 0.1, count)]
+    # The last are where the series of Q for small a loses most.
+    a = np.r_[rng.uniform(0, 20, count), 10 ** rng.uniform(-6, 0, count), rng.uniform(0, 1, 2000)]
+    x = a[:count] * rng.uniform(0, 3, count)
+    return a, np.r_[x, 10 ** rng.uniform(-6, 0.1, count), rng.uniform(0.2, 1.2, 2000)]
 
 
 @pytest.mark.parametrize("large", [False, pytest.param(True, marks=pytest.mark.slow)])
