@@ -141,4 +141,5 @@ def test_plans_are_forgotten_by_their_steps(monkeypatch: pytest.MonkeyPatch) -> 
         assert (gu.ones(2) * float(k) + 1).sum().item() == 2.0 * k + 2
     plans = execute._plans
     assert len(plans) <= execute.LEAST
-    assert execute._steps == sum(1 + len(p.steps) for p in plans.values())
+    assert execute._steps == sum(p.weight for p in plans.values())
+    assert all(p.weight >= 1 + len(p.steps) for p in plans.values())

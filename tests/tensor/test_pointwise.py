@@ -201,7 +201,7 @@ def test_wrong_types_are_explained() -> None:
     with pytest.raises(TypeError, match="bits"):
         gu.tensor([1.0]) & gu.tensor([1.0])
     with pytest.raises(TypeError, match="cast one of them"):
-        gu.tensor([1], dtype=gu.uint32) + gu.tensor([1], dtype=gu.int32)
+        gu.tensor([1], dtype=gu.uint64) + gu.tensor([1], dtype=gu.int32)
     with pytest.raises(TypeError, match="written in place"):
         x = gu.tensor([1])
         x += 0.5
