@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,6 +143,8 @@ def test_every_entry_is_answered_or_absent_for_a_reason() -> None:
 
 def test_enough_entries_are_answered() -> None:
     assert len(MAPPED) >= LEAST
+    told = (Path(__file__).parents[2] / "docs" / "pytorch.md").read_text(encoding="utf-8")
+    assert f"{len(MAPPED)} of the {len(entries())}" in told.replace("\n", " ")
 
 
 def test_the_comparison_sees_a_wrong_value_type_shape_and_gradient() -> None:
