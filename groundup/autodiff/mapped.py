@@ -91,7 +91,7 @@ class Batch:
         source = self.known[node.src[0]]
         if node.op == "reshape":
             return ir.reshape(source, shape)
-        return ir.detach(source) if node.op == "detach" else source
+        return rebuild(node, (source,)) if node.op == "detach" else source
 
     def _body(self, node: Node) -> Node:
         """A body over one more axis. Ids of its reductions are moved above those in what it reads,
@@ -172,7 +172,7 @@ class _Rule:
         batch, one = self.batch, {}
         for k, total in totals.items():
             holder = ir.buffer(object(), total.shape[1:], total.dtype)
-            holder.tracked = total.tracked
+            holder.tracked, holder.cut = total.tracked, total.cut
             one[k] = holder
             batch.known[holder] = total
         with batch.within():

@@ -15,7 +15,7 @@ from __future__ import annotations
 import struct
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from . import dtype as dt
 from .dtype import DType
@@ -82,14 +82,15 @@ class Node:
     reshape (tensor,)          None          same elements in row-major order
     leaf    (tensor,)          uid           identity; derivatives are taken here
     detach  (tensor,)          None          identity; derivatives stop here
+    detach  (tensor,)          Cut           identity; derivatives that pass here would be missing
     host    (tensor…)          (Host, k)     tensor: result k of a function that Python runs
     call    (tensor…)          Rule          no value: a function with a derivative of its own
     result  (tensor, call)     k             identity; derivatives go to the call, as its result k
     """
 
     __slots__ = (
-        "op", "dtype", "shape", "src", "arg", "value", "depth", "tracked", "line", "site", "cache",
-        "owner", "names", "__weakref__",
+        "op", "dtype", "shape", "src", "arg", "value", "depth", "tracked", "cut", "line", "site",
+        "cache", "owner", "names", "__weakref__",
     )  # fmt: skip
 
     op: str
@@ -100,6 +101,7 @@ class Node:
     value: Any  # const: the number; extent: the Extent; buffer: the memory's handle
     depth: int  # larger than the id of every reduction variable bound inside
     tracked: bool  # a derivative may flow through here to a leaf
+    cut: Any  # who took away the history of something that it is computed from, see `cut`
     line: str | None  # the user's source line, for errors; not part of the identity
     site: Any  # read, checked: where an index was written, see ir.outside; no part of the identity
     cache: Any  # realised memory of this tensor, for later floors
@@ -135,15 +137,21 @@ def make(
     node.op, node.dtype, node.shape, node.src, node.arg, node.value = (
         op, dtype, shape, src, arg, value,
     )  # fmt: skip
-    depth, tracked = 0, op == "leaf"
+    depth, tracked, cut = 0, op == "leaf", None
     for s in src:
         if s.depth > depth:
             depth = s.depth
         if s.tracked:
             tracked = True
+        if s.cut is not None:
+            cut = s.cut
     if op == "reduce":
         depth = max(depth, max(i for i, _ in arg[1]))
-    node.depth, node.tracked = depth, tracked and op != "detach"
+    if op == "detach":
+        tracked, cut = False, arg
+    elif cut is not None and not dtype.is_float:
+        cut = None  # no derivative passes
+    node.depth, node.tracked, node.cut = depth, tracked, cut
     node.line = node.site = node.cache = node.owner = None
     ref = _Ref(node, _forget)
     ref.key = key
@@ -382,11 +390,26 @@ def leaf(tensor: Node, uid: object) -> Node:
 
 def detach(tensor: Node) -> Node:
     """`tensor` with no derivative flowing through it."""
-    while tensor.op == "leaf":  # it may mark a value that itself has a history
-        tensor = tensor.src[0]
-    if not tensor.tracked:
+    while tensor.op == "leaf" or (tensor.op == "detach" and tensor.cut is not None):
+        tensor = tensor.src[0]  # it may mark a value that itself has a history
+    if not tensor.tracked and tensor.cut is None:
         return tensor
     return make("detach", tensor.dtype, tensor.shape, (tensor,), None)
+
+
+def cut(tensor: Node, by: Cut) -> Node:
+    """`tensor` with no derivative flowing through it, though one would have to: what is computed
+    from it knows so, and taking derivatives of that is an error."""
+    if not tensor.dtype.is_float:
+        return tensor
+    return make("detach", tensor.dtype, tensor.shape, (detach(tensor),), by)
+
+
+class Cut(Protocol):
+    """Who took away a value's history."""
+
+    def refuse(self, operation: str) -> NoReturn:
+        """Raise, where a derivative is asked for that would be missing."""
 
 
 @frozen

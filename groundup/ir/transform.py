@@ -9,7 +9,21 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import is_
 
 from .dtype import bfloat16, float32
-from .node import Node, alu, at_site, cast, detach, extent, leaf, loops, make, read, reshape, where
+from .node import (
+    Node,
+    alu,
+    at_site,
+    cast,
+    cut,
+    detach,
+    extent,
+    leaf,
+    loops,
+    make,
+    read,
+    reshape,
+    where,
+)  # fmt: skip
 
 TENSOR_OPS = frozenset((
     "buffer", "loops", "scan", "argsort", "reshape", "leaf", "detach", "host", "call", "result",
@@ -90,7 +104,7 @@ def rebuild(node: Node, src: tuple[Node, ...]) -> Node:
     if op == "leaf":
         return leaf(src[0], node.arg)
     if op == "detach":
-        return detach(src[0])
+        return detach(src[0]) if node.arg is None else cut(src[0], node.arg)
     if op == "checked":
         return at_site(make(op, node.dtype, (), src, node.arg), node.site)
     if op in ("reduce", "scan", "argsort", "host", "call", "result"):

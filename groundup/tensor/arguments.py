@@ -108,7 +108,9 @@ def look_through(value: Any, found: Arguments) -> None:
             return
         found.places[id(value)] = len(tensors)
         tensors.append(value)
-        key.append((value._shape, value._storage.dtype, axes_of(value), value.tracked()))
+        key.append(
+            (value._shape, value._storage.dtype, axes_of(value), value.tracked(), value.cut())
+        )
     elif isinstance(value, list | tuple | dict) and has_attributes(value):
         _object(value, found)
     elif isinstance(value, list | tuple):

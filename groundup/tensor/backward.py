@@ -56,6 +56,9 @@ def flowing(roots: Sequence[Node]) -> list[Node]:
 def backward(root: Core, gradient_in: Core | None = None, create_graph: bool = False) -> None:
     """Add d root / d leaf to `.grad` of every leaf that root was computed from."""
     door.passing()
+    node = root.node
+    if node.cut is not None:
+        node.cut.refuse("backward")
     if not root.tracked():
         raise GradError(
             "backward: this tensor was not computed, in grad mode, from a tensor that requires grad"
@@ -64,7 +67,6 @@ def backward(root: Core, gradient_in: Core | None = None, create_graph: bool = F
     from ..autodiff import gradients
 
     seed = _seed(root, gradient_in)
-    node = root.node
     places = hooks.passed(flowing([node]))
     wanted = {n: t for n, leaf in places.items() if leaf.keeps and (t := leaf.wanted()) is not None}
     for batch in state.mapped:
@@ -177,6 +179,9 @@ def derivatives(
                 f"grad: input {i} is no leaf, and its value is that of another tensor, too; call "
                 f"its retain_grad() before it is used" + at_line()
             )
+    for o in outs:
+        if (by := o.node.cut) is not None:
+            by.refuse("grad")
     found = differentiated(outs, seeds, ins)
     total: list[Tensor | None] = []
     for i, (x, node) in enumerate(zip(ins, found, strict=True)):

@@ -64,10 +64,11 @@ def checkpoint(
     if not nodes:
         return returned
     rule = _Again(getattr(function, "__name__", "checkpoint"), nodes, before)
-    call = ir.call(rule, rule.sources)
+    call = ir.call(rule, [s if s in rule.flowing else ir.detach(s) for s in rule.sources])
     for k, (i, n) in enumerate(zip(made, nodes, strict=True)):
         value = ir.result(ir.detach(n), call, k)
         value.line = value.line or n.line
+        value.cut = n.cut  # what it was computed from need not be among the sources
         reals[i] = wrap(reals[i], value, reals[i])
     return tree.unflatten(closed(results, reals), form)
 
@@ -84,8 +85,9 @@ class _Again:
         self.name, self.plain = name, list(nodes)
         self.arguments = frozenset(before)
         self.sources: list[Node] = []  # arguments, and places of derivatives that it reaches
+        self.flowing = set(toposort(nodes, stop=lambda n: self._ends(n) or not n.tracked))
         for n in toposort(nodes, stop=self._ends):
-            if self._ends(n):
+            if self._ends(n) and (n in self.flowing or n in self.arguments):
                 self.sources.append(n)
 
     def _ends(self, node: Node) -> bool:

@@ -236,7 +236,8 @@ class Core:
         part = Buffer.from_object(memory.address + offset * item, count * item, memory)
         if s.owner is not None:
             part = part.copied()
-        return ir.buffer(part, shape, s.dtype)
+        node = ir.buffer(part, shape, s.dtype)
+        return node if s.cut is None or self.cut() is None else ir.cut(node, s.cut)
 
     def tracked(self) -> bool:
         """May a derivative flow from here to a leaf, were grad mode on?"""
@@ -249,12 +250,23 @@ class Core:
             at = at._parent
         return self._storage.pending_tracked()
 
+    def cut(self) -> ir.Cut | None:
+        """Who took away a part of the history that the value should have?"""
+        at: Core | None = self
+        while at is not None:
+            if at._detached:
+                return None
+            at = at._parent
+        return self._storage.history()[1]
+
     def number(self) -> Number | None:
         """The value of a 0-d tensor if it can be had and used without any expression."""
         s = self._storage
         if s.pending is not None or (store.tracers and store.tracing() is not None):
             return None
         if state.anomaly is not None:  # each operation is an expression, to be looked at
+            return None
+        if s.cut is not None and state.grad:
             return None
         if (self._leaf is not None or self._parent is not None) and state.grad and self.tracked():
             return None
@@ -282,7 +294,7 @@ class Core:
         result = self._make(self._storage)
         result._shape, result._parent, result._view = view.shape, parent, view
         result._layout = layout
-        if not state.grad and self.tracked():
+        if not state.grad and (self.tracked() or self.cut() is not None):
             result._detached = True
         return result
 
@@ -297,7 +309,7 @@ class Core:
             history = self._parent.tracked()
         else:
             history = self._storage.pending_tracked()
-        target._detached = self._detached or history
+        target._detached = self._detached or history or self.cut() is not None
 
     # ---- writing -------------------------------------------------------------------------------
 
@@ -348,6 +360,7 @@ class Core:
             new.line = user_line()
         if not state.grad:
             new = ir.detach(new)
+        cut = self._storage.history()[1]
         at: Core = self
         while at._parent is not None:
             assert at._view is not None
@@ -370,6 +383,8 @@ class Core:
                 f"outside, where it has none: write x.detach() into it, or x = x … instead"
                 + at_line()
             )
+        if cut is not None and not state.grad:  # what is not written over still is as it was
+            new = ir.cut(new, cut)
         if state.anomaly is not None:  # before anything is written
             state.anomaly(new)
         store.serial += 1
@@ -443,7 +458,9 @@ def is_complex(*values: Any) -> bool:
 def operand(t: Core) -> Node:
     """A tensor's value for use in an operation, without history where none is wanted."""
     node = t.node
-    return ir.detach(node) if node.tracked and not state.grad else node
+    if not state.grad and (node.tracked or node.cut is not None):
+        return ir.detach(node)
+    return node
 
 
 def value_of(t: Core) -> Node:

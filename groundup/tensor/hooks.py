@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 Hook = Callable[[Any], Any]
 _numbers = count()
-changes = 0  # of hooks, anywhere: a captured function may have to be captured again
 # Values that had been used before a hook, or retain_grad, was asked for.
 _places: weakref.WeakKeyDictionary[Node, Leaf] = weakref.WeakKeyDictionary()
 
@@ -40,8 +39,7 @@ class RemovableHandle:
     """
 
     def __init__(self, hooks: dict[int, Any], hook: Any, first: bool = False) -> None:
-        global changes
-        changes += 1
+        store.changes += 1
         self.id = next(_numbers)
         self._hooks = hooks
         hooks[self.id] = hook
@@ -52,8 +50,7 @@ class RemovableHandle:
 
     def remove(self) -> None:
         """Take the hook away."""
-        global changes
-        changes += 1
+        store.changes += 1
         self._hooks.pop(self.id, None)
 
     def __enter__(self) -> RemovableHandle:

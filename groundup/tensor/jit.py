@@ -31,6 +31,7 @@ from .arguments import Arguments, Same, axes_of, look_through, memory_view, view
 from .arguments import refuse_changes as refuse_changed_arguments
 from .backward import flowing
 from .core import Core, force
+from .cut import OUTSIDE, Captured, HistoryMatters
 from .effects import Before, Places, Returned
 from .engine import step_by_step
 from .errors import JitError
@@ -103,10 +104,6 @@ class _NumbersMatter(Exception):
     """The captured function reads numbers of an optimizer: they have to be compared."""
 
 
-class _HistoryMatters(Exception):
-    """A result was computed from an argument with a history: derivatives may be asked for."""
-
-
 _serial = 0
 
 
@@ -116,6 +113,7 @@ class Jit(Generic[P, R]):
     def __init__(self, function: Callable[P, R]) -> None:
         update_wrapper(self, function)  # also what a captured function has, so first
         self.captured = function
+        self._cut = Captured(getattr(function, "__qualname__", None) or repr(function))
         self._captures: dict[tuple[Any, ...], Capture] = {}
         self._replays: dict[tuple[Any, ...], Replay] = {}
         self._latest: Replay | None = None
@@ -214,7 +212,7 @@ class Jit(Generic[P, R]):
             except _NumbersMatter:
                 self._numbers_matter, self._reach = True, None
                 return self._look_up(args, kwargs)
-            except _HistoryMatters:
+            except HistoryMatters:
                 if len(self._plain) >= MAX_CAPTURES:
                     del self._plain[next(iter(self._plain))]
                     self._renumber()
@@ -271,13 +269,17 @@ class Jit(Generic[P, R]):
         known: dict[Storage, Node] = {}
         origin: dict[Storage, tuple[str, int]] = {}
         for s, i in reach.storages.items():
-            known[s] = ir.buffer(Placeholder(_serial, "reached", i), s.shape, s.dtype)
+            node = ir.buffer(Placeholder(_serial, "reached", i), s.shape, s.dtype)
+            tracked, cut = s.history()
+            known[s] = ir.cut(node, OUTSIDE) if tracked else ir.cut(node, cut) if cut else node
             origin[s] = ("reached", i)
         batch, first = _batch(given), next(store.births)
         proxies: dict[int, Core] = {}
         for i, t in enumerate(given):
             storage, proxy = _proxy(t, batch)
             node = ir.buffer(Placeholder(_serial, "argument", i), storage.shape, t.dtype)
+            if (cut := t.cut()) is not None:
+                node = ir.cut(node, cut)
             storage.pending = node
             known[storage] = node
             origin[storage] = ("argument", i)
@@ -316,14 +318,18 @@ class Jit(Generic[P, R]):
     ) -> Capture:  # fmt: skip
         """Turn what the function did into roots of one graph."""
         roots: list[Node] = []
+        cuts: list[ir.Cut | None] = []
         outputs: list[Output] = []
 
         ours = {t._leaf for t in proxies.values()} - {None}
 
         def root(node: Node) -> int:
             if ours and any(n.op == "leaf" and n.arg in ours for n in flowing([node])):
-                raise _HistoryMatters
+                raise HistoryMatters
+            if node.cut is OUTSIDE:
+                raise HistoryMatters
             roots.append(ir.detach(node))
+            cuts.append(self._cut if node.tracked and node.dtype.is_float else node.cut)
             return len(roots) - 1
 
         for s, value in tracer.values.items():
@@ -351,7 +357,7 @@ class Jit(Generic[P, R]):
                     wish[o.what] = at.get(Placeholder(_serial, *o.where))
             plan = plan_for(signature, roots, tuple(wish))
         shapes = [(tuple(int(s) for s in r.shape), r.dtype) for r in roots]
-        return Capture(plan, signature, roots, outputs, returned, shapes, sorted(place.fixed))
+        return Capture(plan, signature, roots, cuts, outputs, returned, shapes, sorted(place.fixed))
 
     def _refuse_aliases(
         self, tracer: _Tracer, origin: dict[Storage, tuple[str, int]], given: list[Core],
@@ -401,8 +407,10 @@ def jit(function: Callable[P, R]) -> Jit[P, R]:
     iterator advanced, an argument's list changed, JitError says so. Views that are returned share
     the memory that they share outside.
 
-    What is returned has no history: take derivatives inside. Only where it was computed from an
-    argument with a history (so inside `gu.grad`), nothing is captured: the function itself runs.
+    What is returned or written has no history: take derivatives inside. A derivative outside that
+    would need it raises GradError, also where it is a part of something else; `detach()` says that
+    it is not wanted. Only where something was computed from a tensor that had a history when the
+    function was called (so inside `gu.grad`), nothing is captured: the function itself runs.
 
     What depends only on tensors that the function reaches and does not write (copies of weights
     into panels, their casts) is computed once and kept until one of them changes.

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from . import hooks
+from . import storage as store
 from .arguments import SCALARS, Same, constant, has_state, never_changes, of_users, slots_of
 from .core import Core, Paired
 from .held import (
@@ -66,7 +66,7 @@ class Reach:
         self._numbers = numbers
         self.tensors: list[Core] = []
         self.stale = False  # something was put into a reached place: walk again
-        self._hooks = hooks.changes
+        self._changes = store.changes
         self.slots: list[tuple[Any, Any, Any]] = []  # (container, key, value): where values stand
         self._structures: list[tuple[Any, Any]] = []  # (optimizer, what its step is made of)
         self.containers: list[tuple[Any, int]] = []  # and how many items they hold
@@ -92,7 +92,7 @@ class Reach:
     def unchanged(self) -> bool:
         """Is everything that was found still what stands there? Optimizers' numbers are taken over
         where they have changed."""
-        if self.stale or self._hooks != hooks.changes:
+        if self.stale or self._changes != store.changes:
             return False
         try:
             if not (self._straight() if self._straight is not None else self._in_loops()):
@@ -233,6 +233,7 @@ class Reach:
         self.storages: dict[Storage, int] = {}
         for i, t in enumerate(self.tensors):
             self.storages.setdefault(t._storage, i)
+            t._storage.watched = True
         self._tensors = [(t, t._storage, t._leaf is None, t._grad) for t in self.tensors]
         self._looks = 0
         self._straight = None
@@ -305,7 +306,7 @@ class Reach:
         self.tensors.append(t)
         self._parts.append(
             ("tensor", tuple(int(s) for s in t._shape), t.dtype, t._leaf is None, t._detached,
-             _views(t), self._storage_number(t._storage))
+             _views(t), self._storage_number(t._storage), t._storage.history())
         )  # fmt: skip
         leaf = t._leaf
         if leaf is not None and (leaf.hooks or leaf.after):

@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ..ir.extent import product
-from ..ir.node import Node
+from ..ir.node import Cut, Node
 from ..ir.outside import OutOfRange, sites_in
 from ..runtime import Buffer, pool
 from ..schedule import Plan, Signature
@@ -83,17 +83,18 @@ class Capture:
     """One captured graph: its plan, where its inputs come from and where its results go."""
 
     def __init__(
-        self, plan: Plan, signature: Signature, roots: list[Node], outputs: list[Output],
-        result: Any,
-        shapes: list[tuple[tuple[int, ...], Any]], fixed: list[int],
+        self, plan: Plan, signature: Signature, roots: list[Node], cuts: list[Cut | None],
+        outputs: list[Output], result: Any, shapes: list[tuple[tuple[int, ...], Any]],
+        fixed: list[int],
     ) -> None:  # fmt: skip
-        """fixed: the numbers of reached objects that stand inside others that are given back."""
+        """cuts: of each root, who takes away the history that it should have, if it should have
+        one. fixed: the numbers of reached objects that stand inside others that are given back."""
         self.plan, self.n, self.roots = plan, signature.n, roots
         self.sources = list(signature.buffers)
         # What the function itself made (gu.tensor([1, 2])) must be the same in both captures too.
         made = (b.read_bytes() for b in self.sources if type(b) is not Placeholder)
         self.key = (*signature.key, *(hash(b) for b in made))
-        self.outputs, self.result, self.shapes = outputs, result, shapes
+        self.outputs, self.result, self.shapes, self.cuts = outputs, result, shapes, cuts
         self.fixed = fixed
         self.places = sites_in(signature.order)  # where indices from data were written
         self.foreign: list[Foreign] = []
@@ -178,7 +179,8 @@ class Replay:
         self.row = place if usual and type(place) is tuple and all(map(_is_new, place)) else None
         self.nothing: list[Buffer | None] = [None] * len(capture.shapes)
         self.grad, self.autocast, self.count = True, state.autocast, -1
-        self.forms: list[tuple[Any, ...]] = []  # (shape, dtype, strides), or (None, None, value)
+        # (shape, dtype, strides, who cut off its history), or (None, None, value, None).
+        self.forms: list[tuple[Any, ...]] = []
         self.plain = True  # every argument is a tensor
         self.viewed = False  # some have been views
         written = {(kind, number) for _, kind, number, _ in self.writes}
@@ -223,9 +225,10 @@ class Replay:
         if self.writes and len({t._storage for t in tensors}) < len(tensors):
             return
         self.forms = [
-            (a._shape, a._storage.dtype, a.layout()[0]) if type(a) is Tensor else (None, None, a)
+            (a._shape, a._storage.dtype, a.layout()[0], a.cut()) if type(a) is Tensor
+            else (None, None, a, None)
             for a in args
-        ]
+        ]  # fmt: skip
         self.grad, self.autocast = state.grad, state.autocast
         self.count, self.plain = len(args), len(tensors) == len(args)
 
@@ -235,7 +238,7 @@ class Replay:
             return None
         if state.autocast is not self.autocast:
             return None
-        for t, (shape, dtype, known) in zip(args, self.forms):
+        for t, (shape, dtype, known, cut) in zip(args, self.forms):
             if shape is None:
                 if t is not known:
                     return None
@@ -243,7 +246,9 @@ class Replay:
             if type(t) is not Tensor or t._leaf is not None or t._shape != shape:
                 return None
             s = t._storage
-            if s.dtype is not dtype or (s.pending is not None and s.pending.tracked):
+            if s.dtype is not dtype or s.cut is not cut:
+                return None
+            if s.pending is not None and (s.pending.tracked or s.pending.cut is not cut):
                 return None
             if t._parent is not None and (not self.viewed or t.tracked()):
                 return None
@@ -267,12 +272,14 @@ class Replay:
         if state.grad is not self.grad or state.autocast is not self.autocast:
             return None
         c, addresses, held = self.capture, [], []
-        for t, (shape, dtype, _) in zip(args, self.forms):
+        for t, (shape, dtype, _, cut) in zip(args, self.forms):
             if type(t) is not Tensor or t._leaf is not None or t._parent is not None:
                 return None
             s = t._storage
             buffer = s.buffer
             if buffer is None or s.pending is not None or s.dtype is not dtype or t._shape != shape:
+                return None
+            if s.cut is not cut:
                 return None
             addresses.append(buffer.address)
             held.append(buffer)  # another thread may give the tensor other memory
@@ -330,8 +337,10 @@ class Replay:
                 if t._parent is not None and kind == 0:
                     with no_grad():
                         t.copy_(self._wrap(root, results))
+                    if (cut := c.cuts[root]) is not None:
+                        t._storage.cut_off(cut)
                 else:
-                    _assign(t._storage, results[root])
+                    _assign(t._storage, results[root], c.cuts[root])
             returned = None
             usual = self.one is not None or self.row is not None
             if self.others or not usual:
@@ -406,7 +415,9 @@ class Replay:
 
     def _wrap(self, root: int, results: list[Buffer]) -> Tensor:
         shape, dtype = self.capture.shapes[root]
-        return Tensor._make(Storage(shape, dtype, None, results[root]))
+        storage = Storage(shape, dtype, None, results[root])
+        storage.cut = self.capture.cuts[root]
+        return Tensor._make(storage)
 
 
 def _is_new(place: Any) -> bool:
@@ -430,8 +441,11 @@ def _donated(t: Core, buffers: list[Buffer | None], at: int | None) -> Buffer | 
     return buffer if sys.getrefcount(buffer) <= held else None
 
 
-def _assign(s: Storage, buffer: Buffer) -> None:
-    """Give a storage a new value that has been computed."""
+def _assign(s: Storage, buffer: Buffer, cut: Cut | None) -> None:
+    """Give a storage a new value that has been computed; `cut`: who took away its history."""
+    if s.cut is not cut or s.pending is not None:
+        s.watch(False, cut)
+    s.cut = cut
     if s.owner is not None:
         s.version += 1
         assert s.buffer is not None

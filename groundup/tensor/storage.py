@@ -57,6 +57,9 @@ class Tracer(Protocol):
 tracers: dict[int, Tracer] = {}  # by thread; what is asked often asks first whether it is empty
 births = count(1)
 serial = 0  # operations since the start, see Storage.oldest
+# Of hooks, and of the kind of history that a watched value has: a captured function that reaches
+# one may have to be captured again.
+changes = 0
 
 if TYPE_CHECKING:
     tracer: Tracer | None  # of this thread
@@ -119,11 +122,14 @@ class Storage:
     number   the value of a 0-d storage known without memory
     pending  the expression of the current value; kept beside `buffer` only where a derivative may
              flow through it
+    cut      of a value without expression: who took away the history that it should have, if it
+             should have one
+    watched  does a captured function reach it?
     """
 
     __slots__ = (
-        "__weakref__", "_items", "_memory", "born", "buffer", "dtype", "number", "oldest", "owner",
-        "pending", "shape", "span", "version",
+        "__weakref__", "_items", "_memory", "born", "buffer", "cut", "dtype", "number", "oldest",
+        "owner", "pending", "shape", "span", "version", "watched",
     )  # fmt: skip
 
     def __init__(
@@ -149,6 +155,8 @@ class Storage:
         # Set where others write to the memory as well: whose it is, or a weak reference to what
         # those hold who see ours.
         self.owner: Any = None
+        self.cut: ir.Cut | None = None
+        self.watched = False
         self.span: tuple[int, int, int] | None = None  # (version, least, greatest) of an index
         self._items: Any = None  # a memoryview
         self._memory: weakref.ref[Node] | None = None
@@ -168,34 +176,58 @@ class Storage:
         # goes into memory, so that other values of it share one compiled plan.
         buffer = self.buffer or self.memory()
         if self.owner is not None:  # others may write to it later: take the value now
-            return ir.buffer(buffer.copied(), self.shape, self.dtype)
-        node = self._memory() if self._memory is not None else None
-        if node is None or node.value is not buffer:
-            node = ir.buffer(buffer, self.shape, self.dtype)
-            self._memory = weakref.ref(node)
-        return node
+            node = ir.buffer(buffer.copied(), self.shape, self.dtype)
+            return node if self.cut is None else ir.cut(node, self.cut)
+        known = self._memory() if self._memory is not None else None
+        if known is None or known.value is not buffer:
+            known = ir.buffer(buffer, self.shape, self.dtype)
+            self._memory = weakref.ref(known)
+        return known if self.cut is None else ir.cut(known, self.cut)
 
     def replace(self, node: Node, oldest: int) -> None:
         """Give the storage a new value; every view sees it."""
         tracer = tracing() if tracers else None
         if tracer is not None and tracer.writes(self, node):
             return
+        self.watch(node.tracked, node.cut)
         if self.owner is not None and tracer is None:
             self.version += 1
             self._write_through(node)
+            self.cut = node.cut
             return
         with changing:
             self.version += 1
             self.pending, self.oldest = node, oldest  # first: at no time is there no value
-            self._items = self.buffer = self.number = self._memory = None
+            self._items = self.buffer = self.number = self._memory = self.cut = None
         self._owns(node)
 
     def put(self, buffer: Buffer) -> None:
         """Give the storage a new value that has been computed already; nobody is capturing."""
+        self.watch(False, None)
         with changing:
             self.version += 1
             self.buffer, self.oldest = buffer, _NEVER
-            self._items = self.number = self.pending = self._memory = None
+            self._items = self.number = self.pending = self._memory = self.cut = None
+
+    def history(self) -> tuple[bool, ir.Cut | None]:
+        """May a derivative flow through the value; and who took away a part of its history?"""
+        pending = self.current()
+        return (False, self.cut) if pending is None else (pending.tracked, pending.cut)
+
+    def watch(self, tracked: bool, cut: ir.Cut | None) -> None:
+        """Tell captured functions that reach it of a value with another kind of history."""
+        global changes
+        if self.watched and self.history() != (tracked, cut):
+            changes += 1
+
+    def cut_off(self, by: ir.Cut) -> None:
+        """Somebody has taken away a part of the value's history."""
+        pending = self.pending
+        if pending is not None:
+            self.replace(ir.cut(pending, by), self.oldest)
+        else:
+            self.watch(False, by)
+            self.cut = by
 
     def _owns(self, node: Node) -> None:
         """Let a value know who will ask for it: what is computed from it computes it, too.
@@ -241,6 +273,7 @@ class Storage:
             self.buffer, self._items = buffer, None
             self.oldest = _NEVER
             if not node.tracked:
+                self.cut = node.cut  # first: who finds no expression looks there
                 self.pending = self._memory = None
 
     def items(self) -> Any:

@@ -176,6 +176,8 @@ class Tensor(
                 raise GradError(
                     f"only floating types have derivatives, not {self.dtype.name}" + at_line()
                 )
+            if (cut := self.cut()) is not None:
+                cut.refuse("requires_grad_")
             if not self.tracked():
                 self._leaf, self._known = Leaf(self), None
         elif self._leaf is not None:

@@ -93,9 +93,13 @@ def released(results: Sequence[Core], probes: Sequence[Core]) -> list[Tensor]:
     own = {p._leaf for p in probes}
     nodes = [operand(r) for r in results]
     outside = _outside(nodes, own) if state.grad else set()
-    return [
-        wrap(r, n if n in outside else ir.detach(n), r) for r, n in zip(results, nodes, strict=True)
-    ]
+    nodes = [n if n in outside else _without_history(n) for n in nodes]
+    return [wrap(r, n, r) for r, n in zip(results, nodes, strict=True)]
+
+
+def _without_history(node: Node) -> Node:
+    """A value to which no derivative flows outside; if one should, it is known."""
+    return ir.detach(node) if node.cut is None else ir.cut(node, node.cut)
 
 
 def _outside(nodes: Sequence[Node], own: set[Any]) -> set[Node]:

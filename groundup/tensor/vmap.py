@@ -66,7 +66,7 @@ class Level:
         """What stands for one element of x, along its first axis."""
         whole = operand(x)
         node = ir.buffer(Element(self.name), whole.shape[1:], whole.dtype)
-        node.tracked = whole.tracked
+        node.tracked, node.cut = whole.tracked, whole.cut
         self.given[node] = whole
         one = wrap(x, node, x)
         self.elements.add(one._storage)

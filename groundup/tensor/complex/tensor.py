@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from ...ir.dtype import COMPLEX, DType
-from ...ir.node import Node
+from ...ir.node import Cut, Node
 from .. import backward as derive
 from .. import indexing
 from .. import storage as store
@@ -79,6 +79,9 @@ class ComplexTensor(Tensor, Paired):
 
     def tracked(self) -> bool:
         return self._pair.tracked()
+
+    def cut(self) -> Cut | None:
+        return self._pair.cut()
 
     def alias(self, target: Core) -> None:
         if not isinstance(target, ComplexTensor):
