@@ -27,7 +27,10 @@ def through_scan(tensor: Node, total: Node, through: Through) -> list[tuple[Node
     if not parts:
         return []
     results = [n for pair in parts for n in pair]
-    found = record([holder], results).follow([tensor])
+    # Given as well, to be found as they are: what the scan reads, and what comes to it.
+    read_there = [n.src[0] for n in body_nodes(tensor.src[0]) if n.op == "read"]
+    known = list(dict.fromkeys([*read_there, total]))
+    found = record([holder, *known], results).follow([tensor, *known])
     return list(zip(found[::2], found[1::2], strict=True))
 
 

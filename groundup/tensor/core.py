@@ -196,7 +196,9 @@ class Core:
             if t._detached:
                 node = ir.detach(node)
             if t._leaf is not None:
-                node = ir.leaf(node, t._leaf)
+                # What an alias has written there may have a history; that of a leaf begins here.
+                # (That of a function of functions, without a tensor, stands on a history outside.)
+                node = ir.leaf(ir.detach(node) if t._leaf.tensor else node, t._leaf)
             elif t._retains is not None and t._retained():
                 node = ir.leaf(node, t._retains)
             if not known_apart and self._storage.owner is None:

@@ -324,3 +324,14 @@ def test_what_is_remembered_of_plain_calls_is_bounded(monkeypatch: pytest.Monkey
         box[0] = float(n)
         assert values(g(w * 2)) == [2.0 * n * v for v in values(row(1))]
     assert len(g._plain) <= 4 and len(g._numbers) <= 5
+
+
+def test_memory_without_elements_is_the_same_whatever_its_byte_is() -> None:
+    @gu.jit
+    def f(x: gu.Tensor) -> gu.Tensor:
+        return gu.cat([gu.tensor([]), gu.from_numpy(np.zeros((0, 4), np.float32)).sum(1), x])
+
+    for n in range(20):
+        kept = [gu.full((1,), 255 - n, dtype=gu.uint8).realize() for _ in range(3)]
+        del kept
+        assert f(row(n)).tolist() == [n]
