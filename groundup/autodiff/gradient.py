@@ -12,7 +12,7 @@ from itertools import count
 
 from ..ir.extent import Extent, symbolic_key
 from ..ir.names import derive
-from ..ir.node import Node, alu, loops, out, outs, read, reshape
+from ..ir.node import Node, alu, at_site, loops, out, outs, read, reshape
 from ..ir.recipe import Form, form
 from ..ir.transform import TENSOR_OPS, body_nodes
 from .factors import taken_out
@@ -175,9 +175,21 @@ class _Reverse:
             self.slices.note(tensor)
             for source, part in fill(tensor, self.forms[tensor], total, through_loops):
                 part = taken_out(part)
+                _asked_for(part, tensor)
                 part.line = part.line or tensor.line
                 derive(part, tensor, total, source)
                 self.add(source, part)
+
+
+def _asked_for(part: Node, tensor: Node) -> None:
+    """Tell the checks in a gradient where the tensor's index was written, if in one place."""
+    checks = [n for n in body_nodes(part.src[0]) if n.op == "checked"] if part.src else []
+    if checks:
+        sites = {id(n.site): n.site for n in body_nodes(tensor.src[0]) if n.site is not None}
+        if len(sites) == 1:
+            (site,) = sites.values()
+            for n in checks:
+                at_site(n, site)
 
 
 def through_loops(
@@ -193,7 +205,7 @@ def through_loops(
     for reading, context, derivative in contributions(opened, value or tensor, total):
         source = reading.src[0]
         used = {v: opened.sizes[v] for v in (*opened.outs, *context) if v in opened.sizes}
-        body = adjoint(source, reading.src[1:], derivative, used)
+        body = adjoint(reading, derivative, used)
         if body is None:
             continue
         if any(n.op == "reduce" for n in body_nodes(body)):

@@ -17,6 +17,7 @@ from ..ir.node import (
     alu,
     axis,
     cast,
+    checked,
     const,
     extent,
     fresh,
@@ -39,18 +40,27 @@ from .rules import index_only, number, peel, times
 _ZERO = const(0, dt.int64)
 
 
-def adjoint(
-    tensor: Node, indices: Sequence[Node], derivative: Node, sizes: dict[Node, int]
-) -> Node | None:
+def adjoint(reading: Node, derivative: Node, sizes: dict[Node, int]) -> Node | None:
     """The body, over the tensor's own axes, of Σ of `derivative` over all reads of an element.
 
     `sizes` are the variables of the expressions with their extents. None if nothing is read.
     """
+    tensor, *indices = reading.src
+    if reading.site is not None:
+        indices = [_asked(ix, d, reading) for d, ix in enumerate(indices)]
     conditions, core = peel(derivative)
     system = _System(tensor.shape, indices, conditions, dict(sizes))
     if not system.solve():
         return None
     return system.close(core)
+
+
+def _asked(index: Node, d: int, reading: Node) -> Node:
+    """An index from data, checked: nobody may ever ask for what is read there, and a derivative by
+    the elements of a tensor has none for a position outside."""
+    if index.op == "checked" or all(n.op != "read" for n in body_nodes(index)):
+        return index
+    return checked(index, d, reading.src[0].shape, reading.site)
 
 
 def placed(

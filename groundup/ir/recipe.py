@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from .extent import symbolic_key
-from .node import Node, make, red
+from .node import Node, at_site, make, red
 from .transform import TENSOR_OPS, body_nodes, toposort
 
 
@@ -93,7 +93,7 @@ def renumbered(body: Node) -> Node:
             arg = (n.arg[0], tuple((number[i], e) for i, e in n.arg[1]), *n.arg[2:])
             result[n] = make("reduce", n.dtype, (), src, arg)
         else:
-            result[n] = make(n.op, n.dtype, n.shape, src, n.arg, n.value)
+            result[n] = at_site(make(n.op, n.dtype, n.shape, src, n.arg, n.value), n.site)
     return result[body]
 
 
@@ -152,7 +152,8 @@ def form(node: Node, names: Mapping[Node, Node] | None = None) -> Form:
             continue
         if op == "read":
             refs = tuple([place[s] for s in n.src[1:]])
-            entries.append((slots[n.src[0] if names is None else names[n.src[0]]], refs))
+            slot = slots[n.src[0] if names is None else names[n.src[0]]]
+            entries.append((slot, refs, n.site is not None))  # whose index nobody has looked at
         elif op == "red":
             entries.append((op, n.arg))
             numbered.append(len(entries) - 1)

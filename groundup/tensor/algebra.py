@@ -283,7 +283,7 @@ def pdist(a: Core, p: float = 2.0) -> Tensor:
     if a.ndim != 2:
         raise ShapeError("pdist takes a matrix" + lined_up(shape=a._shape) + at_line())
     from .arrange import triu_indices
-    from .indexing import index_select
+    from .picking import index_select
 
     n = int(a._shape[0])
     first, second = shape.unbind(triu_indices(n, n, 1), 0)

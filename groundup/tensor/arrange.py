@@ -12,7 +12,7 @@ from ..ir import dtype as dt
 from ..ir import node as ir
 from ..ir.dtype import DType
 from ..ir.extent import product
-from . import indexing, shape
+from . import indexing, picking, shape
 from . import pointwise as pw
 from .core import Core, Paired, finish, operand
 from .errors import ShapeError, at_line, check_dim, lined_up
@@ -156,7 +156,7 @@ def repeat_interleave(
     from .create import tensor
 
     places = tensor([i for i, n in enumerate(counts) for _ in range(n)], dtype=dt.int64)
-    return indexing.index_select(a, d, places)
+    return picking.index_select(a, d, places)
 
 
 @named

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from ..ir.dtype import DType, promote
-from . import indexing, reduce, shape
+from . import picking, reduce, shape
 from . import pointwise as pw
 from .core import Core, Deferred, Paired
 from .either import over_axes, reducing
@@ -39,7 +39,7 @@ unsqueeze, squeeze, flatten, broadcast_to = (
 cat, stack, split, chunk, unbind = shape.cat, shape.stack, shape.split, shape.chunk, shape.unbind
 flip, pad, diagonal, narrow = shape.flip, shape.pad, shape.diagonal, shape.narrow
 gather, index_select, take_along_dim = (
-    indexing.gather, indexing.index_select, indexing.take_along_dim,
+    picking.gather, picking.index_select, picking.take_along_dim,
 )  # fmt: skip
 
 

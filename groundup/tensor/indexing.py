@@ -19,9 +19,8 @@ from . import pointwise as pw
 from . import storage as store
 from . import unfit, write
 from .core import Core, Paired, finish, force, is_complex, operand, value_of
-from .errors import ShapeError, at_line, check_dim, lined_up, shape_text
-from .misuse import named
-from .sites import Argument, argument, given, indexed, of_key
+from .errors import ShapeError, at_line, lined_up, shape_text
+from .sites import given, of_key
 from .storage import Storage, from_values
 from .view import Affine, Shape, slice_rule
 
@@ -270,8 +269,15 @@ def span_of(index: Core, operation: str) -> tuple[int, int] | None:
     return low, high
 
 
-def check_range(index: Core, size: int, operation: str) -> int | None:
-    """Check known indices against an axis; the least, or None if they are still to be computed."""
+def _allowed(least: int, size: int) -> str:
+    return f"allowed: {least} to {size - 1}" if size else "it has no position"
+
+
+def check_range(index: Core, size: int, operation: str, back: bool = True) -> int | None:
+    """Check known indices against an axis; the least, or None if they are still to be computed.
+
+    back: may an index count from the back?
+    """
     if not index.dtype.is_int:
         raise IndexError(
             f"{operation}: an index tensor holds integers, not {index.dtype.name}; write "
@@ -281,7 +287,8 @@ def check_range(index: Core, size: int, operation: str) -> int | None:
     if known is None or known[0] > known[1]:
         return None if known is None else 0
     low, high = known
-    if low < -size or high >= size:
+    least = -int(size) if back else 0
+    if low < least or high >= size:
         bad = high if high >= size else low
         values: list[Any] = host_values(index, operation)
         place = values.index(bad)
@@ -291,7 +298,7 @@ def check_range(index: Core, size: int, operation: str) -> int | None:
             place //= n
         raise IndexError(
             f"{operation}: the index {bad} at position {shape_text(position[::-1])} leaves an axis "
-            f"of size {int(size)} (allowed: {-int(size)} to {int(size) - 1})"
+            f"of size {int(size)} ({_allowed(least, int(size))})"
             + (by.drawn() if (by := given()) is not None else "") + at_line()
         )
     return int(low)
@@ -489,126 +496,3 @@ def _scatter_later(
     if isinstance(value, Core):
         sources.append(value._storage.oldest)
     view.assign("x[index] = value", ir.loops(view._shape, body), min(sources))
-
-
-# ---- named forms ---------------------------------------------------------------------------------
-
-
-@named
-def gather(a: Core, dim: int, index: Core) -> Tensor:
-    """y[i, j, …] = x[i, …, index[i, j, …], …], the index in place of axis `dim`; a 0-d index of a
-    tensor of one axis gives a 0-d tensor."""
-    d = check_dim("gather", dim, a.ndim)
-    if 0 in index._shape:
-        from .create import filled
-
-        return filled(index._shape, 0, a.dtype)
-    if a.ndim + index.ndim == 1:  # a number is an axis of one
-        from .shape import reshape
-
-        return reshape(gather(reshape(a, -1), 0, reshape(index, -1)), index._shape)
-    if index.ndim != a.ndim or any(
-        e != d and n > s for e, (n, s) in enumerate(zip(index._shape, a._shape, strict=True))
-    ):
-        raise unfit.positions("gather", d, a._shape, index._shape)
-    if isinstance(a, Paired):
-        from .shape import reshape
-
-        if not a.ndim:
-            return reshape(gather(reshape(a, 1), 0, reshape(index, 1)), ())
-        return a.over(lambda p: gather(p, d, in_pairs(index)))
-    outs = ir.outs(a.ndim)
-    if not a.ndim:
-        return finish(ir.loops(index._shape, ir.read(operand(a))), a, index)
-    by = Argument("gather", f"x.gather({d}, index)", "index", "x", back=True)
-    with argument(by):
-        at, low = _index_node(index, index._shape, outs, a._shape[d], "gather")
-    body = ir.read(operand(a), *outs[:d], at, *outs[d + 1 :])
-    if low is None:
-        ir.at_site(body, indexed(by, d))
-    return finish(ir.loops(index._shape, body), a, index)
-
-
-def in_pairs(index: Core) -> Tensor:
-    """An index of complex numbers as one of their pairs: both parts are at the same place."""
-    from .shape import expand, unsqueeze
-
-    return expand(unsqueeze(index, -1), (*index._shape, 2))
-
-
-def taken(a: Core, axis: int, index: Core) -> Tensor:
-    """gather at indices that are known to be inside, all axes of one size but `axis`."""
-    if isinstance(a, Paired):
-        return a.over(lambda p: taken(p, axis, in_pairs(index)))
-    outs = ir.outs(a.ndim)
-    at = ir.read(value_of(index), *outs)
-    body = ir.read(operand(a), *outs[:axis], at, *outs[axis + 1 :])
-    return finish(ir.loops(index._shape, body), a, index)
-
-
-@named
-def take_along_dim(a: Core, indices: Core, dim: int | None = None) -> Tensor:
-    """gather, after broadcasting all axes but `dim`; for None, of all elements in their order."""
-    from .shape import expand, reshape
-
-    index = indices
-    if dim is None:
-        by = Argument("take_along_dim", "x.take_along_dim(indices)", "indices", "x", back=True)
-        with argument(by):
-            return gather(reshape(a, -1), 0, reshape(index, -1))
-    if a.ndim != index.ndim:
-        raise ShapeError(
-            "take_along_dim: tensor and indices have one number of axes"
-            + lined_up({"tensor" if a.ndim > index.ndim else "index": min(a.ndim, index.ndim) + 1},
-                       tensor=a._shape, index=index._shape)
-            + at_line()
-        )  # fmt: skip
-    d = check_dim("take_along_dim", dim, a.ndim)
-    for e, (n, m) in enumerate(zip(a._shape, index._shape, strict=True)):
-        if e != d and n != m and 1 not in (n, m):
-            raise ShapeError(
-                f"take_along_dim: tensor and indices broadcast on every axis but {d}; on axis {e} "
-                f"they do not" + lined_up(a.ndim - e, tensor=a._shape, index=index._shape)
-                + at_line()
-            )  # fmt: skip
-    lead = pw.broadcast(
-        "take_along_dim",
-        (*a._shape[:d], 1, *a._shape[d + 1 :]),
-        (*index._shape[:d], 1, *index._shape[d + 1 :]),
-    )
-    source = expand(a, (*lead[:d], a._shape[d], *lead[d + 1 :]))
-    index = expand(index, (*lead[:d], index._shape[d], *lead[d + 1 :]))
-    by = Argument("take_along_dim", f"x.take_along_dim(indices, {d})", "indices", "x", back=True)
-    with argument(by):
-        return gather(source, d, index)
-
-
-@named
-def index_select(a: Core, dim: int, index: Core) -> Tensor:
-    """The elements of one axis that a list of indices names; a 0-d index is a list of one.
-
-    Of a 0-d tensor, itself. Raises ShapeError for an index of more axes, IndexError for one beyond.
-
-    >>> gu.arange(6.0).reshape(2, 3).index_select(1, gu.tensor([2, 0])).tolist()
-    [[2.0, 0.0], [5.0, 3.0]]
-    """
-    d = check_dim("index_select", dim, a.ndim)
-    if index.dtype.kind == "b":
-        raise IndexError("index_select: a mask is no list of indices; write x[mask]" + at_line())
-    if index.ndim > 1 or (not a.ndim and product(index._shape) != 1):
-        if a.ndim:
-            instead = f"write x[{':, ' * d}index], or index.reshape(-1)"
-            raise unfit.one_axis("index_select", index._shape, instead)
-        raise ShapeError(
-            "index_select: of a 0-d tensor, the index is a list, of one axis and one element"
-            + lined_up(max(0, index.ndim), tensor=a._shape, index=index._shape)
-            + at_line()
-        )
-    from .shape import reshape
-
-    index = index if index.ndim else reshape(index, 1)
-    if not a.ndim:
-        return reshape(getitem(reshape(a, 1), (index,)), ())
-    by = Argument("index_select", f"x.index_select({d}, index)", "index", "x", back=True)
-    with argument(by):
-        return getitem(a, (*(slice(None),) * d, index))

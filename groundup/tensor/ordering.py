@@ -14,8 +14,8 @@ from . import pointwise as pw
 from . import reduce as rd
 from .core import Core, finish, operand, value_of
 from .errors import at_line, check_dim, lined_up
-from .indexing import taken
 from .misuse import named
+from .picking import taken
 
 if TYPE_CHECKING:
     from .tensor import Tensor

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ..ir import dtype as dt
-from . import indexing, shape
+from . import indexing, picking, shape
 from . import pointwise as pw
 from .core import Core
 from .errors import ShapeError, at_line, check_dim, lined_up
@@ -278,4 +278,4 @@ def combinations(a: Core, r: int = 2, with_replacement: bool = False) -> Tensor:
     if not places:
         return filled((0, r), 0, a.dtype)
     flat = tensor([i for c in places for i in c], dtype=dt.int64)
-    return shape.reshape(indexing.index_select(a, 0, flat), len(places), r)
+    return shape.reshape(picking.index_select(a, 0, flat), len(places), r)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..ir import dtype as dt
 from ..ir.extent import product
-from . import indexing, shape, unfit
+from . import indexing, picking, shape, unfit
 from . import pointwise as pw
 from . import reduce as rd
 from .core import Core, finish, operand
 from .errors import ShapeError, at_line, check_dim, lined_up
 from .misuse import named
 from .notation import axis, indexed
-from .placing import check_positions, index_add, same_type, scatter, scatter_add
+from .placing import asked, check_positions, index_add, same_type, scatter, scatter_add
 from .search import argwhere
 from .sites import Argument, argument
 
@@ -59,8 +59,15 @@ def scatter_reduce(
                                 include_self=include_self)  # fmt: skip
         return shape.reshape(result, a._shape)
     check_positions("scatter_reduce", d, a, index, src)
-    scatter_add(a, d, index, src)  # not for its result: it refuses what does not fit
-    index = pw.cast(index, dt.int64)
+    by = Argument("scatter_reduce", f"x.scatter_reduce({d}, index, src, {reduce!r})", "index", "x")
+    with argument(by):
+        return _scattered(a, d, index, src, reduce, include_self, by)
+
+
+def _scattered(
+    a: Core, d: int, index: Core, src: Core, reduce: str, include_self: bool, by: Argument
+) -> Tensor:
+    index = asked(index, d, a._shape, by)
     window = tuple(slice(0, int(n)) for n in index._shape)
     source = indexing.getitem(src, window)
     counts = scatter_add(
@@ -138,9 +145,12 @@ def index_reduce(
     want = (*a._shape[:d], int(product(index._shape)), *a._shape[d + 1 :])
     if tuple(map(int, source._shape)) != tuple(map(int, want)):
         raise unfit.parts("index_reduce", d, a._shape, index._shape, source._shape)
-    spread = shape.reshape(index, (-1, *(1,) * (a.ndim - 1 - d)))
-    return scatter_reduce(a, d, shape.expand(spread, want), source, reduce,
-                          include_self=include_self)  # fmt: skip
+    by = Argument("index_reduce", f"x.index_reduce({d}, index, source, {reduce!r})", "index", "x")
+    with argument(by):
+        indexing.check_range(index, int(a._shape[d]), "index_reduce", back=False)
+        spread = shape.reshape(index, (-1, *(1,) * (a.ndim - 1 - d)))
+        return scatter_reduce(a, d, shape.expand(spread, want), source, reduce,
+                              include_self=include_self)  # fmt: skip
 
 
 def _vector(name: str, index: Core) -> Tensor:
@@ -159,9 +169,9 @@ def _integers(name: str, index: Core) -> None:
         )
 
 
-def _front(index: Core, size: int) -> Tensor:
+def _front(name: str, index: Core, size: int) -> Tensor:
     """Indices that may count from the back, from the front."""
-    low = indexing.check_range(index, size, "an index")
+    low = indexing.check_range(index, size, name)
     whole = pw.cast(index, dt.int64)
     if low is not None and low >= 0:
         return whole
@@ -181,9 +191,11 @@ def index_fill(a: Core, dim: int, index: Core, value: Any) -> Tensor:
     at = _vector("index_fill", index)
     if not a.ndim:
         return shape.reshape(index_fill(shape.reshape(a, 1), 0, at, value), ())
-    at = _front(at, int(a._shape[d]))
-    none = shape.expand(_number(0, at), (int(a._shape[d]),))
-    counts = index_add(none, 0, at, shape.expand(_number(1, at), at._shape))
+    by = Argument("index_fill", f"x.index_fill({d}, index, value)", "index", "x", back=True)
+    with argument(by):
+        at = _front("index_fill", at, int(a._shape[d]))
+        none = shape.expand(_number(0, at), (int(a._shape[d]),))
+        counts = index_add(none, 0, at, shape.expand(_number(1, at), at._shape))
     hit = shape.reshape(pw.binary("ne", counts, 0), (-1, *(1,) * (a.ndim - 1 - d)))
     return pw.masked_fill(a, shape.expand(hit, a._shape), value)
 
@@ -191,6 +203,8 @@ def index_fill(a: Core, dim: int, index: Core, value: Any) -> Tensor:
 @named
 def index_copy(a: Core, dim: int, index: Core, source: Core) -> Tensor:
     """x with source[…, k, …] at index[k] of an axis; of several the last
+
+    Raises IndexError for an index that is negative or beyond the end.
 
     >>> gu.index_copy(gu.zeros(3), 0, gu.tensor([2]), gu.ones(1)).tolist()
     [0.0, 0.0, 1.0]
@@ -204,9 +218,11 @@ def index_copy(a: Core, dim: int, index: Core, source: Core) -> Tensor:
     want = (*a._shape[:d], int(at._shape[0]), *a._shape[d + 1 :])
     if source.ndim and tuple(map(int, source._shape)) != tuple(map(int, want)):
         raise unfit.parts("index_copy", d, a._shape, index._shape, source._shape)
-    spread = shape.reshape(_front(at, int(a._shape[d])), (-1, *(1,) * (a.ndim - 1 - d)))
     source = shape.expand(shape.reshape(source, want), want)
-    return scatter(a, d, shape.expand(spread, want), source)
+    with argument(Argument("index_copy", f"x.index_copy({d}, index, source)", "index", "x")):
+        indexing.check_range(at, int(a._shape[d]), "index_copy", back=False)
+        spread = shape.reshape(pw.cast(at, dt.int64), (-1, *(1,) * (a.ndim - 1 - d)))
+        return scatter(a, d, shape.expand(spread, want), source)
 
 
 @named
@@ -234,7 +250,7 @@ def masked_scatter(a: Core, mask: Core, source: Core) -> Tensor:
         return finish(operand(a), a)
     order = pw.binary("sub", cumsum(shape.reshape(pw.cast(mask, dt.int64), -1), 0), 1)
     place = pw.clamp(shape.reshape(order, size), 0, None)
-    values = indexing.taken(shape.reshape(source, -1), 0, shape.reshape(place, -1))
+    values = picking.taken(shape.reshape(source, -1), 0, shape.reshape(place, -1))
     return pw.where(mask, shape.reshape(values, size), a)
 
 
@@ -250,6 +266,7 @@ def take(a: Core, index: Core) -> Tensor:
     if 0 in a._shape and 0 not in index._shape:
         raise IndexError("take: there is nothing to take from" + at_line())
     with argument(Argument("take", "x.take(index)", "index", "x", back=True)):
+        indexing.check_range(index, int(product(a._shape)), "take")
         return indexing.getitem(flat, pw.cast(index, dt.int64))
 
 
@@ -270,9 +287,10 @@ def put(a: Core, index: Core, source: Core, accumulate: bool = False) -> Tensor:
     if 0 in a._shape and 0 not in index._shape:
         raise IndexError("put: there is no place to put anything" + at_line())
     flat = shape.reshape(a, -1)
-    at = _front(shape.reshape(index, -1), int(product(a._shape)))
-    new = shape.reshape(source, -1)
-    joined = index_add(flat, 0, at, new) if accumulate else scatter(flat, 0, at, new)
+    with argument(Argument("put", "x.put(index, source)", "index", "x", back=True)):
+        at = _front("put", shape.reshape(index, -1), int(product(a._shape)))
+        new = shape.reshape(source, -1)
+        joined = index_add(flat, 0, at, new) if accumulate else scatter(flat, 0, at, new)
     return shape.reshape(joined, a._shape)
 
 

@@ -20,7 +20,8 @@ from .core import Core, Paired, finish, operand, value_of
 from .errors import at_line, check_dim
 from .indexing import check_range, wrapped
 from .misuse import named
-from .sites import Argument, argument, indexed
+from .picking import from_front
+from .sites import Argument, indexed
 from .view import Shape, same_shape
 
 if TYPE_CHECKING:
@@ -29,21 +30,14 @@ if TYPE_CHECKING:
 
 def _place(index: Core, at: Node, axis: int, shape: Shape, by: Argument) -> Node:
     """An index that counts from the front only, checked now if it is known, else when it runs."""
-    operation = by.operation
-    if index.dtype.is_float or index.dtype.kind == "b":
-        raise IndexError(
-            f"{operation}: an index tensor holds integers, not {index.dtype.name}; write "
-            f"index.long()" + at_line()
-        )
-    with argument(by):
-        low = check_range(index, shape[axis], operation)
-    if low is not None and low < 0:
-        raise IndexError(
-            f"{operation}: the index {low} is negative; {operation} counts from the front only"
-            + by.drawn() + at_line()
-        )
-    place = ir.cast(at, dt.int64)
-    return place if low is not None else ir.checked(place, axis, shape, indexed(by))
+    place, known = from_front(index, at, axis, shape, by)
+    return place if known else ir.checked(place, axis, shape, indexed(by))
+
+
+def asked(index: Core, axis: int, shape: Shape, by: Argument) -> Tensor:
+    """An index as positions counted from the front, each checked against an axis."""
+    place = _place(index, ir.read(value_of(index), *ir.outs(index.ndim)), axis, shape, by)
+    return finish(ir.loops(index._shape, place), index)
 
 
 @named

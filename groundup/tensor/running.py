@@ -181,7 +181,7 @@ def _extreme(name: str, a: Core, dim: int) -> Running:
     indices = finish(ir.scan(x.shape, axis, at, ir.const(0, dt.int64)), a)
     if not a.tracked():
         return Running(finish(_cast(best, x.dtype), a), indices)
-    from .indexing import taken
+    from .picking import taken
 
     return Running(taken(a, axis, indices), indices)
 

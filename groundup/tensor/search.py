@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..ir import dtype as dt
 from ..ir import node as ir
 from ..ir.extent import product
-from . import indexing, shape
+from . import indexing, picking, shape
 from . import pointwise as pw
 from . import reduce as rd
 from .core import Core, finish, plain, value_of
@@ -75,7 +75,7 @@ def searchsorted(
                 + lined_up(sequence=sorted_sequence._shape, sorter=sorter._shape) + at_line()
             )  # fmt: skip
         indexing.check_range(sorter, int(sorted_sequence._shape[-1]), "searchsorted")
-        sorted_sequence = indexing.gather(sorted_sequence, -1, sorter)
+        sorted_sequence = picking.gather(sorted_sequence, -1, sorter)
     x = values if isinstance(values, Core) else tensor(values, dtype=sorted_sequence.dtype)
     check_types("searchsorted", sorted_sequence.dtype, x.dtype)
     rows = sorted_sequence._shape[:-1]
@@ -373,7 +373,7 @@ def _found(
     from .create import tensor
 
     flat = shape.reshape(plain(a), -1) if dim is None else plain(a)
-    answer = [indexing.index_select(flat, d, tensor(places, dtype=dt.int64))]
+    answer = [picking.index_select(flat, d, tensor(places, dtype=dt.int64))]
     if inverse is not None:
         which = tensor(inverse, dtype=dt.int64)
         answer.append(shape.reshape(which, a._shape) if dim is None else which)

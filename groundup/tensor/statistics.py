@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..ir import dtype as dt
 from ..ir.dtype import DType
-from . import indexing, shape
+from . import indexing, picking, shape
 from . import pointwise as pw
 from . import reduce as rd
 from .core import Core, Paired, plain
@@ -348,10 +348,10 @@ def _between(ordered: Core, place: Core, how: str) -> Tensor:
     """What stands at places, which need not be whole numbers, of the last axis."""
     whole = {"nearest": pw.round_, "higher": pw.ceil}.get(how, pw.floor)
     below = whole(plain(place))
-    low = indexing.gather(ordered, -1, pw.cast(below, dt.int64))
+    low = picking.gather(ordered, -1, pw.cast(below, dt.int64))
     if how not in ("linear", "midpoint"):
         return low
-    high = indexing.gather(ordered, -1, pw.cast(pw.ceil(plain(place)), dt.int64))
+    high = picking.gather(ordered, -1, pw.cast(pw.ceil(plain(place)), dt.int64))
     share: Any = 0.5 if how == "midpoint" else pw.binary("sub", place, below)
     return pw.lerp(low, high, share)
 
@@ -377,12 +377,15 @@ def nanmedian(a: Core, dim: int | None = None, keepdim: bool = False) -> Tensor 
     order = argsort(a, d)
     counts = rd.sum_(pw.logical_not(pw.isnan(a)), d, True)
     middle = pw.clamp(pw.binary("floordiv", pw.binary("sub", counts, 1), 2), 0)
-    return chosen(a, d, indexing.gather(order, d, middle), keepdim)
+    return chosen(a, d, picking.gather(order, d, middle), keepdim)
 
 
 @named
 def mode(a: Core, dim: int = -1, keepdim: bool = False) -> Ordered:
     """(values, indices) of the most frequent along `dim`, the least of several; where it is last.
+
+    A NaN equals none, so that each is there once, and comes after all numbers. (What PyTorch gives
+    depends on where among the others it stands.)
 
     >>> gu.mode(gu.tensor([2, 1, 2])).values.item()
     2
@@ -406,7 +409,7 @@ def mode(a: Core, dim: int = -1, keepdim: bool = False) -> Ordered:
     start = cummax(begun, d).values  # where the run of each element began
     length = pw.binary("sub", place, start)
     end = rd.arg("max", length, d, True)  # of the first longest run, its last element
-    return chosen(a, d, indexing.gather(order, d, end), keepdim)
+    return chosen(a, d, picking.gather(order, d, end), keepdim)
 
 
 @named

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 from ..ir.dtype import DType
 from ..ir.extent import product
 from . import backward as derive
-from . import door, hooks, indexing, shape, show
+from . import door, hooks, indexing, picking, shape, show
 from . import pointwise as pw
 from . import storage as store
 from .along import Along
@@ -396,15 +396,15 @@ class Tensor(
 
     def gather(self, dim: int, index: Core) -> Tensor:
         """y[…, i, …] = x[…, index[…, i, …], …] along `dim`"""
-        return indexing.gather(self, dim, index)
+        return picking.gather(self, dim, index)
 
     def index_select(self, dim: int, index: Core) -> Tensor:
         """The elements of one axis that a list of indices names."""
-        return indexing.index_select(self, dim, index)
+        return picking.index_select(self, dim, index)
 
     def take_along_dim(self, indices: Core, dim: int | None = None) -> Tensor:
         """gather, after broadcasting the other axes."""
-        return indexing.take_along_dim(self, indices, dim)
+        return picking.take_along_dim(self, indices, dim)
 
     def nonzero(self, *, as_tuple: bool = False) -> Any:
         """The indices of what is not 0, one row each, or a tensor for each axis (computed now)."""

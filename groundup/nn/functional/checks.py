@@ -11,7 +11,6 @@ from groundup.tensor import Tensor, storage
 from groundup.tensor.errors import Marks, ShapeError, at_line, differing, lined_up
 from groundup.tensor.indexing import check_range
 from groundup.tensor.mode import state
-from groundup.tensor.sites import given
 
 Several = int | tuple[int, ...]  # one number for every axis, or one for each
 Single = Several  # one axis
@@ -89,15 +88,11 @@ def one_type(name: str, **operands: Any) -> None:
 
 
 def known_indices(indices: Tensor, count: int, role: str, place: str) -> bool:
-    """Whether indices can be looked at now; raises IndexError for one that is not below `count`."""
+    """Whether indices can be looked at now; raises IndexError for one that is negative, or not
+    below `count`."""
     plural = place + ("es" if place.endswith("s") else "s")
-    least = check_range(indices, count, f"{role}s of {count} {plural}")
-    if least is not None and least < 0:
-        raise IndexError(
-            f"the {role} {least} is none of the {count} {plural} 0 to {count - 1}"
-            + (by.drawn() if (by := given()) is not None else "") + at_line()
-        )
-    return least is not None
+    what = f"{role}s of {count} {plural}"
+    return check_range(indices, count, what, back=False) is not None
 
 
 def values_known() -> bool:

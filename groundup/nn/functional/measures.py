@@ -11,10 +11,13 @@ from collections.abc import Callable
 from groundup.tensor import ShapeError, Tensor, broadcast_tensors, log1p, where, xlogy
 from groundup.tensor.errors import at_line
 from groundup.tensor.misuse import named
+from groundup.tensor.sites import Argument, argument
 
 from .activations import logsigmoid
 from .checks import of_reals, shapes_at_line, values_known
 from .losses import _reduced
+
+_MARGIN = Argument("multi_margin_loss", "multi_margin_loss(x, target)", "target", "x")
 
 
 def _equal(name: str, x: Tensor, target: Tensor) -> None:
@@ -223,10 +226,9 @@ def multi_margin_loss(
             "multi_margin_loss: one weight for each class"
             + shapes_at_line(input=x.shape, weight=weight.shape)
         )
-    # A negative label would count from the back: send it beyond the end: an error.
     label = target.long().reshape(-1, 1)
-    label = where(label < 0, classes, label)
-    own = rows.gather(1, label)
+    with argument(_MARGIN):
+        own = rows.gather(1, label)
     short = (margin - own + rows).clamp_min(0)
     short = short if p == 1 else short * short
     if weight is not None:

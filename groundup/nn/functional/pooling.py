@@ -26,6 +26,7 @@ from groundup.tensor import (
 )
 from groundup.tensor.errors import at_line
 from groundup.tensor.misuse import named
+from groundup.tensor.sites import Argument, argument
 
 from .checks import Pair, Several, Single, Triple, of_reals, several, shapes_at_line
 
@@ -217,10 +218,13 @@ def _max_unpool(
     lead = tuple(x.shape[:-dims])
     flat = zeros(*lead, math.prod(sizes), dtype=x.dtype)
     at, each = indices.reshape(*lead, -1), x.reshape(*lead, -1)
-    y = flat.scatter(-1, at, each.detach())
+    by = Argument(name, f"{name}(x, indices, kernel_size)", "indices", "y")
+    with argument(by):
+        y = flat.scatter(-1, at, each.detach())
     # Windows overlap: several may name one place, with one value. As in PyTorch, each of them
     # takes the place's derivative: what is added is 0.
-    y = y + flat.scatter_add(-1, at, each - each.detach())
+    with argument(by):
+        y = y + flat.scatter_add(-1, at, each - each.detach())
     return y.reshape(*lead, *sizes)
 
 

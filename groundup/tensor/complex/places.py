@@ -13,7 +13,7 @@ from .. import placing, shape
 from .. import pointwise as pw
 from ..core import Core, Paired
 from ..errors import at_line
-from ..indexing import in_pairs
+from ..picking import in_pairs
 from ..tensor import Tensor
 from .parts import imag, joined, pairs_of, real
 from .tensor import ComplexTensor

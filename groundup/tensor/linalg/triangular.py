@@ -15,8 +15,8 @@ from ..core import Core
 from ..create import arange, eye
 from ..errors import ShapeError, at_line, lined_up
 from ..host import host
-from ..indexing import take_along_dim
 from ..misuse import named
+from ..picking import take_along_dim
 from ..shape import cat
 from ..tensor import Tensor
 from . import lapack
