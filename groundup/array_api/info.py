@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from groundup.ir.dtype import DType
 from groundup.tensor.errors import at_line
+from groundup.tensor.linalg.lapack import most_axes
 
 from .types import (
     DEFAULT_COMPLEX,
@@ -20,9 +21,12 @@ from .types import (
 class Info:
     """Capabilities, devices and types of the namespace."""
 
-    def capabilities(self) -> dict[str, bool | int | None]:
-        """What is supported beyond the least."""
-        return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": None}
+    def capabilities(self) -> dict[str, bool | int]:
+        """What is supported beyond the least; "max dimensions": what `linalg` and `fft` take, which
+        call NumPy. Nothing else has a limit.
+        """
+        most = most_axes()
+        return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": most}
 
     def default_device(self) -> Device:
         """'cpu'"""
@@ -38,9 +42,9 @@ class Info:
             "indexing": DEFAULT_INTEGER,
         }
 
-    def devices(self) -> list[Device]:
+    def devices(self) -> tuple[Device, ...]:
         """The one device."""
-        return ["cpu"]
+        return ("cpu",)
 
     def dtypes(
         self, *, device: Device | None = None, kind: str | tuple[str, ...] | None = None

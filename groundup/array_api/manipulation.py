@@ -64,12 +64,24 @@ def concat(arrays: tuple[Tensor, ...] | list[Tensor], /, *, axis: int | None = 0
     return cat(same, check_axis("concat", axis, same[0].ndim))
 
 
-def expand_dims(x: Tensor, /, axis: int) -> Tensor:
-    """A new axis of size 1 at a place; IndexError if there is no such place"""
+def expand_dims(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
+    """New axes of size 1 at places of the result; IndexError if there is no such place
+
+    >>> expand_dims(gu.ones(2, 3), (0, -1)).shape
+    (1, 2, 3, 1)
+    """
     checked("expand_dims", x)
-    if not -x.ndim - 1 <= axis <= x.ndim:
-        raise IndexError(f"expand_dims: axis {axis} of {x.ndim + 1} axes" + at_line())
-    return x.unsqueeze(axis)
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    ndim = x.ndim + len(axes)
+    for a in axes:
+        if not -ndim <= a < ndim:
+            raise IndexError(f"expand_dims: axis {a} of {ndim} axes" + at_line())
+    places = sorted(a % ndim for a in axes)
+    if len(set(places)) < len(places):
+        raise ValueError(f"expand_dims: axis {axis} names a place twice" + at_line())
+    for place in places:
+        x = x.unsqueeze(place)
+    return x
 
 
 def flip(x: Tensor, /, *, axis: int | tuple[int, ...] | None = None) -> Tensor:

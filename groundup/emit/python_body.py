@@ -223,12 +223,12 @@ class _Writer:
         arguments = ", ".join([name, *(self.names[t] for t in reads)])
         self.lines.append(f"def compute_{name}({arguments}):")
         self.lines.append(f'    """{name}: {node.dtype.name} of shape {_tuple(node.shape)}."""')
+        indent = 1
         for i, size in enumerate(node.shape):
             steps = f"range({int(size)})"
             if node.op == "scan" and node.arg == (i, True):
                 steps = f"reversed({steps})"
-            self.line(i + 1, f"for {self.letters[i]} in {steps}:")
-        indent = node.ndim + 1
+            indent = self.loop(indent, self.letters[i], steps, node.ndim)
         if node.op == "scan":
             self.before(indent)
         self.block(self.plan.root, indent)
@@ -254,6 +254,15 @@ class _Writer:
             bound += uid in block.binds
             block = block.parent
         return self.reductions.get(uid, f"r{uid}") + "x" * (bound - 1)
+
+    def loop(self, indent: int, variable: str, steps: str, among: int) -> int:
+        """One of several loops; how deep is what it repeats. Python nests 20 at most: of many,
+        those that run once are none."""
+        if among > 8 and "range(1)" in steps:
+            self.line(indent, f"{variable} = 0")
+            return indent
+        self.line(indent, f"for {variable} in {steps}:")
+        return indent + 1
 
     def line(self, indent: int, text: str) -> None:
         self.lines.append("    " * indent + text)
@@ -345,8 +354,8 @@ class _Writer:
             self.line(indent, text)
         deep = indent
         for uid, size in variables:
-            self.line(deep, f"for {self.variable(uid, inner)} in range({int(size)}):")
-            deep += 1
+            steps = f"range({int(size)})"
+            deep = self.loop(deep, self.variable(uid, inner), steps, len(variables))
         if order == "dot":
             products = _products(node.src[0])
             self.fused.update(products)

@@ -70,7 +70,7 @@ def pairwise(f: Callable[Concatenate[Any, Any, Rest], Tensor]) -> Pairwise[Rest]
 
 
 COMPARISONS = frozenset(("lt", "le", "eq", "ne"))
-_OUTS: list[Node] = ir.outs(16)
+_OUTS: list[Node] = ir.outs(16)  # those of most tensors
 
 
 # ---- types and shapes ---------------------------------------------------------------------------
@@ -145,16 +145,17 @@ def broadcast(operation: str, *shapes: Shape) -> Shape:
 def read_at(node: Node, shape: Shape, outs: list[Node] | None = None) -> Node:
     """One element of an operand broadcast to `shape`, at the output variables."""
     own = node.shape
-    variables = _OUTS if outs is None else outs
+    if outs is None:
+        outs = _OUTS if len(shape) <= len(_OUTS) else ir.outs(len(shape))
     if node.op == "loops" and node.src[0].op == "const" and state.anomaly is None:
         return node.src[0]  # not where it is looked at what an operation makes: it would be folded
     lead = len(shape) - len(own)
     if own == shape:
-        return ir.read(node, *variables[: len(own)])
+        return ir.read(node, *outs[: len(own)])
     zero = ir.index(0)
     indices = [
         zero if type(s) is int and s == 1 and not same_size(s, shape[lead + i])
-        else variables[lead + i]
+        else outs[lead + i]
         for i, s in enumerate(own)
     ]  # fmt: skip
     return ir.read(node, *indices)

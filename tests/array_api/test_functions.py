@@ -110,6 +110,8 @@ def test_shapes(dtype: str) -> None:
     compare("broadcast_to", sample(dtype, ()), (2,))
     compare("expand_dims", x, -1)
     compare("expand_dims", x, 0)
+    for axes in [(), (0,), (0, -1), (-2, 1), (3, 1, -1)]:
+        compare("expand_dims", x, axes)
     for axis in (None, 0, (0, -1), (1, 2)):
         compare("flip", x, axis=axis)
     compare("matrix_transpose", x)
@@ -166,6 +168,8 @@ def test_shapes_that_cannot_be() -> None:
         (IndexError, lambda: xp.squeeze(x, 3)),
         (IndexError, lambda: xp.expand_dims(x, 4)),
         (IndexError, lambda: xp.expand_dims(x, -5)),
+        (IndexError, lambda: xp.expand_dims(x, (0, 5))),
+        (ValueError, lambda: xp.expand_dims(x, (0, -5))),
         (ValueError, lambda: xp.broadcast_shapes((2,), (3,))),
         (ValueError, lambda: xp.permute_dims(x, (0, 1))),
         (ValueError, lambda: xp.permute_dims(x, (0, 0, 1))),

@@ -67,7 +67,7 @@ def test_the_namespace_of_a_tensor() -> None:
 def test_what_the_namespace_says_of_itself() -> None:
     info, other = xp.__array_namespace_info__(), strict.__array_namespace_info__()
     assert info.capabilities().keys() == other.capabilities().keys()
-    assert info.default_device() == "cpu" and info.devices() == ["cpu"]
+    assert info.default_device() == "cpu" and info.devices() == ("cpu",)
     assert info.default_dtypes().keys() == other.default_dtypes().keys()
     assert info.default_dtypes(device="cpu")["real floating"] is xp.asarray(1.0).dtype
     assert info.default_dtypes()["integral"] is xp.asarray(1).dtype
@@ -80,6 +80,19 @@ def test_what_the_namespace_says_of_itself() -> None:
         info.dtypes(kind="real")
     with pytest.raises(ValueError, match="device is None or 'cpu'"):
         info.dtypes(device="cuda")
+
+
+def test_as_many_axes_as_it_says() -> None:
+    most = xp.__array_namespace_info__().capabilities()["max dimensions"]
+    x = xp.ones((1,) * most, dtype=xp.complex64)
+    for name in ("svd", "eig", "cholesky", "matrix_norm"):
+        made = getattr(xp.linalg, name)(x)
+        assert np.abs(np.asarray(made[0] if isinstance(made, tuple) else made)).item() == 1
+    assert xp.fft.fftn(x).item() == 1
+    more = xp.ones((1,) * (most + 40))
+    assert (xp.sum(more + 1, axis=0) * more).item() == 2
+    with pytest.raises(gu.ShapeError, match=f"at most {most} axes"):
+        xp.fft.fft(more)
 
 
 @pytest.mark.parametrize("dtype", ALL)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import update_wrapper
+from functools import cache, update_wrapper
 from itertools import product as indices_of
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...ir.dtype import DType
 from ...ir.extent import product
 from ...runtime import Buffer, allocate
-from ..errors import LinAlgError, at_line, shape_text
+from ..errors import LinAlgError, ShapeError, at_line, shape_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 Kind = tuple[tuple[int, ...], DType]  # shape and type of a tensor
 SINGULAR = "is singular: a pivot is 0"
 DIVERGES = "has no convergent decomposition"
+
+
+@cache
+def most_axes() -> int:
+    """How many axes a tensor has at most for every function here: NumPy's arrays have 64 (32
+    before its version 2), complex numbers take one as pairs, and the loops of svd three."""
+    import numpy as np
+
+    return (64 if int(np.__version__.partition(".")[0]) >= 2 else 32) - 4
 
 
 class Hosted:
@@ -40,6 +49,12 @@ class Hosted:
     ) -> list[Buffer]:
         import numpy as np
 
+        for shape, _ in kinds:
+            if len(shape) > most_axes() + 1:
+                raise ShapeError(
+                    f"{self.by}, takes tensors of at most {most_axes()} axes, not of {len(shape)} "
+                    f"(the pairs of complex numbers are one); reshape them" + at_line()
+                )
         given = [
             np.frombuffer(m.memoryview(), dtype=d.name, count=product(shape)).reshape(shape)
             for m, (shape, d) in zip(memory, kinds, strict=True)
