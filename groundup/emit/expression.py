@@ -395,6 +395,9 @@ class Emitter:
         guard = self.emit(sources.pop()) if access.guarded else None
         computed = self.emit(sources.pop()) if access.computed else None
         position, stride, lanes, per_lane = self.position(access, computed)
+        both = access.part >= 0 and stride == 2 and per_lane is None
+        if access.part > 0 and not both:
+            position = self._sum([position, Value("1", dt.int64, 0, self.scopes[0])])
         scope = self._deepest([position, *(v for v in (guard, computed) if v is not None)])
         for variable, s in access.terms:
             if s != 0 and self.bindings[variable].scope.depth > scope.depth:
@@ -419,7 +422,11 @@ class Emitter:
             return Value(name, dtype, 0, scope)
         mask = self._lane_mask(lanes, guard, region)
         size = dtype.itemsize
-        if per_lane is None and stride == 1:
+        if both:
+            from .parts import load_part
+
+            name = load_part(self, node, position, lanes, mask, scope)
+        elif per_lane is None and stride == 1:
             address = moves.element(self.fn, base, position.name, ty, region)
             name = moves.load(self.fn, ty, lanes, address, mask, size, region)
             if mask is None and access.pointer in self.ahead:
@@ -487,6 +494,8 @@ class Emitter:
         if node.op == "load":
             access: Access = node.arg
             parts = [Value(self.word(access.offset), dt.int64, 0, self.scopes[0])]
+            if access.part > 0:
+                parts.append(Value("1", dt.int64, 0, self.scopes[0]))
             for variable, stride in access.terms:
                 binding = self.bindings[variable]
                 if not binding.lanes:
@@ -553,6 +562,8 @@ class Emitter:
     def store(self, value: Value, access: Access, computed: Value | None = None) -> None:
         """Write an element (or a vector of them) in the innermost open scope."""
         position, stride, lanes, per_lane = self.position(access, computed)
+        if access.part > 0:
+            position = self._sum([position, Value("1", dt.int64, 0, self.scopes[0])])
         dtype, ty = value.dtype, storage_type(value.dtype)
         region = self.scope.region
         base = self.pointer(access.pointer)

@@ -26,13 +26,18 @@ ROW = 8192
 
 
 class Access(NamedTuple):
-    """Where an element lies: pointer + offset + Σ variable·stride (+ a computed position)."""
+    """Where an element lies: pointer + offset + Σ variable·stride (+ a computed position).
+
+    part: 0 or 1 where two elements lie together at that place, of which this is one: a stride of 2
+    is then a number, and vectors of both are moved at once
+    """
 
     pointer: Word
     offset: Stride
     terms: tuple[tuple[Node, Stride], ...]
     computed: bool = False  # the load's first source is added to the position
     guarded: bool = False  # the load's last source says whether to read; else the value is 0
+    part: int = -1
 
 
 @frozen
@@ -41,11 +46,13 @@ class Output:
 
     stream: past the caches, for what is too large to be read from them again; every whole vector
     then starts at a multiple of its size (up to 64 bytes)
+    paired: the next output is the other part (1) of what this one is part 0 of
     """
 
     body: Node
     access: Access
     stream: bool = False
+    paired: bool = False
 
 
 @frozen

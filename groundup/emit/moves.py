@@ -106,6 +106,33 @@ def scatter(
     )
 
 
+def twice(fn: Function, mask: Operand, lanes: int, region: Region) -> Operand:
+    """A mask of pairs as one of elements: each lane two times."""
+    index = ", ".join(f"i32 {i // 2}" for i in range(2 * lanes))
+    mt = f"<{lanes} x i1>"
+    return fn.put(
+        f"shufflevector {mt} {mask}, {mt} poison, <{2 * lanes} x i32> <{index}>", region
+    )
+
+
+def every_other(
+    fn: Function, ty: str, both: Operand, lanes: int, first: int, region: Region
+) -> Operand:
+    """Every second of 2·lanes elements, from the first (0) or the second (1) on."""
+    index = ", ".join(f"i32 {2 * i + first}" for i in range(lanes))
+    vt = f"<{2 * lanes} x {ty}>"
+    return fn.put(f"shufflevector {vt} {both}, {vt} poison, <{lanes} x i32> <{index}>", region)
+
+
+def alternately(
+    fn: Function, ty: str, a: Operand, b: Operand, lanes: int, region: Region
+) -> Operand:
+    """a₀, b₀, a₁, b₁, …"""
+    index = ", ".join(f"i32 {i // 2 + lanes * (i % 2)}" for i in range(2 * lanes))
+    vt = f"<{lanes} x {ty}>"
+    return fn.put(f"shufflevector {vt} {a}, {vt} {b}, <{2 * lanes} x i32> <{index}>", region)
+
+
 def ask(fn: Function, address: Operand, nbytes: int, region: Region) -> None:
     """Ask for what lies further on. Each pass over a row does: one that only adds is over before
     memory can answer, and most of what it asks for is forgotten."""

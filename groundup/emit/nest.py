@@ -77,9 +77,18 @@ def carefully(e: Emitter, careful: bool, write: Callable[[], None]) -> None:
 def write_outputs(e: Emitter, outputs: tuple[Output, ...]) -> None:
     """Compute one element (or vector) of each output, then store them all."""
     values = [e.emit(output.body) for output in outputs]
+    before = None
     for output, value in zip(outputs, values, strict=True):
         e.stream = output.stream
-        e.store(value, output.access)
+        if before is not None:
+            from .parts import store_both
+
+            (first, early), before = before, None
+            store_both(e, (early, value), (first.access, output.access))
+        elif output.paired:
+            before = output, value
+        else:
+            e.store(value, output.access)
     e.stream = False
 
 

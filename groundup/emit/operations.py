@@ -129,6 +129,11 @@ class Writer:
         return self.intrinsic(intrinsic, self.real.llvm, x)
 
     @property
+    def width(self) -> int:
+        """The bits of the type that formulas compute in."""
+        return self.real.bits
+
+    @property
     def has_scale(self) -> bool:
         """Is there an instruction for x·2^n, rounded once, at this width?"""
         t = target.host()
@@ -260,6 +265,8 @@ def _write_float(w: Writer, op: str, dtype: DType, x: list[Operand]) -> Operand:
         return w.select(nan, x[0], best, t)
     if op in scalar_math.FLOAT32 and dtype is dt.float32:
         return scalar_math.FLOAT32[op](w, *x)
+    if op in scalar_math.BOTH:
+        return scalar_math.BOTH[op](Writer(w.fn, w.region, w.lanes, dtype), *x)
     if op in _INTRINSIC:
         return w.intrinsic(_INTRINSIC[op], element, *x)
     if op == "floordiv":

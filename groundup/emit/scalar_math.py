@@ -1,4 +1,5 @@
-"""Transcendental functions in float32 as straight-line code; float64 calls the system's libm.
+"""Transcendental functions in float32 as straight-line code; float64 calls the system's libm (but
+for `BOTH`).
 
 Each is written through the emitter's `Ops`, the same operations at every vector width, so a value
 has the same bits wherever it is computed. No flag assumes away NaN or Inf. `ir.bounds` states the
@@ -19,6 +20,8 @@ class Ops(Protocol):
 
     @property
     def has_scale(self) -> bool: ...
+    @property
+    def width(self) -> int: ...
 
     def f(self, value: float) -> str: ...
     def i(self, value: int) -> str: ...
@@ -330,7 +333,49 @@ def pow(o: Ops, x: str, y: str) -> str:
     return o.select(o.join("or", unit, minus), o.f(1.0), result)
 
 
+# ---- lengths -------------------------------------------------------------------------------------
+
+# Of float32 and float64: up to where squares keep all digits, and the powers of two that bring
+# greater and lesser numbers there; 1/h within 5 % from the bits of h, whose sum with those of its
+# reciprocal is nearly constant (twice those of 1, less what balances the error on both sides).
+_RANGE = {32: (40, 70, 100), 64: (400, 600, 700)}
+_RECIPROCAL = {32: 0x7EF311C7, 64: 0x7FDE6238E0000000}
+
+
+def hypot(o: Ops, x: str, y: str) -> str:
+    """√(x² + y²) = h + e / 2h with h = √s, s = x² + y² rounded, and e what s and h² have lost, all
+    of which fused products give exactly (C. F. Borges, "An improved algorithm for hypot(a, b)",
+    2019); ∞ where one of them is, whatever the other."""
+    a, b = o.call("fabs", x), o.call("fabs", y)
+    less = o.test("olt", a, b)
+    big, small = o.select(less, b, a), o.select(less, a, b)
+    near, down, up = _RANGE[o.width]
+    large, tiny = o.test("ogt", big, o.f(2.0**near)), o.test("olt", big, o.f(2.0**-near))
+
+    def scale(of_large: float, of_tiny: float) -> str:
+        return o.select(large, o.f(of_large), o.select(tiny, o.f(of_tiny), o.f(1.0)))
+
+    there = scale(2.0**-down, 2.0**up)
+    u, v = o.op("fmul", big, there), o.op("fmul", small, there)
+    uu, vv = o.op("fmul", u, u), o.op("fmul", v, v)
+    s = o.op("fadd", uu, vv)
+    h = o.call("sqrt", s)
+    lost = o.op("fsub", vv, o.op("fsub", s, uu))  # uu ≥ vv
+    lost = o.op("fadd", lost, o.fma(v, v, o.negative(vv)))
+    lost = o.op("fadd", lost, o.fma(u, u, o.negative(uu)))
+    e = o.op("fadd", o.fma(o.negative(h), h, s), lost)
+    # 1/h to a few digits by one step of Newton's; e is 0 where h is.
+    guess = o.unbits(o.iop("sub", o.i(_RECIPROCAL[o.width]), o.bits(h)))
+    better = o.fma(o.op("fmul", h, o.f(-0.5)), guess, o.f(1.0))
+    h = o.fma(o.op("fmul", e, guess), better, h)
+    result = o.op("fmul", h, scale(2.0**down, 2.0**-up))
+    far = o.join("or", o.test("oeq", a, o.f(_INF)), o.test("oeq", b, o.f(_INF)))
+    return o.select(far, o.f(_INF), result)
+
+
+BOTH: dict[str, Callable[..., str]] = {"hypot": hypot}  # in float32 and float64
 FLOAT32: dict[str, Callable[..., str]] = {
+    **BOTH,
     "exp": exp, "expm1": expm1, "log": log, "log1p": log1p, "sin": sin, "cos": cos, "tan": tan,
     "tanh": tanh, "erf": erf, "pow": pow,
 }  # fmt: skip

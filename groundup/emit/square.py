@@ -93,7 +93,8 @@ def turns(node: Node, row: Node, lane: Node) -> bool:
     if node.op != "load" or node.src or node.dtype.kind == "b":
         return False
     terms = dict(node.arg.terms)
-    return terms.get(row) == 1 and terms.get(lane, 0) not in (0, 1)
+    together = 1 if node.arg.part < 0 else 2
+    return terms.get(row) == together and terms.get(lane, 0) not in (0, together)
 
 
 def transpose(f: Function, rows: list[Operand], w: int, t: str) -> list[Operand]:

@@ -18,7 +18,7 @@ from ..schedule.fuse import Group
 from ..schedule.join import loops_of
 from ..schedule.sizes import Size, Sym, size_of, value
 from .anatomy import Anatomy, computed, results
-from .parts import Piece, in_parts
+from .parts import Piece, in_halves, in_parts
 from .reductions import TAB, Reductions
 from .text import expression, mark
 
@@ -129,7 +129,9 @@ class Listing:
                 self.named(own[0])
                 lines += self.kernel(part, own)
             return lines
-        if isinstance(kernel, Nest) and len(kernel.outputs) > len(groups) == 1:
+        if isinstance(kernel, Nest) and any(o.paired for o in kernel.outputs):
+            groups = in_halves(groups)
+        elif isinstance(kernel, Nest) and len(kernel.outputs) > len(groups) == 1:
             ((_, groups),) = in_parts(groups[0], [kernel])
         if isinstance(kernel, Nest):
             return self.nest(kernel, groups) if groups else self.copy(kernel)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from ..emit.kernel import Contraction, Nest
 from ..ir.transform import body_nodes
+from ..schedule.alternate import halves
 from ..schedule.beside import pieces
 from ..schedule.fuse import Group
 from ..schedule.residue import Part, residues
@@ -31,6 +32,8 @@ class Piece(Group):
     def place(self, axis: int, name: str) -> str:
         """The position in the whole tensor."""
         step, start = self.part.steps[axis], self.part.starts[axis]
+        if step != 1 and self.part.shape[axis] == 1:
+            return str(start)
         scaled = name if step == 1 else f"{name} * {step}"
         return f"{scaled} + {start}" if start else scaled
 
@@ -59,6 +62,18 @@ def in_parts(
     found += [(k, [Piece(group, p, False)]) for k, p in zip(products, tiled, strict=True)]
     found += [(k, [Piece(group, p, True) for p in own])
               for k, own in zip(nests, rest.values(), strict=True)]  # fmt: skip
+    return found
+
+
+def in_halves(groups: Sequence[Group]) -> list[Group]:
+    """What a kernel computes that writes both parts along an axis of two in one pass."""
+    found: list[Group] = []
+    for g in groups:
+        axis = len(g.shape) - 1
+        if g.shape[axis : axis + 1] == (2,):
+            found += [Piece(g, p, False) for p in halves(g.shape, g.body, axis)]
+        else:
+            found.append(g)
     return found
 
 

@@ -31,13 +31,17 @@ class Memory:
 
 @frozen
 class Raw:
-    """An access before parameters are assigned; becomes an emit Access."""
+    """An access before parameters are assigned; becomes an emit Access.
+
+    part: 0 or 1, of two elements that lie together from here on; -1 where there is nothing to tell
+    """
 
     ref: object
     offset: Size
     terms: tuple[tuple[Node, Size], ...]
     computed: bool
     guarded: bool
+    part: int = -1
 
 
 def affine(node: Node) -> tuple[dict[Node, int], int] | None:
@@ -71,13 +75,16 @@ def affine(node: Node) -> tuple[dict[Node, int], int] | None:
 
 
 class Lowering:
-    """Rewrites one body. `memory` maps stored tensors to where they are."""
+    """Rewrites one body. `memory` maps stored tensors to where they are.
+
+    parts: note which reads ask for one of two elements that lie together
+    """
 
     def __init__(
         self, shape: tuple[int, ...], body: Node, memory: dict[Node, Memory], trusted: bool = False,
-        checks: list[Noted] | None = None,
+        checks: list[Noted] | None = None, parts: bool = False,
     ) -> None:  # fmt: skip
-        self.memory, self.shape = memory, shape
+        self.memory, self.shape, self.parts = memory, shape, parts
         self.trusted = trusted  # the loops themselves keep every read inside
         self.ranges = intervals(body, shape)
         # Loops of no iteration read nothing.
@@ -189,7 +196,9 @@ class Lowering:
             assert guard is not None
             src = (*src, guard)
         pairs = tuple(sorted(((v, s) for v, s in terms.items() if s != 0), key=_variable_order))
-        raw = Raw(place.ref, offset, pairs, computed is not None, protected)
+        which = _part(place, indices) if self.parts else -1
+        first = add(offset, -1) if which > 0 else offset
+        raw = Raw(place.ref, first, pairs, computed is not None, protected, which)
         return make("load", node.dtype, (), src, raw)
 
     def _sure(self, ix: Node, size: Size) -> bool:
@@ -241,6 +250,13 @@ class Lowering:
             return Memory(place.ref, shape, strides), indices
         at = tuple(unravel(row_major(tensor.shape, indices), base.shape))
         return place, at
+
+
+def _part(place: Memory, indices: tuple[Node, ...]) -> int:
+    """Which of two elements that lie together a read asks for; -1 where there are no such two."""
+    if not indices or indices[-1].op != "const" or place.shape[-1] != 2 or place.strides[-1] != 1:
+        return -1
+    return int(indices[-1].value) if indices[-1].value in (0, 1) else -1
 
 
 def _variable_order(item: tuple[Node, Size]) -> tuple[str, int]:

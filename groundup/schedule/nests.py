@@ -112,23 +112,28 @@ def extent_word(extent: object, params: Parameters) -> object:
 
 def access(raw: Raw, params: Parameters) -> Access:
     """An access of a kernel; those that walk one tensor alike share their words."""
-    key = (raw.ref, raw.offset, *(s for _, s in raw.terms))
+    both = raw.part >= 0
+    key = (raw.ref, raw.offset, both, *(s for _, s in raw.terms))
     if key not in params.walks:
-        strides = [params.stride(s) for _, s in raw.terms]
+        strides = [2 if both and s == 2 else params.stride(s) for _, s in raw.terms]
         params.walks[key] = (0 if raw.offset == 0 else params.size(raw.offset), *strides)
     offset, *strides = params.walks[key]
     terms = tuple((v, s) for (v, _), s in zip(raw.terms, strides, strict=True))
-    return Access(params.pointer(raw.ref), offset, terms, raw.computed, raw.guarded)
+    return Access(params.pointer(raw.ref), offset, terms, raw.computed, raw.guarded, raw.part)
 
 
 @record
 class Store:
-    """One result of a kernel: its lowered body, and where its element goes (from position 0)."""
+    """One result of a kernel: its lowered body, and where its element goes (from position 0).
+
+    part: 0 or 1 of two elements that lie together there; each 0 is followed by its 1
+    """
 
     body: Node
     ref: object
     terms: tuple[tuple[Node, Size], ...]  # stride of each variable that moves it
     offset: Size = 0
+    part: int = -1
 
     def stride(self, variable: Node) -> Size:
         return next((s for v, s in self.terms if v is variable), 0)
@@ -281,6 +286,11 @@ class NestBuilder:
         except ArithmeticError:
             return False
 
+    @property
+    def narrow(self) -> bool:
+        """Would vectors lie along a loop of two, with nothing to be summed up?"""
+        return not self.sums and bool(self.loops) and self.loops[-1].extent == 2
+
     # ---- choices ---------------------------------------------------------------------------------
 
     def _vector(self) -> int:
@@ -292,9 +302,9 @@ class NestBuilder:
             for n in self.sums:
                 last_id = n.arg[1][-1][0]
                 inside = [x for x in toposort([n.src[0]]) if x.op == "load"]
-                along = sum(any(v.op == "red" and v.arg == last_id and s == 1
+                along = sum(any(v.op == "red" and v.arg == last_id and s == _together(x)
                                 for v, s in x.arg.terms) for x in inside)  # fmt: skip
-                across = sum(self._stride(x, lp.variable) not in (0, 1) for x in inside)
+                across = sum(self._stride(x, lp.variable) not in (0, _together(x)) for x in inside)
                 if along and across and not n.arg[0].startswith("arg") and n.arg[2] != "seq":
                     return -1
                 if along and across and n.arg[0] in ("max", "min"):
@@ -407,13 +417,14 @@ class NestBuilder:
     def _streams(self, store: Store, vector: int) -> bool:
         """Is an output so large that it goes past the caches? Every vector must be aligned."""
         itemsize = 1 if store.body.dtype.kind == "b" else store.body.dtype.itemsize
-        lanes = min(64 // itemsize, self.width)
-        count = itemsize
+        unit = 1 if store.part < 0 else 2
+        lanes = min(64 // itemsize, unit * self.width)
+        count = unit * itemsize
         for lp in self.loops:
             count *= value(lp.extent)
         if count < STREAM or vector < 0 or len(self._moved_by(store)) < len(self.loops):
             return False
-        if store.stride(self.loops[vector].variable) != 1:
+        if store.stride(self.loops[vector].variable) != unit:
             return False
         others = [store.stride(lp.variable) for i, lp in enumerate(self.loops) if i != vector]
         others.append(store.offset)
@@ -488,7 +499,8 @@ class NestBuilder:
         for store in self.stores:
             terms = tuple((lp.variable, store.stride(lp.variable)) for lp in self.loops
                           if lp.variable in self._moved_by(store))  # fmt: skip
-            places.append(access(Raw(store.ref, store.offset, terms, False, False), params))
+            raw = Raw(store.ref, store.offset, terms, False, False, store.part)
+            places.append(access(raw, params))
         loops = tuple((lp.variable, params.size(lp.extent)) for lp in self.loops)
         kept = self._kept(vector) if not columns and not square else []
         ahead = tuple(params.pointer(ref) for ref in self._ahead())
@@ -496,7 +508,7 @@ class NestBuilder:
         n = len(self.stores)
         bodies = finished([*(s.body for s in self.stores), *pairs], params)
         outputs = tuple(
-            Output(body, place, not columns and self._streams(store, vector))
+            Output(body, place, not columns and self._streams(store, vector), store.part == 0)
             for body, place, store in zip(bodies[:n], places, self.stores, strict=True)
         )
         nest = Nest(
@@ -504,6 +516,11 @@ class NestBuilder:
             kept=tuple(zip(bodies[n::2], bodies[n + 1 :: 2])), square=square, ahead=ahead,
         )  # fmt: skip
         return nest, params, bool(parallel) and self.work() >= SERIAL
+
+
+def _together(load: Node) -> int:
+    """The stride between neighbours that are loaded as they lie."""
+    return 1 if load.arg.part < 0 else 2
 
 
 def _unit(variable: Node, reds: set[int]) -> bool:

@@ -27,6 +27,7 @@ from . import kept
 from .arrange import arrange, most_alive
 from .chain import Linked, link
 from .checks import first_checks
+from .forms import repeats
 from .fuse import Group, fuse, stored_behind
 from .join import join
 from .layout import images
@@ -37,7 +38,7 @@ from .order import Canonical, Slot, canonical
 from .prologue import candidates
 from .signature import Signature
 from .sizes import Size, Sym, row_major_strides, size_of, value
-from .steps import Builder, Check, Result, Step, Temp, repeats
+from .steps import Builder, Check, Result, Step, Temp
 from .windows import written_out
 
 if TYPE_CHECKING:

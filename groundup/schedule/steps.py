@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..emit.kernel import Contraction, Kernel, Nest, Several
 from ..ir.dtype import DType
-from ..ir.extent import symbolic_key
-from ..ir.node import Node, loops, out, outs, read, red
+from ..ir.extent import Extent
+from ..ir.node import Node, loops, out, outs, read
 from ..ir.record import fresh, frozen, record
-from ..ir.transform import TENSOR_OPS, body_nodes, product_of, substitute, toposort
+from ..ir.transform import body_nodes, substitute
 from ..ir.verify import verify
+from .forms import form
 from .fuse import Group, stored_behind
 from .join import loops_of
 from .layout import innermost, strides
@@ -179,14 +180,53 @@ class Builder:
         if len(groups) == 1:
             wanted = turned(main, targets[0], memory, self.machine.width)
             memory = {**memory, **{t: self.copy(t, axis) for t, axis in wanted.items()}}
-        for group, target, own in zip(groups, targets, names, strict=True):
-            low = Lowering(main.shape, substitute(group.body, own), memory)
+        bodies = [substitute(g.body, own) for g, own in zip(groups, names, strict=True)]
+        at = groups.index(main)
+        axis = _axis_of_two(main.shape, targets[at].strides)
+        if axis is not None and self._alternating(axis, bodies, names, groups, targets, memory):
+            return
+        for body, target, own in zip(bodies, targets, names, strict=True):
+            low = Lowering(main.shape, body, memory, parts=True)
             checks += low.checks
             terms = tuple((own[out(i)], s) for i, s in enumerate(target.strides))
             stores.append(Store(low.result, target.ref, terms))
         sizes = tuple(size_of(s) for s in main.shape)
-        built = NestBuilder(sizes, stores, groups.index(main), self.machine.width).build()
-        self._append_all(*built, targets, groups, checks)
+        builder = NestBuilder(sizes, stores, at, self.machine.width)
+        if axis is not None and builder.narrow:
+            self._alternating(axis, bodies, names, groups, targets, memory, always=True)
+            return
+        self._append_all(*builder.build(), targets, groups, checks)
+
+    def _alternating(
+        self, axis: int, bodies: list[Node], names: list[dict[Node, Node]], groups: list[Group],
+        targets: list[Memory], memory: dict[Node, Memory], always: bool = False,
+    ) -> bool:  # fmt: skip
+        """Append the step that computes both parts along an axis of two in one pass, where they
+        differ, or always."""
+        from .alternate import differ, halves
+
+        if not always and not any(differ(body, axis) for body in bodies):
+            return False
+        main, _ = loops_of(groups)
+        checks: list[Noted] = []
+        stores: list[Store] = []
+        first = 0
+        for group, body, target, own in zip(groups, bodies, targets, names, strict=True):
+            if group is main:
+                first = len(stores)
+            terms = tuple((own[out(i)], s) for i, s in enumerate(target.strides))
+            apart = next((s for v, s in terms if v is out(axis)), None)
+            parts = halves(main.shape, body, axis)
+            for k, part in enumerate(parts if apart is not None else parts[:1]):
+                low = Lowering(part.shape, part.body, memory, checks=checks, parts=True)
+                together = apart == 1
+                offset = 0 if apart is None or together else mul(apart, k)
+                store = Store(low.result, target.ref, terms, offset, k if together else -1)
+                stores.append(store)
+        sizes = tuple(size_of(s) for s in parts[0].shape)
+        builder = NestBuilder(sizes, stores, first, self.machine.width, 2)
+        self._append_all(*builder.build(), targets, groups, checks)
+        return True
 
     def chain(self, linked: Linked, targets: dict[Node, Memory]) -> bool:
         """Append the step of a chain of kernels; False if it is none after all."""
@@ -501,6 +541,14 @@ class Builder:
         self.steps.append(_step(kernel, words, parallel, targets, groups, bool(checks)))
 
 
+def _axis_of_two(shape: tuple[int, ...], strides: tuple[Size, ...]) -> int | None:
+    """The fastest axis, if it has two positions."""
+    for axis, (size, stride) in enumerate(zip(shape, strides, strict=True)):
+        if size == 2 and stride == 1 and not isinstance(size, Extent):
+            return axis
+    return None
+
+
 def _step(
     kernel: Kernel, words: list[object], parallel: int, targets: list[Memory],
     groups: list[Group], checks: bool,
@@ -521,49 +569,6 @@ def _walks_all(kernel: Kernel) -> bool:
     return isinstance(kernel, Nest) and bool(kernel.columns)
 
 
-def form(
-    groups: list[Group], targets: list[Memory], memory: dict[Node, Memory],
-    copies: Copies, repeats: Mapping[Node, int],
-) -> tuple[object, list[Node], list[object]]:  # fmt: skip
-    """(what a step depends on, apart from which memory it is; the tensors that it reads; the
-    memory, as words).
-
-    Tensors are told apart by how they lie in memory, and by which of them share it.
-    """
-    words: list[object] = [("pointer", target.ref) for target in targets]
-    number: dict[object, int] = {target.ref: i for i, target in enumerate(targets)}
-    places: dict[Node, int] = {}
-    tensors: list[Node] = []
-    parts: list[object] = []
-    for g, target in zip(groups, targets, strict=True):
-        node = g.node
-        parts += [node.op, node.arg, node.dtype, g.shape, symbolic_key(g.shape),
-                  target.shape, target.strides]  # fmt: skip
-    head = len(parts)
-    if len(groups) == 1:
-        nodes = groups[0].nodes
-    else:
-        nodes = toposort([g.body for g in groups], stop=lambda n: n.op in TENSOR_OPS)
-    for n in nodes:
-        if n.op in TENSOR_OPS:
-            tensors.append(n)
-            base = stored_behind(n)
-            place = memory.get(n) or memory[base]
-            if place.ref not in number:
-                number[place.ref] = len(words)
-                words.append(("pointer", place.ref))
-            part: object = (
-                n.op, base.op, n.dtype, n.shape, symbolic_key(n.shape), place.shape, place.strides,
-                number[place.ref], tuple(copies.get(n, ())),
-            )  # fmt: skip
-        else:
-            part = (n.op, n.dtype, n.arg, repeats.get(n, 1), *[places[s] for s in n.src])
-        places[n] = len(parts) - head
-        parts.append(part)
-    parts.append(tuple(places[g.body] for g in groups))
-    return tuple(parts), tensors, words
-
-
 def positions(part: Part, target: Memory) -> tuple[Memory, Size]:
     """Where the elements of a residue's part lie in the whole, and the offset of its first."""
     strides = tuple(mul(s, step) for s, step in zip(target.strides, part.steps))
@@ -575,23 +580,3 @@ def positions(part: Part, target: Memory) -> tuple[Memory, Size]:
 
 def _has_product(nodes: Iterable[Node]) -> bool:
     return any(n.op == "reduce" and n.arg[2].startswith("dot") for n in nodes)
-
-
-def repeats(groups: list[Group]) -> dict[Node, int]:
-    """How many contractions read a tensor as a factor's read does, for each such read: a copy that
-    one of them asks for serves them all."""
-    ways: dict[Node, set[Node]] = {}
-    users: dict[Node, int] = {}
-    for g in groups:
-        mine: set[Node] = set()
-        for n in g.reductions:
-            if not n.arg[2].startswith("dot"):
-                continue
-            names = {red(i): red(-1 - place) for place, (i, _) in enumerate(n.arg[1])}
-            for r in product_of(n.src[0]) or ():
-                way = substitute(r, names)
-                ways.setdefault(way, set()).add(r)
-                mine.add(way)
-        for way in mine:
-            users[way] = users.get(way, 0) + 1
-    return {r: users[way] for way, reads in ways.items() for r in reads}

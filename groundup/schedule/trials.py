@@ -24,12 +24,13 @@ from ..ir.record import frozen
 from ..runtime import Buffer
 from . import steps, winners
 from .contract import Choice, Problem
+from .forms import form
 from .fuse import Group, stored_behind
 from .lower import Memory
 from .machine import machine
 from .plan import THREADS, compiled
 from .sizes import value
-from .steps import Builder, Temp, form
+from .steps import Builder, Temp
 from .tiles import candidates
 
 SAMPLE = 5e-4  # seconds of one measurement: many clock ticks, few interruptions

@@ -35,26 +35,27 @@ DIFFICULT = np.array(
 )  # fmt: skip
 
 
-def compiled(op: str, lanes: int) -> Callable[..., np.ndarray]:
+def compiled(op: str, lanes: int, dtype: dt.DType = dt.float32) -> Callable[..., np.ndarray]:
     """The operation over arrays whose length is a multiple of 16, in vectors of `lanes`."""
     fn = Function("apply", "ptr %to, ptr %a, ptr %b, i64 %n")
     names = ["%a"] if op in UNARY else ["%a", "%b"]
-    holes = tuple(make("hole", dt.float32, (), (), i) for i in range(len(names)))
-    node = make(op, dt.float32, (), holes, None)
-    t = f"<{lanes} x float>" if lanes else "float"
+    holes = tuple(make("hole", dtype, (), (), i) for i in range(len(names)))
+    node = make(op, dtype, (), holes, None)
+    element = dtype.llvm
+    t = f"<{lanes} x {element}>" if lanes else element
 
     def body(at: str, _: list[str]) -> None:
         w = Writer(fn, fn.region, lanes)
-        given = [fn.put(f"load {t}, ptr {fn.gep(name, at, 'float')}, align 4") for name in names]
+        given = [fn.put(f"load {t}, ptr {fn.gep(name, at, element)}, align 4") for name in names]
         result = write_operation(w, op, node, given)
-        fn.do(f"store {t} {result}, ptr {fn.gep('%to', at, 'float')}, align 4")
+        fn.do(f"store {t} {result}, ptr {fn.gep('%to', at, element)}, align 4")
 
     fn.counted(0, "%n", lanes or 1, body)
     address = function(module([fn.text()], fn.declared), "apply")
     call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)(address)
 
     def apply(*x: np.ndarray) -> np.ndarray:
-        assert all(v.size % 16 == 0 and v.dtype == np.float32 for v in x)
+        assert all(v.size % 16 == 0 and v.dtype == np.dtype(dtype.name) for v in x)
         result = np.empty_like(x[0])
         call(result.ctypes.data, x[0].ctypes.data, x[-1].ctypes.data, result.size)
         return result
@@ -68,12 +69,15 @@ def whole(x: np.ndarray) -> np.ndarray:
 
 
 def errors(got: np.ndarray, exact: np.ndarray) -> np.ndarray:
-    """Distances in units in the last place; Inf where NaN, Inf or the sign of 0 is wrong."""
+    """Distances in units in the last place; Inf where NaN, Inf or the sign of 0 is wrong. `exact`
+    is of a wider type."""
+    info = np.finfo(got.dtype)
     with np.errstate(all="ignore"):
-        nearest = exact.astype(np.float32)
+        nearest = exact.astype(got.dtype)
         _, exponent = np.frexp(np.abs(exact))
-        unit = np.ldexp(1.0, np.maximum(exponent - 24, -149))
-        result = np.abs(got.astype(np.float64) - exact) / unit
+        least = int(info.minexp) - info.nmant
+        unit = np.ldexp(exact.dtype.type(1), np.maximum(exponent - info.nmant - 1, least))
+        result = np.abs(got.astype(exact.dtype) - exact) / unit
     special = ~np.isfinite(nearest) | ~np.isfinite(got)
     same = (got == nearest) | (np.isnan(got) & np.isnan(nearest))
     zero = (nearest == 0) & (got == 0) & (np.signbit(nearest) != np.signbit(got))
@@ -99,7 +103,7 @@ def samples(step: int) -> Iterator[np.ndarray]:
 
 
 def test_every_formula_has_a_stated_error() -> None:
-    assert set(FLOAT32) == set(ULPS) == {*UNARY, "pow"}
+    assert set(FLOAT32) == set(ULPS) == {*UNARY, "pow", "hypot"}
     assert max(ULPS.values()) <= 2.0
 
 
@@ -153,6 +157,42 @@ def test_powers(seed: int) -> None:
         error = errors(apply(x, y), exact)
         worst = int(error.argmax())
         assert error[worst] <= ULPS["pow"], (x[worst], y[worst], exact[worst], error[worst])
+
+
+LENGTHS = {"float32": (dt.float32, np.float64), "float64": (dt.float64, np.longdouble)}
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_lengths_of_all_sizes(name: str) -> None:
+    dtype, wide = LENGTHS[name]
+    info, rng, n = np.finfo(name), np.random.default_rng(0), 1 << 16
+    low, high = int(info.minexp) - info.nmant, int(info.maxexp)
+    sizes = rng.uniform(low, high, n)
+    near = np.clip(sizes + rng.uniform(-15, 15, n), low, high)
+    difficult = [0.0, -0.0, 1.0, -1.0, 3.0, -4.0, np.inf, -np.inf, np.nan, info.max, -info.max,
+                 info.tiny, info.smallest_subnormal, 2.0**40, 2.0**-40]  # fmt: skip
+    grid = np.meshgrid(difficult, difficult)
+    with np.errstate(all="ignore"):
+        pairs = [
+            (rng.standard_normal(n), rng.standard_normal(n)),
+            (np.exp2(sizes), np.exp2(near) * rng.uniform(0.5, 1, n)),
+            (rng.uniform(1, 2, n), np.exp2(rng.uniform(-30, 0, n))),
+            (rng.integers(-4000, 4000, n), rng.integers(-4000, 4000, n)),
+            (grid[0].ravel(), grid[1].ravel()),
+        ]  # fmt: skip
+    applied = [compiled("hypot", lanes, dtype) for lanes in (0, 4, host().vector_bits // 32)]
+    for a, b in pairs:
+        x, y = whole(a.astype(name)), whole(b.astype(name))
+        with np.errstate(all="ignore"):
+            exact = np.hypot(x.astype(wide), y.astype(wide))
+        results = [apply(x, y) for apply in applied]
+        error = errors(results[0], exact)
+        worst = int(error.argmax())
+        assert error[worst] <= ULPS["hypot"], (x[worst], y[worst], exact[worst], error[worst])
+        normal = (exact >= info.tiny) & (exact <= info.max)
+        assert error[normal].max(initial=0) <= 0.51
+        for other in results[1:]:
+            assert np.array_equal(other, results[0], equal_nan=True)
 
 
 def test_whole_powers_of_two_are_exact() -> None:
