@@ -147,6 +147,8 @@ def eye(
     columns = n_rows if n_cols is None else n_cols
     if k == 0:
         return create.eye(n_rows, columns, dtype=kind)
+    if not -n_rows < k < columns:  # a diagonal outside, however far
+        return create.zeros(n_rows, columns, dtype=kind)
     rows = create.arange(n_rows).unsqueeze(1) + k
     return (rows == create.arange(columns)).to(kind)
 

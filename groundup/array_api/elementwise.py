@@ -6,7 +6,10 @@ of its own but where the standard and PyTorch differ.
 
 from __future__ import annotations
 
+import math
+
 from groundup.tensor import Tensor, sgn
+from groundup.tensor import complex as joined
 from groundup.tensor import nextafter as neighbour
 from groundup.tensor import where as choose
 from groundup.tensor.errors import at_line
@@ -98,9 +101,18 @@ def exp(x: Tensor, /) -> Tensor:
 
 
 def expm1(x: Tensor, /) -> Tensor:
-    """e^x − 1"""
+    """e^x − 1; of a complex 0 the real part is +0, of ∞ with ∞ or NaN it is ∞
+
+    >>> expm1(gu.tensor([complex(-0.0, 0.0)])).tolist()
+    [0j]
+    """
     checked("expm1", x)
-    return x.expm1()
+    if not x.dtype.is_complex:
+        return x.expm1()
+    value = x.expm1()
+    # As exp has it; PyTorch has NaN there, and −0 of −0.
+    endless = (x.real == math.inf) & x.imag.isfinite().logical_not()
+    return joined(choose(endless, math.inf, value.real + 0.0), value.imag)
 
 
 def floor(x: Tensor, /) -> Tensor:
@@ -188,9 +200,13 @@ def reciprocal(x: Tensor, /) -> Tensor:
 
 
 def round(x: Tensor, /) -> Tensor:
-    """The nearest whole number, halves to even"""
+    """The nearest whole number, halves to even; of complex numbers that of each part
+
+    >>> round(gu.tensor([2.5 - 0.75j])).tolist()
+    [(2-1j)]
+    """
     checked("round", x)
-    return x.round()
+    return joined(x.real.round(), x.imag.round()) if x.dtype.is_complex else x.round()
 
 
 def sign(x: Tensor, /) -> Tensor:
@@ -242,9 +258,14 @@ def tan(x: Tensor, /) -> Tensor:
 
 
 def tanh(x: Tensor, /) -> Tensor:
-    """tanh x"""
+    """tanh x; of a complex ±∞ + i·b it is ±1 and a zero of b's sign"""
     checked("tanh", x)
-    return x.tanh()
+    if not x.dtype.is_complex:
+        return x.tanh()
+    value = x.tanh()
+    # C99, and PyTorch, give the zero the sign of sin 2b.
+    flat = x.real.isinf() & x.imag.isfinite()
+    return joined(value.real, choose(flat, (x.imag * 0.0).copysign(x.imag), value.imag))
 
 
 def trunc(x: Tensor, /) -> Tensor:

@@ -182,6 +182,34 @@ def test_complex_numbers(dtype: str) -> None:
         compare(name, y, z, exact=False, ulps=32)
 
 
+@pytest.mark.parametrize("dtype", COMPLEXES)
+def test_complex_special_cases_of_the_standard(dtype: str) -> None:
+    """Those where PyTorch's function, and so Tensor's method, gives something else."""
+    inf, nan = float("inf"), float("nan")
+    cases = {
+        "expm1": [
+            (complex(a, b), complex(0, b)) for a in (0.0, -0.0) for b in (0.0, -0.0)
+        ] + [(complex(inf, b), complex(inf, nan)) for b in (inf, -inf, nan)],
+        "tanh": [
+            (complex(a, b), complex(np.sign(a), np.copysign(0.0, b)))
+            for a in (inf, -inf)
+            for b in (0.0, -0.0, 1.0, 2.0, 3.0, -2.0, -3.0)
+        ],
+        "round": [(2.5 - 3.5j, 2 - 4j), (complex(-0.4, nan), complex(-0.0, nan))],
+    }  # fmt: skip
+    for name, pairs in cases.items():
+        given, want = (np.array(side, dtype) for side in zip(*pairs, strict=True))
+        for shape in ((-1,), (1, -1)):
+            got = np.asarray(getattr(xp, name)(xp.asarray(given.reshape(shape)))).reshape(-1)
+            assert got.dtype == dtype
+            for there, here in ((want.real, got.real), (want.imag, got.imag)):
+                np.testing.assert_array_equal(here, there, err_msg=name)
+                known = ~np.isnan(there)
+                np.testing.assert_array_equal(np.signbit(here[known]), np.signbit(there[known]))
+        nothing = getattr(xp, name)(xp.zeros((0, 2), dtype=getattr(xp, dtype)))
+        assert nothing.shape == (0, 2) and nothing.dtype.name == dtype
+
+
 def test_operators_that_the_standard_asks_for() -> None:
     x = gu.tensor([1, 2, 3])
     assert (2 << x).tolist() == [4, 8, 16] and (64 >> x).tolist() == [32, 16, 8]

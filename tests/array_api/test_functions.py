@@ -393,7 +393,7 @@ def test_creation(dtype: str) -> None:
     compare("full_like", x, dtype == "bool" or 3)
     assert xp.empty((2, 3), dtype=getattr(xp, dtype)).shape == (2, 3)
     assert xp.empty_like(ours(x)).dtype.name == dtype
-    for k in (-3, -1, 0, 1, 5):
+    for k in (-3, -1, 0, 1, 5, 2**70, -(2**70)):
         compare("eye", 3, 4, k=k, dtype=dtype)
     compare("eye", 2, dtype=dtype)
 
