@@ -331,7 +331,7 @@ def test_memory_without_elements_is_the_same_whatever_its_byte_is() -> None:
     def f(x: gu.Tensor) -> gu.Tensor:
         return gu.cat([gu.tensor([]), gu.from_numpy(np.zeros((0, 4), np.float32)).sum(1), x])
 
-    for n in range(20):
-        kept = [gu.full((1,), 255 - n, dtype=gu.uint8).realize() for _ in range(3)]
-        del kept
+    for n in range(3):
+        dirty = [gu.full((64,), 255 - n, dtype=gu.uint8).realize() for _ in range(100)]
+        del dirty
         assert f(row(n)).tolist() == [n]
