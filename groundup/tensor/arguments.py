@@ -8,6 +8,7 @@ transposed or sliced argument needs no copy. Must not know how a function is cap
 from __future__ import annotations
 
 import copy
+import enum
 import functools
 import sys
 import types
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 SCALARS = (bool, int, float, complex, str, bytes, type(None))
-_BY_VALUE = (*SCALARS, DType, types.ModuleType, types.BuiltinFunctionType, range, frozenset)
+_BY_VALUE = (*SCALARS, DType, types.ModuleType, range, frozenset)
 # Rooms of the standard library whose objects never change: compared by value.
 _VALUE_ROOMS = frozenset(("datetime", "decimal", "fractions", "ipaddress", "pathlib", "re", "uuid"))
 _OWN = __package__.partition(".")[0]
@@ -81,13 +82,19 @@ def never_changes(value: Any) -> bool:
     kind = type(value)
     if kind.__module__ == "numpy":  # its numbers have memory of their own
         return isinstance(value, sys.modules["numpy"].generic)
-    return kind is range or kind.__module__.partition(".")[0] in _VALUE_ROOMS
+    return kind is range or room_of(kind).partition(".")[0] in _VALUE_ROOMS
+
+
+def room_of(kind: type) -> str:
+    """The module of a class; "" where it does not say."""
+    name: object = kind.__module__  # in some classes of C, what reads it from an instance
+    return name if isinstance(name, str) else ""
 
 
 @functools.lru_cache(maxsize=1024)
 def of_users(module: str | None) -> bool:
     """Is a module neither of this package nor of Python's library?"""
-    top = (module or "").partition(".")[0]
+    top = module.partition(".")[0] if isinstance(module, str) else ""  # of C: see room_of
     return top == "__main__" or (top != _OWN and top not in sys.stdlib_module_names)
 
 
@@ -129,6 +136,9 @@ def look_through(value: Any, found: Arguments) -> None:
         not isinstance(value, _BY_VALUE) and has_state(value)
     ):
         _object(value, found)
+    elif isinstance(value, SCALARS) and type(value) not in SCALARS and is_more(value):
+        key.append(constant(value))
+        _object(value, found)
     else:
         try:
             hash(value)
@@ -142,14 +152,24 @@ def look_through(value: Any, found: Arguments) -> None:
 
 def has_state(value: Any) -> bool:
     """Has it contents that may change: are they to be looked at, like those of what is reached?"""
-    if isinstance(value, types.FunctionType | types.MethodType):
+    if isinstance(value, types.FunctionType | types.MethodType | weakref.ref):
         return True
+    if isinstance(value, types.BuiltinFunctionType | types.MethodWrapperType):  # of an object?
+        return not isinstance(value.__self__, (types.ModuleType, type, *SCALARS))
     kind = type(value)
     if isinstance(value, type):
         return of_users(value.__module__)
     if never_changes(value):
         return False
     return hasattr(value, "__dict__") or bool(slots_of(kind))
+
+
+def is_more(value: Any) -> bool:
+    """Is a number or a string of a user's class, which may have attributes beside its value?"""
+    kind = type(value)
+    return of_users(kind.__module__) and not (
+        kind.__module__ == "numpy" or isinstance(value, enum.Enum)
+    )
 
 
 def has_attributes(value: Any) -> bool:

@@ -15,10 +15,10 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..ir.node import Node
-from .arguments import SCALARS, constant, has_attributes, slots_of
+from .arguments import SCALARS, constant, has_attributes, room_of, slots_of
 from .core import Core, Paired
 from .errors import JitError
-from .held import MISSING, Contents, ListSlots, holds, progress, put
+from .held import MISSING, Contents, ListSlots, copied, drawn, holds, progress, put, put_back
 from .reach import Reach
 from .storage import Storage
 from .tensor import Tensor
@@ -342,7 +342,7 @@ class Before:
     def __init__(self, reach: Reach) -> None:
         self._dicts = [(c, dict(c)) for c, _ in reach.containers if isinstance(c, dict)]
         self._lists = [(c, list(c)) for c, _ in reach.containers if isinstance(c, list)]
-        self._others = [(c, copy.copy(c), held) for c, held in reach.contents]
+        self._others = [(c, copied(c), held) for c, held in reach.contents]
         whole = {id(c) for c, _ in (*self._dicts, *self._lists)}
         self._slots = [
             (c, k, v) for c, k, v in reach.slots
@@ -350,6 +350,7 @@ class Before:
         ]  # fmt: skip
         self._tensors = [(t, t._storage, t._leaf) for t in reach.tensors]
         self._iterators = [(it, progress(it)) for it in reach.iterators]
+        self._sources = [(s, drawn(s)) for s in reach.sources]
 
     def changes(self) -> list[tuple[Any, Any, Any]]:
         """(container, key, what stands there now) where it is something else."""
@@ -370,7 +371,7 @@ class Before:
         for c, before, held in self._others:
             if not holds(c, held):
                 known = isinstance(c, set | deque)
-                now = tuple(self._without_new(c, before)) if known else copy.copy(c)
+                now = tuple(self._without_new(c, before)) if known else copied(c)
                 found.append((Contents(c), None, now))
         for container, key, was in self._slots:
             now = container.get(key, MISSING)
@@ -384,6 +385,13 @@ class Before:
                 raise JitError(
                     f"jit: the function takes items from a {type(it).__name__}, from which each "
                     f"call of it would take others; take them outside, and pass them as arguments"
+                )
+        for source, state in self._sources:
+            if drawn(source) != state:
+                raise JitError(
+                    f"jit: the function draws from {_named(source)}, from which each call of it "
+                    f"would draw other numbers; draw with gu.rand and the like, whose numbers a "
+                    f"captured function draws anew, or outside, and pass them as arguments"
                 )
         for t, storage, leaf in self._tensors:
             if t._storage is not storage or (t._leaf is None) is not (leaf is None):
@@ -420,8 +428,15 @@ class Before:
         for container, key, was in self._slots:
             if container.get(key, MISSING) is not was:
                 put(container, key, was)
+        for source, state in self._sources:
+            if drawn(source) != state:
+                put_back(source, state)
         for t, storage, leaf in self._tensors:
             t._storage, t._leaf = storage, leaf
+
+
+def _named(source: Any) -> str:
+    return f"a {room_of(type(source)).partition('.')[0]}.{type(source).__name__}"
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -37,7 +37,7 @@ from .engine import step_by_step
 from .errors import JitError
 from .generator import default_generator
 from .mode import state
-from .reach import Reach
+from .reach import CapturedFunction, Reach
 from .replay import Capture, Foreign, Output, Placeholder, Replay, Standing
 from .storage import Storage
 from .tensor import Tensor
@@ -107,12 +107,12 @@ class _NumbersMatter(Exception):
 _serial = 0
 
 
-class Jit(Generic[P, R]):
+class Jit(CapturedFunction, Generic[P, R]):
     """A function that runs captured; made by `jit`."""
 
     def __init__(self, function: Callable[P, R]) -> None:
         update_wrapper(self, function)  # also what a captured function has, so first
-        self.captured = function
+        self.captured: Callable[P, R] = function
         self._cut = Captured(getattr(function, "__qualname__", None) or repr(function))
         self._captures: dict[tuple[Any, ...], Capture] = {}
         self._replays: dict[tuple[Any, ...], Replay] = {}

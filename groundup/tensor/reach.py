@@ -7,14 +7,25 @@ from __future__ import annotations
 import contextvars
 import dis
 import functools
+import re
 import sys
 import types
+import weakref
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Set
 from typing import Any, NamedTuple
 
 from . import storage as store
-from .arguments import SCALARS, Same, constant, has_state, never_changes, of_users, slots_of
+from .arguments import (
+    SCALARS,
+    Same,
+    constant,
+    has_state,
+    is_more,
+    never_changes,
+    of_users,
+    slots_of,
+)
 from .core import Core, Paired
 from .held import (
     MISSING,
@@ -23,9 +34,12 @@ from .held import (
     ClassSlots,
     ContextSlot,
     ListSlots,
+    WeakSlot,
+    behind,
     holds,
     inside,
     is_memory,
+    is_source,
     memory,
 )  # fmt: skip
 from .storage import Storage
@@ -35,6 +49,12 @@ _SKIP = (types.ModuleType, type, types.BuiltinFunctionType, types.MethodDescript
 _WRAPPED = (property, classmethod, staticmethod, functools.cached_property)
 OFTEN = 64  # looks from which straight code pays: it takes a millisecond to make
 FEW = 256  # places: of a larger model the look is small beside a step
+
+
+class CapturedFunction:
+    """What a function captured by jit is, to a walk that finds one."""
+
+    captured: Callable[..., Any]
 
 
 class _Part(NamedTuple):
@@ -73,6 +93,8 @@ class Reach:
         self._orders: list[tuple[Mapping[Any, Any], list[Any]]] = []  # of keys, which code sees
         self.contents: list[tuple[Any, Any]] = []  # of what is no list or dictionary
         self.iterators: list[Iterator[Any]] = []
+        self.sources: list[Any] = []  # of random numbers, other than ours
+        self._classes: list[tuple[Any, type]] = []  # of objects of the user's
         self._functions: list[tuple[Any, Any, Any, Any]] = []  # and what they are made of
         self._parts: list[Hashable] = []
         self._seen: dict[int, int] = {}
@@ -130,6 +152,9 @@ class Reach:
         for mapping, keys in self._orders:
             if [*mapping] != keys:
                 return False
+        for value, cls in self._classes:
+            if type(value) is not cls:
+                return False
         for f, code, defaults, named in self._functions:
             if (
                 f.__code__ is not code
@@ -167,6 +192,7 @@ class Reach:
         asked += [f"{name(c)}.cell_contents is {name(v)}" for c, v in self._cells]
         asked += [f"len({name(c)}) == {length}" for c, length in self.containers]
         asked += [f"[*{name(d)}] == {name(keys)}" for d, keys in self._orders]
+        asked += [f"type({name(value)}) is {name(cls)}" for value, cls in self._classes]
         for f, code, defaults, named in self._functions:
             asked += [f"{name(f)}.__code__ is {name(code)}"]
             asked += [f"{name(f)}.__defaults__ is {name(defaults)}"]
@@ -249,8 +275,9 @@ class Reach:
         if isinstance(value, SCALARS):
             if scalars:
                 self._parts.append(constant(value))
-            return
-        if isinstance(value, _SKIP):
+            if type(value) in SCALARS or not is_more(value):
+                return
+        if isinstance(value, _SKIP) and behind(value) is None:
             self._parts.append(Same(value))
             if isinstance(value, type) and _mine(value.__module__):
                 for base in (*value.__mro__, *type(value).mro(type(value))):
@@ -263,7 +290,19 @@ class Reach:
             return
         self._seen[id(value)] = len(self._seen)
         self._alive.append(value)
-        if isinstance(value, Paired):
+        if is_source(value):
+            self.sources.append(value)
+        if isinstance(value, SCALARS):
+            self._attributes(value, scalars)
+            return
+        if (inner := behind(value)) is not None:
+            self._parts.append((type(value).__name__, getattr(value, "__name__", None)))
+            self._next([(inner, scalars)])
+        elif isinstance(value, weakref.ref):
+            inner = value()
+            self.slots.append((WeakSlot(value), None, inner))
+            self._next([(inner, scalars)])
+        elif isinstance(value, Paired):
             self.slots.append((vars(value), "_pair", value._pair))
             self._next([(value._pair, scalars)])
         elif isinstance(value, Core):
@@ -294,7 +333,9 @@ class Reach:
             held = memory(value)
             self.contents.append((value, held))
             self._parts.append((type(value).__name__, held) if scalars else type(value).__name__)
-        elif isinstance(value, Iterator) and not has_state(value):
+        elif isinstance(value, Iterator) and (
+            not has_state(value) or hasattr(type(value), "readline")  # a file
+        ):
             self.iterators.append(value)
             self._parts.append(Same(value))
         elif has_state(value):
@@ -361,7 +402,7 @@ class Reach:
             self._functions.append((f, f.__code__, f.__defaults__, f.__kwdefaults__))
             if f.__dict__:
                 items.append((f.__dict__, True))
-        names = _names(f.__code__)
+        names = _named(f)
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             view = CellSlot(cell)
             item = view.get(None, MISSING)
@@ -385,35 +426,35 @@ class Reach:
                 items += self._module(sys.modules[name], names)
         self._next(items)
 
-    def _module(self, module: types.ModuleType, names: set[str]) -> list[tuple[Any, bool]]:
+    def _module(self, module: types.ModuleType, names: Set[str]) -> list[tuple[Any, bool]]:
         """What the code names of a module: of the user's own everything, else plain values."""
         items: list[tuple[Any, bool]] = []
         todo, seen = [module], {id(module)}
         while todo:
             module = todo.pop()
-            if not of_users(module.__name__):
+            if not of_users(module.__name__) and module.__name__ not in _WITH_STATE:
                 continue
             mine = _mine(module.__name__)
             for name in sorted(names & vars(module).keys()):
                 item = vars(module)[name]
                 if name.startswith("__"):
                     continue
-                if mine and isinstance(item, types.ModuleType):
-                    if id(item) not in seen:
+                if isinstance(item, types.ModuleType):
+                    if id(item) not in seen and (mine or item.__name__ in _WITH_STATE):
                         seen.add(id(item))
                         todo.append(item)
-                elif mine or isinstance(item, (*SCALARS, Core, list, dict, tuple)):
+                elif mine or _counts(item):
                     self.slots.append((vars(module), name, item))
                     items += [(_Part((module.__name__, name)), True), (item, True)]
         return items
 
     def _object(self, value: Any, scalars: bool) -> None:
-        if hasattr(value, "captured"):  # a function captured by jit: what that one reaches
+        if isinstance(value, CapturedFunction):  # what that one reaches
             self._next([(value.captured, scalars)])
             return
         cls = type(value)
         self._parts.append(Same(cls))
-        if hasattr(value, "refresh_hyperparameters"):
+        if hasattr(cls, "refresh_hyperparameters"):
             # An optimizer's numbers are runtime scalars: they are refreshed, not compared. Which
             # functions a step is made of is compared.
             value.refresh_hyperparameters()
@@ -430,6 +471,8 @@ class Reach:
         """What an object of a user's class has, and what the class has."""
         cls = type(value)
         items: list[tuple[Any, bool]] = []
+        if of_users(cls.__module__):
+            self._classes.append((value, cls))
         if hasattr(value, "__dict__"):
             items.append((vars(value), scalars))
         for name in slots_of(cls):
@@ -486,22 +529,53 @@ _DESCRIPTORS = (
 @functools.lru_cache(maxsize=1024)
 def _mine(module: str | None) -> bool:
     """Is a module the user's own: not the library's, not this package's, and not installed?"""
-    place = getattr(sys.modules.get(module or ""), "__file__", None) or ""
+    if not isinstance(module, str):
+        return False
+    place = getattr(sys.modules.get(module), "__file__", None) or ""
     return of_users(module) and "site-packages" not in place and "dist-packages" not in place
 
 
-def _names(code: types.CodeType) -> set[str]:
-    names = set(code.co_names)
+# Rooms of other libraries whose functions have a state between calls: random numbers, the
+# environment.
+_WITH_STATE = frozenset(("random", "numpy.random", "os"))
+
+
+def _counts(item: Any) -> bool:
+    """Is a value in a module of others one that may be another at the next call?"""
+    if isinstance(item, types.MethodType):
+        return is_source(item.__self__)
+    return isinstance(item, (*SCALARS, Core, list, dict, tuple)) or behind(item) is not None
+
+
+def _named(f: types.FunctionType) -> Set[str]:
+    """The names that a function may ask for; all of its globals, where it asks for any."""
+    names = _names(f.__code__)
+    if not names.isdisjoint(("globals", "eval", "exec")) and of_users(f.__module__):
+        return names | set(f.__globals__)
+    return names
+
+
+# Of these, what they are asked for by name is in strings.
+_BY_NAME = frozenset(("getattr", "attrgetter", "methodcaller", "vars", "eval", "exec", "__dict__"))
+
+
+@functools.lru_cache(maxsize=4096)
+def _names(code: types.CodeType) -> frozenset[str]:
+    names, texts = set(code.co_names), [c for c in code.co_consts if isinstance(c, str)]
+    if not names.isdisjoint(_BY_NAME):
+        names.update(*(re.findall(r"[^\W\d]\w*", text) for text in texts))
     for inner in code.co_consts:
         if isinstance(inner, types.CodeType):
             names |= _names(inner)
-    return names
+    return frozenset(names)
 
 
 @functools.lru_cache(maxsize=4096)
 def _imported(code: types.CodeType) -> frozenset[str]:
-    """The modules that code imports while it runs."""
+    """The modules that code imports, or finds by name, while it runs."""
     found = [str(i.argval) for i in dis.get_instructions(code) if i.opname == "IMPORT_NAME"]
+    if not {"modules", "import_module", "__import__"}.isdisjoint(code.co_names):
+        found += [c for c in code.co_consts if isinstance(c, str)]
     for inner in code.co_consts:
         if isinstance(inner, types.CodeType):
             found += _imported(inner)
