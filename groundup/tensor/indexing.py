@@ -164,7 +164,11 @@ def _parse_mask(
     """A bool mask is the integer tensors of the positions where it holds."""
     axis = len(rules)
     covered = a._shape[axis : axis + mask.ndim]
-    if covered != mask._shape:
+    # An axis of size 0 fits any: nothing holds there (the array API standard, NumPy).
+    fits = len(covered) == mask.ndim and all(
+        m in (0, size) for m, size in zip(mask._shape, covered, strict=True)
+    )
+    if not fits:
         raise unfit.mask(a._shape, mask._shape, axis)
     if not mask.ndim:  # one new axis of size 0 or 1
         gathers.append(_Gather(nonzero(mask)[0], len(shape)))

@@ -156,6 +156,23 @@ def test_a_known_index_is_looked_at_again_after_a_write() -> None:
         x[i]
 
 
+@pytest.mark.parametrize(
+    ("shape", "mask"), [((1,), (0,)), ((3, 2), (0,)), ((3, 2), (3, 0)), ((3, 2), (0, 2))]
+)
+def test_a_mask_of_size_0_selects_nothing(shape: tuple[int, ...], mask: tuple[int, ...]) -> None:
+    """As the array API standard and NumPy have it; any other size that differs is an error."""
+    x = gu.ones(*shape, requires_grad=True)
+    none = gu.zeros(*mask, dtype=gu.bool_)
+    want = np.ones(shape)[np.zeros(mask, bool)]
+    assert x[none].shape == want.shape
+    x[none].sum().backward()
+    assert x.grad is not None and x.grad.tolist() == np.zeros(shape).tolist()
+    y = gu.ones(*shape)
+    y[none] = 5.0
+    y[none] = gu.ones(*want.shape)
+    assert y.tolist() == np.ones(shape).tolist()
+
+
 def test_errors_explain() -> None:
     x = gu.zeros(3, 4)
     with pytest.raises(IndexError, match="index 3 leaves axis 0 of size 3"):
