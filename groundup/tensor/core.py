@@ -120,6 +120,7 @@ class Core:
     _detached: bool = False
     _retains: Leaf | None = None  # of a computed tensor whose derivative is kept, or has hooks
     _used: int = -1  # the version whose value has last entered an expression
+    _viewed: bool = False  # has there been a view of it?
     _grad: Tensor | None = None
     _known: tuple[int, weakref.ref[Node]] | None = None  # the value of a version, while in use
     _layout: tuple[Shape, int] | None = None  # strides and offset in the storage
@@ -293,6 +294,7 @@ class Core:
             assert self._parent is not None
             view, parent = view.after(self._view), self._parent
             self._used = self._storage.version  # what is derived by this tensor passes it by
+        parent._viewed = True
         result = self._make(self._storage)
         result._shape, result._parent, result._view = view.shape, parent, view
         result._layout = layout

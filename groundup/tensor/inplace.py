@@ -6,11 +6,12 @@ Must not hold any meaning of its own: what is written is what the method without
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from . import write
 from .core import Core
 from .errors import at_line
+from .misuse import named
 
 
 def _form(name: str) -> Callable[..., Any]:
@@ -25,17 +26,17 @@ def _form(name: str) -> Callable[..., Any]:
     return method
 
 
-def _refused(name: str, instead: str) -> Callable[..., Any]:
-    """A form that would give the tensor another shape: its views depend on the one it has."""
+def _seen(name: str) -> Callable[..., Any]:
+    """The form of a view that makes the tensor itself that view."""
 
     def method(self: Any, /, *args: Any, **options: Any) -> Any:
-        raise NotImplementedError(
-            f"{name}: a tensor keeps its shape for life, for views of it depend on it; write "
-            f"{instead}" + at_line()
-        )
+        from .reform import become
 
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"Refused, for a tensor keeps its shape: write {instead}"
+        become(self, f"{name}_", lambda x: getattr(x, name)(*args, **options))
+        return self
+
+    method.__name__ = method.__qualname__ = f"{name}_"
+    method.__doc__ = f"x is x.{name}(…) from now on, of the same memory; its views stay; `{name}`"
     return method
 
 
@@ -102,13 +103,48 @@ class InPlace(Core):
         write.overwrite("fill_diagonal_", self, with_diagonal(self, fill_value, wrap))
         return self
 
-    # what would give the tensor another shape
-    squeeze_ = _refused("squeeze_", "x = x.squeeze(…)")
-    unsqueeze_ = _refused("unsqueeze_", "x = x.unsqueeze(dim)")
-    transpose_ = _refused("transpose_", "x = x.transpose(a, b)")
-    swapaxes_ = _refused("swapaxes_", "x = x.swapaxes(a, b)")
-    swapdims_ = _refused("swapdims_", "x = x.swapdims(a, b)")
-    t_ = _refused("t_", "x = x.t()")
-    as_strided_ = _refused("as_strided_", "x = x.as_strided(size, stride)")
-    resize_ = _refused("resize_", "x = x.reshape(…), or x = gu.empty(…)")
-    resize_as_ = _refused("resize_as_", "x = x.reshape(y.shape), or x = gu.empty_like(y)")
+    # what gives the tensor another shape
+    squeeze_, unsqueeze_ = _seen("squeeze"), _seen("unsqueeze")
+    transpose_, t_ = _seen("transpose"), _seen("t")
+    swapaxes_, swapdims_ = _seen("swapaxes"), _seen("swapdims")
+
+    def resize_(self, *size: Any) -> Self:
+        """x has as many elements or fewer from now on, the first of its memory, in another shape.
+
+        Raises ShapeError for more elements than there are, or those of a memory that is not in
+        row-major order.
+
+        >>> gu.arange(6).resize_(2, 2).tolist()
+        [[0, 1], [2, 3]]
+        """
+        from .reform import resize
+        from .shape import sizes
+
+        resize(self, sizes(size))
+        return self
+
+    @named
+    def resize_as_(self, other: Core) -> Self:
+        """resize_ to another tensor's shape."""
+        from .reform import resize
+
+        resize(self, other._shape)
+        return self
+
+    @named
+    def set_(self, source: Core) -> Self:
+        """x looks at another tensor's memory from now on, in its shape, without a history.
+
+        Raises TypeError for another type, GradError where derivatives flow through x.
+        """
+        from .reform import look_at
+
+        look_at(self, source)
+        return self
+
+    def as_strided_(self, size: Any, stride: Any, storage_offset: Any = None) -> Self:
+        """Refused, for as_strided is a copy here: write x = x.as_strided(size, stride)"""
+        raise NotImplementedError(
+            "as_strided_: a view by strides is a copy here, which x cannot become; write "
+            "x = x.as_strided(size, stride)" + at_line()
+        )

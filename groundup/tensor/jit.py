@@ -72,6 +72,9 @@ class _Tracer:
                 f"calls could not tell whether it has changed; pass the tensor as an argument"
             ) from None
 
+    def made(self, storage: Storage) -> bool:
+        return storage.born > self.start
+
     def written(self, storage: Storage) -> Node | None:
         return self.values.get(storage)
 

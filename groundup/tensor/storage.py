@@ -47,6 +47,9 @@ class Tracer(Protocol):
         """Called before a storage gets a new value; says whether the tracer keeps it: then the
         storage, which other threads see as well, stays as it is."""
 
+    def made(self, storage: Storage) -> bool:
+        """Was a storage made by the function that is captured?"""
+
     def written(self, storage: Storage) -> Node | None:
         """The new value of a storage that the tracer keeps."""
 

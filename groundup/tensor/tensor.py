@@ -279,6 +279,9 @@ class Tensor(
                 return
             if value._parent is not None:  # perhaps of this tensor, and this one may have views
                 value = plain(value)
+            from .reform import leave_views
+
+            leave_views(self)
         value.alias(self)
         self._known = self._layout = None
 

@@ -17,7 +17,7 @@ _REASONS: dict[str, str] = {
         jiterator_unary jiterator_binary jiterator_4inputs_with_extra_args
         jiterator_binary_return_by_ref jiterator_2inputs_2outputs
     """,
-    "resizes memory behind its views: out of scope": "resize_ resize_as_",
+    "samples grow a tensor: what memory has not is refused": "resize_ resize_as_",
     "strides are our own affair: no tensor is made with given ones": """
         new_empty_strided empty_strided empty_permuted
     """,
