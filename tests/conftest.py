@@ -18,6 +18,14 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["GROUNDUP_CACHE"] = tempfile.mkdtemp(prefix="groundup-test-cache-")
 
 
+# Files whose few tests take longest: begun first, so that no worker waits for another at the end.
+LONG = ("tests/test_bits.py", "tests/schedule/test_contraction.py", "tests/cli/test_train.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in LONG)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("peers") and find_spec("torch") is None:
         pytest.skip("compares with torch, which is not installed: pip install -e '.[peers]'")
