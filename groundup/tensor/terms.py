@@ -17,6 +17,7 @@ from ..ir.transform import TENSOR_OPS, body_nodes, substitute
 from ..schedule.search import neutral
 from .guards import verdict
 from .notation import Axis, Indexed, postorder
+from .product import as_product, factors_apart
 
 if TYPE_CHECKING:
     from .lower import Lowering
@@ -46,9 +47,17 @@ def reduction(low: Lowering, tree: Indexed) -> Node:
         raise low.closing.nothing_to_choose(tree)
     choose = "sum" if kind == "mean" else choose
     order = _order(low, choose, axes, source)
+    shared: list[tuple[str, Node]] = []
+    if choose == "sum" and order != "dot" and count != 0:
+        apart = as_product(low, body, axes)
+        if apart is not None:
+            body, shared = apart
+            order = "dot"
     if order == "dot":
         body = _guards_outside(body)
     total = _over(low, choose, axes, body, order)
+    for op, factor in shared:
+        total = _scaled(total, op, factor)
     if order == "dot" and low.products > 1 and all(a in low.closing.axes for a in tree.free):
         # One kernel computes one sum of products in register tiles, and finishes it; the others
         # are tensors, as if each had been closed by an `order` of its own. (Not where that is
@@ -56,7 +65,9 @@ def reduction(low: Lowering, tree: Indexed) -> Node:
         from .recur import stored
 
         total = stored(low, total)
-    return total if kind != "mean" else _divided(total, ir.extent(count))
+    if kind == "mean":
+        total = _scaled(total, "div", ir.extent(count))
+    return total
 
 
 def _terms(low: Lowering, tree: Indexed, body: Node) -> Node:
@@ -81,11 +92,12 @@ def _over(low: Lowering, kind: str, axes: Sequence[Axis], body: Node, order: str
     return ir.reduce(kind, pairs, substitute(body, mapping), order)
 
 
-def _divided(total: Node, count: Node) -> Node:
+def _scaled(total: Node, op: str, factor: Node) -> Node:
+    """A sum multiplied (or divided) by a number of its type."""
     dtype = total.dtype
-    if dtype.bits == 16 and total.op == "cast":  # divided before the one rounding
+    if dtype.bits == 16 and total.op == "cast":  # before the one rounding
         total = total.src[0]
-    return ir.cast(ir.alu("div", total, ir.cast(count, total.dtype)), dtype)
+    return ir.cast(ir.alu(op, total, ir.cast(factor, total.dtype)), dtype)
 
 
 # ---- terms that go to positions ------------------------------------------------------------------
@@ -114,7 +126,7 @@ def _placed(low: Lowering, tree: Indexed, body: Node, placed: Sequence[Indexed])
     if kind == "mean":
         one, none = ir.const(1, dt.int64), ir.const(0, dt.int64)
         count = stored(low, _over(low, "sum", axes, ir.where(here, one, none), "seq"))
-        return stored(low, _divided(_at(low, "sum", axes, here, body), count))
+        return stored(low, _scaled(_at(low, "sum", axes, here, body), "div", count))
     if kind in _TRUTH:
         found = _at(low, _TRUTH[kind], axes, here, ir.cast(body, dt.uint8))
         return stored(low, ir.cast(found, dt.bool_))
@@ -130,7 +142,7 @@ def _inverted(
     if kind == "mean":
         counted = ir.const(1, dt.int64)
         total = _solved(low, tree, body, at, places, "sum")
-        return _divided(total, _solved(low, tree, counted, at, places, "sum"))
+        return _scaled(total, "div", _solved(low, tree, counted, at, places, "sum"))
     if body.dtype is dt.bool_:  # max or min of truth values
         found = _solved(low, tree, ir.cast(body, dt.uint8), at, places, _TRUTH.get(kind, kind))
         return ir.cast(found, dt.bool_)
@@ -219,8 +231,11 @@ def _order(low: Lowering, kind: str, axes: Sequence[Axis], source: Indexed) -> s
 
 
 def factors(reduction: Indexed) -> tuple[Indexed, ...]:
-    """The two tensors of a sum of products; none of another reduction."""
-    return _product(reduction.src[0]) if reduction.arg[0] in ("sum", "mean") else ()
+    """The tensors read by the factors of a sum of products; none of another reduction."""
+    kind, axes = reduction.arg
+    if kind not in ("sum", "mean"):
+        return ()
+    return _product(reduction.src[0]) or factors_apart(reduction.src[0], axes)
 
 
 def _product(source: Indexed) -> tuple[Indexed, ...]:
