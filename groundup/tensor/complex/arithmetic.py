@@ -16,9 +16,10 @@ from ..arithmetic import SIGNS
 from ..core import Core, Paired
 from ..errors import at_line
 from ..tensor import Tensor
-from .elementary import power, quotient
+from . import elementary
 from .parts import as_complex, imag, joined, pairs_of, parts, real
-from .rule import differentiable
+from .rule import differentiable, tracked
+from .single import Parts, Real, written
 from .tensor import ComplexTensor
 
 
@@ -39,13 +40,30 @@ def binary(op: str, a: Any, b: Any) -> Tensor:
     return f(a, b, dtype)
 
 
-def _sum(op: str) -> Callable[[Any, Any, DType], Tensor]:
+_Form = Callable[[Any, Any, DType], Tensor]
+
+
+def _of(formula: Callable[[Parts, Parts], Parts], sign: str) -> _Form:
+    """An operation by its formula: one expression, but where a derivative will be asked for; it is
+    that of the operations of the formula."""
+
+    def call(a: Any, b: Any, dtype: DType) -> Tensor:
+        if not tracked(a, b):
+            return written(sign, formula, dtype, a, b)
+        return joined(*formula(parts(a, dtype), parts(b, dtype)), dtype)
+
+    return call
+
+
+def _of_pairs(op: str, formula: Callable[[Parts, Parts], Parts]) -> _Form:
+    """The same for what is done to pairs as they lie, if both are some."""
+    other = _of(formula, SIGNS[op])
+
     def call(a: Any, b: Any, dtype: DType) -> Tensor:
         if isinstance(a, Paired) and isinstance(b, Paired):
             x, y = _aligned(pairs_of(a, dtype), pairs_of(b, dtype))
             return ComplexTensor(pw.binary(op, x, y))
-        (ar, ai), (br, bi) = parts(a, dtype), parts(b, dtype)
-        return joined(_either(op, ar, br), _either(op, ai, bi), dtype)
+        return other(a, b, dtype)
 
     return call
 
@@ -53,36 +71,22 @@ def _sum(op: str) -> Callable[[Any, Any, DType], Tensor]:
 def _aligned(*pairs: Core) -> list[Core]:
     """Pairs with equally many axes: the last one is no axis to broadcast with another."""
     most = max(p.ndim for p in pairs)
-    return [shape.reshape(p, *(1,) * (most - p.ndim), *p._shape) for p in pairs]
-
-
-def _either(op: str, x: Any, y: Any) -> Any:
-    """x op y of parts, each a real tensor or a number."""
-    if isinstance(x, Core) or isinstance(y, Core):
-        return pw.binary(op, x, y)
-    return {"add": x + y, "sub": x - y, "mul": x * y}[op]
-
-
-def _mul(a: Any, b: Any, dtype: DType) -> Tensor:
-    (ar, ai), (br, bi) = parts(a, dtype), parts(b, dtype)
-    re = _either("sub", _either("mul", ar, br), _either("mul", ai, bi))
-    im = _either("add", _either("mul", ar, bi), _either("mul", ai, br))
-    return joined(re, im, dtype)
+    return [
+        p if p.ndim == most else shape.reshape(p, *(1,) * (most - p.ndim), *p._shape)
+        for p in pairs
+    ]  # fmt: skip
 
 
 def square(z: Core) -> Tensor:
-    """z², its real part as (re − im) · (re + im): less is lost than of two squares"""
-    re, im = real(z), imag(z)
-    twice = re * im
-    return joined((re - im) * (re + im), twice + twice, z.dtype)
+    """z²"""
+    if not tracked(z):
+        return written("square", elementary.square, z.dtype, z)
+    return joined(*elementary.square((real(z), imag(z))), z.dtype)
 
 
 def _div(a: Any, b: Any, dtype: DType) -> Tensor:
-    x, y = (as_complex(v, dtype) for v in (a, b))
-    size = pw.broadcast("/", x._shape, y._shape)
-    x, y = shape.expand(x, size), shape.expand(y, size)
     return differentiable(
-        "div", quotient, (lambda q, x, y: 1 / y, lambda q, x, y: -q / y), x, y
+        "div", elementary.quotient, (lambda q, x, y: 1 / y, lambda q, x, y: -q / y), dtype, a, b
     )
 
 
@@ -91,10 +95,6 @@ def _pow(a: Any, b: Any, dtype: DType) -> Tensor:
         form = _power_of(_whole(b))
         if form is not None:
             return form(as_complex(a, dtype))
-    z, w = (as_complex(v, dtype) for v in (a, b))
-    size = pw.broadcast("**", z._shape, w._shape)
-    z, w = shape.expand(z, size), shape.expand(w, size)
-
     def by_base(y: Tensor, z: Tensor, w: Tensor) -> Tensor:
         none = w == 0
         return pw.where(none, 0, w * z ** pw.where(none, 0, w - 1))
@@ -103,7 +103,7 @@ def _pow(a: Any, b: Any, dtype: DType) -> Tensor:
         nothing = (z == 0) & (real(w) >= 0)
         return pw.where(nothing, 0, y * pw.log(pw.where(nothing, 1, z)))
 
-    return differentiable("pow", power, (by_base, by_exponent), z, w)
+    return differentiable("pow", elementary.power, (by_base, by_exponent), dtype, a, b)
 
 
 def _whole(value: complex) -> complex:
@@ -133,28 +133,26 @@ def _whole_power(z: Tensor, n: int) -> Tensor:
     return z * 0 + 1 if result is None else result
 
 
-def _eq(a: Any, b: Any, dtype: DType) -> Tensor:
-    (ar, ai), (br, bi) = parts(a, dtype), parts(b, dtype)
-    return pw.binary("and", _alike(ar, br), _alike(ai, bi))
+def _eq(a: Parts, b: Parts) -> Real:
+    return (a[0] == b[0]) & (a[1] == b[1])
 
 
-def _alike(x: Any, y: Any) -> Any:
-    both = isinstance(x, Core) or isinstance(y, Core)
-    return pw.binary("eq", x, y) if both else x == y
+def _ne(a: Parts, b: Parts) -> Real:
+    return (a[0] != b[0]) | (a[1] != b[1])
 
 
-def _ne(a: Any, b: Any, dtype: DType) -> Tensor:
-    return pw.logical_not(_eq(a, b, dtype))
+def _comparison(formula: Callable[[Parts, Parts], Real], sign: str) -> _Form:
+    return lambda a, b, dtype: written(sign, formula, dtype, a, b)
 
 
-_OPERATIONS: dict[str, Callable[[Any, Any, DType], Tensor]] = {
-    "add": _sum("add"),
-    "sub": _sum("sub"),
-    "mul": _mul,
+_OPERATIONS: dict[str, _Form] = {
+    "add": _of_pairs("add", elementary.total),
+    "sub": _of_pairs("sub", elementary.difference),
+    "mul": _of(elementary.product, "*"),
     "div": _div,
     "pow": _pow,
-    "eq": _eq,
-    "ne": _ne,
+    "eq": _comparison(_eq, "=="),
+    "ne": _comparison(_ne, "!="),
 }
 
 

@@ -16,11 +16,11 @@ from ..special import asin as real_asin
 from ..special import atan2, copysign, hypot
 from ..special import cosh as real_cosh
 from ..special import sinh as real_sinh
-from ..tensor import Tensor
-from .elementary import Parts, constant, greatest, quotient
+from .elementary import constant, greatest, quotient
+from .single import Parts, Real
 
 
-def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
+def _halves(x: Real) -> tuple[Real, Real]:
     """(where, e^(|x|/2)) for large x, whose sinh and cosh are e^|x| / 2, taken in two factors so
     that a small cosine still has its product; 1 for others."""
     limit = math.log(greatest(x.dtype)) - 1
@@ -33,7 +33,7 @@ def sinh(z: Parts) -> Parts:
     """sinh re · cos im + i · cosh re · sin im"""
     x, y = z
     beyond, half = _halves(x)
-    inner = pw.where(beyond, 0.0, x)
+    inner: Real = pw.where(beyond, 0.0, x)
     s = pw.where(beyond, copysign(0.5 * half, x), real_sinh(inner))
     c = pw.where(beyond, 0.5 * half, real_cosh(inner))
     re, im = s * pw.cos(y) * half, c * pw.sin(y) * half
@@ -46,7 +46,7 @@ def cosh(z: Parts) -> Parts:
     """cosh re · cos im + i · sinh re · sin im"""
     x, y = z
     beyond, half = _halves(x)
-    inner = pw.where(beyond, 0.0, x)
+    inner: Real = pw.where(beyond, 0.0, x)
     s = pw.where(beyond, copysign(0.5 * half, x), real_sinh(inner))
     c = pw.where(beyond, 0.5 * half, real_cosh(inner))
     re, im = c * pw.cos(y) * half, s * pw.sin(y) * half
@@ -117,7 +117,7 @@ class _Arc:
     """What asin and acos of x + i·y share, for x, y ≥ 0: with R and S the distances from −1 and 1,
     A = (R + S) / 2 is cosh of the imaginary part, B = x / A the sine of the real part."""
 
-    def __init__(self, x: Tensor, y: Tensor) -> None:
+    def __init__(self, x: Real, y: Real) -> None:
         bits = x.dtype.bits
         self.huge = (x > 2.0 ** (bits - 4)) | (y > 2.0 ** (bits - 4))  # no square of it overflows
         self.x, self.y = x, y
@@ -129,7 +129,7 @@ class _Arc:
         self.sine = a / self.mean
         self.inside = a < 1
 
-    def _tangent(self) -> tuple[Tensor, Tensor]:
+    def _tangent(self) -> tuple[Real, Real]:
         """(a, √(A² − a²)): the tangent of the real part as two numbers, without cancellation."""
         a, b = self.a, self.b
         sum_ = self.mean + a
@@ -140,19 +140,19 @@ class _Arc:
         outside = b * pw.sqrt(0.5 * pw.where(a <= 1, 0.0, second))
         return a, pw.where(a <= 1, within, outside)
 
-    def real_asin(self) -> Tensor:
+    def real_asin(self) -> Real:
         a, root = self._tangent()
         steep = self.sine > 0.6417  # where asin loses digits
         near = pw.where(steep, atan2(a, root), real_asin(pw.where(steep, 0.0, self.sine)))
         return pw.where(self.huge, atan2(self.x, self.y), near)
 
-    def real_acos(self) -> Tensor:
+    def real_acos(self) -> Real:
         a, root = self._tangent()
         steep = self.sine > 0.6417
         near = pw.where(steep, atan2(root, a), real_acos(pw.where(steep, 0.0, self.sine)))
         return pw.where(self.huge, atan2(self.y, self.x), near)
 
-    def imag(self) -> Tensor:
+    def imag(self) -> Real:
         """log(A + √(A² − 1))"""
         a, b = self.a, self.b
         under = b * b / (self.r + (a + 1))

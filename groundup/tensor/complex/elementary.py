@@ -11,11 +11,8 @@ from typing import Any
 
 from ...ir.dtype import DType
 from .. import pointwise as pw
-from ..create import filled
 from ..special import atan2, copysign, hypot
-from ..tensor import Tensor
-
-Parts = tuple[Tensor, Tensor]
+from .single import Parts, Real, number
 
 
 def greatest(dtype: DType) -> float:
@@ -28,16 +25,27 @@ def least(dtype: DType) -> float:
     return 2.0**-126 if dtype.bits == 32 else 2.0**-1022
 
 
-def constant(condition: Tensor, a: float, b: Any, dtype: DType) -> Tensor:
+def constant(condition: Real, a: float, b: Real, dtype: DType) -> Real:
     """a where the condition holds, else b, numbers in a type: of two of them `where` makes
     float32."""
-    return pw.where(condition, filled((), a, dtype), b)
+    return pw.where(condition, number(a, dtype), b)
+
+
+def size(z: Parts) -> Real:
+    """√(re² + im²)"""
+    return hypot(*z)
+
+
+def angle(z: Parts) -> Real:
+    """The angle of z in [−π, π]"""
+    x, y = z
+    return atan2(y, x)
 
 
 # ---- exponentials --------------------------------------------------------------------------------
 
 
-def grown(size: Any, x: Tensor, angle: Tensor, limit: float) -> Parts:
+def grown(size: Any, x: Real, angle: Real, limit: float) -> Parts:
     """size(x) · (cos angle + i·sin angle), size an exponential that overflows beyond `limit`: there
     it is taken as the square of the one of x / 2, so that a small cosine still has its product."""
     beyond = x > limit
@@ -85,7 +93,7 @@ def sigmoid(z: Parts) -> Parts:
 # ---- logarithms ----------------------------------------------------------------------------------
 
 
-def _squared(x: Tensor) -> Parts:
+def _squared(x: Real) -> Parts:
     """x² and what its rounding has lost, exact: x split into halves (Dekker 1971)."""
     high = x * x
     wide = x * (2.0 ** (12 if x.dtype.bits == 32 else 27) + 1)
@@ -94,14 +102,14 @@ def _squared(x: Tensor) -> Parts:
     return high, lower * lower - ((high - upper * upper) - 2 * upper * lower)
 
 
-def _summed(x: Tensor, y: Tensor) -> Parts:
+def _summed(x: Real, y: Real) -> Parts:
     """x + y and what its rounding has lost, exact (Knuth)."""
     total = x + y
     part = total - x
     return total, (x - (total - part)) + (y - part)
 
 
-def _excess(one: Tensor, x: Tensor, y: Tensor) -> Tensor:
+def _excess(one: Real, x: Real, y: Real) -> Real:
     """one + x² + y², where this is small and its terms are not: their rounding errors count."""
     (a, a_rest), (b, b_rest) = _squared(x), _squared(y)
     first, lost = _summed(a, one)
@@ -109,7 +117,7 @@ def _excess(one: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return second + ((lost + more) + (a_rest + b_rest))
 
 
-def log_size(x: Tensor, y: Tensor) -> Tensor:
+def log_size(x: Real, y: Real) -> Real:
     """log √(x² + y²), also where the root overflows, loses digits, or is near 1."""
     ax, ay = abs(x), abs(y)
     big, small = pw.where(ax > ay, ax, ay), pw.where(ax > ay, ay, ax)
@@ -150,7 +158,30 @@ def scaled_log(base: float) -> Any:
     return call
 
 
-# ---- quotients, roots and powers -----------------------------------------------------------------
+# ---- products, quotients, roots and powers -------------------------------------------------------
+
+
+def total(a: Parts, b: Parts) -> Parts:
+    """a + b"""
+    return a[0] + b[0], a[1] + b[1]
+
+
+def difference(a: Parts, b: Parts) -> Parts:
+    """a − b"""
+    return a[0] - b[0], a[1] - b[1]
+
+
+def product(a: Parts, b: Parts) -> Parts:
+    """a · b"""
+    (ar, ai), (br, bi) = a, b
+    return ar * br - ai * bi, ar * bi + ai * br
+
+
+def square(z: Parts) -> Parts:
+    """z², its real part as (re − im) · (re + im): less is lost than of two squares"""
+    re, im = z
+    twice = re * im
+    return (re - im) * (re + im), twice + twice
 
 
 def quotient(a: Parts, b: Parts) -> Parts:

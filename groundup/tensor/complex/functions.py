@@ -14,13 +14,13 @@ from typing import Any
 from .. import pointwise as pw
 from ..core import Core, Paired
 from ..errors import at_line
-from ..special import atan2, hypot
 from ..tensor import Tensor
 from . import circular, elementary
 from .arithmetic import square
-from .parts import imag, joined, real
+from .parts import joined
 from .refusal import refuse
-from .rule import Complex, differentiable, split, with_rule
+from .rule import differentiable, with_rule
+from .single import Parts, Real, written
 
 
 def unary(name: str, a: Paired) -> Tensor:
@@ -41,24 +41,22 @@ def _neg(a: Paired) -> Tensor:
 def absolute(a: Core) -> Tensor:
     """√(re² + im²) without overflow of the squares; its derivative at 0 is 0."""
     assert isinstance(a, Tensor)
-    re, im = split(a.detach())
 
     def derivative(g: Tensor, y: Tensor, xs: Sequence[Tensor]) -> list[Tensor]:
         return [g * sgn(xs[0])]
 
-    return with_rule("abs", hypot(re, im), derivative, a)
+    return with_rule("abs", written("abs", elementary.size, a.dtype, a), derivative, a)
 
 
 def angle(a: Core) -> Tensor:
     """The angle of z in [−π, π]; its derivative at 0 is 0."""
     assert isinstance(a, Tensor)
-    re, im = split(a.detach())
 
     def derivative(g: Tensor, y: Tensor, xs: Sequence[Tensor]) -> list[Tensor]:
         size = pw.absolute(xs[0])
         return [g * 1j * sgn(xs[0]) / pw.where(size == 0, 1, size)]
 
-    return with_rule("angle", atan2(im, re), derivative, a)
+    return with_rule("angle", written("angle", elementary.angle, a.dtype, a), derivative, a)
 
 
 def sgn(a: Core) -> Tensor:
@@ -93,20 +91,16 @@ def polar(abs: Core, angle: Core) -> Tensor:
 # ---- questions -----------------------------------------------------------------------------------
 
 
-def _isnan(a: Paired) -> Tensor:
-    return pw.isnan(real(a)) | pw.isnan(imag(a))
+_QUESTIONS: dict[str, Callable[[Parts], Real]] = {
+    "isnan": lambda z: pw.isnan(z[0]) | pw.isnan(z[1]),
+    "isinf": lambda z: pw.isinf(z[0]) | pw.isinf(z[1]),
+    "isfinite": lambda z: pw.isfinite(z[0]) & pw.isfinite(z[1]),
+    "isreal": lambda z: z[1] == 0,
+}
 
 
-def _isinf(a: Paired) -> Tensor:
-    return pw.isinf(real(a)) | pw.isinf(imag(a))
-
-
-def _isfinite(a: Paired) -> Tensor:
-    return pw.isfinite(real(a)) & pw.isfinite(imag(a))
-
-
-def _isreal(a: Paired) -> Tensor:
-    return imag(a) == 0
+def _asked(name: str, a: Paired) -> Tensor:
+    return written(name, _QUESTIONS[name], a.dtype, a)
 
 
 # ---- functions with a slope ----------------------------------------------------------------------
@@ -124,7 +118,7 @@ def _slope_of_sinc(y: Any, z: Any) -> Any:
 
 
 # name: (values, from y = f(z) and z the slope f′(z))
-_SLOPES: dict[str, tuple[Callable[[Complex], Complex], Callable[[Any, Any], Any]]] = {
+_SLOPES: dict[str, tuple[Callable[[Parts], Parts], Callable[[Any, Any], Any]]] = {
     "exp": (elementary.exp, lambda y, z: y),
     "exp2": (elementary.exp2, lambda y, z: y * math.log(2)),
     "expm1": (elementary.expm1, lambda y, z: y + 1),
@@ -154,7 +148,7 @@ _SLOPES: dict[str, tuple[Callable[[Complex], Complex], Callable[[Any, Any], Any]
 def _smooth(name: str, a: Core) -> Tensor:
     assert isinstance(a, Tensor)
     values, slope = _SLOPES[name]
-    return differentiable(name, values, (slope,), a)
+    return differentiable(name, values, (slope,), a.dtype, a)
 
 
 _FUNCTIONS: dict[str, Callable[[Any], Tensor]] = {
@@ -163,9 +157,6 @@ _FUNCTIONS: dict[str, Callable[[Any], Tensor]] = {
     "angle": angle,
     "square": square,
     "rsqrt": lambda z: 1 / pw.sqrt(z),
-    "isnan": _isnan,
-    "isinf": _isinf,
-    "isfinite": _isfinite,
-    "isreal": _isreal,
+    **{name: partial(_asked, name) for name in _QUESTIONS},
     **{name: partial(_smooth, name) for name in _SLOPES},
 }

@@ -10,10 +10,11 @@ from builtins import complex as _number
 from typing import Any
 
 from ...ir import dtype as dt
+from ...ir import node as ir
 from ...ir.dtype import DType
 from .. import pointwise as pw
 from .. import shape
-from ..core import Core, Paired
+from ..core import Core, Paired, finish, operand
 from ..create import filled
 from ..errors import ShapeError, at_line, lined_up, shape_text
 from ..tensor import Tensor
@@ -200,7 +201,11 @@ def conj(a: Core) -> Tensor:
     tensor([1.-2.j])
     """
     if isinstance(a, Paired):
-        return joined(real(a), pw.neg(imag(a)), a.dtype)
+        pair = a._pair
+        x = pw.read_at(operand(pair), pair._shape)
+        first = ir.alu("lt", ir.out(a.ndim), ir.index(1))
+        body = ir.where(first, x, ir.alu("neg", x))
+        return ComplexTensor(finish(ir.loops(pair._shape, body), pair))
     assert isinstance(a, Tensor)
     return a
 

@@ -10,29 +10,37 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ...ir.dtype import DType
+from .. import shape
 from ..core import Core, Paired, operand, value_of
 from ..host import with_derivative
 from ..tensor import Tensor
-from .parts import conj, imag, joined, real
+from .parts import as_complex, conj
+from .single import Parts, written
 from .tensor import ComplexTensor
 
-Complex = tuple[Tensor, Tensor]  # (re, im)
 # f′ as a complex tensor (or number), of y = f(z, …) and z, …
 Slope = Callable[..., Any]
 
 
-def split(z: Core) -> Complex:
-    """The parts of a complex tensor."""
-    return real(z), imag(z)
+def tracked(*values: Any) -> bool:
+    """Will a derivative flow to one of these?"""
+    return any(operand(_source(v)).tracked for v in values if isinstance(v, Core))
+
+
+def _source(z: Core) -> Core:
+    return z._pair if isinstance(z, Paired) else z
 
 
 def differentiable(
-    name: str, function: Callable[..., Complex], slopes: Sequence[Slope], *zs: Tensor
+    name: str, function: Callable[..., Parts], slopes: Sequence[Slope], dtype: DType, *values: Any
 ) -> Tensor:
-    """A holomorphic function of complex tensors of one shape: its parts by `function` of theirs,
-    and for each operand its slope."""
-    made = function(*(split(z.detach()) for z in zs))
-    y = joined(*made, zs[0].dtype)
+    """A holomorphic function, in a complex type, of operands that broadcast: its parts by
+    `function` of theirs, and for each operand its slope."""
+    y = written(name, function, dtype, *values)
+    if not tracked(*values):
+        return y
+    zs = [shape.expand(as_complex(v, dtype), y._shape) for v in values]
 
     def derivative(g: Tensor, y: Tensor, xs: Sequence[Tensor]) -> list[Tensor]:
         return [g * conj_of(f(y, *xs)) for f in slopes]
@@ -53,7 +61,7 @@ def with_rule(
 ) -> Tensor:
     """y, computed without history from zs (each real or complex), with a derivative: from the
     gradient of y, y and zs to the gradients of zs."""
-    sources = [z._pair if isinstance(z, Paired) else z for z in zs]
+    sources = [_source(z) for z in zs]
     if not any(operand(s).tracked for s in sources):
         return y
     complex_result = isinstance(y, Paired)
