@@ -406,9 +406,10 @@ def jit(function: Callable[P, R]) -> Jit[P, R]:
 
     What the function puts into attributes, variables, dictionaries and lists that it reaches is put
     there at each call; one that counts calls so is captured at each. Effects that cannot be seen
-    (print, a file) happen while capturing only; where a tensor would be kept out of sight, an
-    iterator advanced, an argument's list changed, JitError says so. Views that are returned share
-    the memory that they share outside.
+    (print, the clock) happen while capturing only; where a tensor would be kept out of sight, an
+    iterator or a file advanced, a number drawn from Python's or NumPy's generators, an argument's
+    list changed, JitError says so. Views that are returned share the memory that they share
+    outside.
 
     What is returned or written has no history: take derivatives inside. A derivative outside that
     would need it raises GradError, also where it is a part of something else; `detach()` says that
