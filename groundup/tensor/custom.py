@@ -14,6 +14,7 @@ from .core import Core, operand, value_of
 from .create import zeros
 from .errors import GradError, at_line
 from .host import with_derivative
+from .pickled import name_of
 from .tensor import Tensor
 
 P = ParamSpec("P")
@@ -71,6 +72,9 @@ class Custom(Generic[P, R]):
         done = with_derivative(name, values, sources, derivative, linear=False)
         return cast(R, tuple(done) if several else done[0])
 
+    def __reduce__(self) -> Any:
+        return name_of(self) or (_again, (self.function, self._derivative))
+
     @staticmethod
     def _check(result: Any, name: str) -> None:
         if not isinstance(result, Core):
@@ -83,6 +87,12 @@ class Custom(Generic[P, R]):
                 f"{name}: the result depends on a tensor that requires grad and is no argument, "
                 f"so its derivative would be lost; pass that tensor as an argument" + at_line()
             )
+
+
+def _again(function: Callable[..., Any], rule: Callable[..., Any] | None) -> Custom[..., Any]:
+    made = Custom(function)
+    made._derivative = rule
+    return made
 
 
 def custom_derivative(function: Callable[P, R]) -> Custom[P, R]:

@@ -28,8 +28,13 @@ class Reducing(Protocol[P, R_co]):
     def __call__(self, a: Core, /, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
 
-def reducing(f: Callable[Concatenate[Core, P], R_co]) -> Reducing[P, R_co]:
-    """The function of tensors, and of expressions with axes by their method of that name."""
+def reducing(
+    f: Callable[Concatenate[Core, P], R_co], room: str | None = None
+) -> Reducing[P, R_co]:
+    """The function of tensors, and of expressions with axes by their method of that name.
+
+    room: the module in which it stands under that name, where that is not the one of `f`.
+    """
     method = f.__name__.rstrip("_")
     method = {"amax": "max", "amin": "min"}.get(method, method)
 
@@ -39,6 +44,8 @@ def reducing(f: Callable[Concatenate[Core, P], R_co]) -> Reducing[P, R_co]:
             return over_axes(method, a, args, kwargs)
         return f(a, *args, **kwargs)
 
+    if room is not None:
+        call.__module__, call.__qualname__ = room, f.__name__.rstrip("_")
     return cast("Reducing[P, R_co]", call)
 
 

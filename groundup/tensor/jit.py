@@ -37,6 +37,7 @@ from .engine import step_by_step
 from .errors import JitError
 from .generator import default_generator
 from .mode import state
+from .pickled import name_of
 from .reach import CapturedFunction, Reach
 from .replay import Capture, Foreign, Output, Placeholder, Replay, Standing
 from .storage import Storage
@@ -140,7 +141,7 @@ class Jit(CapturedFunction, Generic[P, R]):
         return Jit(copy.deepcopy(self.captured, memo))
 
     def __reduce__(self) -> Any:
-        return Jit, (self.captured,)
+        return name_of(self) or (Jit, (self.captured,))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         # Inside another captured function it is a part of that one; where Python's own loops

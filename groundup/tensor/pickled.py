@@ -6,6 +6,7 @@ keeps `.grad`. Must not know NumPy or files.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,16 @@ from .errors import GradError, at_line
 from .storage import Storage
 from .tensor import Tensor
 from .view import Affine, Reshape, Strided, View, reshaped_strides
+
+
+def name_of(function: Any) -> str | None:
+    """The name under which a function of ours, made of a user's, stands where that one was written,
+    which is pickled by it; None where it does not."""
+    name: str = getattr(function, "__qualname__", "")
+    found: Any = sys.modules.get(getattr(function, "__module__", ""))
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return name if found is function else None
 
 
 def _chain(a: Core) -> list[View]:

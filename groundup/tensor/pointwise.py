@@ -347,7 +347,7 @@ def function(name: str, floating: bool = True) -> Pointwise:
     def call(a: Core) -> Tensor:
         return unary(a, lambda x: ir.alu(name, x), floating, name)
 
-    call.__name__ = name
+    call.__name__ = call.__qualname__ = name  # the second: pickled by this name
     return pointwise(call)
 
 
@@ -467,7 +467,7 @@ def rounding(name: str) -> Pointwise:
     def call(a: Core) -> Tensor:
         return unary(a, lambda x: ir.alu(name, x) if x.dtype.is_float else x, name=name)
 
-    call.__name__ = name
+    call.__name__ = call.__qualname__ = name
     return pointwise(call)
 
 

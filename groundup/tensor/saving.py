@@ -39,6 +39,7 @@ _KNOWN = {code: (dt.complex64 if code == "C64" else dt.BY_NAME[name])
           for code, name in _NAMES.items()}  # fmt: skip
 _CODES = {d: code for code, d in _KNOWN.items()}
 _RANK = {code: i for i, code in enumerate(_NAMES)}
+_WORDS = "__metadata__"  # about the file, among the names of tensors
 _LONGEST = 100_000_000  # bytes of a header, of which the format allows no more
 
 
@@ -51,7 +52,8 @@ def save(tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
 
     tensors: for example a module's `state_dict()`. Those that share memory are saved one by one.
     Equal names, types, shapes and values give equal bytes. Raises TypeError for what is no tensor
-    and for complex128, which the format lacks, SaveError if the file cannot be written.
+    and for complex128, which the format lacks, ValueError for the name __metadata__, which it has
+    for other things, SaveError if the file cannot be written.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "weights.safetensors")
@@ -89,6 +91,11 @@ def to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
         if not isinstance(name, str) or not isinstance(t, Core):
             raise TypeError(
                 f"save takes tensors by name; {name!r} is a {type(t).__name__}" + at_line()
+            )
+        if name == _WORDS:
+            raise ValueError(
+                f"save: {_WORDS!r} is the name of the format's own words about a file; give the "
+                f"tensor another" + at_line()
             )
         if t.dtype not in _CODES:
             raise TypeError(
@@ -135,7 +142,9 @@ def from_bytes(data: bytes) -> dict[str, Tensor]:
         raise ValueError(f"its header is not JSON ({error})") from None
     if not isinstance(header, dict):
         raise ValueError(f"its header is no JSON object, but {type(header).__name__}")
-    header.pop("__metadata__", None)  # words about the file, for people
+    words = header.pop(_WORDS, {})  # for people
+    if not isinstance(words, dict) or any(not isinstance(w, str) for w in words.values()):
+        raise ValueError(f"its {_WORDS} are no strings by name: {words!r:.80}")
     body = memoryview(data)[8 + length :]
     entries = {name: _entry(name, entry) for name, entry in header.items()}
     end = 0  # the parts follow one another without gaps: nothing is hidden between them

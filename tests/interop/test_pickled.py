@@ -219,3 +219,30 @@ def test_not_while_capturing() -> None:
     g = gu.jit(lambda t: copy.deepcopy(t * 2) + 1)
     for _ in range(3):
         assert g(gu.ones(2)).tolist() == [3.0, 3.0]
+
+
+@gu.jit
+def captured(x: gu.Tensor) -> gu.Tensor:
+    return x * 2
+
+
+@gu.custom_derivative
+def straight(x: gu.Tensor) -> gu.Tensor:
+    return x.round()
+
+
+class Stepping:
+    @gu.jit
+    def step(self, x: gu.Tensor) -> gu.Tensor:
+        return x * 3
+
+
+FUNCTIONS = [
+    captured, straight, Stepping.step, gu.exp, gu.tanh, gu.floor, gu.sum, gu.prod, gu.any, gu.all,
+    gu.logsumexp, gu.relu, gu.linalg.inv, gu.special.erf, gu.nn.functional.gelu,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=str)
+def test_functions_are_pickled_by_name(function: Any) -> None:
+    assert pickle.loads(pickle.dumps(function)) is function

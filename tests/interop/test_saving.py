@@ -125,6 +125,7 @@ BAD = {
     "another size": (with_header({"x": entry(shape=(2,))}, b"0000"), "has 8 bytes, but 0 to 4"),
     "a gap": (with_header({"x": entry(ends=(4, 8))}, b"00000000"), "begin at 4, not at 0"),
     "an overlap": (with_header({"x": entry(), "y": entry()}, b"0000"), "begin at 0, not at 4"),
+    "words that are none": (with_header({"__metadata__": {"a": 5}}), "no strings by name"),
     "a name twice": (with_header(b'{"x":1,"x":1}'), "a name twice"),
 }
 
@@ -158,6 +159,8 @@ WHOLE = to_bytes({"weight": gu.ones(3, 2), "bias": gu.arange(3), "n": gu.tensor(
 def test_what_the_format_lacks_is_said() -> None:
     with pytest.raises(TypeError, match="complex128, which the safetensors format lacks"):
         to_bytes({"x": gu.zeros(2, dtype=gu.complex128)})
+    with pytest.raises(ValueError, match="the format's own words about a file"):
+        to_bytes({"__metadata__": gu.zeros(2)})
     f = gu.jit(lambda t: to_bytes({"t": t}))
     with pytest.raises(RuntimeError, match="while jit captures"):
         f(gu.ones(1))
