@@ -3,8 +3,9 @@ types on groundup's own Tensors, so that libraries written for the standard work
 
 `x.__array_namespace__()` gives this module. The operators of a Tensor follow PyTorch where the
 standard leaves a choice or differs: an array without axes does not change the type of one with
-axes (these functions promote as the standard says), and `x.size` is a method; write
-`math.prod(x.shape)`.
+axes, also where two are compared (these functions promote as the standard says), and `x.size` is
+a method; write `math.prod(x.shape)`. Of infinities `floor_divide` and `//` give what Python's `//`
+gives, as the standard allows.
 Must not know how anything is computed.
 """
 

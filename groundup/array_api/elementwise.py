@@ -355,7 +355,7 @@ def equal(x1: Operand, x2: Operand, /) -> Tensor:
 
 
 def floor_divide(x1: Operand, x2: Operand, /) -> Tensor:
-    """⌊x1 / x2⌋"""
+    """⌊x1 / x2⌋; of infinities what Python's // gives: ∞ // 2 is NaN, 1 // −∞ is −1"""
     a, b = pair("floor_divide", x1, x2)
     return a // b
 
