@@ -30,6 +30,8 @@ def combine(op: str, x: Node, y: Node) -> Node:
         op = _BOOL_FORM.get(op, op)
         if op in ("sub", "neg"):
             raise TypeError("- of bool tensors has no meaning; use ^ or ~" + at_line())
+        if op == "pow":  # False only where it is False to the power True
+            return ir.alu("or", x, ir.alu("not", y))
         if op in ("lt", "le"):  # False < True
             x, y = ir.cast(x, dt.uint8), ir.cast(y, dt.uint8)
         elif op not in ("and", "or", "xor", "eq", "ne", "maximum", "minimum"):
@@ -72,24 +74,19 @@ def check_operation(op: str, dtype: DType) -> None:
 def power(x: Node, y: Node) -> Node:
     """x ** y; integer powers by squaring, common exponents by products and roots."""
     dtype = x.dtype
-    if y.op == "const":
+    if y.op == "const" and dtype.is_float:
+        return _float_power(x, y)
+    if y.op == "const" and y.value >= 0:
         e = y.value
-        if dtype.is_float:
-            return _float_power(x, y)
-        if e < 0:
-            raise ValueError(
-                "an integer to a negative power is no integer; cast to a floating type first"
-                + at_line()
-            )
-        result = ir.const(1, dtype)
+        found: Node | None = None
         square = x
         while e:
             if e & 1:
-                result = square if result.op == "const" else ir.alu("mul", result, square)
+                found = square if found is None else ir.alu("mul", found, square)
             e >>= 1
             if e:
                 square = ir.alu("mul", square, square)
-        return result
+        return ir.const(1, dtype) if found is None else found
     if dtype.is_float:
         return ir.alu("pow", x, y)
     result, square = ir.const(1, dtype), x
@@ -98,7 +95,14 @@ def power(x: Node, y: Node) -> Node:
         here = ir.alu("and", ir.alu("shr", y, ir.const(bit, dtype)), one)
         result = ir.where(ir.alu("eq", here, zero), result, ir.alu("mul", result, square))
         square = ir.alu("mul", square, square)
-    return ir.where(ir.alu("lt", y, zero), zero, result)
+    if dtype.kind == "u":
+        return result
+    # 1 / x^|y|, towards zero: 0 but where x is 1 or −1.
+    minus = ir.const(-1, dtype)
+    odd = ir.alu("eq", ir.alu("and", y, one), one)
+    sign = ir.where(ir.alu("eq", x, minus), ir.where(odd, minus, one), zero)
+    inverse = ir.where(ir.alu("eq", x, one), one, sign)
+    return ir.where(ir.alu("lt", y, zero), inverse, result)
 
 
 def _float_power(x: Node, y: Node) -> Node:

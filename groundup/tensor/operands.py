@@ -168,6 +168,8 @@ def fmod(a: Any, b: Any) -> Tensor:
     def body(x: Node, y: Node) -> Node:
         if x.dtype.is_float:
             return ir.alu("fmod", x, y)
+        if x.dtype.kind == "b":
+            x, y = ir.cast(x, dt.int64), ir.cast(y, dt.int64)
         rest = ir.alu("mod", x, y)
         if x.dtype.kind != "i":
             return rest
@@ -198,10 +200,29 @@ def float_power(a: Any, b: Any) -> Tensor:
 def ldexp(a: Any, b: Any) -> Tensor:
     """a · 2^b
 
+    For integers b the result is exact where it is a normal number: 2^b alone may be none of a's
+    type. A 16-bit a keeps its type.
+
     >>> gu.ldexp(gu.tensor([3.0]), gu.tensor([2])).tolist()
     [12.0]
     """
-    return pw.binary("mul", a, pw.binary("pow", 2.0, b))
+    whole = isinstance(b, int) or (isinstance(b, Core) and b.dtype.kind in "biu")
+    if not whole or not isinstance(a, Core) or a.dtype.kind == "c":
+        return pw.binary("mul", a, pw.binary("pow", 2.0, b))
+    kind = a.dtype if a.dtype.is_float else dt.float32
+    work = kind if kind.bits > 16 else dt.float32
+    most = 2100 if work is dt.float64 else 300  # from the least number to beyond the greatest
+    if isinstance(b, Core):
+        at: Any = pw.clamp(pw.cast(b, dt.int64), -most, most)
+    else:
+        at = max(-most, min(b, most))
+    third = at // 3
+    result = pw.cast(a, work)
+    for part in (third, third, at - 2 * third):  # each a normal number
+        power: Any = pw.cast(part, work) if isinstance(part, Core) else None
+        factor = 2.0**part if power is None else pw.binary("pow", 2.0, power)
+        result = pw.binary("mul", result, factor)
+    return pw.cast(result, kind)
 
 
 # ---- the greater, the lesser ---------------------------------------------------------------------

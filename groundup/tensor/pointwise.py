@@ -223,6 +223,8 @@ def binary(op: str, a: Any, b: Any) -> Tensor:
                 return _of_complex(op, a, b)
             if op in ("floordiv", "mod"):
                 refuse_zero(op, b, dtype)
+            elif op == "pow":
+                _refuse_negative(b, dtype)
             if not shape:
                 known = folded(op, a, b, dtype)
                 if known is not None:
@@ -268,6 +270,15 @@ def refuse_zero(op: str, divisor: Any, dtype: DType) -> None:
         )
 
 
+def _refuse_negative(power: Any, dtype: DType) -> None:
+    """Raise ValueError for integers to a negative number. (To one in a tensor it is 0, 1 or −1.)"""
+    if dtype.is_int and power < 0:
+        raise ValueError(
+            "an integer to a negative power is no integer; cast to a floating type first"
+            + at_line()
+        )
+
+
 def _of_complex(op: str, a: Any, b: Any) -> Tensor:
     from .complex.arithmetic import binary as counterpart
 
@@ -296,6 +307,8 @@ def folded(op: str, a: Any, b: Any, dtype: DType) -> Tensor | None:
         return None
     if op == "div" and not dtype.is_float:
         dtype = dt.float32
+    if op == "pow" and not isinstance(b, Core):
+        _refuse_negative(y, dtype)
     if dtype.kind == "b" or op == ("floordiv" if dtype.is_float else "pow"):
         node = combine(op, ir.const(x, dtype), ir.const(y, dtype))
         if node.op != "const":
