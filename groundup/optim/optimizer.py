@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import is_not
 from typing import Any
 
 from groundup.nn.waiting import taken
@@ -98,7 +99,9 @@ class Optimizer:
         self.state: dict[Tensor, dict[str, Tensor]] = {}
         self._mirrors: list[dict[str, tuple[float, Tensor]]] = []
         self._prepared: list[tuple[str, ...]] = []  # the slots for which each group has state
-        self._taken: list[tuple[Any, ...]] = []  # what the groups held at the last refresh
+        # Each group, and a list of what it held at the last refresh; another list of these for
+        # other groups.
+        self._taken: list[tuple[Group, list[Any]]] = []
         if isinstance(params, Tensor):
             raise TypeError("params is an iterable of tensors: write [tensor]")
         given = list(params)
@@ -207,18 +210,24 @@ class Optimizer:
                 self._prepare(group)
                 self._prepared[i] = self.slots(group)
 
-        self._taken = self._held()
-
-    def _held(self) -> list[tuple[Any, ...]]:
-        """What the groups hold: numbers by value, the lists of parameters as they are."""
-        return [
-            tuple([id(v) if type(v) is list else v for v in dict.values(group)])
-            for group in self.param_groups
-        ]
+        groups = [group for group, _ in self._taken]
+        if len(groups) != len(self.param_groups) or any(map(is_not, groups, self.param_groups)):
+            self._taken = [(group, []) for group in self.param_groups]
+        for group, held in self._taken:
+            held[:] = dict.values(group)
 
     def up_to_date(self) -> bool:
         """Do `param_groups` hold what they held when the numbers were refreshed last?"""
-        return self._held() == self._taken
+        if len(self._taken) != len(self.param_groups):
+            return False
+        for now, (group, held) in zip(self.param_groups, self._taken):
+            if now is not group or len(now) != len(held):
+                return False
+            # Numbers count by value; of the parameters, which list they are.
+            for value, before in zip(dict.values(now), held):
+                if value is not before and (type(value) is list or value != before):
+                    return False
+        return True
 
     def structure(self) -> tuple[tuple[Stepper, ...], ...]:
         """The chain of each group: what a step computes, apart from the numbers.

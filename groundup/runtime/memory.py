@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import struct
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from . import system
@@ -154,6 +155,24 @@ class Buffer:
 def allocate(nbytes: int) -> Buffer:
     """A buffer of `nbytes` >= 0 bytes, 64-byte aligned, contents arbitrary."""
     return Buffer(nbytes)
+
+
+def maker(nbytes: int) -> Callable[[], Buffer]:
+    """What makes buffers of one size, in half the time."""
+    size = _block_size(nbytes)
+    home = _free.setdefault(size, [])
+    new = Buffer.__new__
+
+    def make() -> Buffer:
+        buffer = new(Buffer)
+        try:
+            buffer.address = home.pop()
+        except IndexError:
+            buffer.address = _more(size, nbytes, home)
+        buffer._home, buffer._owner, buffer.nbytes, buffer.readonly = home, None, nbytes, False
+        return buffer
+
+    return make
 
 
 def _block_size(nbytes: int) -> int:

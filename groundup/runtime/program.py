@@ -97,9 +97,14 @@ class Program:
         with pool.lock:
             if threads is not None:
                 self._prepare(threads)
-            elif self._prepared is not pool._setting or self._prepared is None:
-                self._prepared = self._prepare(pool.get_num_threads())
-            return self._call(self._header)
+                return self._call(self._header)
+            return self.go()
+
+    def go(self) -> int:
+        """`run` for a caller that holds the pool's lock."""
+        if self._prepared is not pool._setting or self._prepared is None:
+            self._prepared = self._prepare(pool.get_num_threads())
+        return self._call(self._header)
 
     def run_timed(self) -> list[tuple[float, float]]:
         """Run all steps, each as a native call of its own; when each began and ended, in seconds

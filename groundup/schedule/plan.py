@@ -91,6 +91,7 @@ class Bound:
     live: int  # bytes: the largest sum of temporaries alive at once
     results: list[int]  # bytes of each
     addresses: list[int]  # of all inputs, results and kept memory, as they are in the words now
+    at: list[_Places]  # where each of these goes; none before the first run
     arena_at: int  # the arena's address now in the words
     plan: weakref.ref[Plan]
     numbers: Sequence[int]  # which of the plan's steps these are
@@ -353,7 +354,7 @@ class Plan:
                 patches.append((int(isinstance(ref, Result)), ref.index, at))
         return Bound(
             program, patches, homes, temps, sizes, arena, live,
-            [value(size, n) for size in self.bytes], [], 0, weakref.ref(self), numbers, n,
+            [value(size, n) for size in self.bytes], [], [], 0, weakref.ref(self), numbers, n,
         )  # fmt: skip
 
     def _arrange(
@@ -428,14 +429,14 @@ def run_bound(bound: Bound, given: Sequence[Sequence[Buffer]]) -> tuple[int, ...
     """Run a program on its inputs, results and kept memory; its status block where that says
     something. The caller holds the pool's lock."""
     addresses = list(map(_address, chain.from_iterable(given)))
-    return run_at(bound, addresses, (len(given[0]), len(given[1])))
-
-
-def run_at(bound: Bound, addresses: list[int], counts: tuple[int, int]) -> tuple[int, ...]:
-    """The same with the addresses of all these, so many of inputs and of results first."""
     arena = _arena(bound.arena) if bound.homes else None
     if addresses != bound.addresses:
-        _patch(bound, addresses, counts)
+        if not bound.at:
+            first = (0, len(given[0]), len(given[0]) + len(given[1]))
+            bound.at = [[] for _ in addresses]
+            for kind, index, places in bound.patches:
+                bound.at[first[kind] + index] = places
+        patch(bound, addresses)
     if arena is not None and bound.arena_at != arena.address:
         bound.arena_at = arena.address
         for offset, places in bound.homes:
@@ -444,19 +445,25 @@ def run_at(bound: Bound, addresses: list[int], counts: tuple[int, int]) -> tuple
     if watcher is not None:
         watcher.run(bound)
         return bound.program.status if bound.program.status[0] else ()
-    return bound.program.status if bound.program.run() else ()
+    return bound.program.status if bound.program.go() else ()
 
 
-def _patch(bound: Bound, addresses: list[int], counts: tuple[int, int]) -> None:
+def patch(bound: Bound, addresses: list[int]) -> None:
     """Write the addresses that are others than in the last run."""
     before = bound.addresses or [0] * len(addresses)
-    first = (0, counts[0], sum(counts))
-    for kind, index, places in bound.patches:
-        at = first[kind] + index
-        if before[at] != addresses[at]:
+    for places, old, new in zip(bound.at, before, addresses):
+        if old != new:
             for array, j in places:
-                array[j] = addresses[at]
+                array[j] = new
     bound.addresses = addresses
+
+
+def settled(bound: Bound) -> bool:
+    """Has it run, and do its temporaries lie where they will lie in each run?"""
+    home = not bound.homes or (
+        bound.arena <= SHARED and bound.arena_at == _arena(bound.arena).address
+    )
+    return home and bool(bound.at)
 
 
 _address = attrgetter("address")

@@ -36,6 +36,7 @@ from .effects import Before, Places, Returned
 from .engine import step_by_step
 from .errors import JitError
 from .generator import default_generator
+from .held import MISSING
 from .mode import state
 from .pickled import name_of
 from .reach import CapturedFunction, Reach
@@ -144,6 +145,13 @@ class Jit(CapturedFunction, Generic[P, R]):
         return name_of(self) or (Jit, (self.captured,))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        latest = self._latest if self._epoch == door.epoch else None
+        if latest is not None and not kwargs:
+            straight = latest.straight
+            if straight is not None:
+                result: R = straight(args)
+                if result is not MISSING:
+                    return result
         # Inside another captured function it is a part of that one; where Python's own loops
         # compute (gu.debug) a debugger is to step through it; gu.detect_anomaly looks at each
         # operation; where a function of functions asks for derivatives, or maps it, its expressions
@@ -154,11 +162,7 @@ class Jit(CapturedFunction, Generic[P, R]):
             or (store.tracers and store.tracing() is not None)
         ):
             return self.captured(*args, **kwargs)
-        latest = self._latest if self._epoch == door.epoch else None
         if latest is not None and not kwargs:
-            result: R | None = latest.quick(args) if latest.simple else None
-            if result is not None:
-                return result
             with pool.lock:  # no other thread has it run with what it reaches there
                 given = latest.fits(args)
                 if given is not None:

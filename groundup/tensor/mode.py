@@ -36,12 +36,13 @@ class Look(Protocol):
 
 
 class _State(threading.local):
-    grad = True
-    autocast: DType | None = None
-    debug: Files | None = None
-    anomaly: Look | None = None
-    mapped: tuple[Any, ...] = ()  # the batches whose elements a function is written for, see vmap
-    inlined: bool = False  # captured functions run as they are written, see transforms
+    def __init__(self) -> None:  # once in each thread, so that `vars` has all of them
+        self.grad = True
+        self.autocast: DType | None = None
+        self.debug: Files | None = None
+        self.anomaly: Look | None = None
+        self.mapped: tuple[Any, ...] = ()  # the batches that a function is written for, see vmap
+        self.inlined = False  # captured functions run as they are written, see transforms
 
 
 state = _State()

@@ -43,12 +43,11 @@ from .held import (
     memory,
 )  # fmt: skip
 from .storage import Storage
+from .straight import FEW, UNLIKE, straight_look
 from .view import Affine, Strided
 
 _SKIP = (types.ModuleType, type, types.BuiltinFunctionType, types.MethodDescriptorType)
 _WRAPPED = (property, classmethod, staticmethod, functools.cached_property)
-OFTEN = 64  # looks from which straight code pays: it takes a millisecond to make
-FEW = 256  # places: of a larger model the look is small beside a step
 
 
 class CapturedFunction:
@@ -79,7 +78,7 @@ class Reach:
     could differ from this one.
     """
 
-    _straight: Callable[[], bool] | None
+    _straight: Callable[[Reach], bool] | None
 
     def __init__(self, roots: tuple[Any, ...], numbers: bool = False) -> None:
         """numbers: whether those of optimizers are compared as well."""
@@ -114,10 +113,12 @@ class Reach:
     def unchanged(self) -> bool:
         """Is everything that was found still what stands there? Optimizers' numbers are taken over
         where they have changed."""
+        if self._straight is not None:
+            return self._straight(self)
         if self.stale or self._changes != store.changes:
             return False
         try:
-            if not (self._straight() if self._straight is not None else self._in_loops()):
+            if not self._in_loops():
                 return False
             for container, key, value in self._others:
                 if container.get(key, MISSING) is not value:
@@ -125,8 +126,12 @@ class Reach:
             for container, held in self.contents:
                 if not holds(container, held):
                     return False
-        except (KeyError, IndexError, ValueError):  # ValueError: an empty cell
+        except UNLIKE:
             return False
+        return self._refreshed()
+
+    def _refreshed(self) -> bool:
+        """Take over optimizers' numbers that have changed: are their steps made of the same?"""
         for optimizer, made in self._structures:
             if not optimizer.up_to_date():
                 optimizer.refresh_hyperparameters()
@@ -136,7 +141,7 @@ class Reach:
         return True
 
     def _in_loops(self) -> bool:
-        """Do the usual places hold what they held? Asked often, straight code is made of it."""
+        """Do the usual places hold what they held?"""
         for mapping, key, value in self._dicts:
             if mapping[key] is not value:
                 return False
@@ -162,47 +167,20 @@ class Reach:
                 or f.__kwdefaults__ is not named
             ):
                 return False
-        for t, storage, no_leaf, grad in self._tensors:
-            if t._storage is not storage or t._grad is not grad or (t._leaf is None) is not no_leaf:
+        for t, storage, parent, no_leaf, grad in self._tensors:
+            if (
+                t._storage is not storage
+                or t._grad is not grad
+                or (t._leaf is None) is not no_leaf
+                or t._parent is not parent
+            ):
                 return False
-        self._looks += 1
-        if self._looks == OFTEN and len(self.slots) <= FEW:
-            self._straight = self._straightened()
         return True
 
-    def _straightened(self) -> Callable[[], bool]:
-        """What `_in_loops` asks, without loops: a small step is over in less time than those take.
-
-        A function of no arguments; what it looks at are defaults of its parameters, v0, v1, …:
-        local variables, which Python reads fastest.
-        """
-        known: dict[str, Any] = {}
-        names: dict[int, str] = {}  # by id
-
-        def name(x: Any) -> str:
-            if id(x) not in names:
-                names[id(x)] = f"v{len(names)}"
-                known[names[id(x)]] = x
-            return names[id(x)]
-
-        asked: list[str] = []
-        for container, key, value in (*self._dicts, *self._lists):
-            at = repr(key) if type(key) in (str, int) else name(key)
-            asked.append(f"{name(container)}[{at}] is {name(value)}")
-        asked += [f"{name(c)}.cell_contents is {name(v)}" for c, v in self._cells]
-        asked += [f"len({name(c)}) == {length}" for c, length in self.containers]
-        asked += [f"[*{name(d)}] == {name(keys)}" for d, keys in self._orders]
-        asked += [f"type({name(value)}) is {name(cls)}" for value, cls in self._classes]
-        for f, code, defaults, named in self._functions:
-            asked += [f"{name(f)}.__code__ is {name(code)}"]
-            asked += [f"{name(f)}.__defaults__ is {name(defaults)}"]
-            asked += [f"{name(f)}.__kwdefaults__ is {name(named)}"]
-        for t, storage, no_leaf, grad in self._tensors:
-            asked += [f"{name(t)}._storage is {name(storage)}", f"{name(t)}._grad is {name(grad)}"]
-            asked.append(f"{name(t)}._leaf is {'' if no_leaf else 'not '}None")
-        parameters = ", ".join(f"{v}={v}" for v in known)
-        exec(f"def same({parameters}): return {' and '.join(asked) or True}", known)
-        return known["same"]  # type: ignore[no-any-return]
+    def straighten(self) -> None:
+        """Have `unchanged` run straight code."""
+        if self._straight is None and len(self.slots) <= FEW:
+            self._straight = straight_look(self)
 
     def found(self, value: Any) -> bool:
         """Is it an object, other than a tensor, that was found?"""
@@ -260,8 +238,9 @@ class Reach:
         for i, t in enumerate(self.tensors):
             self.storages.setdefault(t._storage, i)
             t._storage.watched = True
-        self._tensors = [(t, t._storage, t._leaf is None, t._grad) for t in self.tensors]
-        self._looks = 0
+        self._tensors = [
+            (t, t._storage, t._parent, t._leaf is None, t._grad) for t in self.tensors
+        ]
         self._straight = None
 
     # ---- the walk ------------------------------------------------------------------------------

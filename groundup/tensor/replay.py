@@ -19,8 +19,6 @@ from ..ir.outside import OutOfRange, sites_in
 from ..runtime import Buffer, pool
 from ..schedule import Plan, Signature
 from ..schedule.once import Once
-from ..schedule.plan import run_at
-from . import storage as store
 from .arguments import memory_of, settled
 from .core import Core
 from .effects import Filling, Returned, results_in
@@ -29,8 +27,12 @@ from .held import MISSING, put
 from .mode import no_grad, state
 from .reach import Reach
 from .storage import Storage
+from .straight import assign, made, straight_call
 from .tensor import Tensor
 
+# Calls from which straight code pays: it takes a millisecond or two to make. Where it does not fit
+# then, it is made again after so many times the calls.
+OFTEN, AGAIN = 64, 4
 _KINDS = {"argument": 0, "reached": 1}
 
 
@@ -202,11 +204,6 @@ class Replay:
         self.runs = 0  # before the second, nothing is kept: there may be no other
         plan = capture.plan
         self.bound = plan.bind(capture.n)
-        # Arguments in, new tensors out, and nothing else.
-        self.simple = (
-            self.all_given >= 0 and (self.one is not None or self.row is not None)
-            and not (self.writes or self.others or plan.donated or plan.copies or plan.segmented)
-        )  # fmt: skip
 
     def serves(self, reach: Reach) -> bool:
         """May another walk of the same key be gone on with?"""
@@ -216,6 +213,8 @@ class Replay:
         """Go on with what another walk has found, whose key is the same: other objects of the same
         form may stand where those stood that were captured."""
         self.reach = reach
+        self.straight: Callable[[Sequence[Any]], Any] | None = None
+        self.calls, self.next = 0, OFTEN  # of `run`, and at which straight code is to be made
         # What goes elsewhere than into memory: (kind, template, where).
         self.others: list[tuple[str, Any, Any]] = [
             (kind, what, reach.at(where) if kind == "slot" else reach.tensors[where])
@@ -226,7 +225,8 @@ class Replay:
 
     def remember(self, args: Sequence[Any], given: list[Core]) -> None:
         """Note the form of these arguments, if it is simple enough for `fits`."""
-        self.count = -1
+        before, self.count = (self.count, self.forms, self.grad, self.autocast), -1
+        straight, self.straight = self.straight, None
         tensors = [a for a in args if type(a) is Tensor]
         if len(tensors) != len(given) or any(isinstance(a, list | tuple | dict) for a in args):
             return
@@ -239,6 +239,10 @@ class Replay:
         ]  # fmt: skip
         self.grad, self.autocast = state.grad, state.autocast
         self.count, self.plain = len(args), len(tensors) == len(args)
+        count, forms, *modes = before
+        same = count == self.count and modes == [self.grad, self.autocast]
+        if same and all(map(_same_form, forms, self.forms)):
+            self.straight = straight
 
     def fits(self, args: Sequence[Any]) -> Sequence[Core] | None:
         """The tensors among arguments of the form remembered, if what is reached is unchanged."""
@@ -272,46 +276,15 @@ class Replay:
 
     # ---- running ---------------------------------------------------------------------------------
 
-    def quick(self, args: Sequence[Any]) -> Any:
-        """What `fits` and `run` do, where arguments in memory become new tensors and nothing else
-        happens; None where it is not so."""
-        if len(args) != self.all_given or len(args) != self.count or self.viewed:
-            return None
-        if state.grad is not self.grad or state.autocast is not self.autocast:
-            return None
-        c, addresses, held = self.capture, [], []
-        for t, (shape, dtype, _, cut) in zip(args, self.forms):
-            if type(t) is not Tensor or t._leaf is not None or t._parent is not None:
-                return None
-            s = t._storage
-            buffer = s.buffer
-            if buffer is None or s.pending is not None or s.dtype is not dtype or t._shape != shape:
-                return None
-            if s.cut is not cut:
-                return None
-            addresses.append(buffer.address)
-            held.append(buffer)  # another thread may give the tensor other memory
-        if c.foreign or not self.reach.unchanged():
-            return None
-        bound, results = self.bound, []
-        for size in bound.results:
-            buffer = Buffer(size)
-            results.append(buffer)
-            addresses.append(buffer.address)
-        with pool.lock:
-            status = run_at(bound, addresses, (len(args), len(results)))
-        if status:
-            raise c.plan.fault(status).written(c.places)
-        if self.one is not None:
-            return self._wrap(self.one, results)
-        found = []
-        for place in self.row or ():
-            found.append(self._wrap(place.number, results))
-        return tuple(found)
-
     def run(self, given: Sequence[Core]) -> Any:
         """The result for the tensors among arguments that fit."""
         c = self.capture
+        self.calls += 1
+        if self.calls == self.next:
+            again, self.straight = self.straight is not None, straight_call(self)
+            self.next = max(self.next * AGAIN, self.next + 1)
+            if again or self.straight is None:  # it does not fit often
+                self.reach.straighten()
         for f in c.foreign:
             f.check()
         with pool.lock:  # who looks at versions sees memory and version change together
@@ -348,7 +321,7 @@ class Replay:
                     if (cut := c.cuts[root]) is not None:
                         t._storage.cut_off(cut)
                 else:
-                    _assign(t._storage, results[root], c.cuts[root])
+                    assign(t._storage, results[root], c.cuts[root])
             returned = None
             usual = self.one is not None or self.row is not None
             if self.others or not usual:
@@ -422,10 +395,12 @@ class Replay:
             reach.new_gradients(gradients)
 
     def _wrap(self, root: int, results: list[Buffer]) -> Tensor:
-        shape, dtype = self.capture.shapes[root]
-        storage = Storage(shape, dtype, None, results[root])
-        storage.cut = self.capture.cuts[root]
-        return Tensor._make(storage)
+        c = self.capture
+        return made(*c.shapes[root], results[root], c.cuts[root])
+
+
+def _same_form(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
+    return a[2] is b[2] if a[0] is None or b[0] is None else a == b
 
 
 def _is_new(place: Any) -> bool:
@@ -447,23 +422,3 @@ def _donated(t: Core, buffers: list[Buffer | None], at: int | None) -> Buffer | 
     # This variable, the attribute, the call's argument, the list of inputs; a cached memoryview.
     held = 4 if s._items is None or not len(s._items) else 5
     return buffer if sys.getrefcount(buffer) <= held else None
-
-
-def _assign(s: Storage, buffer: Buffer, cut: Cut | None) -> None:
-    """Give a storage a new value that has been computed; `cut`: who took away its history."""
-    if s.cut is not cut or s.pending is not None:
-        s.watch(False, cut)
-    s.cut = cut
-    if s.owner is not None:
-        s.version += 1
-        assert s.buffer is not None
-        if s.buffer is not buffer:
-            s.buffer.write_bytes(buffer.read_bytes(0, s.buffer.nbytes))
-        return
-    with store.changing:
-        s.version += 1
-        if s.buffer is not buffer:
-            s._items = None
-            s.buffer = buffer
-        s.number = s.pending = s._memory = None
-        s.oldest = store._NEVER

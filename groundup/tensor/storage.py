@@ -397,6 +397,21 @@ class Storage:
         return storage_parts(self)
 
 
+def of_memory(shape: tuple[int, ...], dtype: DType, buffer: Buffer) -> Storage:
+    """`Storage(shape, dtype, None, buffer)`, in half the time."""
+    if door.watcher is not None:
+        door.watcher()
+    s: Storage = _new(Storage)
+    s.shape, s.dtype, s.buffer, s.version, s.oldest = shape, dtype, buffer, 0, _NEVER
+    s.pending = s.number = s.cut = s.owner = s.span = s._items = s._memory = None
+    s.watched = False
+    s.born = _born() if tracers else next(births)
+    return s
+
+
+_new = Storage.__new__
+
+
 def from_values(values: Sequence[Number], shape: tuple[int, ...], dtype: DType) -> Storage:
     """Realised memory with these elements (each a value of the dtype), in row-major order."""
     buffer = allocate(max(1, len(values) * dtype.itemsize))

@@ -11,13 +11,16 @@ import pytest
 
 import groundup as gu
 from groundup import nn
-from groundup.tensor import JitError, reach
+from groundup.tensor import JitError, replay
+from groundup.tensor.held import MISSING
 
 
 @pytest.fixture(autouse=True, params=["loops", "straight"])
-def look(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways to look at what is reached: the one of the first calls, and that of many."""
-    monkeypatch.setattr(reach, "OFTEN", 1 if request.param == "straight" else 1 << 60)
+def straight(request: Any, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Both ways to make a call: the one of the first calls, and that of many, as straight code."""
+    monkeypatch.setattr(replay, "OFTEN", 1 if request.param == "straight" else 1 << 60)
+    monkeypatch.setattr(replay, "AGAIN", 1)
+    return bool(request.param == "straight")
 
 
 def same_as_plain(f: Any, *calls: tuple[Any, ...]) -> None:
@@ -259,13 +262,15 @@ def test_an_array_that_is_copied_inside_may_not_change(take: Any) -> None:
     assert g(x).tolist() == [1.0] * 3
 
 
-def test_a_call_that_only_computes_sees_what_every_call_sees() -> None:
+def test_a_call_that_only_computes_sees_what_every_call_sees(straight: bool) -> None:
     table, places = gu.randn(7, 3).realize(), gu.tensor([1, 0, 6])
     scale = [2.0]
     take = gu.jit(lambda t, i: (t[i] * scale[0], t.sum()))
     for _ in range(4):
         got, total = take(table, places)
-    assert take._latest is not None and take._latest.quick((table, places)) is not None
+    assert take._latest is not None and straight == (take._latest.straight is not None)
+    if take._latest.straight is not None:
+        assert take._latest.straight((table, places)) is not MISSING
     wide, leaf = gu.randn(7, 6).realize(), gu.randn(7, 3).realize().requires_grad_()
     given: list[gu.Tensor] = [
         table, table + 1, wide[:, ::2], wide[:, 3:], leaf, gu.randn(7, 3).double().realize(),
