@@ -30,7 +30,7 @@ class Scope:
 
     region: Region
     depth: int
-    memo: list[Node] = fresh(default_factory=list)
+    memo: list[object] = fresh(default_factory=list)
     mask: Operand | None = None  # lanes that exist, when this scope vectorises a ragged end
 
 
@@ -129,7 +129,7 @@ class Emitter:
         t = storage_type(dtype) if storage else dtype.llvm
         return f"<{lanes} x {t}>" if lanes else t
 
-    def _remember(self, key: Node, value: Value) -> Value:
+    def _remember(self, key: object, value: Value) -> Value:
         self.memo[key] = value
         value.scope.memo.append(key)
         return value
@@ -158,7 +158,7 @@ class Emitter:
             f"shufflevector {vt} {a}, {vt} poison, <{lanes} x i32> zeroinitializer", region
         )
         self.memo[key] = Value(b, value.dtype, lanes, value.scope)
-        value.scope.memo.append(key)  # type: ignore[arg-type]
+        value.scope.memo.append(key)
         return b
 
     # ---- expressions ---------------------------------------------------------------------------
@@ -343,7 +343,7 @@ class Emitter:
                 scope = self._deepest([total, part])
                 name = self.fn.put(f"add nsw i64 {total.name}, {part.name}", scope.region)
                 known = self.memo[key] = Value(name, dt.int64, 0, scope)
-                scope.memo.append(key)  # type: ignore[arg-type]
+                scope.memo.append(key)
             total = known
         return total
 
@@ -358,8 +358,7 @@ class Emitter:
         known = self.memo.get(key)
         if known is None:
             name = self.fn.put(f"mul nsw i64 {base}, {step}", scope.region)
-            known = self.memo[key] = Value(name, dt.int64, 0, scope)
-            scope.memo.append(key)  # type: ignore[arg-type]
+            known = self._remember(key, Value(name, dt.int64, 0, scope))
         return known
 
     def position(
@@ -420,6 +419,8 @@ class Emitter:
                     f"select i1 {guard.name}, {dtype.llvm} {name}, {dtype.llvm} {zero}", region
                 )
             return Value(name, dtype, 0, scope)
+        if guard is not None and not guard.lanes and per_lane is None and stride in (1, 2):
+            position = self._or_first(guard, position, scope)
         mask = self._lane_mask(lanes, guard, region)
         size = dtype.itemsize
         if both:
@@ -439,6 +440,16 @@ class Emitter:
             indices = self.lane_indices(position, stride, lanes, per_lane, region)
             name = moves.gather(self.fn, base, indices, ty, lanes, mask, size, region)
         return Value(self._from_storage(name, dtype, lanes, region), dtype, lanes, scope)
+
+    def _or_first(self, guard: Value, position: Value, scope: Scope) -> Value:
+        """A position where the guard holds, else that of the first element: to read nothing beyond
+        what memory there is takes a processor a hundred times as long."""
+        key = ("guarded", guard.name, position.name)
+        known = self.memo.get(key)
+        if known is not None and known.scope is scope:
+            return known
+        text = f"select i1 {guard.name}, i64 {position.name}, i64 0"
+        return self._remember(key, Value(self.fn.put(text, scope.region), dt.int64, 0, scope))
 
     def _chosen(self, node: Node) -> Value | None:
         """One of several loads, where a vectorised loop does not decide which: one load, from an
@@ -511,9 +522,7 @@ class Emitter:
             name = self.fn.put(
                 f"select i1 {asked.name}, ptr {yes.name}, ptr {no.name}", scope.region
             )
-        value = self.memo[key] = Value(name, dt.int64, 0, scope)
-        scope.memo.append(key)  # type: ignore[arg-type]
-        return value
+        return self._remember(key, Value(name, dt.int64, 0, scope))
 
     def keep(self, node: Node, array: Operand, at: Operand) -> None:
         """Write a vector of values into an array of the kernel's own, from element `at` on."""

@@ -30,7 +30,7 @@ def load_part(
         if mask is None and access.pointer in e.ahead:
             moves.ask(e.fn, address, 2 * lanes * size, region)
         known = e.memo[key] = Value(name, node.dtype, 2 * lanes, scope)
-        scope.memo.append(key)  # type: ignore[arg-type]
+        scope.memo.append(key)
     return moves.every_other(e.fn, ty, known.name, lanes, access.part, region)
 
 

@@ -129,10 +129,10 @@ class Listing:
                 self.named(own[0])
                 lines += self.kernel(part, own)
             return lines
+        if isinstance(kernel, Nest) and len(kernel.outputs) > len(groups) == 1:
+            ((_, groups),) = in_parts(groups[0], [kernel])
         if isinstance(kernel, Nest) and any(o.paired for o in kernel.outputs):
             groups = in_halves(groups)
-        elif isinstance(kernel, Nest) and len(kernel.outputs) > len(groups) == 1:
-            ((_, groups),) = in_parts(groups[0], [kernel])
         if isinstance(kernel, Nest):
             return self.nest(kernel, groups) if groups else self.copy(kernel)
         if isinstance(kernel, Contraction):

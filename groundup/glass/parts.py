@@ -70,10 +70,15 @@ def in_halves(groups: Sequence[Group]) -> list[Group]:
     found: list[Group] = []
     for g in groups:
         axis = len(g.shape) - 1
-        if g.shape[axis : axis + 1] == (2,):
-            found += [Piece(g, p, False) for p in halves(g.shape, g.body, axis)]
-        else:
+        if g.shape[axis : axis + 1] != (2,):
             found.append(g)
+            continue
+        for p in halves(g.shape, g.body, axis):
+            if isinstance(g, Piece):
+                before = g.part.starts[:axis], g.part.steps[:axis]
+                starts, steps = (x + y[axis:] for x, y in zip(before, (p.starts, p.steps)))
+                p = Part(p.shape, starts, steps, p.body)
+            found.append(Piece(g.whole if isinstance(g, Piece) else g, p, False))
     return found
 
 

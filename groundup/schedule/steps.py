@@ -425,33 +425,48 @@ class Builder:
         for the pieces; those of one shape share them."""
         from .beside import pieces
 
-        axis = next((i for i, s in enumerate(target.strides) if s == 1), None)
+        two = _axis_of_two(group.shape, target.strides)
+        unit = 1 if two is None else 2  # pairs are put together along the axis before
+        axis = next((i for i, s in enumerate(target.strides) if s == unit), None)
         parts = [] if axis is None else pieces(group.shape, group.body, axis)
         if parts:
-            self._apart(parts, group, target)
+            self._apart(parts, group, target, two)
         return bool(parts)
 
-    def _apart(self, parts: list[Part], group: Group, target: Memory) -> None:
-        """Append the step that computes a tensor in parts."""
+    def _apart(
+        self, parts: list[Part], group: Group, target: Memory, two: int | None = None
+    ) -> None:
+        """Append the step that computes a tensor in parts; `two`: its fastest axis of two."""
         params = Parameters()
         checks: list[Noted] = []
-        kernels, parallel = self._nests(parts, target, params, checks)
+        if two is not None:
+            from .alternate import differ
+
+            two = two if differ(group.body, two) else None
+        kernels, parallel = self._nests(parts, target, params, checks, two)
         kernel = kernels[0] if len(kernels) == 1 else Several(tuple(kernels))
         self._append(kernel, params, parallel, target, group, checks)
 
     def _nests(
-        self, parts: list[Part], target: Memory, params: Parameters, checks: list[Noted]
-    ) -> tuple[list[Nest], bool]:
+        self, parts: list[Part], target: Memory, params: Parameters, checks: list[Noted],
+        two: int | None = None,
+    ) -> tuple[list[Nest], bool]:  # fmt: skip
         """(plain loops for residues, whether threads share them): those of one shape share their
-        loops, and what they read."""
+        loops, and what they read. two: an axis of two whose positions alternate."""
+        from .alternate import halves
+
         unit = next((step for s, step in zip(target.strides, parts[0].steps) if s == 1), 1)
+        unit = unit if two is None else 2
         shapes: dict[tuple[int, ...], list[Store]] = {}
         for part in parts:
             place, offset = positions(part, target)
-            low = Lowering(part.shape, written_out(part.body), self.memory, checks=checks)
             terms = tuple((out(i), s) for i, s in enumerate(place.strides))
-            store = Store(low.result, target.ref, terms, offset)
-            shapes.setdefault(part.shape, []).append(store)
+            both = [part] if two is None else halves(part.shape, part.body, two)
+            for k, half in enumerate(both):
+                body, apart = written_out(half.body), two is not None
+                low = Lowering(half.shape, body, self.memory, checks=checks, parts=apart)
+                store = Store(low.result, target.ref, terms, offset, k if apart else -1)
+                shapes.setdefault(half.shape, []).append(store)
         kernels, work = list[Nest](), 0
         for shape, stores in shapes.items():
             sizes = tuple(size_of(s) for s in shape)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import groundup as gu
-from groundup.emit.kernel import Nest
+from groundup.emit.kernel import Nest, Several
+from groundup.ir.transform import toposort
 from groundup.schedule import Plan, Signature
 
 LENGTHS = (1, 2, 5, 16, 17, 40, 100)
@@ -22,7 +23,8 @@ def nests(x: gu.Tensor) -> list[Nest]:
     """The plain loops of a plan."""
     node = x.node
     kernels = [s.kernel for s in Plan(Signature([node]), [node], [None]).steps]
-    return [k for k in kernels if isinstance(k, Nest)]
+    parts = [p for k in kernels for p in (k.parts if isinstance(k, Several) else (k,))]
+    return [k for k in parts if isinstance(k, Nest)]
 
 
 @pytest.mark.parametrize("name", ["float32", "float64", "float16"])
@@ -104,3 +106,24 @@ def test_what_a_kernel_does_is_shown_for_each_part() -> None:
     text = str(gu.explain(gu.stack([a, -a], -1)))
     assert "[i, 0] = A[i]" in text
     assert "[i, 1] = neg(A[i])" in text
+
+
+@pytest.mark.parametrize("shape", [(100, 2), (40, 50, 2), (7, 2)])
+def test_pairs_put_one_after_the_other_are_copied_piece_by_piece(shape: tuple[int, ...]) -> None:
+    x, y = numbers(*shape), numbers(*shape, seed=1)
+    for axis in range(len(shape) - 1):
+        made = gu.cat([gu.tensor(x), gu.tensor(y) * 2], axis)
+        assert np.array_equal(made.numpy(), np.concatenate([x, y * 2], axis))
+    last = gu.cat([gu.tensor(x).realize(), gu.tensor(y).realize()], len(shape) - 2)
+    asked = [n for k in nests(last) for o in k.outputs for n in toposort([o.body]) if n.op == "lt"]
+    assert bool(asked) is (shape == (7, 2))  # few elements: which piece is asked at each
+
+
+def test_pieces_whose_parts_differ() -> None:
+    x, y = numbers(100, 2), numbers(60, 2, seed=1)
+    p, q = gu.tensor(x).realize(), gu.tensor(y).realize()
+    made = gu.cat([gu.stack([p[:, 1], p[:, 0] * 3], -1), q])
+    kernels = nests(made)
+    assert [o.paired for k in kernels for o in k.outputs] == [True, False] * 2
+    turned = np.stack([x[:, 1], x[:, 0] * 3], -1)
+    assert np.array_equal(made.numpy(), np.concatenate([turned, y]))
