@@ -302,8 +302,10 @@ class _System:
 
     def close(self, core: Node) -> Node | None:
         """The solved contribution: guarded, and summed over the variables that stay open."""
-        self.solution = _renamed(self.solution, [core, *self.conditions, *self.derived])
-        mapping = {**self.solution, **self._known_digits(core), **self.rename}
+        into = [core, *self.conditions, *self.derived]
+        mapping = _renamed({**self.solution, **self._known_digits(core)}, into)
+        self.solution = {v: mapping[v] for v in self.solution}
+        mapping |= self.rename
         # Ranges first: the others may read at a solution, and a larger solution at a smaller one.
         conditions = self._ranges()
         # A derived condition says where `rename` is right, so it is not renamed itself.
@@ -426,16 +428,19 @@ def _order(core: Node, innermost: Node) -> str:
 
 
 def _renamed(solution: dict[Node, Node], into: Sequence[Node]) -> dict[Node, Node]:
-    """Solutions whose reductions share no variable with those that they are put into: the position
-    of an extreme, put for a variable under another reduction."""
+    """Solutions (of variables, and of quotients and remainders of them) whose reductions share no
+    variable with those that they are put into: the position of an extreme, put for a variable under
+    another reduction."""
     depth = max((x.depth for x in (*into, *solution.values())), default=0)
     found = dict(solution)
+    changed: dict[Node, Node] = {}  # of all solutions: what they share stays one
     for v, x in solution.items():
         own = _bound(x)
         if not own or own.isdisjoint(uid for y in into for uid in _around(v, y)):
             continue
-        changed: dict[Node, Node] = {}
         for n in body_nodes(x):
+            if n in changed:
+                continue
             new = rebuild(n, tuple([changed.get(s, s) for s in n.src]))
             if n.op == "reduce":
                 names, pairs = fresh(depth, [size for _, size in n.arg[1]])

@@ -357,6 +357,7 @@ def test_residues_with_different_numbers_of_terms(engine: str) -> None:
     (10573, 3),  # the position of an extreme is put for a variable under one of the same variables
     (10818, 3),
     (11149, 4),  # one of two alternatives, on another variable, keeps a later condition inside
+    (2059154521581299456, 4),  # a quotient of such a position, put for the quotient
     (20266, 4),  # the position of an extreme, put into an equation under one of its variables
 ])  # fmt: skip
 def test_drawn_once_and_wrong(engine: str, seed: int, depth: int) -> None:
