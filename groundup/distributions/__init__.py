@@ -11,8 +11,14 @@ from .classes import (
     OneHotCategorical,
     OneHotCategoricalStraightThrough,
 )
-from .combined import Independent, MixtureSameFamily, TransformedDistribution
+from .combined import (
+    Independent,
+    LogisticNormal,
+    MixtureSameFamily,
+    TransformedDistribution,
+)
 from .counts import Bernoulli, Binomial, Geometric, NegativeBinomial, Poisson
+from .covariances import LKJCholesky, Wishart
 from .distribution import Distribution
 from .kl import kl_divergence, register_kl
 from .location import Cauchy, Gumbel, HalfCauchy, HalfNormal, Laplace, Normal, Uniform
@@ -44,6 +50,7 @@ from .transforms import (
     PowerTransform,
     SigmoidTransform,
     SoftplusTransform,
+    StickBreakingTransform,
     TanhTransform,
     Transform,
     identity_transform,
@@ -53,11 +60,14 @@ __all__ = [
     "AffineTransform", "Bernoulli", "Beta", "Binomial", "Categorical", "Cauchy", "Chi2",
     "ComposeTransform", "ContinuousBernoulli", "Dirichlet", "Distribution", "ExpTransform",
     "Exponential", "FisherSnedecor", "Gamma", "Geometric", "Gumbel", "HalfCauchy", "HalfNormal",
-    "Independent", "InverseGamma", "Kumaraswamy", "Laplace", "LogNormal",
+    "Independent", "InverseGamma", "Kumaraswamy", "LKJCholesky", "Laplace", "LogNormal",
+    "LogisticNormal",
     "LowRankMultivariateNormal", "MixtureSameFamily", "Multinomial", "MultivariateNormal",
     "NegativeBinomial", "Normal", "OneHotCategorical", "OneHotCategoricalStraightThrough",
     "Pareto", "Poisson", "PowerTransform", "RelaxedBernoulli", "RelaxedOneHotCategorical",
-    "SigmoidTransform", "SoftplusTransform", "StudentT", "TanhTransform", "Transform",
-    "TransformedDistribution", "Uniform", "VonMises", "Weibull", "constraints",
+    "SigmoidTransform", "SoftplusTransform", "StickBreakingTransform", "StudentT", "TanhTransform",
+    "Transform",
+    "TransformedDistribution", "Uniform", "VonMises", "Weibull", "Wishart",
+    "constraints",
     "identity_transform", "kl", "kl_divergence", "register_kl", "transforms",
 ]  # fmt: skip

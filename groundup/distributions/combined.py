@@ -17,7 +17,8 @@ from . import constraints
 from .classes import Categorical
 from .constraints import Constraint
 from .distribution import Distribution
-from .transforms import ComposeTransform, Transform, summed
+from .location import Normal
+from .transforms import ComposeTransform, StickBreakingTransform, Transform, summed
 
 
 def _law(name: str, value: object) -> None:
@@ -47,13 +48,10 @@ class Independent(Distribution):
                 + at_line()
             )
         self.base_dist, self.reinterpreted_batch_ndims = base_distribution, n
+        self.has_rsample = base_distribution.has_rsample
         keep = len(batch) - n
         event = (*batch[keep:], *base_distribution.event_shape)
         super().__init__({}, batch[:keep], event, validate_args)
-
-    @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
-        return self.base_dist.has_rsample
 
     def expand(self, batch_shape: Sequence[int]) -> Self:
         own = self.event_shape[: self.reinterpreted_batch_ndims]
@@ -213,14 +211,9 @@ class TransformedDistribution(Distribution):
         more = self._all.event_dim - len(base_distribution.event_shape)
         if more > 0:
             base_distribution = Independent(base_distribution, more)
-        self.base_dist = base_distribution
-        super().__init__(
-            {}, base_distribution.batch_shape, base_distribution.event_shape, validate_args
-        )
-
-    @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
-        return self.base_dist.has_rsample
+        self.base_dist, self.has_rsample = base_distribution, base_distribution.has_rsample
+        event = self._all.forward_shape(base_distribution.event_shape)
+        super().__init__({}, base_distribution.batch_shape, event, validate_args)
 
     def expand(self, batch_shape: Sequence[int]) -> Self:
         return type(self)(self.base_dist.expand(batch_shape), self.transforms, self._validate)
@@ -266,3 +259,24 @@ class TransformedDistribution(Distribution):
     def __repr__(self) -> str:
         return f"TransformedDistribution({self.base_dist!r}, {self.transforms!r})"
 
+
+class LogisticNormal(TransformedDistribution):
+    """The law of shares (k,) that add up to 1, made of k − 1 normal numbers by breaking a stick
+
+    loc, scale: (…, k − 1), of the Normal. See `transforms.StickBreakingTransform`.
+
+    >>> d = gu.distributions.LogisticNormal(gu.zeros(2), gu.ones(2))
+    >>> round(d.sample().sum().item(), 5), d.event_shape
+    (1.0, (3,))
+    """
+
+    @named
+    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
+        base = Normal(loc, scale, validate_args)
+        base._some_axes("loc", base.loc, 1)
+        self.loc, self.scale = base.loc, base.scale
+        super().__init__(base, StickBreakingTransform(), validate_args)
+
+    def expand(self, batch_shape: Sequence[int]) -> Self:
+        size = (*batch_shape, int(self.loc.shape[-1]))
+        return type(self)(self.loc.expand(size), self.scale.expand(size), self._validate)

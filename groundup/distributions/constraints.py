@@ -12,10 +12,10 @@ from typing import Any
 from groundup.tensor import Tensor
 
 __all__ = [
-    "Constraint", "boolean", "greater_than", "greater_than_eq", "half_open_interval",
-    "independent", "integer_interval", "interval", "less_than", "lower_cholesky", "multinomial",
-    "nonnegative", "nonnegative_integer", "one_hot", "positive", "positive_definite",
-    "positive_integer", "real", "real_vector", "simplex", "unit_interval",
+    "Constraint", "boolean", "corr_cholesky", "greater_than", "greater_than_eq",
+    "half_open_interval", "independent", "integer_interval", "interval", "less_than",
+    "lower_cholesky", "multinomial", "nonnegative", "nonnegative_integer", "one_hot", "positive",
+    "positive_definite", "positive_integer", "real", "real_vector", "simplex", "unit_interval",
 ]  # fmt: skip
 
 
@@ -108,6 +108,13 @@ def _triangular(x: Tensor) -> Tensor:
     return (x.tril() == x).flatten(-2).all(-1) & (x.diagonal(0, -2, -1) > 0).all(-1)
 
 
+def _correlated(x: Tensor) -> Tensor:
+    size = int(x.shape[-1]) or 1
+    allowed = size * 10 * (1.2e-7 if x.dtype.bits == 32 else 2.3e-16)  # 10 ulp of 1 a number
+    rows = ((x.square().sum(-1).sqrt() - 1).abs() <= allowed).all(-1)
+    return _triangular(x) & rows
+
+
 def _definite(x: Tensor) -> Tensor:
     from groundup.tensor.linalg import cholesky_ex
 
@@ -134,3 +141,6 @@ one_hot = Constraint(
 )  # fmt: skip
 lower_cholesky = Constraint("lower triangular, its diagonal more than 0", _triangular, 2)
 positive_definite = Constraint("a symmetric, positive definite matrix", _definite, 2)
+corr_cholesky = Constraint(
+    "lower triangular, its diagonal more than 0, its rows of length 1", _correlated, 2
+)

@@ -65,7 +65,7 @@ class Distribution:
     """
 
     arg_constraints: ClassVar[Mapping[str, Constraint]] = {}
-    has_rsample: ClassVar[bool] = False
+    has_rsample: bool = False  # of some laws made of others, as these have it
     has_enumerate_support: ClassVar[bool] = False
     _validates: ClassVar[bool] = True
 

@@ -28,6 +28,35 @@ def _square(name: str, key: str, a: Tensor, loc: Tensor) -> None:
         )  # fmt: skip
 
 
+def one_way(
+    name: str, covariance: Tensor | None, precision: Tensor | None, scale: Tensor | None
+) -> tuple[str, Tensor]:
+    """The one of three ways that a covariance is given in, and the matrix."""
+    ways = {"covariance_matrix": covariance, "precision_matrix": precision, "scale_tril": scale}
+    chosen = {k: v for k, v in ways.items() if v is not None}
+    if len(chosen) != 1:
+        raise ValueError(
+            f"{name}: give one of {', '.join(ways)}, not {len(chosen)} of them" + at_line()
+        )
+    ((way, matrix),) = chosen.items()
+    if not isinstance(matrix, Tensor):
+        raise TypeError(f"{name}: {way} is a tensor of two axes or more" + at_line())
+    return way, matrix
+
+
+def lower_factor(way: str, matrix: Tensor) -> Tensor:
+    """L with Σ = L Lᵀ, of Σ, of its inverse or of L"""
+    if way == "scale_tril":
+        return matrix
+    if way == "covariance_matrix":
+        return linalg.cholesky(matrix)
+    # Σ⁻¹ = U Uᵀ with U upper triangular, by the factor of the matrix read backwards: L = U⁻ᵀ
+    upper = linalg.cholesky(matrix.flip(-2, -1)).flip(-2, -1)
+    return linalg.solve_triangular(
+        upper.mT, eye(int(matrix.shape[-1]), dtype=matrix.dtype), upper=False
+    )
+
+
 class MultivariateNormal(Distribution):
     """p(x) = e^(−½·(x − μ)ᵀ Σ⁻¹ (x − μ)) / √((2π)^k·det Σ), loc μ (…, k)
 
@@ -52,39 +81,16 @@ class MultivariateNormal(Distribution):
         precision_matrix: Tensor | None = None, scale_tril: Tensor | None = None,
         validate_args: bool | None = None,
     ) -> None:  # fmt: skip
-        ways = {"covariance_matrix": covariance_matrix, "precision_matrix": precision_matrix,
-                "scale_tril": scale_tril}  # fmt: skip
-        chosen = {k: v for k, v in ways.items() if v is not None}
-        if len(chosen) != 1:
-            raise ValueError(
-                f"{self._name}: give one of {', '.join(ways)}, not {len(chosen)} of them"
-                + at_line()
-            )
-        ((way, matrix),) = chosen.items()
-        if not isinstance(loc, Tensor) or not isinstance(matrix, Tensor) or not loc.ndim:
-            raise TypeError(
-                f"{self._name}: loc is a tensor of one axis or more, {way} one of two or more"
-                + at_line()
-            )
+        way, matrix = one_way(self._name, covariance_matrix, precision_matrix, scale_tril)
+        if not isinstance(loc, Tensor) or not loc.ndim:
+            raise TypeError(f"{self._name}: loc is a tensor of one axis or more" + at_line())
         _square(self._name, way, matrix, loc)
         k = int(loc.shape[-1])
         batch = broadcast(self._name, matrix.shape[:-2], loc.shape[:-1])
         self.loc = loc.expand(*batch, k)
         matrix = matrix.expand(*batch, k, k)
         super().__init__({"loc": self.loc, way: matrix}, batch, (k,), validate_args)
-        self._factor = self._lower(way, matrix)
-
-    @staticmethod
-    def _lower(way: str, matrix: Tensor) -> Tensor:
-        if way == "scale_tril":
-            return matrix
-        if way == "covariance_matrix":
-            return linalg.cholesky(matrix)
-        # Σ⁻¹ = U Uᵀ with U upper triangular, by the factor of the matrix read backwards: L = U⁻ᵀ
-        upper = linalg.cholesky(matrix.flip(-2, -1)).flip(-2, -1)
-        return linalg.solve_triangular(
-            upper.mT, eye(int(matrix.shape[-1]), dtype=matrix.dtype), upper=False
-        )
+        self._factor = lower_factor(way, matrix)
 
     @property
     def support(self) -> Constraint:

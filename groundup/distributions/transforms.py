@@ -9,9 +9,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from groundup.tensor import Tensor
+from groundup.tensor import Tensor, arange
 from groundup.tensor.errors import at_line, whole_number
 from groundup.tensor.misuse import named
+from groundup.tensor.shape import pad
 
 from . import constraints
 from .constraints import Constraint
@@ -19,7 +20,8 @@ from .counts import softplus
 
 __all__ = [
     "AffineTransform", "ComposeTransform", "ExpTransform", "PowerTransform", "SigmoidTransform",
-    "SoftplusTransform", "TanhTransform", "Transform", "identity_transform",
+    "SoftplusTransform", "StickBreakingTransform", "TanhTransform", "Transform",
+    "identity_transform",
 ]  # fmt: skip
 
 
@@ -50,6 +52,14 @@ class Transform:
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         """log|dy/dx| of an x and its y, summed over one value's parts."""
         raise NotImplementedError
+
+    def forward_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape of f(x), of an x of this shape."""
+        return tuple(shape)
+
+    def inverse_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape of the x, of an f(x) of this shape."""
+        return tuple(shape)
 
     @property
     def inv(self) -> Transform:
@@ -87,6 +97,12 @@ class _Inverse(Transform):
 
     def inverse(self, y: Tensor) -> Tensor:
         return self.of(y)
+
+    def forward_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        return self.of.inverse_shape(shape)
+
+    def inverse_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        return self.of.forward_shape(shape)
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         return -self.of.log_abs_det_jacobian(y, x)
@@ -272,6 +288,43 @@ class SoftplusTransform(Transform):
         return -softplus(-x)
 
 
+class StickBreakingTransform(Transform):
+    """y = shares (k,) of a stick, of numbers x (k − 1,): of what is left, the i-th takes the share
+    1 / (1 + e^(log(k − i) − xᵢ)), i from 1; the last takes the rest. At 0 all are equal.
+
+    >>> t = gu.distributions.transforms.StickBreakingTransform()
+    >>> t(gu.zeros(3, dtype=gu.float64)).tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+
+    domain, codomain, event_dim = constraints.real_vector, constraints.simplex, 1
+
+    def _moved(self, x: Tensor) -> Tensor:
+        n = int(x.shape[-1])
+        return x - arange(n, 0, -1, dtype=x.dtype).log()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        z = self._moved(x).sigmoid()
+        left = (1 - z).cumprod(-1)
+        return pad(z, (0, 1), value=1.0) * pad(left, (1, 0), value=1.0)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        parts = y[..., :-1]
+        left = 1 - parts.cumsum(-1)
+        n = int(parts.shape[-1])
+        return parts.log() - left.log() + arange(n, 0, -1, dtype=y.dtype).log()
+
+    def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
+        moved = self._moved(x)
+        return (y[..., :-1].log() - moved - softplus(-moved)).sum(-1)
+
+    def forward_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        return (*shape[:-1], int(shape[-1]) + 1)
+
+    def inverse_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        return (*shape[:-1], int(shape[-1]) - 1)
+
+
 class ComposeTransform(Transform):
     """y = fₙ(… f₂(f₁(x))), of a list of functions, the first first
 
@@ -311,6 +364,16 @@ class ComposeTransform(Transform):
         for t in reversed(self.parts):
             y = t.inverse(y)
         return y
+
+    def forward_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        for t in self.parts:
+            shape = t.forward_shape(shape)
+        return tuple(shape)
+
+    def inverse_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        for t in reversed(self.parts):
+            shape = t.inverse_shape(shape)
+        return tuple(shape)
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         total = summed(x * 0, self.event_dim)
