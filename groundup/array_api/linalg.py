@@ -156,8 +156,8 @@ def outer(x1: Tensor, x2: Tensor, /) -> Tensor:
 def pinv(x: Tensor, /, *, rtol: float | Tensor | None = None) -> Tensor:
     """The pseudo-inverse; singular values up to rtol times the largest count as 0"""
     checked("pinv", x)
-    if not isinstance(rtol, Tensor):
-        return linalg.pinv(x, rtol=rtol)
+    if not isinstance(rtol, Tensor) or not x.numel():
+        return linalg.pinv(x, rtol=None if isinstance(rtol, Tensor) else rtol)
     U, S, Vh = linalg.svd(x, full_matrices=False)
     kept = rtol.unsqueeze(-1) * S.amax(-1, keepdim=True) < S
     inverse = where(kept, 1 / where(kept, S, 1.0), 0.0)

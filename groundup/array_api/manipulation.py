@@ -17,7 +17,7 @@ from groundup.tensor import stack as stacked
 from groundup.tensor.errors import at_line, lined_up
 from groundup.tensor.pointwise import broadcast
 
-from .reductions import check_axis
+from .reductions import axes_of, check_axis
 from .types import checked, result_type
 
 
@@ -46,7 +46,11 @@ def broadcast_to(x: Tensor, /, shape: tuple[int, ...]) -> Tensor:
     checked("broadcast_to", x)
     if any(n < 0 for n in shape):
         raise ValueError(f"broadcast_to: sizes are 0 or more, not {shape}" + at_line())
-    return x.broadcast_to(*(int(n) for n in shape)) if shape else x.reshape(())
+    if shape:
+        return x.broadcast_to(*(int(n) for n in shape))
+    if x.ndim:
+        raise ShapeError("broadcast_to: the shape () has fewer axes than x" + lined_up(x=x._shape))
+    return x.reshape(())
 
 
 def concat(arrays: tuple[Tensor, ...] | list[Tensor], /, *, axis: int | None = 0) -> Tensor:
@@ -87,8 +91,7 @@ def expand_dims(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
 def flip(x: Tensor, /, *, axis: int | tuple[int, ...] | None = None) -> Tensor:
     """Axes, or all of them, in reverse order"""
     checked("flip", x)
-    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    dims = [check_axis("flip", a, x.ndim) for a in axes]
+    dims = axes_of("flip", x, axis)
     return x.flip(dims) if dims else x.clone()
 
 
@@ -150,20 +153,23 @@ def roll(
 ) -> Tensor:
     """Elements moved along axes; what leaves at one end comes back at the other"""
     checked("roll", x)
-    if not x.ndim:
-        return x.clone()
-    if isinstance(axis, tuple) and isinstance(shift, int):
-        shift = (shift,) * len(axis)
     if axis is None and not isinstance(shift, int):
         raise TypeError(f"roll: shift {shift} needs an axis for each number" + at_line())
-    return x.roll(shift, axis)
+    if isinstance(axis, tuple):
+        shift = (shift,) * len(axis) if isinstance(shift, int) else shift
+        if len(shift) != len(axis):
+            raise ValueError(f"roll: {len(shift)} shifts for {len(axis)} axes" + at_line())
+        dims = [check_axis("roll", a, x.ndim) for a in axis]
+        return x.roll(shift, dims) if dims else x.clone()
+    if axis is None:
+        return x.roll(shift) if x.ndim else x.clone()
+    return x.roll(shift, check_axis("roll", axis, x.ndim))
 
 
 def squeeze(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
     """x without some axes, whose size must be 1; ValueError if it is not"""
     checked("squeeze", x)
-    axes = (axis,) if isinstance(axis, int) else axis
-    dims = [check_axis("squeeze", a, x.ndim) for a in axes]
+    dims = axes_of("squeeze", x, axis)
     for d in dims:
         if x.shape[d] != 1:
             raise ValueError(

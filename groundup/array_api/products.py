@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from groundup.tensor import Tensor
+from groundup.tensor import ShapeError, Tensor
 from groundup.tensor import tensordot as contracted
 from groundup.tensor.errors import at_line, lined_up
 
@@ -32,8 +32,16 @@ def tensordot(
     checked("tensordot", x1, x2)
     a, b = pair("tensordot", x1, x2)
     if isinstance(axes, int):
-        return contracted(a, b, axes)
+        if axes < 0:
+            raise ValueError(f"tensordot: axes is 0 or more, not {axes}" + at_line())
+        axes = (range(-axes, 0), range(axes))
     left, right = (list(d) for d in axes)
+    for i, j in zip(left, right, strict=False):  # groundup's own would broadcast a size of 1
+        if -a.ndim <= i < a.ndim and -b.ndim <= j < b.ndim and a.shape[i] != b.shape[j]:
+            raise ShapeError(
+                f"tensordot: axis {i} of x1 has size {a.shape[i]}, its partner {j} of x2 "
+                f"{b.shape[j]}" + lined_up(x1=a._shape, x2=b._shape) + at_line()
+            )
     return contracted(a, b, (left, right))
 
 

@@ -124,6 +124,7 @@ def test_shapes(dtype: str) -> None:
     compare("roll", x, 1)
     compare("roll", x, (1, -2), axis=(0, 2))
     compare("roll", x, 5, axis=-1)
+    compare("roll", x, 5, axis=())
     compare("squeeze", x, 1)
     compare("squeeze", x, (-2,))
     compare("repeat", y, 2)
@@ -170,6 +171,14 @@ def test_shapes_that_cannot_be() -> None:
         (IndexError, lambda: xp.expand_dims(x, -5)),
         (IndexError, lambda: xp.expand_dims(x, (0, 5))),
         (ValueError, lambda: xp.expand_dims(x, (0, -5))),
+        (ValueError, lambda: xp.flip(x, axis=(0, -3))),
+        (ValueError, lambda: xp.squeeze(x, (1, -2))),
+        (gu.ShapeError, lambda: xp.broadcast_to(xp.ones(1), ())),
+        (IndexError, lambda: xp.roll(xp.ones(()), 1, axis=0)),
+        (ValueError, lambda: xp.roll(x, (1,), axis=())),
+        (gu.ShapeError, lambda: xp.tensordot(xp.ones(1), xp.ones(3), axes=1)),
+        (gu.ShapeError, lambda: xp.tensordot(x, x, axes=((1,), (0,)))),
+        (ValueError, lambda: xp.tensordot(x, x, axes=-1)),
         (ValueError, lambda: xp.broadcast_shapes((2,), (3,))),
         (ValueError, lambda: xp.permute_dims(x, (0, 1))),
         (ValueError, lambda: xp.permute_dims(x, (0, 0, 1))),
@@ -300,6 +309,7 @@ def test_linear_algebra(dtype: str) -> None:
     compare("linalg.pinv", b, rtol=0.1, **near)
     part = dtype.replace("complex64", "float32").replace("complex128", "float64")
     compare("linalg.pinv", b, rtol=np.array([0.01, 2.0], part), **near)
+    compare("linalg.pinv", b[:, :0], rtol=np.array([0.01, 2.0], part), **near)
     compare("linalg.matrix_power", spd, -2, **near)
     compare("linalg.matrix_power", a, 3, **near)
     compare("linalg.matrix_rank", b)
