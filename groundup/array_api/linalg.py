@@ -13,7 +13,7 @@ from groundup.tensor import Tensor, broadcast_tensors, linalg, where
 from groundup.tensor.errors import at_line, lined_up
 
 from .manipulation import matrix_transpose
-from .products import matmul, tensordot, vecdot
+from .products import check_common_axis, matmul, tensordot, vecdot
 from .reductions import Axis, axes_of
 from .reductions import sum as total
 from .types import checked, pair
@@ -65,12 +65,7 @@ def cross(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
     """The vector product along an axis of size 3, counted from the end; the others broadcast"""
     checked("cross", x1, x2)
     a, b = pair("cross", x1, x2)
-    if not -min(a.ndim, b.ndim) <= axis <= -1 and not (a.ndim == b.ndim and 0 <= axis < a.ndim):
-        raise ValueError(
-            f"cross: axis {axis} is counted from the end, in both"
-            + lined_up(x1=a._shape, x2=b._shape)
-            + at_line()
-        )
+    check_common_axis("cross", a, b, axis)
     if a.shape[axis] != 3 or b.shape[axis] != 3:
         raise ValueError(
             f"cross: axis {axis} has size 3 in both"

@@ -64,7 +64,9 @@ def concat(arrays: tuple[Tensor, ...] | list[Tensor], /, *, axis: int | None = 0
         return cat([x.reshape(-1) for x in same], 0)
     if any(x.ndim != same[0].ndim for x in same):
         shapes = {f"array {i}": x._shape for i, x in enumerate(same)}
-        raise ShapeError("concat: arrays differ in their number of axes" + lined_up(**shapes))
+        raise ShapeError(
+            "concat: arrays differ in their number of axes" + lined_up(**shapes) + at_line()
+        )
     return cat(same, check_axis("concat", axis, same[0].ndim))
 
 

@@ -45,16 +45,22 @@ def tensordot(
     return contracted(a, b, (left, right))
 
 
+def check_common_axis(name: str, a: Tensor, b: Tensor, axis: int) -> None:
+    """Raise unless an axis is the same one of two arrays that broadcast: counted from the end, or,
+    of as many axes, from the front."""
+    if not -min(a.ndim, b.ndim) <= axis <= -1 and not (a.ndim == b.ndim and 0 <= axis < a.ndim):
+        raise ValueError(
+            f"{name}: axis {axis} is counted from the end, in both"
+            + lined_up(x1=a._shape, x2=b._shape)
+            + at_line()
+        )
+
+
 def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
     """Σ conj(x1) · x2 along an axis, counted from the end, the others broadcast"""
     checked("vecdot", x1, x2)
     a, b = pair("vecdot", x1, x2)
-    if not -min(a.ndim, b.ndim) <= axis <= -1 and not (a.ndim == b.ndim and 0 <= axis < a.ndim):
-        raise ValueError(
-            f"vecdot: axis {axis} is counted from the end, in both"
-            + lined_up(x1=a._shape, x2=b._shape)
-            + at_line()
-        )
+    check_common_axis("vecdot", a, b, axis)
     if a.shape[axis] != b.shape[axis]:
         raise ValueError(
             f"vecdot: axis {axis} has sizes {a.shape[axis]} and {b.shape[axis]}"

@@ -204,7 +204,9 @@ def _only_axis(name: str, x: Tensor, axis: int | None) -> int:
         return check_axis(name, axis, x.ndim)
     if x.ndim != 1:
         raise ValueError(
-            f"{name} needs an axis, but for arrays of one" + lined_up(shape=x._shape) + at_line()
+            f"{name} needs an axis, unless the array has just one"
+            + lined_up(shape=x._shape)
+            + at_line()
         )
     return 0
 
@@ -237,7 +239,9 @@ def diff(
     ends = [t for t in (prepend, x, append) if t is not None]
     for t in ends:
         if t.ndim != x.ndim:
-            raise ShapeError("diff: ends have the axes of x" + lined_up(x=x._shape, end=t._shape))
+            raise ShapeError(
+                "diff: ends have the axes of x" + lined_up(x=x._shape, end=t._shape) + at_line()
+            )
     line = cat(ends, dim) if len(ends) > 1 else x
     for _ in range(n):
         size = int(line.shape[dim])

@@ -81,7 +81,9 @@ def take(x: Tensor, indices: Tensor, /, *, axis: int | None = None) -> Tensor:
     """
     checked("take", x, indices)
     if axis is None and x.ndim != 1:
-        raise ValueError("take needs an axis, but for arrays of one" + lined_up(x=x._shape))
+        raise ValueError(
+            "take needs an axis, unless the array has just one" + lined_up(x=x._shape) + at_line()
+        )
     dim = check_axis("take", 0 if axis is None else axis, x.ndim)
     flat = _from_front(indices.reshape(-1), int(x.shape[dim]))
     shape = (*x.shape[:dim], *indices.shape, *x.shape[dim + 1 :])
@@ -94,7 +96,9 @@ def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Tensor:
     dim = check_axis("take_along_axis", axis, x.ndim)
     if x.ndim != indices.ndim:
         raise ValueError(
-            "take_along_axis: as many axes in both" + lined_up(x=x._shape, indices=indices._shape)
+            "take_along_axis: as many axes in both"
+            + lined_up(x=x._shape, indices=indices._shape)
+            + at_line()
         )
     return x.take_along_dim(_from_front(indices, int(x.shape[dim])), dim)
 
@@ -139,7 +143,11 @@ def unique_all(x: Tensor, /) -> UniqueAllResult:
     >>> unique_all(gu.tensor([2, 1, 2])).indices.tolist()
     [1, 0]
     """
-    checked("unique_all", x)
+    return _unique("unique_all", x)
+
+
+def _unique(name: str, x: Tensor) -> UniqueAllResult:
+    checked(name, x)
     flat = x.reshape(-1)
     if not flat.numel():
         none = full((0,), 0)
@@ -178,16 +186,16 @@ def _joined(x: Tensor, last: int) -> Tensor:
 
 def unique_counts(x: Tensor, /) -> UniqueCountsResult:
     """The different values in order, and how often each is"""
-    found = unique_all(x)
+    found = _unique("unique_counts", x)
     return UniqueCountsResult(found.values, found.counts)
 
 
 def unique_inverse(x: Tensor, /) -> UniqueInverseResult:
     """The different values in order, and which of them is where"""
-    found = unique_all(x)
+    found = _unique("unique_inverse", x)
     return UniqueInverseResult(found.values, found.inverse_indices)
 
 
 def unique_values(x: Tensor, /) -> Tensor:
     """The different values in order"""
-    return unique_all(x).values
+    return _unique("unique_values", x).values

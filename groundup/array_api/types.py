@@ -190,13 +190,8 @@ def finfo(type: DType | Tensor, /) -> finfo_object:
     real = d.to_real()
     if not real.is_float:
         raise TypeError(f"finfo is of floating types, not {d.name}; see iinfo" + at_line())
-    # IEEE 754 and bfloat16: bits of the exponent and of the fraction.
-    exponent, fraction = {
-        "float16": (5, 10), "bfloat16": (8, 7), "float32": (8, 23), "float64": (11, 52),
-    }[real.name]  # fmt: skip
-    top = 1 << (exponent - 1)
-    most = (2.0 - 2.0**-fraction) * 2.0 ** (top - 1)
-    return finfo_object(real.bits, real.eps, most, -most, 2.0 ** (2 - top), real)
+    most = real.greatest
+    return finfo_object(real.bits, real.eps, most, -most, real.smallest_normal, real)
 
 
 def iinfo(type: DType | Tensor, /) -> iinfo_object:

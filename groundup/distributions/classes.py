@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from groundup.tensor import Generator, Tensor, arange, full, lgamma, log_softmax, where
+from groundup.tensor.errors import at_line
 from groundup.tensor.misuse import named
 
 from . import constraints
@@ -22,7 +23,6 @@ _NORMED = constraints.Constraint(
     "a vector of numbers from 0 on, not all 0",
     lambda x: (x >= 0).all(-1) & (x.sum(-1) > 0), 1,
 )  # fmt: skip
-_LEAST = {"float64": -1.79e308, "float32": -3.4e38, "bfloat16": -3.38e38, "float16": -65504.0}
 
 
 class Classes(Distribution):
@@ -64,7 +64,7 @@ class Classes(Distribution):
         return (logits - noise).argmax(-1)
 
     def _entropy(self) -> Tensor:
-        logits = self.logits.clamp_min(_LEAST[self.logits.dtype.name])
+        logits = self.logits.clamp_min(self.logits.dtype.least)  # 0 · log 0 is 0
         return -(logits * self.probs).sum(-1)
 
     def _one_hot(self, numbers: Tensor) -> Tensor:
@@ -196,8 +196,6 @@ class Multinomial(Classes):
         validate_args: bool | None = None,
     ) -> None:  # fmt: skip
         if not isinstance(total_count, int) or total_count < 0:
-            from groundup.tensor.errors import at_line
-
             raise ValueError(
                 f"Multinomial: total_count is one whole number from 0 on, not {total_count!r}"
                 + at_line()

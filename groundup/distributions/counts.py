@@ -28,12 +28,10 @@ from . import constraints
 from .constraints import Constraint, Rules
 from .distribution import Distribution, tensors
 
-_EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}
-
 
 def inside(probs: Tensor) -> Tensor:
     """Probabilities that are neither 0 nor 1: by the type's step away, so that logarithms exist."""
-    eps = _EPS[probs.dtype.name]
+    eps = probs.dtype.eps
     return probs.clamp(eps, 1 - eps)
 
 

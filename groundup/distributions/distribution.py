@@ -26,15 +26,15 @@ def tensors(name: str, **given: Any) -> list[Tensor]:
 
     A number is of the first tensor's type, or float32. Integers are float32.
     """
-    known = [v for v in given.values() if isinstance(v, Tensor)]
+    whole = [v for v in given.values() if isinstance(v, Tensor)]
     for key, value in given.items():
         if not isinstance(value, Tensor | int | float):
             raise TypeError(
                 f"{name}: {key} is a tensor or a number, not a {type(value).__name__}" + at_line()
             )
-    kinds = [t.dtype for t in known if t.dtype.is_float]
+    kinds = [t.dtype for t in whole if t.dtype.is_float]
     kind = kinds[0] if kinds else float32
-    shape = broadcast(name, *(t.shape for t in known)) if known else ()
+    shape = broadcast(name, *(t.shape for t in whole)) if whole else ()
     return [as_tensor(v, kind).expand(shape) for v in given.values()]
 
 

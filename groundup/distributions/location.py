@@ -227,15 +227,12 @@ class Gumbel(Distribution):
         return self.scale.log() + (1 + _EULER)
 
 
-_LEAST = {"float64": 2.0**-1022, "float32": 2.0**-126, "bfloat16": 2.0**-126, "float16": 2.0**-14}
-
-
 def log_exponential(
     shape: tuple[int, ...], like: Tensor, generator: Generator | None
 ) -> Tensor:
     """Logarithms of numbers of the standard exponential law; the negative ones are Gumbel's."""
     drawn = zeros(shape, dtype=like.dtype).exponential_(generator=generator)
-    return drawn.clamp_min(_LEAST[like.dtype.name]).log()
+    return drawn.clamp_min(like.dtype.smallest_normal).log()
 
 
 class Uniform(Distribution):

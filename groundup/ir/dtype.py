@@ -59,6 +59,29 @@ class DType:
             parts.name, 2.0**-7
         )
 
+    @property
+    def smallest_normal(self) -> float:
+        """The least positive number with all digits of a floating type, or of the parts."""
+        return 2.0 ** (2 - self._exponents)
+
+    @property
+    def greatest(self) -> float:
+        """The greatest finite number of a type, or of its parts."""
+        if self.is_float or self.is_complex:
+            return (2 - self.eps) * 2.0 ** (self._exponents - 1)
+        return self.max
+
+    @property
+    def least(self) -> float:
+        """The least finite number of a type, or of its parts."""
+        return -self.greatest if self.is_float or self.is_complex else self.min
+
+    @property
+    def _exponents(self) -> int:
+        """Half of the number of exponents: 2^(k − 1) of k bits (IEEE 754, and bfloat16)."""
+        bits = {"float64": 11, "float16": 5}.get(self.to_real().name, 8)
+        return 1 << (bits - 1)
+
     def to_real(self) -> DType:
         """The type of the parts of a complex number; any other type is its own."""
         return {"complex64": float32, "complex128": float64}.get(self.name, self)

@@ -27,6 +27,23 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 
+def check_gradient(t: Core, gradient: Any) -> None:
+    """Raise unless it is what `.grad` of a tensor may be: a tensor of its shape, or None."""
+    if gradient is None:
+        return
+    if not isinstance(gradient, Core):
+        raise TypeError(
+            f"the gradient of a tensor is a tensor or None, not a {type(gradient).__name__}; "
+            f"gu.tensor makes one of numbers" + at_line()
+        )
+    if gradient._shape != t._shape:
+        raise ShapeError(
+            "the gradient has the shape of its tensor"
+            + lined_up(tensor=t._shape, gradient=gradient._shape)
+            + at_line()
+        )
+
+
 def _seed(root: Core, gradient_in: Core | None) -> Node:
     if gradient_in is not None:
         if gradient_in._shape != root._shape:

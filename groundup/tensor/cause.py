@@ -146,13 +146,6 @@ def _origin(op: str, dtype: DType, result: Number, operands: list[_Seen]) -> Ste
 # ---- what helps ----------------------------------------------------------------------------------
 
 
-def greatest(dtype: DType) -> float:
-    """The greatest number of a floating type."""
-    return {
-        "float64": 1.7976931348623157e308, "float32": 3.4028234663852886e38, "float16": 65504.0,
-    }.get(dtype.name, 3.3895313892515355e38)  # fmt: skip
-
-
 def advice(step: Step, forward: str = "") -> str:
     """What commonly leads to this, and what helps; `forward`: the operation whose derivative it is
     a part of."""
@@ -173,8 +166,8 @@ def advice(step: Step, forward: str = "") -> str:
             f"{what}: choose before dividing, a / where(b == 0, 1, b), or add a small number to b"
         )
     if step.op in ("exp", "exp2", "expm1", "sinh", "cosh"):
-        limit = math.log2(greatest(step.dtype)) if step.op == "exp2" else math.log(
-            greatest(step.dtype))  # fmt: skip
+        limit = math.log2(step.dtype.greatest) if step.op == "exp2" else math.log(
+            step.dtype.greatest)  # fmt: skip
         return (
             f"{step.op} of more than {limit:.1f} is beyond {step.dtype.name}: subtract the "
             f"greatest first, as softmax, log_softmax and logsumexp do, or clamp"
@@ -193,7 +186,7 @@ def advice(step: Step, forward: str = "") -> str:
 
 def _beyond(step: Step) -> str:
     """Finite operands, an infinite result."""
-    limit = f"{greatest(step.dtype):.3g}"
+    limit = f"{step.dtype.greatest:.3g}"
     text = f"the result is beyond {limit}, the greatest {step.dtype.name}"
     if step.dtype is dt.float16:
         return text + ": scale the loss, or take bfloat16, whose range is float32's"

@@ -69,7 +69,7 @@ class Drawn(Core):
             return self
         _floating("uniform_", self)
         _held(
-            "uniform_", to - from_ <= _greatest(self.dtype),
+            "uniform_", to - from_ <= self.dtype.greatest,
             f"the distance from {from_} to {to} is more than {self.dtype.name} holds",
         )  # fmt: skip
         _scaled(self, "uniform", to - from_, from_, generator)
@@ -186,7 +186,7 @@ class Drawn(Core):
         end = _most(dtype) + 1 if to is None else whole_number("random_", "to", to)
         _held("random_", first < end, f"there is nothing from {first} up to but without {end}")
         _held(
-            "random_", _least(dtype) <= first and end - 1 <= _greatest(dtype),
+            "random_", dtype.least <= first and end - 1 <= dtype.greatest,
             f"{dtype.name} does not hold all from {first} up to but without {end}",
         )  # fmt: skip
         _held("random_", first >= -(2**63) and end <= 2**64,
@@ -204,23 +204,7 @@ def _most(dtype: DType) -> int:
     """The greatest of the numbers that random_() draws from."""
     if dtype.is_float:
         return {"float64": 2**53, "float32": 2**24, "float16": 2**11, "bfloat16": 2**8}[dtype.name]
-    return 1 if dtype.kind == "b" else int(dtype.max)
-
-
-def _greatest(dtype: DType) -> float:
-    """The greatest finite number of a type."""
-    if dtype.is_float:
-        fraction, exponent = {"float64": (53, 1023), "float32": (24, 127), "bfloat16": (8, 127),
-                              "float16": (11, 15)}[dtype.name]  # fmt: skip
-        return math.ldexp(2 - math.ldexp(1, 1 - fraction), exponent)
-    return 1 if dtype.kind == "b" else dtype.max
-
-
-def _least(dtype: DType) -> float:
-    """The least finite number of a type."""
-    if dtype.is_float:
-        return -_greatest(dtype)
-    return 0 if dtype.kind == "b" else dtype.min
+    return dtype.max
 
 
 def _floating(name: str, a: Core) -> None:

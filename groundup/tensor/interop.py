@@ -1,4 +1,6 @@
-"""Values to and from NumPy. The only file of this floor that may import it, inside functions."""
+"""Values to and from NumPy, which is imported inside functions alone, and of this floor elsewhere
+only where LAPACK and the Fourier transforms are asked for (linalg/lapack.py, fft/host.py).
+"""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def _with_steps(a: Core, steps: tuple[int, ...]) -> bool:
 def deep_copy(a: Core, memo: dict[Any, Any]) -> Tensor:
     """A leaf with memory of its own; two that share memory share the copy, if copied together."""
     if isinstance(a, Paired):
-        return _of_complex(type(a), deep_copy(a._pair, memo), a, memo)
+        return _copy_of_complex(a, memo)
     if a.tracked() and a._leaf is None:
         raise GradError(
             "only leaves can be copied deeply; use x.detach().clone(), or x.clone() to keep the "
@@ -101,11 +101,12 @@ def deep_copy(a: Core, memo: dict[Any, Any]) -> Tensor:
     return result
 
 
-def _of_complex(kind: Any, pair: Tensor, a: Core, memo: dict[Any, Any]) -> Tensor:
+def _copy_of_complex(a: Paired, memo: dict[Any, Any]) -> Tensor:
     """The copy of a complex tensor, of the copy of its pairs."""
     from copy import deepcopy
 
-    result: Tensor = kind(pair)
+    kind: Any = type(a)
+    result: Tensor = kind(deepcopy(a._pair, memo))
     memo[id(a)] = result
     vars(result).update(deepcopy(_attributes(a), memo))
     return result

@@ -55,7 +55,6 @@ def wide(dtype: DType) -> DType:
     return dt.float64 if dtype is dt.float64 else dt.float32
 
 
-@named
 def drawn(
     shape: tuple[int, ...],
     generator: Generator | None,
@@ -74,7 +73,6 @@ def drawn(
     return finish(ir.loops(shape, ir.cast(body(words, values), dtype)), state, *parameters)
 
 
-@named
 def first_accepted(trials: int, propose: Callable[[Node | int], tuple[Node, Node]]) -> Node:
     """The proposal of the first of `trials` trials that is accepted, of the last if none is.
 
@@ -92,18 +90,15 @@ def first_accepted(trials: int, propose: Callable[[Node | int], tuple[Node, Node
 def exponential(rate: float) -> Callable[[Source, list[Node]], Node]:
     """−log u / rate, u in (0, 1]"""
 
-    @named
     def body(words: Source, _: list[Node]) -> Node:
         return _div(ir.alu("neg", _log(_positive(words(0), dt.float64))), _n(rate))
 
     return body
 
 
-@named
 def cauchy(median: float, sigma: float) -> Callable[[Source, list[Node]], Node]:
     """median + σ·tan(π·(u − ½)), u in (0, 1), in steps of 2⁻⁵³"""
 
-    @named
     def body(words: Source, _: list[Node]) -> Node:
         u = _sub(_add(uniform_number(words(0), dt.float64), _n(2.0**-54)), _n(0.5))
         return _add(_n(median), _mul(_n(sigma), ir.alu("tan", _mul(_n(math.pi), u))))
@@ -114,7 +109,6 @@ def cauchy(median: float, sigma: float) -> Callable[[Source, list[Node]], Node]:
 def geometric(p: float) -> Callable[[Source, list[Node]], Node]:
     """⌈log u / log(1 − p)⌉, at least 1, u in (0, 1]: the trials up to the first success"""
 
-    @named
     def body(words: Source, _: list[Node]) -> Node:
         ratio = _div(_log(_positive(words(0), dt.float64)), _n(math.log1p(-p)))
         return _most(_n(1.0), ir.alu("ceil", ratio))
@@ -155,7 +149,7 @@ def normal(
                 f".to(gu.float32)" + at_line()
             )
     if isinstance(std, Core):
-        _none("normal", std, pw.binary("le", 0.0, std), "std is 0 or more")
+        _require("normal", std, pw.binary("le", 0.0, std), "std is 0 or more")
     elif not std >= 0:
         raise ValueError(f"normal: std is 0 or more, not {std}" + at_line())
     if size is None:
@@ -173,7 +167,6 @@ def normal(
         raise TypeError(f"normal gives floating types, not {kind.name}" + at_line())
     of = wide(kind)
 
-    @named
     def body(words: Source, values: list[Node]) -> Node:
         given = iter(values)
         m, s = (next(given) if isinstance(v, Core) else ir.const(float(v), of)
@@ -185,9 +178,9 @@ def normal(
     return result.requires_grad_() if requires_grad else result
 
 
-def _none(name: str, a: Core, fine: Core, rule: str) -> None:
+def _require(name: str, a: Core, fine: Tensor, rule: str) -> None:
     """Raise where a parameter is not as it should be, outside captured functions."""
-    if not known() or bool(fine.all().item()):  # type: ignore[attr-defined]
+    if not known() or bool(fine.all().item()):
         return
     raise ValueError(f"{name}: {rule}, everywhere in a tensor of shape {tuple(a._shape)}"
                      + at_line())  # fmt: skip
@@ -218,7 +211,7 @@ def poisson(rate: Core, generator: Generator | None = None) -> Tensor:
         what = rate.dtype.name if isinstance(rate, Core) else type(rate).__name__
         raise TypeError(f"poisson takes a tensor of a floating type, not {what}" + at_line())
     fine = pw.binary("and", pw.binary("le", 0.0, rate), pw.binary("lt", rate, math.inf))
-    _none("poisson", rate, fine, "rates are finite, 0 or more")
+    _require("poisson", rate, fine, "rates are finite, 0 or more")
     return drawn(rate._shape, generator, rate.dtype, lambda w, p: _poisson(w, p[0]), [rate],
                  dt.float64)  # fmt: skip
 
@@ -304,9 +297,9 @@ def binomial(count: Core, prob: Core, generator: Generator | None = None) -> Ten
             )
     whole = pw.binary("eq", pw.floor(count), count)
     fine = pw.binary("and", pw.binary("le", 0.0, count), whole)
-    _none("binomial", count, fine, "counts are whole, 0 or more")
+    _require("binomial", count, fine, "counts are whole, 0 or more")
     fine = pw.binary("and", pw.binary("le", 0.0, prob), pw.binary("le", prob, 1.0))
-    _none("binomial", prob, fine, "probabilities are from 0 to 1")
+    _require("binomial", prob, fine, "probabilities are from 0 to 1")
     shape = pw.broadcast("binomial", count._shape, prob._shape)
     return drawn(shape, generator, count.dtype, lambda w, p: _binomial(w, *p), [count, prob],
                  dt.float64)  # fmt: skip
@@ -323,7 +316,6 @@ def _binomial(words: Source, n: Node, p: Node) -> Node:
     odds = _div(q, _sub(_n(1.0), q))
     none = ir.alu("exp", _mul(n, _log1m(q)))
 
-    @named
     def after(k: int, probability: Node) -> Node:
         rest = _most(_sub(n, _n(float(k))), _n(0.0))
         return _mul(probability, _mul(_mul(rest, odds), _n(1.0 / (k + 1))))
@@ -384,7 +376,6 @@ def log_standard_gamma(alpha: Core, generator: Generator | None = None) -> Tenso
     value = drawn(alpha._shape, generator, alpha.dtype,
                   lambda w, p: _log_gamma(w, p[0], kind), [alpha])  # fmt: skip
 
-    @named
     def derivative(
         g: Sequence[Tensor | None], y: Sequence[Tensor], x: Sequence[Tensor]
     ) -> Sequence[Core]:
@@ -475,10 +466,7 @@ def standard_gamma(alpha: Core, generator: Generator | None = None) -> Tensor:
     >>> bool((standard_gamma(gu.full((3,), 1e-4)) > 0).all())
     True
     """
-    return pw.exp(log_standard_gamma(alpha, generator)).clamp_min(_TINY[alpha.dtype.name])
-
-
-_TINY = {"float64": 2.0**-1022, "float32": 2.0**-126, "bfloat16": 2.0**-126, "float16": 2.0**-14}
+    return pw.exp(log_standard_gamma(alpha, generator)).clamp_min(alpha.dtype.smallest_normal)
 
 
 # ---- angles --------------------------------------------------------------------------------------

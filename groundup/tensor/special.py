@@ -42,8 +42,8 @@ def pair(
     """One function of two broadcast operands, promoted as PyTorch does."""
     for v in (a, b):
         if isinstance(v, Deferred):
-            applied: Any = v.applied(name, body, floating, a, b)
-            return applied  # type: ignore[no-any-return]
+            applied: Tensor = v.applied(name, body, floating, a, b)
+            return applied
     tensors = [v for v in (a, b) if isinstance(v, Core)]
     if not tensors or not all(isinstance(v, Core | int | float) for v in (a, b)):
         given = " and ".join(type(v).__name__ for v in (a, b))

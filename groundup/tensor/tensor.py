@@ -201,12 +201,7 @@ class Tensor(
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
-        if value is not None and value._shape != self._shape:
-            raise ShapeError(
-                "the gradient has the shape of its tensor"
-                + lined_up(tensor=self._shape, gradient=value._shape)
-                + at_line()
-            )
+        derive.check_gradient(self, value)
         self._grad = value
 
     @property

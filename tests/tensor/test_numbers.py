@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import groundup as gu
@@ -119,3 +120,19 @@ def test_a_loss_that_failed_does_not_fail_the_next_step() -> None:
     assert net.weight.tolist() != before
     with pytest.raises(IndexError, match="index 7 is out of range"):
         failed.item()
+
+
+@pytest.mark.parametrize("name", ["float16", "float32", "float64", "int8", "uint64"])
+def test_the_limits_of_types_are_numpys(name: str) -> None:
+    dtype = getattr(gu, name)
+    info = np.finfo(name) if dtype.is_float else np.iinfo(name)
+    assert (dtype.least, dtype.greatest) == (info.min, info.max)
+    if dtype.is_float:
+        assert (dtype.smallest_normal, dtype.eps) == (info.tiny, info.eps)
+
+
+def test_the_limits_of_bfloat16_and_of_parts() -> None:
+    kind = gu.bfloat16  # 8 bits of the exponent, 7 of the fraction
+    assert kind.greatest == float.fromhex("0x1.fep127") and kind.least == -kind.greatest
+    assert (kind.smallest_normal, kind.eps) == (2.0**-126, 2.0**-7)
+    assert gu.complex64.greatest == gu.float32.greatest and gu.bool.greatest == 1

@@ -66,6 +66,14 @@ def test_lists_that_are_shared_are_data() -> None:
         (lambda: gu.arange(0, float("inf")), ValueError, "has no end"),
         (lambda: gu.arange(0, float("nan")), ValueError, "has no end"),
         (lambda: gu.zeros(3).fill_(gu.ones(2)), gu.ShapeError, "copy_ takes a tensor"),
+        (lambda: gu.real(3), TypeError, "real: a is a tensor, not 3"),
+        (lambda: gu.imag([1j]), TypeError, "imag: a is a tensor, not 'list'"),
+        (lambda: gu.conj(1j), TypeError, "conj: a is a tensor, not 1j"),
+        (lambda: gu.view_as_real(None), TypeError, "view_as_real: z is a tensor, not None"),
+        (lambda: gu.view_as_complex(2.0), TypeError, "view_as_complex: pairs is a tensor"),
+        (lambda: gu.ones(1, dtype=gu.complex64).backward(1.0), TypeError, "gradient is a tensor"),
+        (lambda: setattr(gu.ones(1), "grad", 1.0), TypeError, "a tensor or None, not a float"),
+        (lambda: setattr(gu.tensor([1j]), "grad", [1j]), TypeError, "or None, not a list"),
     ],
 )
 def test_wrong_arguments(call: Callable[[], Any], error: type[Exception], words: str) -> None:

@@ -16,14 +16,14 @@ from ..special import asin as real_asin
 from ..special import atan2, copysign, hypot
 from ..special import cosh as real_cosh
 from ..special import sinh as real_sinh
-from .elementary import constant, greatest, quotient
+from .elementary import constant, quotient
 from .single import Parts, Real
 
 
 def _halves(x: Real) -> tuple[Real, Real]:
     """(where, e^(|x|/2)) for large x, whose sinh and cosh are e^|x| / 2, taken in two factors so
     that a small cosine still has its product; 1 for others."""
-    limit = math.log(greatest(x.dtype)) - 1
+    limit = math.log(x.dtype.greatest) - 1
     beyond = abs(x) > limit
     half = pw.exp(pw.where(beyond, abs(x) * 0.5, 0.0))
     return beyond, half

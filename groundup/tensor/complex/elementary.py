@@ -15,16 +15,6 @@ from ..special import atan2, copysign, hypot
 from .single import Parts, Real, number
 
 
-def greatest(dtype: DType) -> float:
-    """The greatest finite number of a floating type."""
-    return 2.0**127 * (2 - 2.0**-23) if dtype.bits == 32 else 2.0**1023 * (2 - 2.0**-52)
-
-
-def least(dtype: DType) -> float:
-    """The least positive number of a floating type that has its full precision."""
-    return 2.0**-126 if dtype.bits == 32 else 2.0**-1022
-
-
 def constant(condition: Real, a: float, b: Real, dtype: DType) -> Real:
     """a where the condition holds, else b, numbers in a type: of two of them `where` makes
     float32."""
@@ -61,7 +51,7 @@ def grown(size: Any, x: Real, angle: Real, limit: float) -> Parts:
 def exp(z: Parts) -> Parts:
     """e^re · (cos im + i·sin im)"""
     x, y = z
-    return grown(pw.exp, x, y, math.log(greatest(x.dtype)))
+    return grown(pw.exp, x, y, math.log(x.dtype.greatest))
 
 
 def exp2(z: Parts) -> Parts:
@@ -123,7 +113,7 @@ def log_size(x: Real, y: Real) -> Real:
     big, small = pw.where(ax > ay, ax, ay), pw.where(ax > ay, ay, ax)
     dtype = x.dtype
     up = 2.0 ** (24 if dtype.bits == 32 else 54)
-    large, tiny = big > greatest(dtype) / 2, big < least(dtype)
+    large, tiny = big > dtype.greatest / 2, big < dtype.smallest_normal
     scale = pw.where(large, 0.5, pw.where(tiny, up, 1.0))
     shift = constant(large, math.log(2), constant(tiny, -math.log(up), 0.0, dtype), dtype)
     size = hypot(x * scale, y * scale)
@@ -213,8 +203,8 @@ def sqrt(z: Parts) -> Parts:
     x, y = z
     dtype = x.dtype
     ax, ay = abs(x), abs(y)
-    down = (ax > greatest(dtype) / 4) | (ay > greatest(dtype) / 4)
-    tiny = (ax < 4 * least(dtype)) & (ay < 4 * least(dtype))
+    down = (ax > dtype.greatest / 4) | (ay > dtype.greatest / 4)
+    tiny = (ax < 4 * dtype.smallest_normal) & (ay < 4 * dtype.smallest_normal)
     root = 2.0 ** (12 if dtype.bits == 32 else 27)
     scale = pw.where(down, 0.25, pw.where(tiny, root * root, 1.0))
     a, b = x * scale, y * scale

@@ -17,6 +17,7 @@ from .. import shape
 from ..core import Core, Paired, finish, operand
 from ..create import filled
 from ..errors import ShapeError, at_line, lined_up, shape_text
+from ..misuse import named
 from ..tensor import Tensor
 from .refusal import depth, refuse
 from .tensor import ComplexTensor
@@ -116,6 +117,7 @@ def complex(real: Core, imag: Core) -> Tensor:
     return joined(real, imag, real.dtype.to_complex())
 
 
+@named
 def view_as_complex(pairs: Core) -> Tensor:
     """Pairs (re, im) along the last axis as complex numbers, in the same memory.
 
@@ -149,6 +151,7 @@ def view_as_complex(pairs: Core) -> Tensor:
     return ComplexTensor(shape.identity(pairs))
 
 
+@named
 def view_as_real(z: Core) -> Tensor:
     """Complex numbers as pairs (re, im) along a new last axis, in the same memory.
 
@@ -165,6 +168,7 @@ def view_as_real(z: Core) -> Tensor:
     return shape.identity(z._pair)
 
 
+@named
 def real(a: Core) -> Tensor:
     """The real parts, in the same memory; of a real tensor, itself.
 
@@ -173,11 +177,11 @@ def real(a: Core) -> Tensor:
     """
     if isinstance(a, Paired):
         return shape.select(a._pair, -1, 0)
-    if not isinstance(a, Tensor):
-        raise TypeError(f"conj: a is a tensor, not {type(a).__name__}" + at_line())
+    assert isinstance(a, Tensor)
     return a
 
 
+@named
 def imag(a: Core) -> Tensor:
     """The imaginary parts, in the same memory. Raises TypeError for real tensors, as PyTorch.
 
@@ -192,6 +196,7 @@ def imag(a: Core) -> Tensor:
     )
 
 
+@named
 def conj(a: Core) -> Tensor:
     """re − i·im; of a real tensor, itself.
 

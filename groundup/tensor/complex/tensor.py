@@ -16,6 +16,7 @@ from .. import indexing
 from .. import storage as store
 from ..core import Core, Paired, force
 from ..errors import GradError, ShapeError, at_line, lined_up, shape_text
+from ..misuse import named
 from ..tensor import Tensor, nested_empty
 from ..view import Affine, Reshape, Shape, View
 from .refusal import Pairs, refuse
@@ -132,12 +133,7 @@ class ComplexTensor(Tensor, Paired):
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
-        if value is not None and value._shape != self._shape:
-            raise ShapeError(
-                "the gradient has the shape of its tensor"
-                + lined_up(tensor=self._shape, gradient=value._shape)
-                + at_line()
-            )
+        derive.check_gradient(self, value)
         if value is not None and not isinstance(value, ComplexTensor):
             raise TypeError(
                 f"the gradient of {self.dtype.name} is complex, not {value.dtype.name}" + at_line()
@@ -149,6 +145,7 @@ class ComplexTensor(Tensor, Paired):
         """What computed this tensor, in a word, if derivatives flow through it; else None."""
         return self._pair.grad_fn
 
+    @named
     def backward(
         self, gradient: Tensor | None = None, retain_graph: bool = True, create_graph: bool = False
     ) -> None:
@@ -189,28 +186,11 @@ class ComplexTensor(Tensor, Paired):
 
         return converted(self, dtype)
 
-    # ---- copies --------------------------------------------------------------------------------
+    # ---- values --------------------------------------------------------------------------------
 
     def clone(self) -> Tensor:
         """A tensor of its own with the same value (and history)."""
         return ComplexTensor(self._pair.clone())
-
-    def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
-        from copy import deepcopy
-
-        result = ComplexTensor(deepcopy(self._pair, memo))
-        memo[id(self)] = result
-        vars(result).update(deepcopy(self._own(), memo))
-        return result
-
-    def __reduce__(self) -> Any:
-        return ComplexTensor, (self._pair,), self._own()
-
-    def _own(self) -> dict[str, Any]:
-        """The attributes that a user has given it."""
-        return {k: v for k, v in vars(self).items() if not k.startswith("_")}
-
-    # ---- values --------------------------------------------------------------------------------
 
     def realize(self) -> Self:
         """Compute the value now."""
@@ -282,4 +262,3 @@ class ComplexTensor(Tensor, Paired):
         from .show import show
 
         return show(self)
-

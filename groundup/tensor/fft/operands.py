@@ -12,7 +12,6 @@ from ...ir import dtype as dt
 from .. import pointwise as pw
 from .. import shape
 from ..autocast import full, is_half
-from ..complex.tensor import ComplexTensor
 from ..core import Core, Paired
 from ..create import zeros_like
 from ..errors import ShapeError, at_line, bad_dim, lined_up, whole_number
@@ -46,11 +45,6 @@ def pairs_input(name: str, a: Core) -> Tensor:
         return a._pair
     x = real_input(name, a)
     return shape.stack([x, zeros_like(x)], -1)
-
-
-def as_complex(pairs: Tensor) -> Tensor:
-    """Pairs as complex numbers."""
-    return ComplexTensor(pairs)
 
 
 def conjugate(pairs: Tensor) -> Tensor:

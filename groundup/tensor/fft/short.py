@@ -100,7 +100,7 @@ def stft(
     (3, 17)
     """
     step, wide = _checked("stft", n_fft, hop_length, win_length, window)
-    x: Tensor = input if isinstance(input, Paired) else real_input("stft", input)  # type: ignore[assignment]
+    x = input if isinstance(input, ComplexTensor) else real_input("stft", input)
     if x.ndim not in (1, 2):
         raise ShapeError(
             "stft: a signal has one axis, a batch of them two" + lined_up(input=x._shape)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..complex.tensor import ComplexTensor
 from ..core import Core
 from ..errors import at_line
 from ..misuse import named
@@ -17,7 +18,6 @@ from . import kernels
 from .operands import (
     Dims,
     Sizes,
-    as_complex,
     conjugate,
     factor,
     pairs_input,
@@ -31,7 +31,7 @@ def _complex(name: str, a: Core, s: Sizes, dim: Dims, norm: str | None, forward:
     pairs = pairs_input(name, a)
     axes, sizes = planned(name, pairs._shape[:-1], s, dim)
     by = factor(name, norm, forward, sizes)
-    return as_complex(kernels.complex_to_complex(resized(pairs, axes, sizes), axes, forward, by))
+    return ComplexTensor(kernels.complex_to_complex(resized(pairs, axes, sizes), axes, forward, by))
 
 
 def _from_real(name: str, a: Core, s: Sizes, dim: Dims, norm: str | None, forward: bool) -> Tensor:
@@ -43,7 +43,7 @@ def _from_real(name: str, a: Core, s: Sizes, dim: Dims, norm: str | None, forwar
     y = kernels.real_to_complex(resized(x, axes, sizes), axes[-1], by)
     if not forward:
         y = conjugate(y)
-    return as_complex(kernels.complex_to_complex(y, axes[:-1], forward, 1.0))
+    return ComplexTensor(kernels.complex_to_complex(y, axes[:-1], forward, 1.0))
 
 
 def _to_real(name: str, a: Core, s: Sizes, dim: Dims, norm: str | None, forward: bool) -> Tensor:
