@@ -28,6 +28,7 @@ SUITES = {
     "names": "tests/emit/test_fingerprint.py::test_one_name_one_text",
     "programs": "tests/tensor/test_programs.py::test_random_programs_are_as_in_torch",
     "captured": "tests/tensor/test_programs.py::test_random_programs_captured_are_the_plain_ones",
+    "orders": "tests/jit/test_orders.py::test_reductions_of_a_batch_anywhere_are_the_plain_ones",
     "comprehensions": "tests/tensor/test_comprehensions.py::test_random_comprehensions",
 }
 

@@ -12,9 +12,10 @@ from . import plan as plans
 from .plan import Plan
 from .signature import Signature
 
-_plans: dict[Any, Plan] = {}
+_plans: dict[Any, list[Plan]] = {}  # of one graph several, for runtime sizes far apart
 MAX_STEPS = 1 << 14  # of all plans that are remembered; one takes about 10 KB
-LEAST = 64  # plans that are remembered, however many steps they have
+LEAST = 64  # graphs whose plans are remembered, however many steps they have
+MOST = 16  # plans of one graph
 _CODE = 5  # what the code of a new kernel takes, in steps
 _steps = 0
 
@@ -48,7 +49,8 @@ def execute(
 def plan_for(
     signature: Signature, roots: Sequence[Node], wish: tuple[int | None, ...]
 ) -> Plan:
-    """The plan of a graph: a known one when an equal graph has been scheduled before.
+    """The plan of a graph: a known one when an equal graph has been scheduled before, with the same
+    runtime size or one that may share its plan.
 
     `wish[i]`: which of the signature's buffers result i may overwrite. The caller holds the pool's
     lock since before the signature was made.
@@ -59,13 +61,16 @@ def plan_for(
 
         return Segmented(signature, roots, wish)
     key = (signature.key, wish)
-    plan = _plans.get(key)
-    if plan is None:
-        before = code.stats()["linked"]
-        plan = Plan(signature, roots, wish, recall=True)
-        plan.weight = 1 + len(plan.steps) + _CODE * int(code.stats()["linked"] - before)
-        _steps += plan.weight
-        while len(_plans) >= LEAST and _steps > MAX_STEPS:
-            _steps -= _plans.pop(next(iter(_plans))).weight
-        _plans[key] = plan
+    known = _plans.get(key, [])
+    for plan in known:
+        if plan.serves(signature.n):
+            return plan
+    before = code.stats()["linked"]
+    plan = Plan(signature, roots, wish, recall=True)
+    plan.weight = 1 + len(plan.steps) + _CODE * int(code.stats()["linked"] - before)
+    _plans.pop(key, None)  # the newest graph comes last
+    _steps += plan.weight - sum(p.weight for p in known[MOST - 1 :])
+    while len(_plans) >= LEAST and _steps > MAX_STEPS:
+        _steps -= sum(p.weight for p in _plans.pop(next(iter(_plans))))
+    _plans[key] = [plan, *known[: MOST - 1]]
     return plan

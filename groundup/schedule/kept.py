@@ -28,8 +28,11 @@ _REFS = {"slot": Slot, "result": Result, "temp": Temp}
 
 
 class Parts(NamedTuple):
-    """What runs of a plan."""
+    """What runs of a plan, and for which runtime sizes (see Plan)."""
 
+    hint: int | None
+    least: int
+    most: int
     steps: list[Step]  # without kernels and groups
     addresses: list[Address]  # of the code of each
     temps: list[Size]
@@ -41,7 +44,7 @@ class Parts(NamedTuple):
 
 def name_of(signature: Signature, into: Sequence[int | None]) -> bytes | None:
     """Where the plan of a graph is kept: a digest of the graph and of all else that decides what
-    it becomes. None where it is not to be kept."""
+    it becomes; of a runtime size, its number of octal digits. None where it is not to be kept."""
     if len(signature.key) < LARGE or cache.directory() is None or steps.listener is not None:
         return None
     from . import winners  # a first small result should not wait for it
@@ -51,7 +54,8 @@ def name_of(signature: Signature, into: Sequence[int | None]) -> bytes | None:
         return None
     parts = [(*e[:1], e[1].name, *e[2:]) for e in signature.key[:-1]]
     try:
-        graph = marshal.dumps((parts, signature.key[-1], tuple(into), signature.n), _FORMAT)
+        size = None if signature.n is None else (signature.n.bit_length() + 2) // 3
+        graph = marshal.dumps((parts, signature.key[-1], tuple(into), size), _FORMAT)
     except ValueError:  # it holds what only this process knows
         return None
     made = (sys.version, code, target.host().key, winners.version())
@@ -72,22 +76,42 @@ def keep(name: bytes, parts: Parts, sources: Sequence[Source]) -> None:
             bool(step.checks), None if step.scratch is None else _ref(step.scratch),
         ))  # fmt: skip
     data = (
-        list(codes), steps, [_word(t) for t in parts.temps],
+        (parts.hint, parts.least, parts.most), list(codes), steps, [_word(t) for t in parts.temps],
         [(c.axis, tuple(int(s) for s in c.shape), c.site) for c in parts.checks],
         parts.copies, list(parts.donated.items()), [_word(b) for b in parts.bytes],
     )  # fmt: skip
     cache.store(name, marshal.dumps(data, _FORMAT))
 
 
-def recall(name: bytes) -> Parts | None:
-    """The plan kept under a name; None if it, or the code of one of its kernels, is not there."""
-    data = cache.load(name)
-    if data is None:
-        return None
-    codes, rows, temps, checks, copies, donated, sizes = marshal.loads(data)
+def find(signature: Signature, into: Sequence[int | None]) -> tuple[bytes | None, Parts | None]:
+    """(where the plan of a graph is kept, or None if it is not to be; the plan, if it is there).
+
+    A runtime size of the same number of digits may want another order of sums than that whose plan
+    has the name: then its plan has one of its own.
+    """
+    name = name_of(signature, into)
+    data = None if name is None else cache.load(name)
+    if name is None or data is None:
+        return name, None
+    found, n = marshal.loads(data), signature.n
+    if n is not None and not found[0][1] <= n <= found[0][2]:
+        name = cache.digest("plan", name, str(n))
+        data = cache.load(name)
+        if data is None:
+            return name, None
+        found = marshal.loads(data)
+    return name, _recalled(*found)
+
+
+def _recalled(
+    sizes_for: Any, codes: Any, rows: Any, temps: Any, checks: Any, copies: Any, donated: Any,
+    sizes: Any,
+) -> Parts | None:  # fmt: skip
+    """A plan; None if the code of one of its kernels is not there."""
     addresses = loaded(codes, llvm.SYMBOL)
     if addresses is None:
         return None
+    hint, least, most = sizes_for
     nothing: Any = None  # the kernel itself is not kept
     steps = [
         Step(nothing, [_unword(w) for w in words], parallel, tuple(_unref(w) for w in writes),
@@ -96,7 +120,7 @@ def recall(name: bytes) -> Parts | None:
         for _, words, parallel, writes, reads, checking, scratch in rows
     ]  # fmt: skip
     return Parts(
-        steps, [addresses[row[0]] for row in rows], [_unword(t) for t in temps],
+        hint, least, most, steps, [addresses[row[0]] for row in rows], [_unword(t) for t in temps],
         [Check(*c) for c in checks], copies, dict(donated),
         [_unword(b) for b in sizes],
     )  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from ..ir.transform import body_nodes, product_of
 from .fuse import Group
 from .order import mixes, narrow
-from .sizes import Size, row_major_strides, size_of
+from .sizes import Size, Span, row_major_strides, size_of
 
 BATCH = 16  # images that fill a vector
 
@@ -38,7 +38,7 @@ def strides(
     if spatial is None:
         return row_major_strides(sizes)
     channels = [i for i in range(1, len(shape)) if i not in spatial]
-    if narrow(shape, spatial) and int(shape[0]) >= BATCH:
+    if narrow(shape, spatial, Span()) and int(shape[0]) >= BATCH:
         return permuted(sizes, [*channels, *spatial, 0])
     return permuted(sizes, [0, *spatial, *channels])
 

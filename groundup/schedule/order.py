@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..ir import dtype as dt
-from ..ir.extent import Extent
+from ..ir.extent import Extent, product
 from ..ir.node import Node, at_site, buffer, const, make, red, reduce, where
 from ..ir.record import frozen
 from ..ir.transform import (
@@ -24,6 +24,7 @@ from ..ir.transform import (
 )
 from .partial import staged
 from .search import search
+from .sizes import Span
 
 if TYPE_CHECKING:
     from ..ir.recipe import Recipe
@@ -47,6 +48,7 @@ class Canonical:
 
     def __init__(self, symbolic: bool, deep: bool) -> None:
         self.symbolic, self.deep = symbolic, deep
+        self.span = Span()
         self.of: dict[Node, Node] = {}
         self.sited = False  # some reads know where their index was written
         self.form_of: dict[Node, object] = {}  # of canonical nests: equal for those of one form
@@ -102,7 +104,7 @@ class Canonical:
         self, node: Node, shape: tuple[int, ...], reads: Sequence[Node]
     ) -> tuple[Node, bool]:
         """(what a loop nest becomes, whether it is one tensor, without partial sums)."""
-        body = ordered(staged(self._scalar(node.src[0]), shape))
+        body = ordered(staged(self._scalar(node.src[0]), shape, self.span), self.span)
         made = make("loops", node.dtype, shape, (body,), None)
         nodes = toposort([made], stop=set(reads).__contains__)
         tensors = [n for n in nodes if n.op in TENSOR_OPS and n not in reads]
@@ -157,12 +159,17 @@ def _at_its_site(made: Node, node: Node) -> None:
 
 
 def canonical(order: list[Node], slots: dict[object, int], symbolic: bool) -> Canonical:
-    """The canonical graph of the user's (sources before users in `order`)."""
+    """The canonical graph of the user's (sources before users in `order`); symbolic: the runtime
+    size in it stays one, as far as it can."""
     found = Canonical(symbolic, len(order) >= DEEP)
     found.sited = found.deep and any(n.site is not None for n in order)
     for node in order:
         if node.op in TENSOR_OPS:
             found.add(node, slots)
+    if symbolic and found.span.numbers:
+        sizes = (s for node in order for s in node.shape if isinstance(s, Extent))
+        found = canonical(order, slots, False)
+        found.span.alone(next(sizes))
     return found
 
 
@@ -173,13 +180,13 @@ def _reduction(node: Node, body: Node, symbolic: bool) -> Node:
     return reduce(kind, variables, body, order)
 
 
-def ordered(body: Node) -> Node:
+def ordered(body: Node, span: Span) -> Node:
     """The body with the order of each of its floating sums decided."""
     mapping: dict[Node, Node] = {}
     for node in body_nodes(body):
         if node.op == "reduce" and node.arg[0] == "sum" and node.dtype.is_float:
             kind, variables, order = node.arg[:3]
-            chosen, kept_order = _choose(node, variables, order)
+            chosen, kept_order = _choose(node, variables, order, span)
             if (variables, order) != (chosen, kept_order):
                 zero = const(0, dt.int64)  # what a variable of extent 1 always is
                 units = {red(v[0]): zero for v in variables if v not in chosen}
@@ -232,13 +239,10 @@ def mixes(index: Node) -> bool:
 _PLAIN = ("out", "red", "const")
 
 
-def narrow(shape: tuple[int, ...], spatial: tuple[int, ...]) -> bool:
+def narrow(shape: tuple[int, ...], spatial: tuple[int, ...], span: Span) -> bool:
     """Has an image so few channels that they leave vectors half empty?"""
-    channels = 1
-    for i in range(1, len(shape)):
-        if i not in spatial:
-            channels *= int(shape[i])
-    return channels < CHANNELS
+    channels = [s for i, s in enumerate(shape) if i and i not in spatial]
+    return not span.at_least(product(channels), CHANNELS)
 
 
 CHANNELS = 32
@@ -247,7 +251,7 @@ WINDOW = 64  # terms of a sum over a window that goes term by term
 
 
 def _choose(
-    node: Node, variables: tuple[tuple[int, int], ...], order: str
+    node: Node, variables: tuple[tuple[int, int], ...], order: str, span: Span
 ) -> tuple[tuple[tuple[int, int], ...], str]:
     """Which order a sum has: see ir.node.ORDERS.
 
@@ -257,7 +261,7 @@ def _choose(
     innermost; so do sums of products that are no matrix product.
     Sums over windows go term by term: their results lie side by side, and so do vectors of them.
     """
-    variables = tuple(v for v in variables if not _is_one(v[1])) or variables[:1]
+    variables = tuple(v for v in variables if not _is_one(v[1], span)) or variables[:1]
     body = node.src[0]
     reads = [r for r in _reads(body) if len(r.src) > 1]
     pair = product_of(body) if order.startswith("dot") else None
@@ -266,9 +270,9 @@ def _choose(
     if search(node) is not None:  # the terms of a row in the order of their positions
         return variables, "seq"
     if pair is not None:
-        variables, order = _order_of_products(pair, variables)
+        variables, order = _order_of_products(pair, variables, span)
         return variables, _of_halves(body, pair, variables, order) if halves(body) else order
-    if _strided(body) or _is_window(reads, variables):
+    if _strided(body) or _is_window(reads, variables, span):
         return variables, "seq"
     names = {v[0] for v in variables}
     for r in reads:
@@ -279,14 +283,12 @@ def _choose(
     return variables, "seq"
 
 
-def _is_window(reads: list[Node], variables: tuple[tuple[int, int], ...]) -> bool:
+def _is_window(
+    reads: list[Node], variables: tuple[tuple[int, int], ...], span: Span
+) -> bool:
     """Do few terms lie in a window that slides along two axes?"""
-    count = 1
-    for _, extent in variables:
-        if isinstance(extent, Extent):
-            return False
-        count *= extent
-    return count <= WINDOW and any(sum(map(mixes, r.src[1:])) > 1 for r in reads)
+    slides = any(sum(map(mixes, r.src[1:])) > 1 for r in reads)
+    return slides and not span.at_least(product([size for _, size in variables]), WINDOW + 1)
 
 
 def _strided(body: Node) -> bool:
@@ -295,7 +297,7 @@ def _strided(body: Node) -> bool:
 
 
 def _order_of_products(
-    pair: tuple[Node, Node], variables: tuple[tuple[int, int], ...]
+    pair: tuple[Node, Node], variables: tuple[tuple[int, int], ...], span: Span
 ) -> tuple[tuple[tuple[int, int], ...], str]:
     """The order of a sum over products of two reads."""
     both = [
@@ -306,7 +308,7 @@ def _order_of_products(
     matrix = outputs[0] - outputs[1] and outputs[1] - outputs[0]
     windows = [r for r in pair if any(mixes(ix) for ix in r.src[1:])]
     batch = [v for v in both if all(len(r.src) > 3 and _plain(r.src[1], v[0]) for r in pair)]
-    if windows and batch and all(_few_channels(r, windows[0]) for r in pair):
+    if windows and batch and all(_few_channels(r, windows[0], span) for r in pair):
         return (*(v for v in variables if v != batch[0]), batch[0]), "dotlanes"
     if not matrix and not windows:
         last = [v for v in both if all(_plain(r.src[-1], v[0]) for r in pair)]
@@ -314,19 +316,18 @@ def _order_of_products(
             return (*(v for v in variables if v != last[0]), last[0]), "dotlanes"
     if windows and not batch:
         sliding = [v for v in variables if v not in both]
-        few = both and len(windows) == 1 and _few_results(pair, windows[0])
+        few = both and len(windows) == 1 and _few_results(pair, windows[0], span)
         return (*sliding, *both), "dotlanes" if few else "dot"
     return variables, "dot"
 
 
-def _few_results(pair: tuple[Node, Node], window: Node) -> bool:
+def _few_results(pair: tuple[Node, Node], window: Node, span: Span) -> bool:
     """Does a window over an image of many channels make one with so few that vectors along them
     would be mostly empty?"""
     weights = pair[0] if pair[1] is window else pair[1]
-    made = 1
-    for ix, size in zip(weights.src[1:], weights.src[0].shape):
-        made *= int(size) if ix.op == "out" else 1
-    return made <= FEW and not _few_channels(window, window)
+    sizes = [s for ix, s in zip(weights.src[1:], weights.src[0].shape) if ix.op == "out"]
+    many = span.at_least(product(sizes), FEW + 1)
+    return not many and not _few_channels(window, window, span)
 
 
 def _of_halves(
@@ -343,12 +344,12 @@ def _of_halves(
     return "dot16pairs" if plain and alone and not asked else "dot16"
 
 
-def _few_channels(r: Node, window: Node) -> bool:
+def _few_channels(r: Node, window: Node, span: Span) -> bool:
     """Is this a read of an image with few channels?"""
     spatial = tuple(i for i, ix in enumerate(window.src[1:]) if mixes(ix))
     shape = r.src[0].shape
-    return len(shape) == len(window.src[0].shape) and narrow(shape, spatial)
+    return len(shape) == len(window.src[0].shape) and narrow(shape, spatial, span)
 
 
-def _is_one(size: int) -> bool:
-    return not isinstance(size, Extent) and size == 1
+def _is_one(size: int, span: Span) -> bool:
+    return span.at_least(size, 1) and not span.at_least(size, 2)

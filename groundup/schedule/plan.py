@@ -1,6 +1,6 @@
 """A plan: a graph cut into kernels, compiled, with its memory laid out; runs as one native call.
 
-Equal graphs share one plan, whatever memory they read and whatever the value of their runtime
+Equal graphs share one plan, whatever memory they read, for a range of values of their runtime
 size. Must not know Tensor.
 """
 
@@ -37,7 +37,7 @@ from .machine import machine
 from .order import Canonical, Slot, canonical
 from .prologue import candidates
 from .signature import Signature
-from .sizes import Size, Sym, row_major_strides, size_of, value
+from .sizes import ENDLESS, Size, Sym, row_major_strides, size_of, value
 from .steps import Builder, Check, Result, Step, Temp
 from .windows import written_out
 
@@ -48,6 +48,7 @@ _compiled: weakref.WeakValueDictionary[Kernel, runtime.Address] = weakref.WeakVa
 ALIGN = 64
 _ENDLESS = 1 << 61  # elements: of 8 bytes each, as many as there are addresses
 SHARED = 1 << 20  # bytes: arenas up to this size are one block
+NEAR = 8  # by so much a runtime size may grow or shrink under one plan
 # Several orders are tried from so many bytes of temporaries on, up to so many steps (one takes
 # some 20 µs a step).
 WORTH, MOST = 16 << 20, 4096
@@ -113,19 +114,23 @@ class Plan:
         recall: bool = False,
     ) -> None:  # fmt: skip
         self.hint = signature.n  # the runtime size of the graph that was scheduled
+        self.least, self.most = 0, ENDLESS  # the runtime sizes that it is for
         self.into = tuple(into)
         self.bound: dict[int | None, Bound] = {}
         self.copies: list[tuple[int, int]] = []  # (result, equal earlier result)
-        name = kept.name_of(signature, into) if recall else None
-        parts = kept.recall(name) if name is not None else None
+        name, parts = kept.find(signature, into) if recall else (None, None)
         self.bare = recall
         if parts is not None:
-            (self.steps, self.addresses, self.temps, self.checks, self.copies, self.donated,
-             self.bytes) = parts  # fmt: skip
+            (self.hint, self.least, self.most, self.steps, self.addresses, self.temps,
+             self.checks, self.copies, self.donated, self.bytes) = parts  # fmt: skip
             return
         _refuse_endless(signature.order)
         slots = {handle: i for i, handle in enumerate(signature.buffers)}
         graph = canonical(signature.order, slots, signature.symbol is not None)
+        if self.hint is not None:
+            span = graph.span
+            self.least = max(span.least, self.hint // NEAR)
+            self.most = min(span.most, self.hint * NEAR)
         verify(graph.fresh, inside=True)
         self.roots = [graph.of[r] for r in roots]
         self.bytes = [_bytes(r.shape, r.dtype.itemsize) for r in self.roots]
@@ -148,9 +153,14 @@ class Plan:
 
     def _parts(self) -> kept.Parts:
         return kept.Parts(
-            self.steps, self.addresses, self.temps, self.checks, self.copies, self.donated,
-            self.bytes,
+            self.hint, self.least, self.most, self.steps, self.addresses, self.temps,
+            self.checks, self.copies, self.donated, self.bytes,
         )  # fmt: skip
+
+    def serves(self, n: int | None) -> bool:
+        """Is it for graphs with this runtime size? All others are of the order that the sums of
+        such a graph have, or so much larger or smaller that they want kernels of their own."""
+        return n is None or self.least <= n <= self.most
 
     def whole(self, roots: Sequence[Node]) -> Plan:
         """The plan with the kernels and loop nests of its steps, which a bare one lacks, for

@@ -10,6 +10,36 @@ from typing import NamedTuple
 
 from ..ir.extent import Extent
 
+ENDLESS = 1 << 62  # more than any size
+
+
+class Span:
+    """The runtime sizes N, `least` to `most`, for which all that has been decided holds.
+
+    What depends on how large a size is (the order of a long sum) is decided by what it is now, as
+    for a size that is a number, and holds for a plan's other sizes as far as this tells. numbers:
+    something was found that can only be said of a number.
+    """
+
+    def __init__(self) -> None:
+        self.least, self.most, self.numbers = 0, ENDLESS, False
+
+    def at_least(self, size: int, bound: int) -> bool:
+        """Is a size of the graph at least so large? The same for all N that remain."""
+        if isinstance(size, Extent):
+            first = -(-bound // size.coef)  # the first N with which it is
+            if size.base >= first:
+                self.least = max(self.least, first)
+            else:
+                self.most = min(self.most, first - 1)
+        return size >= bound
+
+    def alone(self, size: int) -> int:
+        """A size of the graph as a number: no other N remains."""
+        if isinstance(size, Extent):
+            self.least = self.most = size.base
+        return int(size)
+
 
 class Sym(NamedTuple):
     """a + b·N, b ≠ 0; `hint` is the value of N in the graph that was scheduled."""

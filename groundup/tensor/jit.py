@@ -406,8 +406,10 @@ def jit(function: Callable[P, R]) -> Jit[P, R]:
     reaches, are read anew at each call; in-place writes to them happen at each call. Plain values
     (numbers, strings, flags) that it reaches are compared: when one differs the function is
     captured again. Shapes and dtypes likewise, except the first axis that arguments share (the
-    batch): another size of it compiles nothing. The first two calls are both captured and must give
-    one graph.
+    batch): another size of it compiles nothing, or once more where it is over 8 times as large or
+    as small as those before, or a sum along one axis gets 65,536 terms or more. The first two calls
+    are both captured and must give one graph. Whatever the batch, results have the bits of the
+    plain call.
 
     What the function puts into attributes, variables, dictionaries and lists that it reaches is put
     there at each call; one that counts calls so is captured at each. Effects that cannot be seen

@@ -91,8 +91,8 @@ _RUNS = range(1 << 12, 1 << 8, -1)  # lengths of a run: the greatest that divide
 def _in_runs(x: Node, axis: int) -> Node | None:
     """Running sums of few long rows: inside runs, which do not wait for each other, and of the
     runs before. None where the shape has no such runs."""
-    shape, n = x.shape, x.shape[axis]
-    if type(n) is not int or n < LONG or product(shape) // n >= FEW:
+    shape, n = x.shape, int(x.shape[axis])  # a runtime size, too, counts as what it is
+    if n < LONG or int(product(shape)) // n >= FEW:
         return None
     run = next((r for r in _RUNS if n % r == 0), None)
     if run is None:

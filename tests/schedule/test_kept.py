@@ -141,7 +141,7 @@ def test_another_graph_batch_or_program_text_has_another_name(
         forget(monkeypatch)
         if change == "code":
             monkeypatch.setattr(kept, "code_of", lambda *_: "another")
-        trained((4, 4) if change == "batch" else (6, 6))
+        trained((60, 60) if change == "batch" else (6, 6))
         assert len(names - {None}) == 1 and not before & names
 
 
