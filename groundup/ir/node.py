@@ -69,7 +69,7 @@ class Node:
     read    (tensor, index…)   None          one element of a tensor
     cast    (x,)               None          x in the type `dtype`
     where   (cond, a, b)       None          a if cond else b
-    checked (index, size)      (axis, shape)  the index, an error unless 0 ≤ index < size
+    checked (index, size)      (axis, shape, …)  the index, an error unless 0 ≤ index < size
     reduce  (body,)            (kind, ((id, extent)…), order)
     carry   ()                 None          a scan's value at the element before
     <name>  (x…)               None          pointwise, see scalar.FLOAT …
@@ -286,7 +286,7 @@ def where(cond: Node, a: Node, b: Node) -> Node:
 def checked(index: Node, axis: int, shape: tuple[int, ...], site: Any = None) -> Node:
     """An index along one axis of a tensor, checked when it runs: fusion may take away the read of
     memory that would have been checked."""
-    arg = (axis, tuple(int(s) for s in shape))
+    arg = (axis, tuple(int(s) for s in shape), symbolic_key(shape))
     return at_site(make("checked", dt.int64, (), (index, extent(shape[axis])), arg), site)
 
 

@@ -74,7 +74,7 @@ def sites_in(order: Sequence[Node]) -> list[Place]:
         if node.site is None:
             continue
         if node.op == "checked":
-            axis, shape = node.arg
+            axis, shape = node.arg[:2]
         else:
             axis, shape = None, tuple([int(s) for s in node.src[0].shape])
         found.append(Place(position, shape, axis, node.site))

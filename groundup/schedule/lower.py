@@ -163,7 +163,7 @@ class Lowering:
                 return make("param", dt.int64, (), (), size_of(node.value))
             return node
         if node.op == "checked":
-            self.checks.append((*node.arg, node.site))
+            self.checks.append((*node.arg[:2], node.site))
             return self._checked(src[0], src[1], guard)
         if node.op == "reduce":
             kind, variables, order = node.arg[:3]

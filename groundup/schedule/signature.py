@@ -113,6 +113,10 @@ class Signature:
                         self.n = node.value.base
                     else:
                         arg = int(node.value)
+                elif op == "checked":  # what it says of a size is of the graph that runs
+                    runtime = arg[2] if symbolic and arg[2] else arg[1]
+                    sizes = tuple(s if type(s) is int else ("N", s[1]) for s in runtime)
+                    arg = (arg[0], sizes)
                 elif op == "host":
                     self.hosts.append(node)
                 entry = (op, node.dtype, shape, arg, *[index[s] for s in node.src])
