@@ -20,8 +20,8 @@ from ..runtime import Buffer, pool
 from ..schedule import Plan, Signature
 from ..schedule.once import Once
 from .arguments import memory_of, settled
-from .core import Core
-from .effects import Filling, Returned, results_in
+from .core import Core, Paired
+from .effects import Complex, Filling, Returned, results_in
 from .errors import JitError
 from .held import MISSING, put
 from .mode import no_grad, state
@@ -185,12 +185,18 @@ class Replay:
         results = Counter(capture.results())
         self.shared_results = any(n > 1 for n in results.values())  # a tensor goes to two places
         usual = not self.shared_results
+        # A complex tensor is its pairs, in a class that is made of them.
+        self.complex: Callable[[Tensor], Tensor] | None = None
+        if type(place) is Complex and _is_new(place.pairs):
+            kind: Any = type(place.like)
+            self.complex, place = kind, place.pairs
         self.one = place.number if usual and _is_new(place) else None
         self.row = place if usual and type(place) is tuple and all(map(_is_new, place)) else None
         self.nothing: list[Buffer | None] = [None] * len(capture.shapes)
         self.grad, self.autocast, self.count = True, state.autocast, -1
         # (shape, dtype, strides, who cut off its history), or (None, None, value, None).
         self.forms: list[tuple[Any, ...]] = []
+        self.paired: dict[int, type] = {}  # complex arguments: forms are those of their pairs
         self.plain = True  # every argument is a tensor
         self.viewed = False  # some have been views
         written = {(kind, number) for _, kind, number, _ in self.writes}
@@ -225,8 +231,10 @@ class Replay:
 
     def remember(self, args: Sequence[Any], given: list[Core]) -> None:
         """Note the form of these arguments, if it is simple enough for `fits`."""
-        before, self.count = (self.count, self.forms, self.grad, self.autocast), -1
+        before, self.count = (self.count, self.forms, self.grad, self.autocast, self.paired), -1
         straight, self.straight = self.straight, None
+        self.paired = {i: type(a) for i, a in enumerate(args) if isinstance(a, Paired)}
+        args = [a._pair if isinstance(a, Paired) else a for a in args]
         tensors = [a for a in args if type(a) is Tensor]
         if len(tensors) != len(given) or any(isinstance(a, list | tuple | dict) for a in args):
             return
@@ -240,7 +248,7 @@ class Replay:
         self.grad, self.autocast = state.grad, state.autocast
         self.count, self.plain = len(args), len(tensors) == len(args)
         count, forms, *modes = before
-        same = count == self.count and modes == [self.grad, self.autocast]
+        same = count == self.count and modes == [self.grad, self.autocast, self.paired]
         if same and all(map(_same_form, forms, self.forms)):
             self.straight = straight
 
@@ -250,6 +258,12 @@ class Replay:
             return None
         if state.autocast is not self.autocast:
             return None
+        if self.paired:
+            args = list(args)
+            for i, kind in self.paired.items():
+                if type(args[i]) is not kind:
+                    return None
+                args[i] = args[i]._pair
         for t, (shape, dtype, known, cut) in zip(args, self.forms):
             if shape is None:
                 if t is not known:
@@ -329,7 +343,8 @@ class Replay:
                 returned = None if usual else fill(c.result)
                 self._put(fill, results)
         if self.one is not None:
-            return self._wrap(self.one, results)
+            one = self._wrap(self.one, results)
+            return one if self.complex is None else self.complex(one)
         if self.row is not None:
             return tuple([self._wrap(p.number, results) for p in self.row])
         return returned

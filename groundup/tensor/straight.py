@@ -163,7 +163,7 @@ def straight_call(r: Replay) -> Callable[[Sequence[Any]], Any] | None:
     lines = [
         f"with {name(pool.lock)}:",  # who looks at versions sees memory and version together
         "    try:",
-        f"        {''.join(f'a{i}, ' for i in range(r.count)) or '()'} = args",
+        f"        {''.join(f'{_given(r, i)}, ' for i in range(r.count)) or '()'} = args",
         f"        modes = {name(state)}.__dict__",
         f"        if not ({' and '.join(asked)}):",
         f"            return {missing}",
@@ -189,10 +189,16 @@ def straight_call(r: Replay) -> Callable[[Sequence[Any]], Any] | None:
             f"            {name(assign)}({s}, {results[root]}, {cut})",
         ]
     if r.row is None:
-        lines.append(f"return {give[r.one or 0]}")
+        one = give[r.one or 0]
+        lines.append(f"return {one}" if r.complex is None else f"return {name(r.complex)}({one})")
     else:
         lines.append(f"return ({''.join(f'{give[p.number]}, ' for p in r.row)})")
     return name.function("args", lines)
+
+
+def _given(r: Replay, i: int) -> str:
+    """An argument as it comes: a complex one has its pairs still to be taken out."""
+    return f"p{i}" if i in r.paired else f"a{i}"
 
 
 def _asked_of_arguments(r: Replay, name: Names) -> list[str]:
@@ -209,6 +215,8 @@ def _asked_of_arguments(r: Replay, name: Names) -> list[str]:
             asked.append(f"a{i} is {name(value)}")
             continue
         tensors.append(f"s{i}")
+        if i in r.paired:
+            asked += [f"type(p{i}) is {name(r.paired[i])}", f"(a{i} := p{i}._pair) is not None"]
         asked += [
             f"type(a{i}) is {name(Tensor)}", f"a{i}._leaf is None", f"a{i}._parent is None",
             f"a{i}._shape == {name(shape)}", f"(s{i} := a{i}._storage).dtype is {name(dtype)}",
