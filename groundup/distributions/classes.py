@@ -233,5 +233,3 @@ class Multinomial(Classes):
         values = counts.enumerate_support(False)[1:]
         shares = counts._log_prob(values).exp()
         return alone + (shares * lgamma(values + 1)).sum((0, -1))
-
-

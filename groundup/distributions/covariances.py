@@ -20,8 +20,6 @@ from .distribution import Distribution, as_tensor, tensors
 from .matrices import lower_factor, one_way
 from .positive import Beta, Chi2
 
-_LEAST = 1.2e-38  # what a diagonal's square is at least: a normal number of float32
-
 
 class Wishart(Distribution):
     """p(X) = det X^((ν−k−1)/2)·e^(−½·tr V⁻¹X) / (2^(νk/2)·det V^(ν/2)·Γₖ(ν/2)), of matrices (k, k)
@@ -179,7 +177,8 @@ class LKJCholesky(Distribution):
         normal = randn(shape, dtype=kind, generator=generator).tril(-1)
         length = normal.square().sum(-1, True).sqrt()
         left = share.sqrt() * normal / length.where(length > 0, 1.0)
-        across = (1 - left.square().sum(-1)).clamp_min(_LEAST).sqrt()
+        # What is left for the diagonal, whose logarithm log_prob takes: never 0.
+        across = (1 - left.square().sum(-1)).clamp_min(kind.smallest_normal).sqrt()
         return left + diag_embed(across)
 
     def _log_prob(self, x: Tensor) -> Tensor:

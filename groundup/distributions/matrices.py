@@ -190,5 +190,3 @@ class LowRankMultivariateNormal(MultivariateNormal):
         Distribution.__init__(self, given, batch, (k,), validate_args)
         whole = self.cov_factor @ self.cov_factor.mT + diag_embed(self.cov_diag)
         self._factor = linalg.cholesky(whole)
-
-

@@ -496,8 +496,6 @@ class Pareto(Distribution):
         return (self.scale / self.alpha).log() + 1 + self.alpha.reciprocal()
 
 
-
-
 class LogNormal(Distribution):
     """The law of e^z, z of Normal(loc, scale)
 

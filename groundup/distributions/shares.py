@@ -20,6 +20,7 @@ from groundup.tensor import (
     where,
     zeros,
 )
+from groundup.tensor.misuse import named
 from groundup.tensor.samplers import log_standard_gamma, von_mises
 from groundup.tensor.special import i0e, i1e
 
@@ -43,6 +44,7 @@ class InverseGamma(Distribution):
     }  # fmt: skip
     has_rsample = True
 
+    @named
     def __init__(
         self, concentration: Any, rate: Any, validate_args: bool | None = None
     ) -> None:
@@ -98,6 +100,7 @@ class Kumaraswamy(Distribution):
     }  # fmt: skip
     has_rsample = True
 
+    @named
     def __init__(
         self, concentration1: Any, concentration0: Any, validate_args: bool | None = None
     ) -> None:
@@ -164,6 +167,7 @@ class VonMises(Distribution):
         "loc": constraints.real, "concentration": constraints.positive
     }  # fmt: skip
 
+    @named
     def __init__(self, loc: Any, concentration: Any, validate_args: bool | None = None) -> None:
         self.loc, self.concentration = tensors(self._name, loc=loc, concentration=concentration)
         given = {"loc": self.loc, "concentration": self.concentration}
@@ -210,6 +214,7 @@ class RelaxedBernoulli(Binary):
     }  # fmt: skip
     has_rsample = True
 
+    @named
     def __init__(
         self, temperature: Any, probs: Any = None, logits: Any = None,
         validate_args: bool | None = None,
@@ -252,6 +257,7 @@ class RelaxedOneHotCategorical(Classes):
     }
     has_rsample = True
 
+    @named
     def __init__(
         self, temperature: Any, probs: Any = None, logits: Any = None,
         validate_args: bool | None = None,
@@ -296,6 +302,7 @@ class ContinuousBernoulli(Binary):
     }  # fmt: skip
     has_rsample = True
 
+    @named
     def __init__(
         self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:

@@ -116,4 +116,3 @@ def transpose(f: Function, rows: list[Operand], w: int, t: str) -> list[Operand]
         rows = after
         s *= 2
     return rows
-

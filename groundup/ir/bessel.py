@@ -16,7 +16,6 @@ from .node import Node, alu, where
 EULER = 0.5772156649015329  # γ
 
 
-
 def chebyshev(u: Node, coefficients: Sequence[float]) -> Node:
     """Σ c_k·T_k(u) for |u| ≤ 1, by Clenshaw's recurrence (DLMF 3.11.15)."""
     twice = alu("mul", u, number(2, u))

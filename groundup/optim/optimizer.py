@@ -83,7 +83,6 @@ class _Steps(threading.local):
 _steps = _Steps()
 
 
-
 class Optimizer:
     """What all optimizers share; a subclass says which steppers a group of parameters goes through.
 

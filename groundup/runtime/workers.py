@@ -299,4 +299,3 @@ def _post_mortem(worker: Worker) -> Crash | None:
     if name not in _CRASHES:
         return None
     return Crash(f"LLVM's code generator crashed ({name}) on this text")
-

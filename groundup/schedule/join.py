@@ -247,5 +247,3 @@ def _count(shape: tuple[int, ...]) -> int:
     for s in shape:
         n *= int(s)
     return n
-
-

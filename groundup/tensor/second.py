@@ -221,5 +221,3 @@ def unravel_index(indices: Core, shape: int | Sequence[int]) -> tuple[Tensor, ..
         found.append(pw.cast(pw.binary("mod", rest, max(n, 1)), indices.dtype))
         rest = pw.binary("floordiv", rest, max(n, 1))
     return tuple(reversed(found))
-
-

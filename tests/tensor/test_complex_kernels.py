@@ -96,13 +96,14 @@ def test_a_captured_function_of_complex_tensors_is_called_in_straight_code() -> 
     for i in range(80):
         a = gu.tensor(z + i)
         got = f(a, b)
-        assert got.is_complex() and np.allclose(got.numpy(), (z + i) * w, rtol=1e-14)
+        assert got.is_complex()
+        np.testing.assert_allclose(got.numpy(), (z + i) * w, rtol=1e-14)
     latest = f._latest  # type: ignore[attr-defined]
     assert latest is None or latest.straight is not None  # None: plain loops compute
     pairs = f(gu.view_as_real(a), gu.view_as_real(b))  # of the same form, but no complex numbers
     assert not pairs.is_complex()
     for p, q in ((a, c), (a.flip(0), b), (a, a)):
-        assert np.allclose(f(p, q).numpy(), p.numpy() * q.numpy(), rtol=1e-14)
+        np.testing.assert_allclose(f(p, q).numpy(), p.numpy() * q.numpy(), rtol=1e-14)
     size = gu.jit(lambda p: p.abs())
     for i in range(80):
-        assert np.allclose(size(gu.tensor(z * i)).numpy(), np.abs(z * i), rtol=1e-15)
+        np.testing.assert_allclose(size(gu.tensor(z * i)).numpy(), np.abs(z * i), rtol=1e-15)

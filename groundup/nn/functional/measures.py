@@ -387,4 +387,3 @@ def pdist(x: Tensor, p: float = 2.0) -> Tensor:
 def normalize(x: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """x / max(‖x‖_p, eps) along an axis"""
     return x / x.norm(p, dim, True).clamp_min(eps)
-

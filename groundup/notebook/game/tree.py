@@ -152,4 +152,3 @@ class Tree:
 
     def _repr_html_(self) -> str:
         return self.svg()
-

@@ -277,4 +277,3 @@ def _cut(signal: Tensor, weights: Tensor, start: int, center: bool, length: int 
             "A hop_length below win_length / 2, a window without 0, or center=True" + at_line()
         )
     return _padded(signal / weights, [0, end - stop])
-
