@@ -54,8 +54,8 @@ def _scanned(name: str, a: Core, dim: int, dtype: DType | None) -> Tensor:
 
         return counterpart(name, a, axis, dtype)
     x, result = _typed(a, dtype)
-    if not a.ndim:
-        return pw.cast(a, result)
+    if not a.ndim:  # in memory of its own, whichever type it is cast to
+        return finish(_cast(operand(a), result), a)
     return finish(_cast(_combined(name, x, axis), result), a)
 
 

@@ -370,11 +370,11 @@ def cat(tensors: Sequence[Core], dim: int = 0) -> Tensor:
                 + lined_up(differing(first._shape, x._shape, d), first=first._shape, other=x._shape)
                 + at_line()
             )
-    dtype = pw.result_type(*kept)
-    if is_complex(*kept):
+    dtype = pw.result_type(*tensors)  # also of those that have no elements
+    if is_complex(*tensors):
         from .complex.places import cat as counterpart
 
-        return counterpart(kept, d)
+        return counterpart([x if x.dtype is dtype else pw.cast(x, dtype) for x in kept], d)
     lengths = [x._shape[d] for x in kept]
     total: int = lengths[0] if len(kept) == 1 else sum(int(n) for n in lengths)
     shape = (*first._shape[:d], total, *first._shape[d + 1 :])

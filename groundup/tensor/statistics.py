@@ -445,7 +445,7 @@ def diff(
     for _ in range(min(n, int(x._shape[d]))):
         size = int(x._shape[d])
         x = pw.binary(op, shape.narrow(x, d, 1, size - 1), shape.narrow(x, d, 0, size - 1))
-    return shape.identity(x)
+    return shape.identity(x).clone() if x is a else shape.identity(x)
 
 
 def _areas(name: str, y: Core, x: Core | None, dx: Any, dim: int) -> tuple[Tensor, int]:

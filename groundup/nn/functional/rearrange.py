@@ -26,6 +26,8 @@ def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor:
             + shapes_at_line(input=x.shape)
         )
     *lead, c, h, w = x.shape
+    if r == 1:
+        return x.clone()
     split = x.reshape(*lead, c // (r * r), r, r, h, w)
     n = len(lead)
     turned = split.permute(*range(n), n, n + 3, n + 1, n + 4, n + 2)
@@ -46,6 +48,8 @@ def pixel_unshuffle(x: Tensor, downscale_factor: int) -> Tensor:
             + shapes_at_line(input=x.shape)
         )
     *lead, c, h, w = x.shape
+    if r == 1:
+        return x.clone()
     split = x.reshape(*lead, c, h // r, r, w // r, r)
     n = len(lead)
     turned = split.permute(*range(n), n, n + 2, n + 4, n + 1, n + 3)

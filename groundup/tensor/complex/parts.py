@@ -91,7 +91,8 @@ def converted(a: Paired, dtype: DType) -> Tensor:
         + at_line(),
         stacklevel=depth() + 1,
     )
-    return pw.cast(shape.select(a._pair, -1, 0), dtype)
+    real = pw.cast(shape.select(a._pair, -1, 0), dtype)
+    return real.clone() if real._storage is a._pair._storage else real  # a value, unlike x.real
 
 
 # ---- doors ---------------------------------------------------------------------------------------

@@ -60,6 +60,7 @@ def prod(a: Core, dim: Dims, keepdim: bool, dtype: DType | None) -> Tensor:
     sizes = [a._shape[d] for d in rest]
     x = shape.permute(a, [*dims, *rest])
     x = shape.reshape(x, (int(product([a._shape[d] for d in dims])), *sizes))
+    alone = x._shape[0] == 1
     if not x._shape[0]:
         x = filled((1, *sizes), 1, a.dtype)
     while (n := int(x._shape[0])) > 1:
@@ -67,7 +68,8 @@ def prod(a: Core, dim: Dims, keepdim: bool, dtype: DType | None) -> Tensor:
         pair = pw.binary("mul", shape.narrow(x, 0, 0, half), shape.narrow(x, 0, half, half))
         x = shape.cat([pair, shape.narrow(x, 0, n - 1, 1)], 0) if n % 2 else pair
     kept = [1 if d in dims else s for d, s in enumerate(a._shape) if keepdim or d not in dims]
-    return shape.reshape(x, kept)
+    found = shape.reshape(x, kept)
+    return found.clone() if alone else found  # never a view of a
 
 
 def scanned(name: str, a: Core, axis: int, dtype: DType | None) -> Tensor:
@@ -80,7 +82,7 @@ def scanned(name: str, a: Core, axis: int, dtype: DType | None) -> Tensor:
         return a.clone()
     if name == "cumsum":
         return a.over(lambda p: running._scanned(name, p, axis, None))
-    x, step, n = as_complex(a, a.dtype), 1, int(a._shape[axis])
+    x, step, n = as_complex(a, a.dtype).clone(), 1, int(a._shape[axis])
     while step < n:  # each element times the one `step` before it, then twice as far
         rest = shape.narrow(x, axis, step, n - step)
         before = shape.narrow(x, axis, 0, n - step)
