@@ -59,7 +59,10 @@ def __getattr__(name: str) -> Any:
             value = getattr(floor, name)
             globals()[name] = value
             return value
-    raise AttributeError(f"module 'groundup' has no attribute {name!r}")
+    if name.startswith("__"):
+        raise AttributeError(f"module 'groundup' has no attribute {name!r}")
+    import_module("groundup.nn.functional")  # where it may be
+    raise AttributeError(import_module("groundup.tensor.absent").of_package(name))
 
 
 def __dir__() -> list[str]:

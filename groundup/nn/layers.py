@@ -125,11 +125,19 @@ class Embedding(Module):
 
 
 class ReLU(Module):
-    """max(x, 0)"""
+    """max(x, 0); inplace: written into x."""
+
+    @named
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
 
     def forward(self, x: Tensor) -> Tensor:
         """Element by element."""
-        return F.relu(x)
+        return F.relu(x, self.inplace)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
 
 
 class GeneralReLU(Module):
@@ -307,17 +315,20 @@ class AvgPool2d(Module):
         kernel_size: Pair,
         stride: Pair | None = None,
         padding: Pair = 0,
+        ceil_mode: bool = False,
         count_include_pad: bool = True,
+        divisor_override: int | None = None,
     ) -> None:
         super().__init__()
         self.kernel_size, self.padding = kernel_size, padding
         self.stride = kernel_size if stride is None else stride
-        self.count_include_pad = count_include_pad
+        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+        self.divisor_override = divisor_override
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) to (n, c, h', w')."""
-        options = (self.kernel_size, self.stride, self.padding)
-        return F.avg_pool2d(x, *options, count_include_pad=self.count_include_pad)
+        options = (self.kernel_size, self.stride, self.padding, self.ceil_mode)
+        return F.avg_pool2d(x, *options, self.count_include_pad, self.divisor_override)
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from .core import Core
+from .misuse import named
 
 if TYPE_CHECKING:
     from ..ir.dtype import DType
@@ -67,12 +68,14 @@ class Along(Core):
 
     # ---- running values --------------------------------------------------------------------------
 
+    @named
     def cumsum(self, dim: int, dtype: DType | None = None) -> Tensor:
         """Running sums along `dim`"""
         from .running import cumsum
 
         return cumsum(self, dim, dtype)
 
+    @named
     def cumprod(self, dim: int, dtype: DType | None = None) -> Tensor:
         """Running products along `dim`"""
         from .running import cumprod
@@ -99,12 +102,14 @@ class Along(Core):
 
     # ---- order -----------------------------------------------------------------------------------
 
+    @named
     def sort(self, dim: int = -1, descending: bool = False, stable: bool = False) -> Ordered:
         """(values, indices) in order along `dim`; equals keep theirs, NaN is greatest"""
         from .ordering import sort
 
         return sort(self, dim, descending, stable)
 
+    @named
     def argsort(self, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
         """Where the elements in order are along `dim`"""
         from .ordering import argsort

@@ -5,6 +5,7 @@ Must not hold any meaning of its own.
 
 from __future__ import annotations
 
+import builtins
 from typing import TYPE_CHECKING, Any, Self
 
 from ..ir import dtype as dt
@@ -28,17 +29,29 @@ class Conversions(Core):
         """Converted to a dtype, as the user has asked for it."""
         return pw.cast(self, dtype)
 
-    def to(self, dtype: Any) -> Tensor:
-        """Converted to a dtype, or to another tensor's."""
-        if isinstance(dtype, Core):
-            dtype = dtype.dtype
-        if isinstance(dtype, str) and dtype == "cpu":
-            return self._whole()
-        if not isinstance(dtype, DType):
+    @named
+    def to(self, *wanted: Any, dtype: Any = None, copy: builtins.bool = False) -> Tensor:
+        """Converted to a dtype, or to another tensor's: x.to(gu.float64), x.to(y), x.to("cpu")
+
+        Of that type already, the tensor itself; copy: a copy all the same. Raises ValueError for a
+        device other than the one there is.
+
+        >>> gu.tensor([1.7]).to(gu.int64).tolist()
+        [1]
+        """
+        for value in wanted:
+            if isinstance(value, builtins.bool):  # PyTorch's non_blocking
+                continue
+            if isinstance(value, str) and value != "cpu":
+                raise ValueError(f"to: there is one device, 'cpu', not {value!r}" + at_line())
+            if not isinstance(value, str):
+                dtype = value.dtype if isinstance(value, Core) else value
+        if dtype is not None and not isinstance(dtype, DType):
             raise TypeError(
                 f"to(dtype) takes a dtype such as gu.float32, not {dtype!r}" + at_line()
             )
-        return self._converted(dtype)
+        result = self._whole() if dtype is None else self._converted(dtype)
+        return result.clone() if copy and result is self else result
 
     def type(self, dtype: DType | None = None) -> Any:
         """Converted to a dtype; without one, the dtype's name."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from .core import Core, Deferred
 from .errors import at_line
+from .misuse import named
 
 if TYPE_CHECKING:
     from .notation import Axis, Indexed
@@ -38,6 +39,7 @@ def reducing(
     method = f.__name__.rstrip("_")
     method = {"amax": "max", "amin": "min"}.get(method, method)
 
+    @named
     @wraps(f)
     def call(a: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(a, Deferred):

@@ -271,9 +271,12 @@ class Methods(Core):
         write.inplace("mul", self, other)
         return self
 
-    def div_(self, other: Any) -> Self:
-        """x ← x / y"""
-        write.inplace("div", self, other)
+    def div_(self, other: Any, *, rounding_mode: str | None = None) -> Self:
+        """x ← x / y; rounding_mode as for div"""
+        if rounding_mode is None:
+            write.inplace("div", self, other)
+        else:
+            write.overwrite("div_", self, self.div(other, rounding_mode=rounding_mode))
         return self
 
     def pow_(self, other: Any) -> Self:

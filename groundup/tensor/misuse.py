@@ -40,12 +40,27 @@ def named(function: F) -> F:
         try:
             return function(*args, **kwargs)
         except _INSIDE as error:
+            if kwargs and (again := _by_our_names(function, args, kwargs, error)) is not None:
+                return function(*args, **again)
             found = _misuse(function, args, kwargs, error)
             if found is None:
                 raise
             raise found from error
 
     return call  # type: ignore[return-value]
+
+
+def _by_our_names(
+    function: Callable[..., Any], args: Any, kwargs: dict[str, Any], error: Exception
+) -> dict[str, Any] | None:
+    """The keywords of a call that never began, if they are PyTorch's for what the function has."""
+    trace = error.__traceback__
+    if not isinstance(error, TypeError) or trace is None or trace.tb_next is not None:
+        return None
+    from .keywords import brought
+
+    found = brought(function, args, kwargs)
+    return found if found != kwargs else None
 
 
 def _misuse(

@@ -581,9 +581,16 @@ def where(condition: Elementwise, a: Any, b: Any) -> Indexed: ...
 @overload
 def where(condition: Core, a: Elementwise, b: Any) -> Indexed: ...
 @overload
+def where(condition: Core) -> tuple[Tensor, ...]: ...
+@overload
 def where(condition: Core, a: Any, b: Any) -> Tensor: ...
-def where(condition: Any, a: Any, b: Any) -> Any:
-    """a where the condition holds, else b; all three broadcast."""
+def where(condition: Any, a: Any = None, b: Any = None) -> Any:
+    """a where the condition holds, else b; all three broadcast. Of a condition alone: where it
+    holds, the indices of each axis (computed now)."""
+    if a is None and b is None and isinstance(condition, Core):
+        from .indexing import nonzero
+
+        return tuple(nonzero(condition))
     for v in (condition, a, b):
         if isinstance(v, Deferred):
             return v.chosen(condition, a, b)

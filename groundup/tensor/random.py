@@ -216,9 +216,12 @@ def integers(
 
 
 @named
-def bernoulli(p: Core, generator: Generator | None = None) -> Tensor:
+def bernoulli(
+    p: Core, probability: float | None = None, *, generator: Generator | None = None
+) -> Tensor:
     """1 with probability p[…], else 0, in p's shape and type.
 
+    probability: one for all places, whatever is in p (PyTorch's p beside an input).
     Raises ValueError for a p outside [0, 1] or NaN (in captured functions, 0 comes of NaN).
 
     >>> gu.bernoulli(gu.tensor([0.0, 1.0])).tolist()
@@ -226,6 +229,10 @@ def bernoulli(p: Core, generator: Generator | None = None) -> Tensor:
     """
     if not isinstance(p, Core):
         raise TypeError(f"bernoulli takes a tensor, not a {type(p).__name__}" + at_line())
+    if probability is not None:
+        from .create import full
+
+        return bernoulli(full(p._shape, probability, dtype=p.dtype), generator=generator)
     _floating("bernoulli", p.dtype)
     if known():
         fine = pw.binary("and", pw.binary("le", 0.0, p), pw.binary("le", p, 1.0))
@@ -236,13 +243,13 @@ def bernoulli(p: Core, generator: Generator | None = None) -> Tensor:
             )
     words, state = chosen(generator).draw(p._shape)
     kind = dt.float64 if p.dtype is dt.float64 else dt.float32
-    probability = ir.cast(pw.read_at(value_of(p), p._shape), kind)
-    below = ir.alu("lt", uniform_number(words, kind), probability)
+    chance = ir.cast(pw.read_at(value_of(p), p._shape), kind)
+    below = ir.alu("lt", uniform_number(words, kind), chance)
     return finish(ir.loops(p._shape, ir.cast(below, p.dtype)), p, state)
 
 
 @named
-def randperm(n: int, generator: Generator | None = None) -> Tensor:
+def randperm(n: int, *, generator: Generator | None = None, dtype: DType = dt.int64) -> Tensor:
     """The numbers 0 … n − 1 in a random order: sorted by random 64-bit keys (computed now)."""
     n = whole_number("randperm", "n", n)
     if n < 0:
@@ -253,7 +260,7 @@ def randperm(n: int, generator: Generator | None = None) -> Tensor:
 
     keys: list[Any] = host_values(_random((n,), generator, body), "randperm")
     order: list[int] = sorted(range(n), key=keys.__getitem__)
-    return Tensor._make(from_values(order, (n,), dt.int64))
+    return Tensor._make(from_values(order, (n,), dtype))
 
 
 @named

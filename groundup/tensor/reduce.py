@@ -49,6 +49,15 @@ def axes_of(operation: str, dim: Dims, ndim: int) -> tuple[int, ...]:
     return tuple(d for d in checked if d < ndim)
 
 
+def check_flag(keepdim: object) -> None:
+    """Raise TypeError for a keepdim that is a number: x.sum(0, 1) would not sum over two axes."""
+    if keepdim is not True and keepdim is not False:
+        raise TypeError(
+            f"keepdim is True or False, not {keepdim!r}; several axes are one argument: (0, 1)"
+            + at_line()
+        )
+
+
 P = ParamSpec("P")
 
 
@@ -72,6 +81,7 @@ def reduced(
     kind: str, tensor: Node, dims: tuple[int, ...], keepdim: bool, dtype: DType | None = None
 ) -> Node:
     """The tensor node of a reduction over some axes of a tensor."""
+    check_flag(keepdim)
     shape = tensor.shape
     variables, pairs = ir.fresh(tensor.depth, [shape[d] for d in dims])
     inner = dict(zip(dims, variables, strict=True))

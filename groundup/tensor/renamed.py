@@ -65,6 +65,16 @@ class Renamed(Core):
     cholesky_inverse = _of("linalg.triangular", "cholesky_inverse")
     cholesky_solve = _of("linalg.triangular", "cholesky_solve")
 
+    @property
+    def is_cpu(self) -> bool:
+        """Does it live on the one device there is? True."""
+        return True
+
+    @property
+    def is_cuda(self) -> bool:
+        """Does it live on a graphics card? False."""
+        return False
+
     @named
     def polygamma(self, n: int) -> Tensor:
         """The n-th derivative of digamma: `gu.polygamma`."""

@@ -81,6 +81,13 @@ class Tensor(
         self._storage, self._shape = storage, storage.shape
         return self
 
+    if not TYPE_CHECKING:  # of what there is, types know
+
+        def __getattr__(self, name: str) -> Any:
+            from .absent import of_tensor
+
+            raise AttributeError(of_tensor(type(self).__name__, name))
+
     # ---- what it is ------------------------------------------------------------------------
 
     def size(self, dim: int | None = None) -> Any:
@@ -316,6 +323,11 @@ class Tensor(
         return values
 
     def __bool__(self) -> bool:
+        if product(self._shape) != 1:
+            raise ShapeError(
+                f"is a tensor of {self.numel()} elements true? write x.any(), x.all() or "
+                f"x.numel() > 0" + lined_up(shape=self._shape) + at_line()
+            )
         return bool(self.item())
 
     def __complex__(self) -> complex:
@@ -328,10 +340,10 @@ class Tensor(
         return int(self.item())
 
     def __index__(self) -> int:
-        if self.dtype.is_float or self._shape:
+        if not self.dtype.is_int or product(self._shape) != 1:
             raise TypeError(
-                f"only 0-d integer tensors are positions, not shape {tuple(self._shape)} of "
-                f"{self.dtype.name}" + at_line()
+                f"one integer is a position, not shape {tuple(self._shape)} of {self.dtype.name}"
+                + at_line()
             )
         return int(self.item())
 
@@ -480,6 +492,7 @@ class Tensor(
         """A new axis of size 1."""
         return shape.unsqueeze(self, dim)
 
+    @named
     def squeeze(self, dim: int | Sequence[int] | None = None) -> Tensor:
         """Without axes of size 1."""
         return shape.squeeze(self, dim)
@@ -589,10 +602,12 @@ class Tensor(
 
     # ---- types and copies ------------------------------------------------------------------------
 
+    @named
     def clone(self) -> Tensor:
         """A tensor of its own with the same value (and history)."""
         return wrap(self, operand(self), self)
 
+    @named
     def contiguous(self) -> Tensor:
         """This tensor if its memory is in row-major order, else a copy that is."""
         return self if shape.is_contiguous(self) else self.clone()

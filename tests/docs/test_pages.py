@@ -12,7 +12,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
-@pytest.mark.parametrize("name, count", [("architecture", 2), ("derivatives", 8), ("pytorch", 11)])
+@pytest.mark.parametrize("name, count", [("architecture", 2), ("derivatives", 8), ("pytorch", 12)])
 def test_the_examples_run(name: str, count: int, tmp_path: Path) -> None:
     page = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     blocks = BLOCK.findall(page)

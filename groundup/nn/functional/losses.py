@@ -24,7 +24,9 @@ def _reduced(losses: Tensor, reduction: str) -> Tensor:
         return wait(losses[*i].mean(*i).order() if i else losses.mean())
     if reduction == "sum":
         return wait(losses[*i].sum(*i).order() if i else losses.sum())
-    raise ValueError(f"reduction is 'mean', 'sum' or 'none', not {reduction!r}")
+    raise ValueError(
+        f"reduction is 'mean', 'sum' or 'none', not {reduction!r}; weights go by name: weight=w"
+    )
 
 
 @named

@@ -152,10 +152,13 @@ def affine_grid(
 
 
 @named
-def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, dim: int = -1) -> Tensor:
+def gumbel_softmax(
+    logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Tensor:  # fmt: skip
     """softmax((x + g) / τ), g = −log(−log u): a sample of classes through which a derivative flows.
 
-    hard: 1 at the greatest, 0 elsewhere; the derivative is that of the soft sample. Source: Jang,
+    hard: 1 at the greatest, 0 elsewhere; the derivative is that of the soft sample. eps says
+    nothing, as in PyTorch, whose argument it is. Source: Jang,
     Gu, Poole, Categorical reparameterization with Gumbel-softmax (2017).
 
     >>> gumbel_softmax(gu.zeros(2, 3), hard=True).sum(-1).tolist()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from groundup.tensor import Axis, Tensor, axes, float32, where
+from groundup.tensor import Axis, DType, Tensor, axes, float32, where
 from groundup.tensor.autocast import full, is_half
 from groundup.tensor.errors import check_dim
 from groundup.tensor.misuse import named
@@ -16,9 +16,9 @@ from .checks import of_reals
 
 
 @named
-def relu(x: Tensor) -> Tensor:
-    """max(x, 0); its derivative at 0 is 0."""
-    return x.relu()
+def relu(x: Tensor, inplace: bool = False) -> Tensor:
+    """max(x, 0); its derivative at 0 is 0. inplace: x becomes it."""
+    return x.relu_() if inplace else x.relu()
 
 
 @named
@@ -61,11 +61,13 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
 
 
 @named
-def softmax(x: Tensor, dim: int = -1) -> Tensor:
+def softmax(x: Tensor, dim: int = -1, *, dtype: DType | None = None) -> Tensor:
     """s[…,k] = exp(x[…,k] − m[…]) / Σ_k exp(x[…,k] − m[…]), m the maximum over k = axis `dim`.
 
-    As a product with 1 / Σ, so that a row has one division, and so has its derivative.
+    As a product with 1 / Σ, so that a row has one division, and so has its derivative. dtype: what
+    x is converted to first.
     """
+    x = x if dtype is None else x.to(dtype)
     if x.ndim < 2:
         check_dim("softmax", dim, x.ndim)
         return softmax(x.reshape(1, -1), 1).reshape(x.shape)
@@ -78,8 +80,12 @@ def softmax(x: Tensor, dim: int = -1) -> Tensor:
 
 
 @named
-def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
-    """l[…,k] = x[…,k] − m[…] − log Σ_k exp(x[…,k] − m[…]), m the maximum over k = axis `dim`."""
+def log_softmax(x: Tensor, dim: int = -1, *, dtype: DType | None = None) -> Tensor:
+    """l[…,k] = x[…,k] − m[…] − log Σ_k exp(x[…,k] − m[…]), m the maximum over k = axis `dim`.
+
+    dtype: what x is converted to first.
+    """
+    x = x if dtype is None else x.to(dtype)
     if x.ndim < 2:
         check_dim("log_softmax", dim, x.ndim)
         return log_softmax(x.reshape(1, -1), 1).reshape(x.shape)
