@@ -15,8 +15,9 @@ from ..ir.extent import product
 from . import indexing, picking, shape
 from . import pointwise as pw
 from .core import Core, Paired, finish, operand
-from .errors import ShapeError, at_line, check_dim, lined_up
+from .errors import GradError, ShapeError, at_line, check_dim, lined_up
 from .misuse import named
+from .view import Strided, Windows
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -163,6 +164,8 @@ def repeat_interleave(
 def unfold(a: Core, dimension: int, size: int, step: int) -> Tensor:
     """y[…, i, …, u] = x[…, step·i + u, …]: windows along an axis, their elements as the last axis
 
+    A view: what is written to windows that do not overlap is written to the tensor.
+
     >>> gu.unfold(gu.arange(4), 0, 2, 1).tolist()
     [[0, 1], [1, 2], [2, 3]]
     """
@@ -179,10 +182,7 @@ def unfold(a: Core, dimension: int, size: int, step: int) -> Tensor:
         return shape.reshape(a, 1) if size else finish(ir.loops((0,), ir.const(0, a.dtype)), a)
     count = (whole - size) // step + 1
     result = (*a._shape[:d], count, *a._shape[d + 1 :], size)
-    outs = ir.outs(len(result))
-    indices = list(outs[:-1])
-    indices[d] = ir.alu("add", ir.alu("mul", outs[d], ir.index(step)), outs[-1])
-    return finish(ir.loops(result, ir.read(operand(a), *indices)), a)
+    return a.through(Windows(a._shape, result, d, step))
 
 
 @named
@@ -191,14 +191,20 @@ def as_strided(
 ) -> Tensor:
     """y[i, j, …] = memory[offset + i·stride₀ + j·stride₁ + …], read from the tensor's memory
 
-    A copy: writes to it change nothing else.
+    A view: what is written to it, where no elements share a place, is written to the memory.
 
     >>> gu.as_strided(gu.arange(4), (3, 2), (1, 1)).tolist()
     [[0, 1], [1, 2], [2, 3]]
     """
-    at = a
+    at, ends = a, a._detached
     while at._parent is not None:
+        if at._leaf is not None:
+            raise GradError(
+                "as_strided reads the whole memory, of which this leaf is a part, so a derivative "
+                "by it would pass it by; index it, or call clone() first" + at_line()
+            )
         at = at._parent
+        ends = ends or at._detached
     offset = a.layout()[1] if storage_offset is None else storage_offset
     if len(size) != len(stride) or min([0, offset, *size, *stride]) < 0:
         raise ShapeError(
@@ -216,13 +222,11 @@ def as_strided(
             f"as_strided: the last element would be number {last} of a memory of {total}"
             + at_line()
         )
-    flat = operand(shape.reshape(at, -1))
     if 0 in size:
         return finish(ir.loops(tuple(size), ir.const(0, a.dtype)), a)
-    place = ir.index(offset)
-    for out, s in zip(ir.outs(len(size)), stride, strict=True):
-        place = ir.alu("add", place, ir.alu("mul", out, ir.index(s)))
-    return finish(ir.loops(tuple(size), ir.read(flat, place)), at)
+    flat = shape.reshape(at, -1)
+    result = flat.through(Strided(flat._shape, tuple(size), tuple(stride), offset))
+    return result.detach() if ends else result
 
 
 # ---- diagonals and triangles ---------------------------------------------------------------------

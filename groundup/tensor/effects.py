@@ -22,7 +22,7 @@ from .held import MISSING, Contents, ListSlots, copied, drawn, holds, progress, 
 from .reach import Reach
 from .storage import Storage
 from .tensor import Tensor
-from .view import Affine, Reshape, Shape, Strided, View, reshaped_strides
+from .view import Affine, Reshape, Shape, Strided, View, Windows, reshaped_strides
 
 # ---- templates -----------------------------------------------------------------------------------
 
@@ -266,6 +266,8 @@ def _numbered(view: View) -> View:
         return Affine(source, shape, view.rules)
     if isinstance(view, Strided):
         return Strided(source, shape, view.steps, view.offset)
+    if isinstance(view, Windows):
+        return Windows(source, shape, view.axis, view.step)
     return Reshape(source, shape)
 
 

@@ -19,7 +19,7 @@ from .core import Core, Paired, force
 from .errors import GradError, at_line
 from .storage import Storage
 from .tensor import Tensor
-from .view import Affine, Reshape, Strided, View, reshaped_strides
+from .view import Affine, Reshape, Strided, View, Windows, reshaped_strides
 
 
 def name_of(function: Any) -> str | None:
@@ -143,6 +143,8 @@ def _plain(view: View) -> tuple[Any, ...]:
         return "affine", source, shape, view.rules
     if isinstance(view, Strided):
         return "strided", source, shape, view.steps, view.offset
+    if isinstance(view, Windows):
+        return "windows", source, shape, view.axis, view.step
     return "reshape", source, shape
 
 
@@ -206,6 +208,14 @@ def _view(
         return None
     if form == "reshape":
         return Reshape(source, size) if product(source) == product(size) else None
+    if form == "windows":
+        axis, step = rest
+        inside = 0 <= axis < len(source) == len(size) - 1 and step > 0
+        if not inside or size[-1] > source[axis]:
+            return None
+        count = (source[axis] - size[-1]) // step + 1
+        fits = size[:-1] == (*source[:axis], count, *source[axis + 1 :])
+        return Windows(source, size, axis, step) if fits else None
     if form == "strided":
         steps, offset = rest
         if len(source) != 1 or len(steps) != len(size):

@@ -44,7 +44,7 @@ from .held import (
 )  # fmt: skip
 from .storage import Storage
 from .straight import FEW, UNLIKE, straight_look
-from .view import Affine, Strided
+from .view import Affine, Strided, Windows
 
 _SKIP = (types.ModuleType, type, types.BuiltinFunctionType, types.MethodDescriptorType)
 _WRAPPED = (property, classmethod, staticmethod, functools.cached_property)
@@ -493,6 +493,8 @@ def _views(t: Core) -> Hashable:
         how: Hashable = view.rules if isinstance(view, Affine) else None
         if isinstance(view, Strided):
             how = view.steps, view.offset
+        elif isinstance(view, Windows):
+            how = view.axis, view.step
         sizes = tuple(map(int, view.source)), tuple(map(int, view.shape))
         t = t._parent
         found.append((type(view), sizes, how, t._detached, t._leaf is None))

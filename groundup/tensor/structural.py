@@ -222,7 +222,7 @@ class Structural(Core):
     def as_strided(
         self, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None,
     ) -> Tensor:  # fmt: skip
-        """y[i, j, …] = memory[offset + i·stride₀ + j·stride₁ + …], a copy"""
+        """y[i, j, …] = memory[offset + i·stride₀ + j·stride₁ + …], a view"""
         from .arrange import as_strided
 
         return as_strided(self, size, stride, storage_offset)

@@ -214,7 +214,47 @@ class Strided:
         return tuple([step * s for s in self.steps]), offset + step * self.offset
 
 
-View = Affine | Reshape | Strided
+class Windows:
+    """out[…, i, …, u] = source[…, step · i + u, …]: windows along an axis, their elements last."""
+
+    __slots__ = ("axis", "shape", "source", "step")
+
+    def __init__(self, source: Shape, shape: Shape, axis: int, step: int) -> None:
+        self.source, self.shape, self.axis, self.step = source, shape, axis, step
+
+    def apply(self, tensor: Node) -> Node:
+        *indices, inside = ir.outs(len(self.shape))
+        start = ir.alu("mul", indices[self.axis], ir.index(self.step))
+        indices[self.axis] = ir.alu("add", start, inside)
+        return ir.loops(self.shape, element(tensor, indices))
+
+    def unapply(self, base: Node, new: Node) -> Node:
+        old = [ir.out(d) for d in range(len(self.source))]
+        step = max(self.step, int(self.shape[-1]), 1)  # of one window any, that holds it
+        window = ir.alu("floordiv", old[self.axis], ir.index(step))
+        inside = ir.alu("mod", old[self.axis], ir.index(step))
+        back = [*old, inside]
+        back[self.axis] = window
+        body = ir.where(
+            ir.alu("lt", inside, ir.index(self.shape[-1])), element(new, back), element(base, old)
+        )
+        there = ir.alu("lt", window, ir.extent(self.shape[self.axis]))
+        return ir.loops(self.source, ir.where(there, body, element(base, old)))
+
+    @property
+    def overlaps(self) -> bool:
+        """Do windows share elements of the source?"""
+        several = self.shape[self.axis] > 1 and self.shape[-1] > self.step
+        return several and 0 not in self.shape
+
+    def strides(self, base: Shape, offset: int) -> tuple[Shape, int]:
+        """Strides and offset, in elements."""
+        found = [*base, base[self.axis]]
+        found[self.axis] = self.step * base[self.axis]
+        return tuple(found), offset
+
+
+View = Affine | Reshape | Strided | Windows
 
 
 def contiguous_strides(shape: Shape) -> Shape:
