@@ -320,12 +320,16 @@ def bitwise_xor(x1: Operand, x2: Operand, /) -> Tensor:
 
 
 def clip(x: Tensor, /, min: Operand | None = None, max: Operand | None = None) -> Tensor:
-    """x, but at least min and at most max, of x's type
+    """x, but at least min and at most max, of x's type, which holds no more than it holds
 
     >>> clip(gu.arange(5), 1, 3).tolist()
     [1, 1, 2, 3, 3]
     """
     checked("clip", x)
+    for bound in (min, max):
+        whole = bound.dtype.kind in "biu" if isinstance(bound, Tensor) else not _broken(bound)
+        if x.dtype.is_int and not whole:
+            raise TypeError(f"clip: the bounds of {x.dtype.name} are whole numbers" + at_line())
     result = x
     if min is not None:
         result = maximum(result, min)
@@ -333,7 +337,15 @@ def clip(x: Tensor, /, min: Operand | None = None, max: Operand | None = None) -
         result = minimum(result, max)
     if result is x:
         return x.clone()
-    return result if result.dtype is x.dtype else result.to(x.dtype)
+    if result.dtype is x.dtype:
+        return result
+    if x.dtype.is_int:  # bounds of a wider type
+        result = result.clamp(x.dtype.min, x.dtype.max)
+    return result.to(x.dtype)
+
+
+def _broken(number: object) -> bool:
+    return isinstance(number, float | complex)
 
 
 def copysign(x1: Operand, x2: Operand, /) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from groundup.ir.dtype import float64
 from groundup.tensor import Tensor, cat, full
 from groundup.tensor import isin as found_in
 from groundup.tensor import searchsorted as places
@@ -59,18 +60,31 @@ def searchsorted(
     side: Literal["left", "right"] = "left",
     sorter: Tensor | None = None,
 ) -> Tensor:
-    """Where in the ascending x1 each of x2 belongs, before ('left') or after those equal to it
+    """Where in the ascending x1 each of x2 belongs, before ('left') or after those equal to it;
+    TypeError for floating numbers among integers of 64 bits, which no floating type holds
 
     >>> searchsorted(gu.tensor([1, 3, 3, 5]), gu.tensor([3, 6]), side="right").tolist()
     [3, 4]
     """
     checked("searchsorted", x1)
-    a, b = pair("searchsorted", x1, x2)
+    a, b = pair("searchsorted", *_exact(x1, x2))
     if side not in ("left", "right"):
         raise ValueError(f"searchsorted: side is 'left' or 'right', not {side!r}" + at_line())
     if sorter is not None:
         a = a.index_select(0, sorter)
     return places(a, b, side=side)
+
+
+def _exact(x1: Tensor, x2: Tensor | float) -> tuple[Tensor, Tensor | float]:
+    """Both so that their common type holds each: integers beside floating numbers in float64."""
+    dtypes = [x.dtype for x in (x1, x2) if isinstance(x, Tensor)]
+    whole = [d for d in dtypes if d.is_int]
+    if not whole or not (isinstance(x2, float) or any(d.is_float for d in dtypes)):
+        return x1, x2
+    if any(d.bits == 64 for d in whole):
+        names = " and ".join(d.name for d in dtypes) + " and a float" * (len(dtypes) == 1)
+        raise TypeError(f"searchsorted: {names} have no common type; cast one" + at_line())
+    return x1.to(float64), x2.to(float64) if isinstance(x2, Tensor) else x2
 
 
 def take(x: Tensor, indices: Tensor, /, *, axis: int | None = None) -> Tensor:

@@ -91,6 +91,8 @@ def _in_type(x: Any, common: DType) -> Tensor:
 
     if isinstance(x, Tensor):
         return x if x.dtype is common else x.to(common)
+    if common.kind == "u" and x < 0:  # which PyTorch, and so full, counts from the top
+        raise OverflowError(f"{x} is none of the numbers that {common.name} holds" + at_line())
     return full((), x, dtype=common)
 
 

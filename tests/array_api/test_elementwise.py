@@ -167,6 +167,20 @@ def test_clip(dtype: str) -> None:
     assert xp.clip(y) is not y
     if dtype in REALS:
         compare("clip", sample(dtype), -1.0, 2.5)
+        return
+    with pytest.raises(TypeError, match="whole numbers"):
+        xp.clip(y, 0.5)
+    if dtype == "int8":
+        wide = xp.asarray([300, 0, -300], dtype=xp.int16)
+        assert xp.clip(y[0], wide).tolist()[0] == 127
+        assert xp.clip(y[0], max=wide).tolist()[2] == -128
+
+
+def test_numbers_that_an_unsigned_type_does_not_hold() -> None:
+    x = xp.asarray([1, 255], dtype=xp.uint8)
+    for name in ("equal", "less", "add", "maximum", "searchsorted", "isin"):
+        with pytest.raises(OverflowError, match="uint8 holds"):
+            getattr(xp, name)(x, -1)
 
 
 @pytest.mark.parametrize("dtype", COMPLEXES)

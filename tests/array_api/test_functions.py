@@ -237,6 +237,10 @@ def test_orders(dtype: str) -> None:
     order = np.argsort(x[2])
     compare("searchsorted", x[2], x[0], sorter=order)
     compare("searchsorted", ascending, 2)
+    edges = xp.asarray([2**24, 2**24 + 1], dtype=xp.int32)
+    assert xp.searchsorted(edges, 2**24 + 0.5).item() == 1  # which float32 does not hold
+    with pytest.raises(TypeError, match="int64 and a float have no common type"):
+        xp.searchsorted(xp.asarray([1, 2]), 1.5)
 
 
 def test_sets_of_complex_numbers() -> None:
