@@ -12,6 +12,7 @@ from ..ir.node import Node, const, out, red
 from ..ir.transform import body_nodes, substitute
 from .order import fastest
 from .residue import Part
+from .sizes import Span
 
 _COMPARED = frozenset(("lt", "le", "eq", "ne"))
 
@@ -26,7 +27,7 @@ def differ(body: Node, axis: int) -> bool:
         if n.op == "reduce" and "lanes" in n.arg[2]:
             last = red(n.arg[1][-1][0])
             reads = [r for r in body_nodes(n.src[0]) if r.op == "read" and r.src[-1] is here]
-            if any(last in body_nodes(fastest(r)) for r in reads):
+            if any(last in body_nodes(fastest(r, Span())) for r in reads):
                 return True
     return False
 

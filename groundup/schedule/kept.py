@@ -23,6 +23,7 @@ from .steps import Check, Result, Step, Temp
 
 # Entries of a graph's key: below, it is scheduled almost as fast as it is looked up.
 LARGE = 300
+SIDES = 4  # plans of one name that are looked through before the size itself is a part of it
 _FORMAT = 2  # of marshal: equal values are equal bytes
 _REFS = {"slot": Slot, "result": Result, "temp": Temp}
 
@@ -87,20 +88,18 @@ def find(signature: Signature, into: Sequence[int | None]) -> tuple[bytes | None
     """(where the plan of a graph is kept, or None if it is not to be; the plan, if it is there).
 
     A runtime size of the same number of digits may want another order of sums than that whose plan
-    has the name: then its plan has one of its own.
+    has the name: then the name of its own plan says on which side of that one it lies.
     """
-    name = name_of(signature, into)
-    data = None if name is None else cache.load(name)
-    if name is None or data is None:
-        return name, None
-    found, n = marshal.loads(data), signature.n
-    if n is not None and not found[0][1] <= n <= found[0][2]:
-        name = cache.digest("plan", name, str(n))
-        data = cache.load(name)
-        if data is None:
-            return name, None
+    name, n, sides = name_of(signature, into), signature.n, 0
+    while name is not None and (data := cache.load(name)) is not None:
         found = marshal.loads(data)
-    return name, _recalled(*found)
+        _, least, most = found[0]
+        if n is None or least <= n <= most:
+            return name, _recalled(*found)
+        sides += 1
+        side = "above" if n > most else "below"
+        name = cache.digest("plan", name, side if sides < SIDES else str(n))
+    return name, None
 
 
 def _recalled(

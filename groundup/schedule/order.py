@@ -216,13 +216,14 @@ def _reads(body: Node) -> list[Node]:
     return [n for n in body_nodes(body) if n.op == "read"]
 
 
-def fastest(r: Node) -> Node:
+def fastest(r: Node, span: Span) -> Node:
     """The index along which what is read lies together; of pairs, the one by which they follow each
     other: both parts are read at once."""
     *_, before, last = r.src
     size = r.src[0].shape[-1]
-    pairs = size == 2 and not isinstance(size, Extent) and len(r.src) > 2
-    return before if pairs and last.op in ("out", "const") else last
+    if len(r.src) <= 2 or last.op not in ("out", "const"):
+        return last
+    return before if span.at_least(size, 2) and not span.at_least(size, 3) else last
 
 
 def _plain(index: Node, uid: int) -> bool:
@@ -276,7 +277,7 @@ def _choose(
         return variables, "seq"
     names = {v[0] for v in variables}
     for r in reads:
-        inner = {n.arg for n in body_nodes(fastest(r)) if n.op == "red"}
+        inner = {n.arg for n in body_nodes(fastest(r, span)) if n.op == "red"}
         if inner & names:
             last = [v for v in variables if v[0] in inner]
             return (*(v for v in variables if v != last[-1]), last[-1]), "lanes"

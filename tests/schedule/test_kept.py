@@ -99,6 +99,40 @@ def test_a_recalled_plan_gives_the_bits_of_the_kept_one(
     assert "kernel 0" in text and "temporaries" in text
 
 
+def test_a_kept_plan_serves_batches_near_its_own(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained((6, 6))
+    forget(monkeypatch)
+    with monkeypatch.context() as m:
+        m.setattr(plan, "fuse", limited(fuse))
+        _, second = trained((4, 4, 3))
+        forget(monkeypatch)
+        with pytest.raises(AssertionError, match="scheduled"):
+            trained((60, 60))
+    forget(monkeypatch)
+    monkeypatch.setattr(kept, "find", lambda *_: (None, None))
+    assert trained((4, 4, 3))[1] == second
+
+
+def test_plans_with_sums_of_another_order_are_kept_beside(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def result(x: Any) -> Any:
+        total = (x * 2).sum()
+        for i in range(90):
+            x = (x + total).tanh() * float(i)
+        return x.sum(1)
+
+    def found(n: int) -> Any:
+        return gu.jit(result)(gu.arange(5 * n).reshape(n, 5).double()).tolist()
+
+    first = [found(n) for n in (13_107, 13_108, 13_109)]  # from 13,108 on 65,536 terms
+    forget(monkeypatch)
+    monkeypatch.setattr(plan, "fuse", limited(fuse))
+    assert [found(n) for n in (13_109, 13_107, 13_108)] == [first[2], *first[:2]]
+
+
 def limited(real: Any) -> Any:
     """Small graphs are always scheduled anew."""
     return lambda targets, order, forms: (
