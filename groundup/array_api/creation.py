@@ -47,7 +47,14 @@ def arange(
     check_device("arange", device)
     if stop is None:
         start, stop = 0, start
-    if step and (stop - start) / step <= 0:
+    try:
+        nothing = bool(step) and (stop - start) / step <= 0
+    except TypeError:
+        raise TypeError(
+            f"arange: start, stop and step are numbers, not {start!r}, {stop!r} and {step!r}"
+            + at_line()
+        ) from None
+    if nothing:
         floating = any(isinstance(v, float) for v in (start, stop, step))
         return create.zeros(0, dtype=dtype or (DEFAULT_REAL if floating else DEFAULT_INTEGER))
     return create.arange(start, stop, step, dtype=dtype)

@@ -14,11 +14,11 @@ from groundup.tensor import (
     repeat_interleave,
 )
 from groundup.tensor import stack as stacked
-from groundup.tensor.errors import at_line, lined_up
+from groundup.tensor.errors import at_line, lined_up, whole_numbers
 from groundup.tensor.pointwise import broadcast
 
 from .reductions import axes_of, check_axis
-from .types import checked, result_type
+from .types import checked, result_type, shape_of
 
 
 def broadcast_arrays(*arrays: Tensor) -> tuple[Tensor, ...]:
@@ -36,7 +36,7 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     if not shapes:
         return ()
     try:
-        return broadcast("broadcast_shapes", *(tuple(s) for s in shapes))
+        return broadcast("broadcast_shapes", *(shape_of("broadcast_shapes", s) for s in shapes))
     except ShapeError as error:
         raise ValueError(str(error)) from None
 
@@ -44,10 +44,11 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
 def broadcast_to(x: Tensor, /, shape: tuple[int, ...]) -> Tensor:
     """x in a larger shape, its axes of size 1 repeated without copying"""
     checked("broadcast_to", x)
-    if any(n < 0 for n in shape):
+    size = shape_of("broadcast_to", shape)
+    if any(n < 0 for n in size):
         raise ValueError(f"broadcast_to: sizes are 0 or more, not {shape}" + at_line())
-    if shape:
-        return x.broadcast_to(*(int(n) for n in shape))
+    if size:
+        return x.broadcast_to(*(int(n) for n in size))
     if x.ndim:
         raise ShapeError("broadcast_to: the shape () has fewer axes than x" + lined_up(x=x._shape))
     return x.reshape(())
@@ -55,6 +56,10 @@ def broadcast_to(x: Tensor, /, shape: tuple[int, ...]) -> Tensor:
 
 def concat(arrays: tuple[Tensor, ...] | list[Tensor], /, *, axis: int | None = 0) -> Tensor:
     """Arrays one after the other along an axis, in their common type; None: all as one axis"""
+    if not isinstance(arrays, list | tuple):
+        raise TypeError(
+            f"concat takes a tuple or list of arrays, not a {type(arrays).__name__}" + at_line()
+        )
     checked("concat", *arrays)
     if not arrays:
         raise ValueError("concat needs an array" + at_line())
@@ -77,7 +82,7 @@ def expand_dims(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
     (1, 2, 3, 1)
     """
     checked("expand_dims", x)
-    axes = axis if isinstance(axis, tuple) else (axis,)
+    axes = whole_numbers("expand_dims", "axis", axis)
     ndim = x.ndim + len(axes)
     for a in axes:
         if not -ndim <= a < ndim:
@@ -118,9 +123,10 @@ def moveaxis(
 def permute_dims(x: Tensor, /, axes: tuple[int, ...]) -> Tensor:
     """The axes in another order"""
     checked("permute_dims", x)
-    if sorted(a + x.ndim if a < 0 else a for a in axes) != list(range(x.ndim)):
+    order = whole_numbers("permute_dims", "axes", axes)
+    if sorted(a + x.ndim if a < 0 else a for a in order) != list(range(x.ndim)):
         raise ValueError(f"permute_dims: {axes} is no order of the {x.ndim} axes of x" + at_line())
-    return x.permute(*axes) if axes else x.reshape(())
+    return x.permute(*order) if order else x.reshape(())
 
 
 def repeat(x: Tensor, repeats: int | Tensor, /, *, axis: int | None = None) -> Tensor:
@@ -139,7 +145,8 @@ def repeat(x: Tensor, repeats: int | Tensor, /, *, axis: int | None = None) -> T
 def reshape(x: Tensor, /, shape: tuple[int, ...], *, copy: bool | None = None) -> Tensor:
     """The same elements in another shape; copy=False raises ValueError where that takes a copy"""
     checked("reshape", x)
-    size = tuple([int(n) for n in shape])  # others remember shapes from one call to the next
+    # Others remember shapes from one call to the next: no runtime sizes.
+    size = tuple([int(n) for n in shape_of("reshape", shape)])
     if copy:
         return x.clone().reshape(size)
     if copy is None:
@@ -184,6 +191,10 @@ def squeeze(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
 
 def stack(arrays: tuple[Tensor, ...] | list[Tensor], /, *, axis: int = 0) -> Tensor:
     """Arrays of one shape beside each other along a new axis, in their common type"""
+    if not isinstance(arrays, list | tuple):
+        raise TypeError(
+            f"stack takes a tuple or list of arrays, not a {type(arrays).__name__}" + at_line()
+        )
     checked("stack", *arrays)
     if not arrays:
         raise ValueError("stack needs an array" + at_line())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
+from operator import index
 from typing import Any, NamedTuple, TypeAlias
 
 from groundup.ir import dtype as dt
@@ -72,6 +73,13 @@ def check_dtype(name: str, dtype: DType | None) -> None:
     """Raise TypeError for what is no type of groundup's."""
     if dtype is not None and not isinstance(dtype, DType):
         raise TypeError(f"{name}: dtype is one such as xp.float32, not {dtype!r}" + at_line())
+
+
+def require_dtype(name: str, dtype: DType) -> None:
+    """Raise TypeError for what is no type, None as well."""
+    if dtype is None:
+        raise TypeError(f"{name} takes an array or a type such as xp.float32, not None" + at_line())
+    check_dtype(name, dtype)
 
 
 def pair(name: str, x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
@@ -170,8 +178,8 @@ def can_cast(from_: DType | Tensor, to: DType, /) -> builtins.bool:
     (True, False)
     """
     source = from_.dtype if isinstance(from_, Tensor) else from_
-    check_dtype("can_cast", source)
-    check_dtype("can_cast", to)
+    require_dtype("can_cast", source)
+    require_dtype("can_cast", to)
     if _category(source) != _category(to) or dt.uint64 in (source, to):
         return source is to or (source.kind == "u" and to is dt.uint64)
     return promote(source, to) is to
@@ -188,7 +196,7 @@ def finfo(type: DType | Tensor, /) -> finfo_object:
     1.1920928955078125e-07
     """
     d = type.dtype if isinstance(type, Tensor) else type
-    check_dtype("finfo", d)
+    require_dtype("finfo", d)
     real = d.to_real()
     if not real.is_float:
         raise TypeError(f"finfo is of floating types, not {d.name}; see iinfo" + at_line())
@@ -199,7 +207,7 @@ def finfo(type: DType | Tensor, /) -> finfo_object:
 def iinfo(type: DType | Tensor, /) -> iinfo_object:
     """Limits of an integer type."""
     d = type.dtype if isinstance(type, Tensor) else type
-    check_dtype("iinfo", d)
+    require_dtype("iinfo", d)
     if not d.is_int:
         raise TypeError(f"iinfo is of integer types, not {d.name}; see finfo" + at_line())
     return iinfo_object(d.bits, d.max, d.min, d)
@@ -211,7 +219,7 @@ def isdtype(dtype: DType, kind: DType | str | tuple[DType | str, ...]) -> builti
     >>> isdtype(dt.uint8, ("bool", "integral"))
     True
     """
-    check_dtype("isdtype", dtype)
+    require_dtype("isdtype", dtype)
     if isinstance(kind, tuple):
         return any(isdtype(dtype, k) for k in kind)
     if isinstance(kind, DType):
@@ -223,7 +231,10 @@ def isdtype(dtype: DType, kind: DType | str | tuple[DType | str, ...]) -> builti
 
 def shape_of(name: str, shape: int | Sequence[int]) -> tuple[int, ...]:
     """A shape given as a number or a tuple."""
-    size = (shape,) if isinstance(shape, int) else tuple(shape)
-    if not all(isinstance(n, int) for n in size):
-        raise TypeError(f"{name}: a shape is made of whole numbers, not {shape!r}" + at_line())
-    return size
+    given = shape if isinstance(shape, list | tuple) else (shape,)
+    try:
+        return tuple([n if isinstance(n, int) else index(n) for n in given])
+    except TypeError:
+        raise TypeError(
+            f"{name}: a shape is made of whole numbers, not {shape!r}" + at_line()
+        ) from None

@@ -18,6 +18,7 @@ from . import door, hooks
 from . import storage as store
 from .core import Core, Leaf, is_complex, wrap
 from .errors import GradError, ShapeError, at_line, lined_up
+from .misuse import named
 from .mode import enable_grad, no_grad, state
 
 _accumulating = threading.RLock()  # several threads may add to one gradient
@@ -159,6 +160,7 @@ def _towards(roots: Sequence[Node], wanted: Sequence[Node]) -> set[Node]:
 _FIRST = " (they have no history: a derivative has one where create_graph=True asked for it)"
 
 
+@named
 def derivatives(
     outputs: Core | Sequence[Core],
     inputs: Core | Sequence[Core],

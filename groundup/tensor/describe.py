@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..emit.elements import load
 from ..ir import dtype as dt
@@ -20,7 +20,11 @@ from . import storage as store
 from .core import Core, force, value_of
 from .engine import compute
 from .errors import shape_text
+from .misuse import named
 from .storage import Storage
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
 
 FEW = 10  # elements: of so many the values are shown
 _SIZE = Symbol("n")  # one plan serves tensors of every size
@@ -75,7 +79,8 @@ class Summary(NamedTuple):
         return f"<pre>{html.escape(str(self))}</pre>"
 
 
-def lovely(x: Any) -> Summary:
+@named
+def lovely(x: Tensor) -> Summary:
     """One line about a tensor: type, shape, range, mean, standard deviation, how many elements are
     0, NaN or infinite, whether it has derivatives, and the values if they are few.
 

@@ -228,6 +228,12 @@ def whole_number(operation: str, name: str, value: object) -> int:
         ) from None
 
 
+def whole_numbers(operation: str, name: str, value: object) -> tuple[int, ...]:
+    """An argument that is one whole number or a sequence of some, as several."""
+    several = value if isinstance(value, list | tuple) else (value,)
+    return tuple([whole_number(operation, name, v) for v in several])
+
+
 def real_number(operation: str, name: str, value: object) -> float:
     """An argument that is a real number, as it is; raises TypeError for any other."""
     if not isinstance(value, int | float):

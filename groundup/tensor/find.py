@@ -25,6 +25,7 @@ from .core import Core
 from .describe import nonfinite, span
 from .engine import compute
 from .errors import line_text, shape_text
+from .misuse import named
 
 _CHUNK = 1 << 16  # elements looked at together
 _PASS = ("reshape", "leaf", "detach", "result")
@@ -93,6 +94,7 @@ class Finding(NamedTuple):
 _INPUTS = 6  # that a message lists
 
 
+@named
 def first_nonfinite(x: Core) -> str | None:
     """Which operation first made a NaN or an infinity on the way to x, with its line; else None.
 

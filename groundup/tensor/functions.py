@@ -92,24 +92,28 @@ def min(a: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 @reducing
+@named
 def amax(a: Core, dim: reduce.Dims = None, keepdim: bool = False) -> Tensor:
     """The greatest over `dim`, or over the axes of an expression; NaN wins"""
     return reduce.extreme("max", a, dim, keepdim)
 
 
 @reducing
+@named
 def amin(a: Core, dim: reduce.Dims = None, keepdim: bool = False) -> Tensor:
     """The least over `dim`, or over the axes of an expression; NaN wins"""
     return reduce.extreme("min", a, dim, keepdim)
 
 
 @reducing
+@named
 def argmax(a: Core, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the first greatest along `dim`; over axes of an expression, its position"""
     return reduce.arg("max", a, dim, keepdim)
 
 
 @reducing
+@named
 def argmin(a: Core, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the first least along `dim`; over axes of an expression, its position"""
     return reduce.arg("min", a, dim, keepdim)
@@ -159,6 +163,7 @@ def masked_select(a: Tensor, mask: Core) -> Tensor:
     return a.masked_select(mask)
 
 
+@named
 def nonzero(a: Tensor, *, as_tuple: bool = False) -> Any:
     """The indices of what is not 0, one row each, or a tensor for each axis (computed now)"""
     return a.nonzero(as_tuple=as_tuple)
@@ -237,11 +242,13 @@ def logical_or(a: Core, b: Any) -> Tensor:
     return pw.logical("or", a, b)
 
 
+@named
 def tril(a: Core, diagonal: int = 0) -> Tensor:
     """The lower triangle of the last two axes, 0 above."""
     return shape.triangle(a, diagonal, upper=False)
 
 
+@named
 def triu(a: Core, diagonal: int = 0) -> Tensor:
     """The upper triangle of the last two axes, 0 below."""
     return shape.triangle(a, diagonal, upper=True)
@@ -291,15 +298,22 @@ def equal(a: Core, other: Core) -> bool:
 
 def broadcast_tensors(*tensors: Core) -> tuple[Tensor, ...]:
     """Tensors expanded to the shape they broadcast to."""
+    for x in tensors:
+        if not isinstance(x, Core):
+            raise TypeError(
+                f"broadcast_tensors takes tensors, not a {type(x).__name__}" + at_line()
+            )
     size = pw.broadcast("broadcast_tensors", *(x._shape for x in tensors))
     return tuple(shape.expand(x, size) for x in tensors)
 
 
+@named
 def numel(a: Core) -> int:
     """The number of elements."""
     return a.shape.numel()
 
 
+@named
 def promote_types(a: DType, b: DType) -> DType:
     """The type of a result of operands of two types."""
     return promote(a, b)

@@ -434,7 +434,7 @@ def relu(a: Any) -> Any:
 @pointwise
 def neg(a: Any) -> Any:
     """−x"""
-    if isinstance(a, Deferred | Paired):
+    if not isinstance(a, Core) or isinstance(a, Paired):
         return unary(a, _negated, name="neg")
     if a._storage.dtype.kind == "b":
         raise TypeError("- of a bool tensor has no meaning; use ~" + at_line())
@@ -568,7 +568,7 @@ def isfinite(a: Any) -> Any:
 
 
 def _test(a: Any, body: Callable[[Node], Node]) -> Tensor:
-    if isinstance(a, Deferred | Paired):
+    if not isinstance(a, Core) or isinstance(a, Paired):
         return unary(a, body)
     return finish(ir.loops(a._shape, body(read_at(value_of(a), a._shape))), a)
 

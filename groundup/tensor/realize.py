@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from . import storage as store
 from .core import Core, force
+from .errors import at_line
 
 
 def realize(*tensors: Core | Iterable[Core]) -> None:
@@ -20,5 +21,8 @@ def realize(*tensors: Core | Iterable[Core]) -> None:
     store.asked("realize()")
     flat: list[Core] = []
     for t in tensors:
-        flat.extend((t,) if isinstance(t, Core) else t)
+        flat.extend((t,) if isinstance(t, Core) else t if isinstance(t, Iterable) else [t])
+    for t in flat:
+        if not isinstance(t, Core):
+            raise TypeError(f"realize takes tensors, not a {type(t).__name__}" + at_line())
     force([t._storage for t in flat])

@@ -19,6 +19,7 @@ from .contract import outer
 from .core import Core
 from .create import as_tensor
 from .errors import at_line, check_dim
+from .misuse import named
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -36,6 +37,7 @@ unsafe_chunk = fn.chunk
 select = shape.select
 
 
+@named
 def ravel(a: Core) -> Tensor:
     """All elements in one axis.
 
@@ -71,6 +73,7 @@ def _method(a: Core, name: str) -> Tensor:
     return made
 
 
+@named
 def adjoint(a: Core) -> Tensor:
     """The last two axes exchanged, and complex numbers conjugated.
 
@@ -81,6 +84,7 @@ def adjoint(a: Core) -> Tensor:
     return made
 
 
+@named
 def slice_copy(
     a: Core, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Tensor:
@@ -143,6 +147,7 @@ def is_tensor(obj: Any) -> bool:
     return isinstance(obj, Core)
 
 
+@named
 def is_floating_point(a: Core) -> bool:
     """Is the type a floating one?
 
@@ -152,6 +157,7 @@ def is_floating_point(a: Core) -> bool:
     return a.dtype.is_float
 
 
+@named
 def is_signed(a: Core) -> bool:
     """Does the type have numbers below 0?"""
     return a.dtype.kind not in "ub"
@@ -166,6 +172,7 @@ def is_nonzero(a: Core) -> bool:
     return bool(a)
 
 
+@named
 def is_same_size(a: Core, b: Core) -> bool:
     """Are the shapes equal?"""
     return tuple(a._shape) == tuple(b._shape)

@@ -86,6 +86,7 @@ def _quotient(total: int, known: int) -> int:
     return total // known
 
 
+@named
 def reshape(a: Core, *shape: Any, operation: str = "reshape") -> Tensor:
     """The same elements in row-major order; a view where memory allows, else a copy."""
     new = _completed(operation, a, sizes(shape))
@@ -122,6 +123,7 @@ def identity(a: Core) -> Tensor:
     return a.through(Affine(a._shape, a._shape, tuple(whole(a._shape))))
 
 
+@named
 def permute(a: Core, dims: Sequence[int]) -> Tensor:
     """out axis i is the source's axis dims[i]"""
     order = [check_dim("permute", d, a.ndim) for d in dims]
@@ -144,6 +146,7 @@ def transpose(a: Core, dim0: int, dim1: int) -> Tensor:
     return permute(a, order)
 
 
+@named
 def t(a: Core) -> Tensor:
     """The transpose of a matrix; vectors and 0-d tensors as they are."""
     if a.ndim > 2:
@@ -211,6 +214,7 @@ def _unexpanded(shape: Sequence[int], wanted: Sequence[int]) -> int:
     return 0
 
 
+@named
 def broadcast_to(a: Core, *shape: Any) -> Tensor:
     """The same as expand."""
     return expand(a, *shape)
@@ -249,6 +253,7 @@ def squeeze_dims(a: Core, dims: tuple[int, ...]) -> Tensor:
     return a.through(Affine(a._shape, tuple(shape), tuple(rules)))
 
 
+@named
 def flatten(a: Core, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """The axes from start_dim to end_dim as one."""
     if not a.ndim:
@@ -273,6 +278,7 @@ def unflatten(a: Core, dim: int, into: Sequence[int]) -> Tensor:
     return reshape(a, (*a._shape[:d], *into, *a._shape[d + 1 :]), operation="unflatten")
 
 
+@named
 def flip(a: Core, dims: Sequence[int]) -> Tensor:
     """The elements of the given axes in reverse order (a copy, as in PyTorch)."""
     chosen = {check_dim("flip", d, a.ndim) for d in dims}
@@ -458,6 +464,7 @@ def chunk(a: Core, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     return split(a, max(1, -(-int(a._shape[d]) // chunks)), d)
 
 
+@named
 def unbind(a: Core, dim: int = 0) -> tuple[Tensor, ...]:
     """The elements of one axis."""
     d = check_dim("unbind", dim, a.ndim)

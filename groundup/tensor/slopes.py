@@ -12,11 +12,13 @@ from . import pointwise as pw
 from . import shape
 from .core import Core
 from .errors import ShapeError, at_line, check_dim, lined_up
+from .misuse import named
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
 
+@named
 def gradient(
     a: Core, *, spacing: Any = 1, dim: int | Sequence[int] | None = None, edge_order: int = 1
 ) -> tuple[Tensor, ...]:

@@ -510,3 +510,26 @@ def test_indexing_as_the_standard_asks() -> None:
     w[w > 20] = -1
     np.testing.assert_array_equal(np.asarray(z), w)
     assert BOOL == ("bool",)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: xp.zeros(None), "zeros: a shape is made of whole numbers, not None"),
+        (lambda: xp.reshape(xp.ones(2), 1.5), "reshape: a shape is made of whole numbers"),
+        (lambda: xp.broadcast_to(xp.ones(2), "a"), "broadcast_to: a shape is made of"),
+        (lambda: xp.broadcast_shapes(None), "broadcast_shapes: a shape is made of"),
+        (lambda: xp.permute_dims(xp.ones(2), None), "permute_dims: axes is a whole number"),
+        (lambda: xp.expand_dims(xp.ones(2), "a"), "expand_dims: axis is a whole number"),
+        (lambda: xp.concat(3), "concat takes a tuple or list of arrays, not a int"),
+        (lambda: xp.stack(None), "stack takes a tuple or list of arrays"),
+        (lambda: xp.arange("a"), "arange: start, stop and step are numbers"),
+        (lambda: xp.finfo(None), "finfo takes an array or a type"),
+        (lambda: xp.can_cast(xp.ones(2), None), "can_cast takes an array or a type"),
+        (lambda: xp.unique_values([1]), "unique_values takes arrays"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(call: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words) as caught:
+        call()
+    assert "\n  at " in str(caught.value)

@@ -14,7 +14,7 @@ from .. import shape
 from ..autocast import full, is_half
 from ..core import Core, Paired
 from ..create import zeros_like
-from ..errors import ShapeError, at_line, bad_dim, lined_up, whole_number
+from ..errors import ShapeError, at_line, bad_dim, lined_up, whole_numbers
 from ..tensor import Tensor
 
 Dims = int | Sequence[int] | None
@@ -53,19 +53,13 @@ def conjugate(pairs: Tensor) -> Tensor:
     return shape.stack([re, pw.neg(im)], -1)
 
 
-def ints(name: str, key: str, value: int | Sequence[int]) -> tuple[int, ...]:
-    """One number or several, as several."""
-    several = value if isinstance(value, list | tuple) else (value,)
-    return tuple(whole_number(name, key, v) for v in several)
-
-
 def planned(name: str, sizes: Sequence[int], s: Sizes, dim: Dims, half: bool = False) -> Plan:
     """The axes of a transform of a shape, and its size along each, from PyTorch's s and dim.
 
     half: along the last axis the input holds ⌊n/2⌋ + 1 of n values, so 2·(size − 1) by default.
     """
     ndim = len(sizes)
-    given = None if s is None else ints(name, "s", s)
+    given = None if s is None else whole_numbers(name, "s", s)
     if dim is None:
         if given is not None and len(given) > ndim:
             raise ShapeError(
@@ -74,7 +68,7 @@ def planned(name: str, sizes: Sequence[int], s: Sizes, dim: Dims, half: bool = F
             )
         axes = tuple(range(ndim) if given is None else range(ndim - len(given), ndim))
     else:
-        axes = tuple(_axis(name, d, ndim) for d in ints(name, "dim", dim))
+        axes = tuple(_axis(name, d, ndim) for d in whole_numbers(name, "dim", dim))
     if len(set(axes)) < len(axes):
         raise ValueError(f"{name}: each axis is transformed once; dim is {dim}" + at_line())
     if given is not None and len(given) != len(axes):
