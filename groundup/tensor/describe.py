@@ -1,5 +1,5 @@
 """What a tensor holds, in one line: range, mean, spread, and how many elements are NaN, infinite or
-zero. Counted by one run of kernels that serve tensors of every size. Must not know how a tensor is
+zero. Counted by one run of kernels that serve tensors of many sizes. Must not know how a tensor is
 printed in full.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 FEW = 10  # elements: of so many the values are shown
-_SIZE = Symbol("n")  # one plan serves tensors of every size
+_SIZE = Symbol("n")  # a plan serves many sizes, and most plans share kernels
 
 
 class Summary(NamedTuple):
