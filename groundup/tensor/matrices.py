@@ -1,13 +1,15 @@
-"""The functions of matrices of Tensor as methods, each one line to its room.
+"""The products and the functions of matrices of Tensor as methods, each one line to its room.
 
 Must not hold any meaning of its own. The room is imported when it is used.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
+from . import pointwise as pw
 from .core import Core
+from .write import overwrite
 
 if TYPE_CHECKING:
     from .linalg.systems import Slogdet
@@ -64,3 +66,53 @@ class Matrices(Core):
         from .linalg.decompositions import cholesky
 
         return cholesky(self, upper=upper)
+
+    # ---- products --------------------------------------------------------------------------------
+
+    def __matmul__(self, other: Any) -> Tensor:
+        if type(other).__module__ == "numpy":
+            other = pw.known_operand(other)
+        return self.matmul(other) if isinstance(other, Core) else NotImplemented
+
+    def __imatmul__(self, other: Any) -> Self:
+        overwrite("@=", self, self @ other)
+        return self
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return pw.known_operand(other).matmul(self)  # type: ignore[no-any-return]
+
+    def matmul(self, other: Core) -> Tensor:
+        """Σ_k x[…, i, k] · y[…, k, j]"""
+        from .contract import matmul
+
+        return matmul(self, other)
+
+    def mm(self, other: Core) -> Tensor:
+        """The product of two matrices."""
+        from .contract import mm
+
+        return mm(self, other)
+
+    def bmm(self, other: Core) -> Tensor:
+        """The products of two batches of matrices."""
+        from .contract import bmm
+
+        return bmm(self, other)
+
+    def mv(self, other: Core) -> Tensor:
+        """A matrix times a vector."""
+        from .contract import mv
+
+        return mv(self, other)
+
+    def dot(self, other: Core) -> Tensor:
+        """Σ x · y of two vectors."""
+        from .contract import dot
+
+        return dot(self, other)
+
+    def outer(self, other: Core) -> Tensor:
+        """x[i] · y[j] of two vectors."""
+        from .contract import outer
+
+        return outer(self, other)

@@ -1,4 +1,4 @@
-"""Pointwise operations: arithmetic, comparisons, logic, functions of one number; promotion.
+"""Pointwise operations: arithmetic, comparisons, logic, functions of one number.
 
 Each is a body over elements; broadcasting is an index function. Must not know derivatives.
 """
@@ -7,21 +7,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, overload
-from typing import cast as known_as
+from typing import TYPE_CHECKING, Any, overload
 
 from ..ir import dtype as dt
 from ..ir import node as ir
-from ..ir.dtype import DType, promote
+from ..ir.dtype import DType
 from ..ir.extent import Extent
 from ..ir.node import Node
 from ..ir.scalar import apply
 from ..ir.scalar import cast as cast_number
 from .arithmetic import SIGNS, check_operation, combine
 from .core import Core, Deferred, Paired, finish, operand, value_of
-from .errors import at_line, cannot_broadcast, check_fits, check_holds
+from .errors import at_line, check_fits, check_holds
 from .misuse import named
 from .mode import state
+from .promotion import broadcast as broadcast
+from .promotion import category as category
+from .promotion import number_dtype as number_dtype
+from .promotion import result_type as result_type
+from .protocols import Pairwise as Pairwise
+from .protocols import Pointwise as Pointwise
+from .protocols import pairwise as pairwise
+from .protocols import pointwise as pointwise
 from .storage import Storage
 from .view import Shape, same_size
 
@@ -31,115 +38,11 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 
-class Pointwise(Protocol):
-    """A function of each element: of a tensor, or of an expression that is closed later."""
-
-    @overload
-    def __call__(self, a: Core) -> Tensor: ...
-    @overload
-    def __call__(self, a: Elementwise) -> Indexed: ...
-
-
-def pointwise(f: Callable[[Any], Any]) -> Pointwise:
-    """The function itself, known as one that takes both."""
-    return known_as("Pointwise", f)
-
-
-Rest = ParamSpec("Rest")
-
-
-class Pairwise(Protocol[Rest]):
-    """A function of two operands: of tensors and numbers, or of one or two expressions."""
-
-    @overload
-    def __call__(
-        self, a: Elementwise, b: Any, /, *args: Rest.args, **kwargs: Rest.kwargs
-    ) -> Indexed: ...
-    @overload
-    def __call__(
-        self, a: Any, b: Elementwise, /, *args: Rest.args, **kwargs: Rest.kwargs
-    ) -> Indexed: ...
-    @overload
-    def __call__(self, a: Any, b: Any, /, *args: Rest.args, **kwargs: Rest.kwargs) -> Tensor: ...
-
-
-def pairwise(f: Callable[Concatenate[Any, Any, Rest], Tensor]) -> Pairwise[Rest]:
-    """The function itself, known as one that takes both."""
-    known: Any = f
-    return known  # type: ignore[no-any-return]
-
-
 COMPARISONS = frozenset(("lt", "le", "eq", "ne"))
 _OUTS: list[Node] = ir.outs(16)  # those of most tensors
 
 
-# ---- types and shapes ---------------------------------------------------------------------------
-
-
-def number_dtype(value: object) -> DType:
-    """The type that a Python number brings into an operation."""
-    if isinstance(value, bool):
-        return dt.bool_
-    if isinstance(value, complex):
-        return dt.complex64
-    return dt.float32 if isinstance(value, float) else dt.int64
-
-
-_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
-
-
-def category(d: DType) -> int:
-    return _CATEGORY[d.kind]
-
-
-def result_type(*values: Any) -> DType:
-    """PyTorch's promotion: tensors with axes first, then 0-d ones, then Python numbers.
-
-    A lower group changes the type only if its category (bool < integer < floating < complex) is
-    higher; a floating type keeps its precision as a complex one.
-    """
-    groups: list[DType | None] = [None, None, None]
-    for v in values:
-        if isinstance(v, Core):
-            place, d = (0 if v._shape else 1), v._storage.dtype
-        else:
-            place, d = 2, number_dtype(v)
-        before = groups[place]
-        groups[place] = d if before is None else promote(before, d)
-    result: DType | None = None
-    for group in groups:
-        if group is None:
-            continue
-        if result is None or category(group) > category(result):
-            wide = result is not None and result.is_float and group.is_complex
-            result = result.to_complex() if wide and result is not None else group
-    assert result is not None
-    return result
-
-
-def broadcast(operation: str, *shapes: Shape) -> Shape:
-    """The shape that all these shapes broadcast to; raises ShapeError with them lined up."""
-    first = shapes[0]
-    if all(s is first for s in shapes):
-        return first
-    ndim = max(len(s) for s in shapes)
-    result: list[int] = []
-    for axis in range(-ndim, 0):
-        size = 1
-        for shape in shapes:
-            if -axis > len(shape):
-                continue
-            s = shape[axis]
-            if s == 1 and type(s) is int:
-                continue
-            if type(size) is int and size == 1:
-                size = s
-            elif s != size:
-                raise cannot_broadcast(operation, shapes)
-            elif type(s) is not type(size):
-                size = int(s)  # a runtime size met an equal fixed one: this graph is special
-        result.append(size)
-    return tuple(result)
+# ---- operands as expressions ---------------------------------------------------------------------
 
 
 def read_at(node: Node, shape: Shape, outs: list[Node] | None = None) -> Node:

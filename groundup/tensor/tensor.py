@@ -33,7 +33,6 @@ from .reductions import Reductions
 from .renamed import Renamed
 from .storage import Storage
 from .structural import Structural
-from .write import overwrite
 
 if TYPE_CHECKING:
     from types import EllipsisType
@@ -549,56 +548,6 @@ class Tensor(
     def triu(self, diagonal: int = 0) -> Tensor:
         """The upper triangle, 0 below."""
         return shape.triangle(self, diagonal, upper=True)
-
-    # ---- products --------------------------------------------------------------------------------
-
-    def __matmul__(self, other: Any) -> Tensor:
-        if type(other).__module__ == "numpy":
-            other = pw.known_operand(other)
-        return self.matmul(other) if isinstance(other, Core) else NotImplemented
-
-    def __imatmul__(self, other: Any) -> Self:
-        overwrite("@=", self, self @ other)
-        return self
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return pw.known_operand(other).matmul(self)  # type: ignore[no-any-return]
-
-    def matmul(self, other: Core) -> Tensor:
-        """Σ_k x[…, i, k] · y[…, k, j]"""
-        from .contract import matmul
-
-        return matmul(self, other)
-
-    def mm(self, other: Core) -> Tensor:
-        """The product of two matrices."""
-        from .contract import mm
-
-        return mm(self, other)
-
-    def bmm(self, other: Core) -> Tensor:
-        """The products of two batches of matrices."""
-        from .contract import bmm
-
-        return bmm(self, other)
-
-    def mv(self, other: Core) -> Tensor:
-        """A matrix times a vector."""
-        from .contract import mv
-
-        return mv(self, other)
-
-    def dot(self, other: Core) -> Tensor:
-        """Σ x · y of two vectors."""
-        from .contract import dot
-
-        return dot(self, other)
-
-    def outer(self, other: Core) -> Tensor:
-        """x[i] · y[j] of two vectors."""
-        from .contract import outer
-
-        return outer(self, other)
 
     # ---- types and copies ------------------------------------------------------------------------
 
