@@ -6,6 +6,7 @@ negative the value is 0. None has a derivative, as in PyTorch. Must not know der
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,8 @@ def _evaluated(name: str, x: Any, n: Any, first: Callable[[Node], Node], step: S
                 + at_line()
             )
     else:
+        if isinstance(n, float) and not math.isfinite(n):
+            raise ValueError(f"{name}: a degree is a whole number, not {n}" + at_line())
         most = int(n)
         if most > _STEPS:
             raise ValueError(f"{name}: a degree is at most {_STEPS}, not {most}" + at_line())

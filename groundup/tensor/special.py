@@ -250,6 +250,10 @@ def polygamma(n: int, a: Core) -> Tensor:
     """
     if not isinstance(n, int) or n < 0:
         raise ValueError(f"polygamma: n is a whole number from 0 on, not {n!r}" + at_line())
+    if n > 170:
+        raise ValueError(
+            f"polygamma: n is at most 170, whose n! a float64 holds, not {n}" + at_line()
+        )
     return single("polygamma", a, lambda x: cp.polygamma(n, x))
 
 

@@ -87,3 +87,14 @@ def test_lists_that_are_shared_are_data() -> None:
 def test_wrong_arguments(call: Callable[[], Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         call()
+
+
+def test_degrees_that_no_number_holds() -> None:
+    x = gu.ones(2)
+    for degree in (2**40, float("inf"), float("-inf"), float("nan"), 10**400):
+        with pytest.raises(ValueError, match="a degree is"):
+            gu.special.hermite_polynomial_h(x, degree)
+    for n in (171, 2**40, 10**400):
+        with pytest.raises(ValueError, match="n is at most 170"):
+            gu.polygamma(n, x)
+    assert gu.polygamma(170, x.double()).isfinite().all()
