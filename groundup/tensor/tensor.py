@@ -436,7 +436,16 @@ class Tensor(
         return shape.reshape(self, *size)
 
     def view(self, *size: Any) -> Tensor:
-        """reshape that never copies, or a conversion if given a dtype of the same kind."""
+        """reshape that never copies.
+
+        Raises ShapeError where a copy would be needed, TypeError for a dtype: memory is not read
+        as bits of another type.
+        """
+        if size and isinstance(size[0], DType):
+            raise TypeError(
+                f"view: memory of {self.dtype.name} is not read as {size[0].name}; x.to(dtype) "
+                f"converts numbers, gu.from_numpy(x.numpy().view(…)) reads bits" + at_line()
+            )
         return shape.reshape(self, *size, operation="view")
 
     @named

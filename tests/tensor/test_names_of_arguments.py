@@ -80,6 +80,7 @@ def test_layers() -> None:
     (lambda x: gu.sum(x, dim=0, axis=0), "unexpected keyword argument 'axis'"),
     (lambda x: bool(x), r"write x\.any\(\), x\.all\(\)"),
     (lambda x: [1, 2][gu.tensor(True)], "one integer is a position"),
+    (lambda x: x.view(gu.int32), r"x\.to\(dtype\) converts numbers"),
     (lambda x: x.cuda(), "one device"),
     (lambda x: x.is_sparse, "no sparse"),
     (lambda x: x.stft, r"write gu\.stft\(x, …\)"),
