@@ -50,8 +50,8 @@ LEFT_OUT = {
     "compile", "debug", "explain", "load", "profile", "save", "set_num_threads", "tune",
     "register_einops", "import_module", "__deepcopy__", "__init_subclass__", "__subclasshook__",
     "__class__",
-    "__getattribute__", "__setattr__", "__delattr__", "__reduce__", "__reduce_ex__", "__dir__",
-    "__new__", "__init__",
+    "__getattr__", "__getattribute__", "__setattr__", "__delattr__", "__reduce__", "__reduce_ex__",
+    "__dir__", "__new__", "__init__",
 }  # fmt: skip
 
 

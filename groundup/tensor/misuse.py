@@ -108,6 +108,8 @@ def _misuse(
 def _inside(trace: TracebackType, error: Exception) -> bool:
     """Does an error come from inside the library, and not by its intent?"""
     while trace.tb_next is not None:
+        if trace.tb_next.tb_frame.f_code.co_name == "__getattr__":
+            break  # a name that a tensor has not: who asked is at fault
         trace = trace.tb_next
     file = trace.tb_frame.f_code.co_filename
     if not file.startswith(_PACKAGE):

@@ -78,6 +78,7 @@ def test_layers() -> None:
     (lambda x: gu.add(x, x, aplha=2), "unexpected keyword argument 'aplha'"),
     (lambda x: gu.add(input=x, a=x), "unexpected keyword argument 'input'|multiple values"),
     (lambda x: gu.sum(x, dim=0, axis=0), "unexpected keyword argument 'axis'"),
+    (lambda x: gu.special.logit(x, eps=gu.ones(2)), "logit"),
     (lambda x: bool(x), r"write x\.any\(\), x\.all\(\)"),
     (lambda x: [1, 2][gu.tensor(True)], "one integer is a position"),
     (lambda x: x.view(gu.int32), r"x\.to\(dtype\) converts numbers"),
