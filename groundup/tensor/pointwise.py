@@ -87,6 +87,10 @@ def scalar(value: Any, dtype: DType) -> Node:
 
 def body_of(value: Any, dtype: DType, shape: Shape, history: bool = True) -> Node:
     """An operand (tensor or number) as a scalar expression of a type at the output variables."""
+    if dtype.is_complex:  # the other operand is, of a function of real numbers
+        from .complex.refusal import refuse
+
+        refuse(dtype)
     if not isinstance(value, Core):
         return scalar(value, dtype)
     node = operand(value) if history else value_of(value)

@@ -71,6 +71,14 @@ def test_parts_and_pairs_share_memory() -> None:
     assert gu.complex(gu.ones(2, 1), gu.zeros(3)).shape == (2, 3)
 
 
+@pytest.mark.parametrize("name", ["clamp", "fmax", "fmod", "maximum"])
+def test_a_complex_operand_beside_a_real_one_is_refused_by_name(name: str) -> None:
+    for a, b in ((gu.ones(2), gu.tensor(Z)), (gu.tensor(Z), gu.ones(2))):
+        with pytest.raises(TypeError, match=rf"^{name} .*complex64") as caught:
+            getattr(gu, name)(a, b)
+        assert "\n  at " in str(caught.value)
+
+
 def test_what_has_no_complex_counterpart_says_so() -> None:
     z = gu.tensor(Z)
     for f in (z.relu, z.floor, lambda: z.cummax(0), lambda: gu.sort(z), z.amax, z.erf):
