@@ -101,19 +101,19 @@ def index_add(a: Core, dim: int, index: Core, source: Core, *, alpha: float = 1)
     return finish(ir.loops(a._shape, body), a, index, source)
 
 
-@named
 def check_positions(name: str, d: int, a: Core, index: Core, source: Core | None) -> None:
     """Raise ShapeError unless an index has a position in the tensor for each of its elements."""
-    fits = index.ndim == a.ndim and all(
-        e == d or int(n) <= int(s) for e, (n, s) in enumerate(zip(index._shape, a._shape))
+    own = index._shape
+    fits = len(own) == a.ndim and all(
+        e == d or int(n) <= int(s) for e, (n, s) in enumerate(zip(own, a._shape))
     )
     if fits and source is not None:
         fits = source.ndim == a.ndim and all(
-            int(n) <= int(s) for n, s in zip(index._shape, source._shape)
+            int(n) <= int(s) for n, s in zip(own, source._shape)
         )
     if not fits:
         given = None if source is None else source._shape
-        raise unfit.positions(name, d, a._shape, index._shape, given)
+        raise unfit.positions(name, d, a._shape, own, given)
 
 
 def _along(
