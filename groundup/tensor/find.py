@@ -80,9 +80,9 @@ class Finding(NamedTuple):
         ]
         if self.step is not None:
             lines.append(f"  there, {self.step}")
-            help = advice(self.step, self.forward or "")
-            if help:
-                lines.append(f"  {help}")
+            helps = advice(self.step, self.forward or "")
+            if helps:
+                lines.append(f"  {helps}")
         for node, bad in self.inputs[:_INPUTS]:
             of = f"{node.dtype.name} {shape_text(node.shape)}"
             lines.append(f"  computed from {of}{_span(node)}, {bad}")

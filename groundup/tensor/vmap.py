@@ -235,7 +235,7 @@ def _run(
     spec: tree.Spec, kwargs: dict[str, Any], size: int, randomness: Randomness, out_dims: Any,
 ) -> tuple[list[Any], list[int | None], tree.Spec]:  # fmt: skip
     """(results, the axis of the batch in each, how they are nested)"""
-    from ..autodiff import Batch as Written
+    from .. import autodiff
 
     level = Level(name, size, randomness)
     fronts = opened(given)
@@ -261,7 +261,7 @@ def _run(
                 )
         reals = opened(results)
         nodes = {i: operand(r) for i, r in enumerate(reals) if isinstance(r, Core)}
-    batch = Written(size, level.given, within, _run_hosts)
+    batch = autodiff.Batch(size, level.given, within, _run_hosts)
     batch.mapped(list(nodes.values()))
     _no_hooks(batch.known, name)
     sources = [x for x, d in zip(fronts, dims, strict=True) if d is not None]
