@@ -152,6 +152,9 @@ class Jit(CapturedFunction, Generic[P, R]):
                 result: R = straight(args)
                 if result is not MISSING:
                     return result
+                if latest.gradients is not None:
+                    with pool.lock:
+                        latest.gradients.tell()
         # Inside another captured function it is a part of that one; where Python's own loops
         # compute (gu.debug) a debugger is to step through it; gu.detect_anomaly looks at each
         # operation; where a function of functions asks for derivatives, or maps it, its expressions

@@ -13,7 +13,7 @@ import types
 import weakref
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Set
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import storage as store
 from .arguments import (
@@ -45,6 +45,9 @@ from .held import (
 from .storage import Storage
 from .straight import FEW, UNLIKE, straight_look
 from .view import Affine, Strided, Windows
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
 
 _SKIP = (types.ModuleType, type, types.BuiltinFunctionType, types.MethodDescriptorType)
 _WRAPPED = (property, classmethod, staticmethod, functools.cached_property)
@@ -215,15 +218,27 @@ class Reach:
         key = self._alive[spot.key] if spot.found else spot.key
         return what if spot.form is None else spot.form(what), key
 
-    def new_gradients(self, replaced: dict[int, Core]) -> None:
+    def new_gradients(self, replaced: dict[int, Tensor]) -> None:
         """Other gradients stand in the places of those (by id) that were found."""
-        known = {id(t): i for i, t in enumerate(self.tensors)}
+        known = self._numbers_of
         if any(old not in known for old in replaced):
             self.stale = True
             return
-        for old, new in replaced.items():
-            self.tensors[known[old]] = new
-        self._note_tensors()
+        at = [(known[old], new) for old, new in replaced.items()]
+        for i, new in at:
+            self.tensors[i] = new
+        if len(self.storages) < len(self.tensors):  # some share memory
+            self._note_tensors()
+            return
+        self._straight = None
+        notes = self._tensors
+        for (i, new), old in zip(at, replaced):
+            t, storage, parent, no_leaf, _ = notes[self._holders[i]]
+            notes[self._holders[i]] = t, storage, parent, no_leaf, new
+            del known[old], self.storages[notes[i][1]]
+            known[id(new)] = self.storages[new._storage] = i
+            notes[i] = new, new._storage, new._parent, new._leaf is None, new._grad
+            new._storage.watched = True
 
     def _sort_slots(self) -> None:
         """By kind of container, each read as Python reads it fastest."""
@@ -241,6 +256,12 @@ class Reach:
         self._tensors = [
             (t, t._storage, t._parent, t._leaf is None, t._grad) for t in self.tensors
         ]
+        self._numbers_of = {id(t): i for i, t in enumerate(self.tensors)}
+        # Of each gradient, whose it is.
+        self._holders = {
+            self._numbers_of[id(t._grad)]: i
+            for i, t in enumerate(self.tensors) if id(t._grad) in self._numbers_of
+        }  # fmt: skip
         self._straight = None
 
     # ---- the walk ------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from .held import MISSING, put
 from .mode import no_grad, state
 from .reach import Reach
 from .storage import Storage
-from .straight import assign, made, straight_call
+from .straight import Gradients, assign, made, straight_call
 from .tensor import Tensor
 
 # Calls from which straight code pays: it takes a millisecond or two to make. Where it does not fit
@@ -220,6 +220,7 @@ class Replay:
         form may stand where those stood that were captured."""
         self.reach = reach
         self.straight: Callable[[Sequence[Any]], Any] | None = None
+        self.gradients: Gradients | None = None  # those that straight code makes
         self.calls, self.next = 0, OFTEN  # of `run`, and at which straight code is to be made
         # What goes elsewhere than into memory: (kind, template, where).
         self.others: list[tuple[str, Any, Any]] = [
@@ -295,6 +296,7 @@ class Replay:
         c = self.capture
         self.calls += 1
         if self.calls == self.next:
+            self.gradients = Gradients.of(self)
             again, self.straight = self.straight is not None, straight_call(self)
             self.next = max(self.next * AGAIN, self.next + 1)
             if again or self.straight is None:  # it does not fit often
@@ -391,7 +393,7 @@ class Replay:
     def _put(self, fill: Filling, results: list[Buffer]) -> None:
         """Gradients, and what the function put into reached places."""
         reach = self.reach
-        gradients: dict[int, Core] = {}  # by the id of the one before
+        gradients: dict[int, Tensor] = {}  # by the id of the one before
         for kind, what, where in self.others:
             new = type(what) is Returned and what.kind == "result" and not self.shared_results
             value = self._wrap(what.number, results) if new else fill(what)
@@ -408,6 +410,8 @@ class Replay:
                 gradients[id(old)] = value
         if gradients:
             reach.new_gradients(gradients)
+            if self.gradients is not None:
+                self.gradients.note()
 
     def _wrap(self, root: int, results: list[Buffer]) -> Tensor:
         c = self.capture

@@ -18,6 +18,7 @@ from ..schedule import plan as plans
 from . import door
 from . import storage as store
 from .arguments import of_users, settled
+from .core import Core
 from .held import MISSING, holds
 from .mode import state
 from .storage import Storage, of_memory
@@ -84,9 +85,11 @@ def straight_look(reach: Reach) -> Callable[[Reach], bool]:
     ])  # fmt: skip
 
 
-def _asked_of_places(r: Reach, name: Names, reach: str) -> list[str]:
+def _asked_of_places(
+    r: Reach, name: Names, reach: str, gradients: Gradients | None = None
+) -> list[str]:
     """The conditions that all stands where it stood, for a walk that goes by the name of `reach`;
-    one of UNLIKE may be raised."""
+    one of UNLIKE may be raised. Gradients that are new in each call are those of the last one."""
     raw = name(dict.__getitem__)
     asked = [
         f"not {reach}.stale", f"{reach}._tensors is {name(r._tensors)}",
@@ -104,10 +107,22 @@ def _asked_of_places(r: Reach, name: Names, reach: str) -> list[str]:
         asked += [f"{name(f)}.__code__ is {name(code)}"]
         asked += [f"{name(f)}.__defaults__ is {name(defaults)}"]
         asked += [f"{name(f)}.__kwdefaults__ is {name(named)}"]
+    new = {id(g): p for p, g in enumerate(gradients.now)} if gradients is not None else {}
     for t, storage, parent, no_leaf, grad in r._tensors:
+        if id(t) in new:
+            continue
         # Python reads what stands in the object itself faster than what stands in its class.
         t._grad, t._leaf, t._parent = t._grad, t._leaf, t._parent
-        asked += [f"{name(t)}._storage is {name(storage)}", f"{name(t)}._grad is {name(grad)}"]
+        asked.append(f"{name(t)}._storage is {name(storage)}")
+        if gradients is not None and id(grad) in new:
+            p = new[id(grad)]
+            asked += [
+                f"(g{p} := {name(t)}._grad) is {name(gradients.now)}[{p}]",
+                f"g{p}._storage is {name(gradients.storages)}[{p}]",
+                f"g{p}._grad is None", f"g{p}._leaf is None", f"g{p}._parent is None",
+            ]  # fmt: skip
+        else:
+            asked.append(f"{name(t)}._grad is {name(grad)}")
         asked.append(f"{name(t)}._leaf is {'' if no_leaf else 'not '}None")
         asked.append(f"{name(t)}._parent is {name(parent)}")
     for container, key, value in r._others:
@@ -129,16 +144,70 @@ def _asked_of_places(r: Reach, name: Names, reach: str) -> list[str]:
 # ---- a call --------------------------------------------------------------------------------------
 
 
+class Gradients:
+    """New gradients that each call leaves in the places of those before, which it does not look at:
+    a step that begins with `zero_grad`.
+
+    roots     the results that they are
+    owners    the tensors whose gradients they are
+    now       those that the last call has left
+    storages  theirs
+
+    The walk is told of them (`tell`) before anybody looks at it.
+    """
+
+    def __init__(self, reach: Reach, roots: list[int], owners: list[Core]) -> None:
+        self.reach, self.roots, self.owners = reach, roots, owners
+        self.now: list[Any] = [t._grad for t in owners]
+        self.storages: list[Storage] = [g._storage for g in self.now]
+        self._told = list(self.now)
+
+    @classmethod
+    def of(cls, r: Replay) -> Gradients | None:
+        """Those of a capture, if it puts nothing else anywhere."""
+        roots: list[int] = []
+        owners: list[Core] = []
+        inputs = {number for kind, number in r.sources if kind == 1}
+        inputs.update(number for _, kind, number, _ in r.writes if kind == 1)
+        places = {id(t): i for i, t in enumerate(r.reach.tensors)}
+        for kind, what, t in r.others:
+            old = places.get(id(t._grad)) if kind == "grad" else None
+            if old is None or old in inputs or r.shared_results:
+                return None
+            if getattr(what, "kind", None) != "result" or r.reach.tensors[old]._parent is not None:
+                return None
+            roots.append(what.number)
+            owners.append(t)
+        distinct = len({id(t._grad) for t in owners}) == len(owners)
+        return cls(r.reach, roots, owners) if owners and distinct else None
+
+    def note(self) -> None:
+        """Others have put gradients there, and told the walk."""
+        self.now[:] = [t._grad for t in self.owners]
+        self.storages[:] = [g._storage for g in self.now]
+        self._told[:] = self.now
+
+    def tell(self) -> None:
+        """Tell the walk."""
+        pairs = zip(self._told, self.now)
+        new = {id(old): g for old, g in pairs if old is not g}
+        if new:
+            self.reach.new_gradients(new)
+            self._told[:] = self.now
+
+
 def straight_call(r: Replay) -> Callable[[Sequence[Any]], Any] | None:
     """What `fits` and `run` do, written out, where new tensors are given back and nothing is put
-    elsewhere than into memory; it gives MISSING where something has changed, or memory is shared.
-    None where this capture does more.
+    elsewhere than into memory and gradients; it gives MISSING where something has changed, or
+    memory is shared. None where this capture does more.
 
-    In the code, a0, … are arguments, i0, … the memory of inputs, r0, … that of results.
+    In the code, a0, … are arguments, i0, … the memory of inputs, r0, … that of results, g0, …
+    gradients.
     """
     c, plan = r.capture, r.capture.plan
     if (
-        r.count < 0 or r.viewed or r.others or r.keeps or c.foreign or plan.copies
+        r.count < 0 or r.viewed or r.keeps or c.foreign or plan.copies
+        or (r.others and r.gradients is None)
         or plan.segmented or (r.one is None and r.row is None)
         or len(r.reach.slots) > FEW or r.count > MOST or not plans.settled(r.bound)
     ):  # fmt: skip
@@ -148,7 +217,9 @@ def straight_call(r: Replay) -> Callable[[Sequence[Any]], Any] | None:
             return None
     name = Names()
     donated = {k: at for k, _, _, at in r.writes if k in plan.donated and at is not None}
-    asked = [*_asked_of_arguments(r, name), *_asked_of_places(r.reach, name, name(r.reach))]
+    gradients = r.gradients
+    asked = _asked_of_arguments(r, name)
+    asked += _asked_of_places(r.reach, name, name(r.reach), gradients)
     asked += _asked_of_memory(r, name, donated)
     results = [
         f"i{donated[root]}" if root in donated else f"r{root}" for root in range(len(c.shapes))
@@ -188,6 +259,13 @@ def straight_call(r: Replay) -> Callable[[Sequence[Any]], Any] | None:
             "        else:",
             f"            {name(assign)}({s}, {results[root]}, {cut})",
         ]
+    if gradients is not None:
+        for p, (root, t) in enumerate(zip(gradients.roots, gradients.owners)):
+            lines += [
+                f"    {name(t)}._grad = {name(gradients.now)}[{p}] = g = {give[root]}",
+                f"    {name(gradients.storages)}[{p}] = s = g._storage",
+                "    s.watched = True",
+            ]
     if r.row is None:
         one = give[r.one or 0]
         lines.append(f"return {one}" if r.complex is None else f"return {name(r.complex)}({one})")
@@ -227,6 +305,8 @@ def _asked_of_arguments(r: Replay, name: Names) -> list[str]:
     if r.writes:
         asked += [f"{a} is not {b}" for a, b in combinations(tensors, 2)]
         asked += [f"{s} not in {name(r.reach.storages)}" for s in tensors]
+        if r.gradients is not None:
+            asked += [f"{s} not in {name(r.gradients.storages)}" for s in tensors]
     return asked
 
 

@@ -52,16 +52,19 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counted]:
 class Net:
     """A step of a small model, captured or not."""
 
-    def __init__(self, captured: bool, **options: Any) -> None:
+    def __init__(self, captured: bool, zero_first: bool = False, **options: Any) -> None:
         gu.manual_seed(1)
         self.model = model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
         self.optimizer = optimizer = optim.SGD(model.parameters(), lr=0.1, **options)
 
         def step(x: gu.Tensor, y: gu.Tensor) -> gu.Tensor:
+            if zero_first:
+                optimizer.zero_grad()
             loss = nn.functional.mse_loss(model(x), y)
             loss.backward()
             optimizer.step()
-            optimizer.zero_grad()
+            if not zero_first:
+                optimizer.zero_grad()
             return loss
 
         self.step = gu.jit(step) if captured else step
@@ -99,6 +102,75 @@ def test_a_step_is_straight_after_the_calls_that_it_takes(
     assert counted.made == 0
     net.run(9)
     assert counted.made >= 5
+
+
+def test_gradients_that_each_call_leaves(counted: Counted) -> None:
+    """They are new tensors in each call, which others may hold, change or replace meanwhile."""
+
+    def scenario(net: Net) -> None:
+        first, *others = net.model.parameters()
+
+        def look() -> None:
+            net.seen += [[] if p.grad is None else p.grad.tolist() for p in (first, *others)]
+
+        net.run(8)
+        look()
+        before = first.grad
+        assert before is not None
+        held = before.tolist()
+        net.run(2)
+        assert before.tolist() == held and first.grad is not before
+        changes = [
+            lambda: setattr(first, "grad", None),
+            lambda: setattr(first, "grad", gu.ones(4, 3)),
+            lambda: first.grad.mul_(2),
+            lambda: first.grad.requires_grad_(),
+            lambda: setattr(first.grad, "data", gu.ones(4, 3)),
+            lambda: setattr(others[0], "grad", gu.ones(8)[2:6]),
+            lambda: first.requires_grad_(False),
+            lambda: first.requires_grad_(),
+        ]
+        for change in changes:
+            change()
+            net.run(6)
+            look()
+        short = net.x.clone().realize()
+        for n in (4, 5, 4, 4, 5, 5):
+            net.seen.append(net.step(short[:n].clone().realize(), net.y[:n].clone()).item())
+            look()
+
+    compare(scenario, zero_first=True)
+    compare(scenario, zero_first=True, momentum=0.9)
+    assert counted.made > 60
+
+
+def test_a_gradient_is_given_as_an_argument(counted: Counted) -> None:
+    model = nn.Linear(3, 3, bias=False)
+
+    @gu.jit
+    def step(x: gu.Tensor) -> gu.Tensor:
+        model.zero_grad()
+        loss = (model(x) ** 2).sum()
+        loss.backward()
+        with gu.no_grad():
+            model.weight.mul_(0.9)
+        return loss
+
+    def plain(x: gu.Tensor, w: gu.Tensor) -> tuple[float, gu.Tensor]:
+        w = w.detach().requires_grad_()
+        loss = ((x @ w.T) ** 2).sum()
+        loss.backward()
+        assert w.grad is not None
+        return loss.item(), w.grad
+
+    x = gu.rand(3, 3).realize()
+    for _ in range(6):
+        value, slope = plain(x, model.weight.clone())
+        assert step(x).item() == pytest.approx(value)
+        assert model.weight.grad is not None
+        np.testing.assert_allclose(model.weight.grad.numpy(), slope.numpy(), rtol=1e-5)
+        x = model.weight.grad
+    assert counted.made + counted.aside > 0
 
 
 def test_rates_that_change_before_each_step(counted: Counted) -> None:
