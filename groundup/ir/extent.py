@@ -13,12 +13,15 @@ _ids = count()
 
 
 class Symbol:
-    """A named runtime size, for example the batch; identity is the name's scope."""
+    """A named runtime size, for example the batch; identity is the name's scope.
 
-    __slots__ = ("name", "bound", "uid")
+    loose: one plan for all values is asked for, not the order that sums of a plain size have.
+    """
 
-    def __init__(self, name: str, bound: int = 1 << 40) -> None:
-        self.name, self.bound, self.uid = name, bound, next(_ids)
+    __slots__ = ("name", "bound", "uid", "loose")
+
+    def __init__(self, name: str, bound: int = 1 << 40, loose: bool = False) -> None:
+        self.name, self.bound, self.uid, self.loose = name, bound, next(_ids), loose
 
     def __repr__(self) -> str:
         return self.name

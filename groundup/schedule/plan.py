@@ -127,7 +127,7 @@ class Plan:
         _refuse_endless(signature.order)
         slots = {handle: i for i, handle in enumerate(signature.buffers)}
         graph = canonical(signature.order, slots, signature.symbol is not None)
-        if self.hint is not None:
+        if self.hint is not None and signature.symbol is not None and not signature.symbol.loose:
             span = graph.span
             self.least = max(span.least, self.hint // NEAR)
             self.most = min(span.most, self.hint * NEAR)

@@ -122,7 +122,9 @@ class Signature:
                 entry = (op, node.dtype, shape, arg, *[index[s] for s in node.src])
             index[node] = len(parts)
             parts.append(entry)
-        parts.append(tuple(index[r] for r in roots))
+        results: tuple[Any, ...] = tuple(index[r] for r in roots)
+        loose = self.symbol is not None and self.symbol.loose
+        parts.append((*results, "loose") if loose else results)
         return tuple(parts)
 
     def _shape(self, shape: tuple[int, ...]) -> tuple[Any, ...]:

@@ -27,6 +27,8 @@ class Span:
     def at_least(self, size: int, bound: int) -> bool:
         """Is a size of the graph at least so large? The same for all N that remain."""
         if isinstance(size, Extent):
+            if size.symbol.loose:
+                return False
             first = -(-bound // size.coef)  # the first N with which it is
             if size.base >= first:
                 self.least = max(self.least, first)

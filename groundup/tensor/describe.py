@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 FEW = 10  # elements: of so many the values are shown
-_SIZE = Symbol("n")  # a plan serves many sizes, and most plans share kernels
+_SIZE = Symbol("n", loose=True)  # one plan serves tensors of every size
 
 
 class Summary(NamedTuple):
