@@ -23,6 +23,8 @@ LONG = ("tests/test_bits.py", "tests/schedule/test_contraction.py", "tests/cli/t
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    unlike = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    assert not unlike, f"names that differ in each process, which xdist refuses: {unlike[:3]}"
     items.sort(key=lambda item: item.nodeid.partition("::")[0] not in LONG)
 
 

@@ -243,6 +243,6 @@ FUNCTIONS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=str)
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__qualname__)
 def test_functions_are_pickled_by_name(function: Any) -> None:
     assert pickle.loads(pickle.dumps(function)) is function
