@@ -17,11 +17,11 @@ from groundup.tensor.special import mvlgamma
 from . import constraints
 from .constraints import Constraint, Rules
 from .distribution import Distribution, as_tensor, tensors
-from .matrices import lower_factor, one_way
+from .matrices import OfMatrix, lower_factor, one_way
 from .positive import Beta, Chi2
 
 
-class Wishart(Distribution):
+class Wishart(OfMatrix):
     """p(X) = det X^((ν−k−1)/2)·e^(−½·tr V⁻¹X) / (2^(νk/2)·det V^(ν/2)·Γₖ(ν/2)), of matrices (k, k)
 
     The law of Σ x xᵀ of ν = df > k − 1 draws x of a normal law of covariance V, which is given as
@@ -64,21 +64,6 @@ class Wishart(Distribution):
     @property
     def support(self) -> Constraint:
         return constraints.positive_definite
-
-    @property
-    def scale_tril(self) -> Tensor:
-        """L with V = L Lᵀ."""
-        return self._factor
-
-    @property
-    def covariance_matrix(self) -> Tensor:
-        """V"""
-        return self._factor @ self._factor.mT
-
-    @property
-    def precision_matrix(self) -> Tensor:
-        """V⁻¹"""
-        return linalg.inv(self.covariance_matrix)
 
     @property
     def mean(self) -> Tensor:

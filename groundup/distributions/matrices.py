@@ -57,7 +57,28 @@ def lower_factor(way: str, matrix: Tensor) -> Tensor:
     )
 
 
-class MultivariateNormal(Distribution):
+class OfMatrix(Distribution):
+    """A law with a positive definite matrix Σ, known by its lower Cholesky factor."""
+
+    _factor: Tensor
+
+    @property
+    def scale_tril(self) -> Tensor:
+        """L with Σ = L Lᵀ."""
+        return self._factor
+
+    @property
+    def covariance_matrix(self) -> Tensor:
+        """Σ"""
+        return self._factor @ self._factor.mT
+
+    @property
+    def precision_matrix(self) -> Tensor:
+        """Σ⁻¹"""
+        return linalg.inv(self.covariance_matrix)
+
+
+class MultivariateNormal(OfMatrix):
     """p(x) = e^(−½·(x − μ)ᵀ Σ⁻¹ (x − μ)) / √((2π)^k·det Σ), loc μ (…, k)
 
     Σ as one of covariance_matrix, precision_matrix Σ⁻¹, or its lower Cholesky factor scale_tril L,
@@ -95,21 +116,6 @@ class MultivariateNormal(Distribution):
     @property
     def support(self) -> Constraint:
         return constraints.real_vector
-
-    @property
-    def scale_tril(self) -> Tensor:
-        """L with Σ = L Lᵀ."""
-        return self._factor
-
-    @property
-    def covariance_matrix(self) -> Tensor:
-        """Σ"""
-        return self._factor @ self._factor.mT
-
-    @property
-    def precision_matrix(self) -> Tensor:
-        """Σ⁻¹"""
-        return linalg.inv(self.covariance_matrix)
 
     @property
     def mean(self) -> Tensor:
