@@ -16,8 +16,9 @@ from ..ir.transform import TENSOR_OPS, toposort
 from ..runtime import pool
 from . import door, hooks
 from . import storage as store
-from .core import Core, Leaf, is_complex, wrap
+from .core import Core, is_complex, wrap
 from .errors import GradError, ShapeError, at_line, lined_up
+from .leaf import Leaf
 from .misuse import named
 from .mode import enable_grad, no_grad, state
 

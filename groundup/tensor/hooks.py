@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from ..ir import node as ir
 from ..ir.node import Node
 from . import storage as store
-from .core import Core, Leaf, Paired, operand, wrap
+from .core import Core, Paired, operand, wrap
 from .errors import GradError, ShapeError, at_line, lined_up
+from .leaf import Leaf
 from .mode import Block
 
 if TYPE_CHECKING:

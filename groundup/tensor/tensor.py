@@ -17,12 +17,13 @@ from . import storage as store
 from .along import Along
 from .complex.methods import Parts
 from .conversions import Conversions
-from .core import Core, Leaf, force, has_axes, operand, plain, wrap
+from .core import Core, force, has_axes, operand, plain, wrap
 from .data import storage_from_data
 from .drawn import Drawn
 from .errors import GradError, ShapeError, at_line, check_dim, lined_up
 from .hooks import RemovableHandle
 from .inplace import InPlace
+from .leaf import Leaf
 from .matrices import Matrices
 from .methods import Methods
 from .misuse import named

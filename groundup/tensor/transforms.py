@@ -16,8 +16,9 @@ from ..ir.node import Node
 from ..ir.transform import TENSOR_OPS, toposort
 from . import tree
 from .backward import differentiated
-from .core import Core, Leaf, Paired, is_complex, operand, wrap
+from .core import Core, Paired, is_complex, operand, wrap
 from .errors import GradError, ShapeError, at_line, lined_up
+from .leaf import Leaf
 from .mode import Block, enable_grad, state
 
 if TYPE_CHECKING:

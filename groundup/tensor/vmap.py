@@ -16,10 +16,11 @@ from ..ir.extent import Extent
 from ..ir.node import Node
 from . import storage as store
 from . import tree
-from .core import Core, Leaf, operand, wrap
+from .core import Core, operand, wrap
 from .engine import Unknown
 from .errors import GradError, NoValue, ShapeError, at_line, check_dim
 from .host import run_hosts
+from .leaf import Leaf
 from .mode import Block, state
 from .storage import Storage
 from .transforms import closed, opened
