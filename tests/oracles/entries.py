@@ -212,8 +212,9 @@ ROOM: dict[str, dict[str, tuple[float, float]]] = {
     "nn.functional.scaled_dot_product_attention": {"float32": (3e-5, 5e-5)},
     # torch's are right to eight digits here (ours, to sixteen: tests/ir/test_special_ulp.py).
     "airy_ai": {"float64": (1e-8, 1e-9)},
-    **{f"bessel_{name}": {"float64": (1e-7, 2e-8)} for name in words("j0 j1 y0")},
-    "bessel_y1": {"float64": (1e-7, 1e-6)},  # to seven: SciPy's differ from ours by 1e-15
+    # torch's differ from SciPy's by up to 3.8e-7, 4.8e-7, 2.1e-7 and 8.7e-7 (at |x| = 5, of 300,000
+    # up to 100), ours by 1e-15.
+    **{f"bessel_{name}": {"float64": (0.0, 1e-6)} for name in words("j0 j1 y0 y1")},
     # A derivative of a running value: torch subtracts logarithms, and loses three digits of 16.
     "logcumsumexp": {"gradient": (1e-10, 1e-11)},
 }
