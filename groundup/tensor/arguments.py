@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import enum
 import functools
+import inspect
 import sys
 import types
 import weakref
@@ -199,7 +200,9 @@ def _slot_names(kind: type) -> tuple[str, ...]:
             if name not in ("__dict__", "__weakref__"):
                 private = name.startswith("__") and not name.endswith("__")
                 names.append(f"_{base.__name__.lstrip('_')}{name}" if private else name)
-    return tuple(names)
+    # A class may have something else of that name, such as a property.
+    mine = types.MemberDescriptorType
+    return tuple([n for n in names if isinstance(inspect.getattr_static(kind, n, None), mine)])
 
 
 def _object(value: Any, found: Arguments) -> None:

@@ -550,15 +550,19 @@ def _counts(item: Any) -> bool:
 
 
 def _named(f: types.FunctionType) -> Set[str]:
-    """The names that a function may ask for; all of its globals, where it asks for any."""
+    """The names that a function may ask for; where it asks for globals whose names are nowhere in
+    its code, those of all numbers, strings and tensors there."""
     names = _names(f.__code__)
     if not names.isdisjoint(("globals", "eval", "exec")) and of_users(f.__module__):
-        return names | set(f.__globals__)
+        plain = [k for k, v in f.__globals__.items() if isinstance(v, (*SCALARS, Core))]
+        return names.union(plain)
     return names
 
 
 # Of these, what they are asked for by name is in strings.
-_BY_NAME = frozenset(("getattr", "attrgetter", "methodcaller", "vars", "eval", "exec", "__dict__"))
+_BY_NAME = frozenset(
+    ("getattr", "attrgetter", "methodcaller", "globals", "vars", "eval", "exec", "__dict__")
+)
 
 
 @functools.lru_cache(maxsize=4096)

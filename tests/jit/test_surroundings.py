@@ -145,6 +145,7 @@ def test_names_in_strings_are_followed(jit: Any) -> Any:
 
     ways = (
         lambda: globals()["GLOBAL"],
+        lambda: globals()["GLO" + "BAL".strip()],
         lambda: eval("GLOBAL * 2"),
         lambda: getattr(module, "k"),  # noqa: B009
         lambda: sys.modules["groundup_test_module"].k,
@@ -209,3 +210,31 @@ def test_a_file_that_is_read_is_refused(jit: Any) -> Any:
     file = io.BytesIO(b"\1" * 9)
     f = jit(lambda x: x * file.read(1)[0])
     return [values(f(row(1))) for _ in range(3)]
+
+
+@as_plain
+def test_a_slot_that_is_a_property_is_none_of_the_objects(jit: Any) -> Any:
+    class Slotted:
+        __slots__ = ("made", "value")
+
+        def __init__(self, value: float) -> None:
+            self.value = value
+
+    class Computed(Slotted):
+        @property
+        def made(self) -> tuple[float]:  # type: ignore[override]
+            return (self.value,)
+
+    thing = Computed(2.0)
+    f = jit(lambda x: x * thing.made[0])
+    seen = [values(f(row(1))) for _ in range(3)]
+    thing.value = 3.0
+    return [*seen, values(f(row(1)))]
+
+
+def test_asking_for_globals_walks_through_none_that_is_not_named() -> None:
+    """The globals of a session hold all that was ever made in it."""
+    f = gu.jit(lambda x: x * eval("GLOBAL"))
+    f(row(1))
+    assert f._reach is not None
+    assert len(f._reach.slots) < 100
